@@ -1,0 +1,131 @@
+"""Checks of arguments, shared by the whole package.
+
+Every message names the argument, says what came and what was expected, and what to do.
+"""
+
+import operator
+import warnings
+
+import numpy as np
+
+
+def as_float32(name: str, array, *, ndim: tuple[int, ...] | None = None) -> np.ndarray:
+    """Return `array` as float32, after refusing what no computation should start from.
+
+    Parameters
+    ----------
+    name
+        What the caller calls this argument; messages use it.
+    array
+        Anything numpy can make a real array of. It is never changed; where it is float32
+        already, it is returned itself.
+    ndim
+        The numbers of dimensions that are accepted; any, if None.
+
+    Raises
+    ------
+    TypeError
+        If the values are not real numbers.
+    ValueError
+        If the array is empty, has another number of dimensions, or holds NaN or infinite values.
+    """
+    array = np.asarray(array)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} holds values of type {array.dtype}; expected real numbers.")
+    if ndim is not None and array.ndim not in ndim:
+        expected = " or ".join(str(n) for n in ndim)
+        raise ValueError(
+            f"{name} has {array.ndim} dimensions (shape {array.shape}); expected {expected}."
+        )
+    if array.size == 0:
+        raise ValueError(f"{name} is empty (shape {array.shape}); expected at least one value.")
+    result = array.astype(np.float32, copy=False)
+    # the sum is finite where all values are, and it needs no array of flags
+    if not np.isfinite(result.sum(dtype=np.float64)):
+        bad = np.argwhere(~np.isfinite(result))
+        if len(bad):
+            raise ValueError(
+                f"{name} holds {len(bad)} NaN or infinite values, the first at index "
+                f"{tuple(int(i) for i in bad[0])}; expected finite values. "
+                "Replace or mask them first."
+            )
+    return result
+
+
+def check_count(name: str, value, *, least: int = 1) -> int:
+    """Return `value` as an int of at least `least`.
+
+    Raises
+    ------
+    TypeError
+        If it is no whole number.
+    ValueError
+        If it is smaller than `least`.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"{name} is {value!r}; expected a whole number of at least {least}."
+        ) from None
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r}; expected a whole number of at least {least}.")
+    if number < least:
+        raise ValueError(f"{name} is {number}; expected a whole number of at least {least}.")
+    return number
+
+
+def check_angles(angles) -> np.ndarray:
+    """Return tilt angles as a float64 array of shape (tilts,), in degrees.
+
+    Warns
+    -----
+    UserWarning
+        If they look like radians: at least three of them, all within ±π, in steps that are
+        smaller than 0.2 in the median.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not a list of finite real numbers, or none came.
+    """
+    angles = np.asarray(angles)
+    if angles.dtype.kind not in "fiu":
+        raise TypeError(f"angles holds values of type {angles.dtype}; expected degrees.")
+    if angles.ndim != 1 or angles.size == 0:
+        raise ValueError(
+            f"angles has shape {angles.shape}; expected (tilts,) with at least one tilt."
+        )
+    angles = angles.astype(np.float64)
+    if not np.isfinite(angles).all():
+        raise ValueError(f"angles holds NaN or infinite values ({angles}); expected degrees.")
+    if (
+        angles.size >= 3
+        and np.abs(angles).max() <= np.pi
+        and np.median(np.abs(np.diff(angles))) < 0.2
+    ):
+        warnings.warn(
+            f"angles run from {angles.min():.3g} to {angles.max():.3g} in steps below 0.2 and "
+            "look like radians; expected degrees. Use numpy.rad2deg(angles) if they are radians.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return angles
+
+
+def check_names(names, count: int, *, kind: str = "elements") -> list[str]:
+    """Return `count` element names; "element 0", "element 1", ... if `names` is None.
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer names than elements.
+    """
+    if names is None:
+        return [f"element {i}" for i in range(count)]
+    names = [str(n) for n in names]
+    if len(names) != count:
+        raise ValueError(
+            f"names has {len(names)} entries {names}; expected {count}, one for each of the {kind}."
+        )
+    return names
