@@ -1,0 +1,129 @@
+"""Simulated tilt series against sums built another way, and the statistics of their noise."""
+
+import numpy as np
+import pytest
+
+import hebt
+from hebt import microscope, specimens
+
+Z = (791.5, 471.5)
+ZETA = (0.0188, 0.024)
+
+
+@pytest.fixture(scope="module")
+def W():
+    return hebt.Projector(np.arange(-75, 76, 15.0), 33)
+
+
+@pytest.fixture(scope="module")
+def density():
+    return specimens.phantom(33).density
+
+
+def test_haadf_is_equation_3_summed_pixel_by_pixel(W, density):
+    matrix = W.matrix().astype(np.float64)
+    expected = np.zeros(matrix.shape[0])
+    for z, rho in zip(Z, density, strict=True):
+        expected += z * (matrix @ rho.ravel().astype(np.float64))
+    haadf = microscope.haadf_tilt_series(W, density, Z)
+    assert haadf.shape == (11, 33)
+    assert haadf.dtype == np.float32
+    np.testing.assert_allclose(haadf.ravel(), expected, rtol=2e-5, atol=1e-2)
+
+
+def test_straight_through_and_from_the_side_it_adds_columns_and_rows(density):
+    W = hebt.Projector([0.0, 90.0], 33)
+    haadf = microscope.haadf_tilt_series(W, density, Z)
+    weighed = Z[0] * density[0] + Z[1] * density[1]
+    np.testing.assert_allclose(haadf[0], weighed.sum(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(np.sort(haadf[1]), np.sort(weighed.sum(axis=1)), rtol=1e-5)
+
+
+def test_a_volume_is_its_slices(W, density):
+    volume = np.stack([density, 2 * density, 0 * density], axis=1)
+    haadf = microscope.haadf_tilt_series(W, volume, Z)
+    counts = microscope.mean_counts(W, volume, ZETA)
+    assert haadf.shape == (11, 3, 33)
+    assert counts.shape == (2, 11, 3, 33)
+    np.testing.assert_allclose(
+        haadf[:, 1], 2 * microscope.haadf_tilt_series(W, density, Z), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        counts[:, :, 0], microscope.mean_counts(W, density, ZETA), rtol=1e-5
+    )
+    assert not haadf[:, 2].any()
+
+
+def test_without_noise_equation_6_holds_with_z_over_zeta(W, density):
+    counts = microscope.mean_counts(W, density, ZETA, dose=3.0)
+    haadf = microscope.haadf_tilt_series(W, density, Z)
+    rebuilt = sum(z / (3 * zeta) * p for z, zeta, p in zip(Z, ZETA, counts, strict=True))
+    np.testing.assert_allclose(rebuilt, haadf, rtol=1e-5, atol=1e-2)
+
+
+def test_counts_grow_with_the_dose(W, density):
+    one = microscope.mean_counts(W, density, ZETA)
+    np.testing.assert_allclose(
+        microscope.mean_counts(W, density, ZETA, dose=2.5), 2.5 * one, rtol=1e-6
+    )
+
+
+def test_noise_has_the_mean_and_the_variance_of_a_poisson_law(W, density):
+    mean = microscope.mean_counts(W, density, ZETA, dose=20.0).astype(np.float64)
+    maps = microscope.element_maps(W, density, ZETA, dose=20.0, seed=range(400))
+    assert maps.shape == (2, 11, 400, 33)
+    assert (maps == np.round(maps)).all()
+    assert (maps >= 0).all()
+    assert not maps[np.broadcast_to((mean == 0)[:, :, None], maps.shape)].any()
+    bright = mean > 1
+    standard_error = np.sqrt(mean / 400)
+    deviation = (maps.mean(axis=2) - mean)[bright] / standard_error[bright]
+    assert np.abs(deviation).max() < 5
+    assert deviation.std() == pytest.approx(1, abs=0.15)
+    ratio = maps.var(axis=2, ddof=1)[bright] / mean[bright]
+    assert ratio.mean() == pytest.approx(1, abs=0.02)
+
+
+def test_a_seed_gives_the_same_noise_alone_and_in_a_batch_and_others_differ(W, density):
+    batch = microscope.element_maps(W, density, ZETA, seed=[7, 8, 7])
+    alone = microscope.element_maps(W, density, ZETA, seed=8)
+    np.testing.assert_array_equal(batch[:, :, 1], alone)
+    np.testing.assert_array_equal(batch[:, :, 0], batch[:, :, 2])
+    assert (batch[:, :, 0] != batch[:, :, 1]).mean() > 0.1
+    assert alone.shape == (2, 11, 33)
+    # noise of the two elements is not the same noise
+    assert np.corrcoef(
+        (batch[0] - batch[0].mean(1, keepdims=True)).ravel(),
+        (batch[1] - batch[1].mean(1, keepdims=True)).ravel(),
+    )[0, 1] < 0.2
+
+
+def test_inputs_stay_as_they_are(W, density):
+    before = density.copy()
+    microscope.haadf_tilt_series(W, density, Z)
+    microscope.element_maps(W, density, ZETA, seed=[1, 2])
+    np.testing.assert_array_equal(density, before)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"zeta": (1.0,)}, "zeta has 1 factors"),
+        ({"zeta": (1.0, -1.0)}, "negative"),
+        ({"zeta": (1.0, float("nan"))}, "NaN"),
+        ({"dose": 0.0}, "dose"),
+        ({"dose": float("inf")}, "dose"),
+        ({"seed": []}, "empty"),
+    ],
+)
+def test_bad_arguments_are_named(W, density, change, named):
+    arguments = {"zeta": ZETA, "dose": 1.0, "seed": 0} | change
+    with pytest.raises(ValueError, match=named):
+        microscope.element_maps(W, density, arguments.pop("zeta"), **arguments)
+
+
+def test_seeds_of_a_volume_are_refused(W, density):
+    with pytest.raises(ValueError, match="one slice"):
+        microscope.element_maps(W, density[:, None], ZETA, seed=[1, 2])
+    with pytest.raises(ValueError, match="z has 3 factors"):
+        microscope.haadf_tilt_series(W, density, (1.0, 2.0, 3.0))

@@ -1,0 +1,102 @@
+"""The phantom's geometry against closed forms."""
+
+import numpy as np
+import pytest
+
+from hebt import specimens
+
+
+def areas(side=370.0, corner=50.0, half_diagonal=185.0, cut=0.12):
+    both = side**2 - (4 - np.pi) * corner**2
+    gold = 2 * half_diagonal**2 * (1 - 2 * cut**2)
+    return gold, both - gold
+
+
+@pytest.mark.parametrize("size", [64, 96, 101, 128, 512])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {},
+        {"corner": 0.0, "cut": 0.0, "half_diagonal": 160.0},
+        {"side": 300.0, "corner": 150.0, "half_diagonal": 100.0, "cut": 0.3},
+    ],
+)
+def test_areas_are_those_of_the_shapes(size, shape):
+    gold, silver = specimens.phantom(size, **shape).density
+    pixel = 512 / size
+    perimeter = 8 * 370 / pixel
+    for mask, area in zip((gold, silver), areas(**shape), strict=True):
+        # hard pixels: an error of a fraction of a pixel along the outlines
+        assert abs(mask.sum() - area / pixel**2) < 0.25 * perimeter
+    if size == 512:
+        np.testing.assert_allclose([gold.sum(), silver.sum()], areas(**shape), rtol=1e-2)
+
+
+def test_it_is_binary_disjoint_centred_and_symmetric():
+    specimen = specimens.phantom(128)
+    gold, silver = specimen.density
+    assert specimen.elements == ("Au", "Ag")
+    assert specimen.size == 128
+    assert specimen.density.dtype == np.float32
+    assert set(np.unique(specimen.density)) == {0.0, 1.0}
+    assert not (gold * silver).any()
+    for turned in (gold[::-1], gold[:, ::-1], gold.T):
+        np.testing.assert_array_equal(turned, gold)
+    for turned in (silver[::-1], silver[:, ::-1], silver.T):
+        np.testing.assert_array_equal(turned, silver)
+
+
+def test_extents_are_the_printed_measures_of_the_docstring():
+    gold, silver = specimens.phantom(512).density
+    both = gold + silver
+    rows = np.flatnonzero(both.any(axis=1))
+    assert (rows[0], rows[-1]) == (71, 440)  # 370 pixels about the middle of 512
+    tips = np.flatnonzero(gold.any(axis=1))
+    assert tips[-1] - tips[0] + 1 == pytest.approx(2 * 185 * 0.88, abs=1)
+    # along a diagonal the square ends where its rounded corner does
+    diagonal = both.diagonal().sum() * np.sqrt(2)
+    assert diagonal == pytest.approx(2 * ((185 - 50) * np.sqrt(2) + 50), abs=2)
+
+
+def test_a_silver_shell_closes_round_the_gold():
+    gold, silver = specimens.phantom(512).density
+    neighbours = np.zeros_like(gold)
+    for axis in (0, 1):
+        for step in (-1, 1):
+            neighbours += np.roll(gold, step, axis)
+    outside = (gold + silver) == 0
+    assert not (outside & (neighbours > 0)).any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"size": 0}, "size"),
+        ({"side": 600.0}, "side"),
+        ({"side": float("nan")}, "side"),
+        ({"corner": 200.0}, "corner"),
+        ({"corner": -1.0}, "corner"),
+        ({"cut": 1.0}, "cut"),
+        ({"half_diagonal": 300.0}, "half_diagonal"),
+        ({"half_diagonal": -3.0}, "half_diagonal"),
+    ],
+)
+def test_measures_that_make_no_particle_are_refused(arguments, named):
+    with pytest.raises(ValueError, match=named):
+        specimens.phantom(**arguments)
+
+
+def test_a_specimen_checks_and_protects_its_density():
+    own = np.ones((2, 4, 4))
+    specimen = specimens.Specimen(("Au", "Ag"), own)
+    with pytest.raises(ValueError, match="read-only"):
+        specimen.density[0, 0, 0] = 2
+    own[0, 0, 0] = 3  # the caller's array stays the caller's
+    with pytest.raises(ValueError, match="elements"):
+        specimens.Specimen(("Au",), own)
+    with pytest.raises(ValueError, match="squares"):
+        specimens.Specimen(("Au", "Ag"), np.ones((2, 4, 5)))
+    with pytest.raises(ValueError, match="negative"):
+        specimens.Specimen(("Au", "Ag"), -own)
+    with pytest.raises(ValueError, match="NaN"):
+        specimens.Specimen(("Au", "Ag"), own * np.nan)
