@@ -1,0 +1,11 @@
+"""Interactive figures: live in JupyterLab, self-contained on a page without a kernel.
+
+`FrameExplorer` shows images, numbers and curves that follow sliders; `slices` pages through
+volumes. With a kernel they call Python at every move. With ``HEBT_STATIC=1`` (set while the book
+is built) they become one piece of HTML with everything inside.
+"""
+
+from hebt.explorers.base import Explorer
+from hebt.explorers.frames import Control, Curve, FrameExplorer, Panel, Readout, slices
+
+__all__ = ["Control", "Curve", "Explorer", "FrameExplorer", "Panel", "Readout", "slices"]

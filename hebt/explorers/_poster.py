@@ -1,0 +1,184 @@
+"""The still picture of a `FrameExplorer`, for readers without JavaScript."""
+
+import base64
+import io
+
+import numpy as np
+
+# dark enough on white, and different in lightness for colour-vision deficiency
+COLOURS = ("#0b5fa5", "#c2410c", "#0f766e", "#9d3c8f", "#4d4d4d", "#8a6d00")
+DASHES = ("-", (0, (6, 2.5)), (0, (2, 2)), (0, (7, 2, 2, 2)))
+_WIDTH = 8.0  # inches
+_GAP = 0.22
+_TEXT = "#1f2933"
+_MUTED = "#52606d"
+
+
+def draw(spec: dict, picture: dict) -> bytes:
+    """Return a picture of a `FrameExplorer` as PNG, from what its script would draw."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(
+            {"font.family": "DejaVu Sans", "font.size": 9, "axes.edgecolor": _MUTED}
+        )
+        boxes, height = _layout(spec)
+        figure = Figure(figsize=(_WIDTH, height), facecolor="white")
+        FigureCanvasAgg(figure)
+
+        def axes(x, y, w, h):
+            return figure.add_axes((x / _WIDTH, 1 - (y + h) / height, w / _WIDTH, h / height))
+
+        def text(x, y, s, **kwargs):
+            figure.text(x / _WIDTH, 1 - y / height, s, va="top", **{"color": _TEXT} | kwargs)
+
+        luts = {
+            name: np.frombuffer(base64.b64decode(lut), np.uint8).reshape(256, 3)
+            for name, lut in spec["luts"].items()
+        }
+        text(_GAP / 2, 0.1, _state(spec, picture), color=_MUTED)
+        for panel, (x, y, w, h) in zip(spec["panels"], boxes["panels"]):
+            text(x, y, panel["title"], weight="bold")
+            steps = np.frombuffer(picture["frames"][panel["name"]], np.uint8)
+            ax = axes(x, y + 0.22, w, h)
+            ax.imshow(
+                luts[panel["cmap"]][steps.reshape(panel["shape"])],
+                interpolation="bilinear" if panel["smooth"] else "nearest",
+                aspect="auto",
+            )
+            ax.set(xticks=[], yticks=[])
+            below = y + 0.22 + h + 0.06
+            if not spec["shared"]:
+                low, high = picture["low"][panel["name"]], picture["high"][panel["name"]]
+                _bar(axes, text, luts[panel["cmap"]], panel, low, high, x, below, w)
+                below += 0.32
+            for r in spec["readouts"]:
+                if r["panel"] == panel["name"]:
+                    text(x, below, f"{r['label']}  {_number(r, picture)}")
+                    below += 0.2
+        if spec["shared"]:
+            x, y, w, _ = boxes["bar"]
+            low, high = any(picture["low"].values()), any(picture["high"].values())
+            panel = spec["panels"][0]
+            _bar(axes, text, luts[panel["cmap"]], panel, low, high, x, y, w)
+        for curve, (x, y, w, h) in zip(spec["curves"], boxes["curves"]):
+            text(x, y, curve["title"], weight="bold")
+            _curve(axes(x + 0.6, y + 0.3, w - 0.75, h - 0.8), spec, curve, picture)
+        table = [r for r in spec["readouts"] if r["panel"] is None]
+        for r, (x, y, _, _) in zip(table, boxes["table"]):
+            text(x, y, r["label"], color=_MUTED)
+            text(x + 2.0, y, _number(r, picture))
+        stream = io.BytesIO()
+        figure.savefig(stream, format="png", dpi=120, metadata={"Software": None})
+    return _compact(stream.getvalue())
+
+
+def _layout(spec):
+    """Boxes (x, y, width, height) in inches from the top left, and the height of the figure."""
+    columns = spec["columns"]
+    width = min((_WIDTH - _GAP * columns) / columns, 4.0)
+    y = 0.42
+    boxes = {"panels": [], "curves": [], "table": []}
+    for k in range(0, len(spec["panels"]), columns):
+        row = spec["panels"][k : k + columns]
+        below = 0.0
+        for i, p in enumerate(row):
+            height = min(width * p["shape"][0] / p["shape"][1], 6.0)
+            boxes["panels"].append((_GAP / 2 + i * (width + _GAP), y, width, height))
+            notes = sum(r["panel"] == p["name"] for r in spec["readouts"])
+            below = max(below, 0.28 + height + (not spec["shared"]) * 0.32 + 0.2 * notes)
+        y += below + 0.16
+    if spec["shared"]:
+        used = min(columns, len(spec["panels"])) * (width + _GAP) - _GAP
+        boxes["bar"] = (_GAP / 2, y, min(used, 4.0), 0)
+        y += 0.4
+    across = min(len(spec["curves"]), 2)
+    for k in range(0, len(spec["curves"]), 2):
+        w = _WIDTH / across
+        boxes["curves"] += [
+            (_GAP / 2 + i * w, y, w - _GAP, 2.8) for i in range(len(spec["curves"][k : k + 2]))
+        ]
+        y += 2.9
+    for r in spec["readouts"]:
+        if r["panel"] is None:
+            boxes["table"].append((_GAP / 2, y, 0, 0))
+            y += 0.2
+    return boxes, y + 0.1
+
+
+def _state(spec, picture):
+    parts = []
+    for c, i in zip(spec["controls"], picture["position"]):
+        gap = "" if c["unit"] in ("", "°") else " "
+        parts.append(f"{c['label']} {c['texts'][i]}{gap}{c['unit']}")
+    return "   ·   ".join(parts)
+
+
+def _number(readout, picture):
+    return f"{picture['readouts'][readout['name']]} {readout['unit']}".strip()
+
+
+def _bar(axes, text, lut, panel, low, high, x, y, w):
+    from matplotlib.patches import Polygon
+
+    ax = axes(x, y, w, 0.09)
+    ax.set_axis_off()
+    ax.set(xlim=(0, w), ylim=(0, 1))
+    left, right = (0.1 if low else 0), w - (0.1 if high else 0)
+    ax.imshow(lut[None], extent=(left, right, 0, 1), aspect="auto", interpolation="nearest")
+    ax.set(xlim=(0, w), ylim=(0, 1))
+    outline = [(left, 0), *([(0, 0.5)] if low else []), (left, 1), (right, 1)]
+    outline += [*([(w, 0.5)] if high else []), (right, 0)]
+    for arrow, colour, corners in (
+        (low, lut[0], [(left, 0), (0, 0.5), (left, 1)]),
+        (high, lut[-1], [(right, 0), (w, 0.5), (right, 1)]),
+    ):
+        if arrow:
+            ax.add_patch(Polygon(corners, facecolor=tuple(colour / 255), edgecolor="none"))
+    ax.add_patch(Polygon(outline, facecolor="none", edgecolor=_MUTED, lw=0.6, clip_on=False))
+    text(x, y + 0.12, panel["ends"][0], size=8, color=_MUTED)
+    text(x + w / 2, y + 0.12, panel["unit"], size=8, color=_MUTED, ha="center")
+    text(x + w, y + 0.12, panel["ends"][1], size=8, color=_MUTED, ha="right")
+
+
+def _curve(ax, spec, curve, picture):
+    control = spec["controls"][curve["along"]]
+    i = picture["position"][curve["along"]]
+    at = control["numbers"][i] if control["numbers"] else i
+    x = np.array(curve["x"], float)
+    for k, (name, rows) in enumerate(zip(curve["lines"], picture["curves"][curve["name"]])):
+        rows = np.array(rows, float)  # None becomes NaN: a gap
+        y = rows[len(rows) // 2]
+        colour = COLOURS[k % len(COLOURS)]
+        if len(rows) == 3:
+            ax.fill_between(x, rows[0], rows[2], color=colour, alpha=0.18, lw=0)
+        ax.plot(x, y, color=colour, ls=DASHES[k % len(DASHES)], lw=1.6, label=name)
+        if x[0] <= at <= x[-1]:
+            ax.plot(at, np.interp(at, x, y), "o", color=colour, ms=6, mec="white")
+    ax.axvline(at, color=_MUTED, lw=0.8)
+    ax.set(
+        xscale="log" if "x" in curve["log"] else "linear",
+        yscale="log" if "y" in curve["log"] else "linear",
+        xlabel=f"{control['label']} ({control['unit']})" if control["unit"] else control["label"],
+        ylabel=curve["ylabel"],
+    )
+    if curve["limits"]:
+        ax.set_ylim(curve["limits"])
+    if not control["numbers"]:
+        ax.set_xticks(x, control["texts"])
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(color=_MUTED, labelcolor=_TEXT)
+    ax.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 0.98), borderaxespad=0)
+
+
+def _compact(png):
+    """The same picture in fewer bytes."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    stream = io.BytesIO()
+    image.save(stream, "PNG", optimize=True)
+    return stream.getvalue()

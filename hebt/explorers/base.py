@@ -1,0 +1,208 @@
+"""One definition of an interactive figure for two hosts: a Jupyter kernel and a static page."""
+
+import base64
+import hashlib
+import html
+import itertools
+import json
+import os
+import pathlib
+import struct
+import zlib
+
+import anywidget
+import traitlets
+
+HERE = pathlib.Path(__file__).parent
+_HOST = (HERE / "static_host.js").read_text(encoding="utf-8")
+_FOLDER = "_explorers"  # where a built book serves the files of `HEBT_STATIC_FILES`
+_FILES_FROM = 400_000  # characters; below this, files of their own are not worth a request
+_counter = itertools.count(1)
+
+
+def is_static() -> bool:
+    """Say whether explorers render for a page without a kernel (``HEBT_STATIC=1``)."""
+    return os.environ.get("HEBT_STATIC") == "1"
+
+
+class Lazy(bytes):
+    """Bytes that a static page unpacks, or fetches, only when they are needed."""
+
+
+class Explorer(anywidget.AnyWidget):
+    """An interactive figure with one definition for JupyterLab and for a static page.
+
+    With a kernel it is an ordinary anywidget. With ``HEBT_STATIC=1`` it opens no connection and
+    its output is HTML that holds a first picture (a PNG, seen without JavaScript too), its data
+    and its script. That HTML asks no server for anything and works from ``file://``.
+
+    A subclass sets ``_esm`` and ``_css`` (text) and its synchronised traits, and gives `poster`
+    and `describe`. Bytes anywhere in a trait's value reach the script as a DataView in both
+    hosts. What only the static page needs comes from `static_state`.
+
+    Notes
+    -----
+    If ``HEBT_STATIC_FILES`` names a folder, large blocks of data are written there as small
+    script files, named after their content, and loaded on demand; whoever sets it copies the
+    folder to ``_explorers`` at the root of the pages. Script files load from ``file://`` too.
+    """
+
+    caption = traitlets.Unicode("").tag(sync=True)
+    max_bytes = 8_000_000
+
+    def open(self):
+        """Connect to the kernel's front end; nothing while a static page is built."""
+        if not is_static():
+            super().open()
+
+    def poster(self) -> bytes:
+        """Return the first picture as PNG, with an opaque background."""
+        raise NotImplementedError(f"{type(self).__name__} has to define poster().")
+
+    def describe(self) -> str:
+        """Return the alternative text of the first picture."""
+        raise NotImplementedError(f"{type(self).__name__} has to define describe().")
+
+    def static_state(self) -> dict:
+        """Return what the script of a static page needs beyond the synchronised traits."""
+        return {}
+
+    def html(self, *, max_bytes: int | None = None) -> str:
+        """Return the explorer as a piece of HTML that needs no kernel and no server.
+
+        Parameters
+        ----------
+        max_bytes
+            The most bytes that the data of the explorer may take in the page, after
+            compression; 8 MB if not given.
+
+        Raises
+        ------
+        ValueError
+            If the data take more. The message says what to do.
+        """
+        blobs = []
+        state = {
+            name: _pack(getattr(self, name), blobs)
+            for name in sorted(self.trait_names(sync=True))
+            if not name.startswith("_") and name not in ("layout", "tabbable", "tooltip")
+        }
+        state |= {name: _pack(value, blobs) for name, value in self.static_state().items()}
+        blobs = self._place(blobs, self.max_bytes if max_bytes is None else max_bytes)
+        data = _json({"esm": str(self._esm), "state": state, "blobs": blobs})
+
+        png = self.poster()
+        width, height = struct.unpack(">II", png[16:24])
+        alt = html.escape(self.describe())
+        caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
+        # content and a counter: equal in every build, and unique where pages are joined
+        name = f"hebt-{next(_counter)}-{hashlib.sha256(data.encode()).hexdigest()[:8]}"
+        return (
+            f'<div class="hebt-explorer" id="{name}">\n'
+            f"<style>{_safe(str(getattr(self, '_css', '')))}</style>\n"
+            f'<figure class="hebt-poster"><img class="dark-light" alt="{alt}" '
+            f'width="{width}" height="{height}" '
+            f'src="data:image/png;base64,{base64.b64encode(png).decode()}">{caption}'
+            "<noscript><p class=\"hebt-note\">This is the figure's first picture. Its sliders need "
+            "JavaScript.</p></noscript></figure>\n"
+            f'<script type="application/json">{data}</script>\n'
+            f'<script type="module">{_safe(_HOST)}\nmount("{name}");</script>\n'
+            "</div>"
+        )
+
+    def save(self, path, *, max_bytes: int = 100_000_000) -> pathlib.Path:
+        """Write the explorer as one HTML file that any recent browser opens, without a kernel.
+
+        Parameters
+        ----------
+        path
+            The file to write, such as ``"explorer.html"``.
+        max_bytes
+            The most bytes that the data may take after compression.
+
+        Returns
+        -------
+            The path written.
+
+        Raises
+        ------
+        ValueError
+            If the data take more than `max_bytes`.
+        """
+        path = pathlib.Path(path)
+        text = (
+            '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>{html.escape(self.caption or type(self).__name__)}</title>"
+            "<style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;"
+            "max-width:60rem;margin:1.5rem auto;padding:0 1rem}</style></head>\n"
+            f"<body>\n{self.html(max_bytes=max_bytes)}\n</body>\n</html>\n"
+        )
+        path.write_text(text, encoding="utf-8", newline="\n")
+        return path
+
+    def _place(self, blobs, max_bytes):
+        """Return the blobs as base64 text or, large ones on demand, as names of files."""
+        texts = [base64.b64encode(zlib.compress(blob, 9)).decode() for blob in blobs]
+        size = sum(map(len, texts))
+        if size > max_bytes:
+            raise ValueError(
+                f"The data of this explorer take {size / 1e6:.1f} MB after compression; at most "
+                f"{max_bytes / 1e6:.1f} MB are accepted. {self._advice()}"
+            )
+        folder = os.environ.get("HEBT_STATIC_FILES")
+        if not folder or sum(len(t) for b, t in zip(blobs, texts) if isinstance(b, Lazy)) < (
+            _FILES_FROM
+        ):
+            return texts
+        folder = pathlib.Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        placed = []
+        for blob, text in zip(blobs, texts):
+            if not isinstance(blob, Lazy):
+                placed.append(text)
+                continue
+            key = hashlib.sha256(text.encode()).hexdigest()[:20]
+            part = folder / f"{key}.{os.getpid()}.part"
+            part.write_text(f'(self.hebtBlocks??={{}})["{key}"]="{text}"\n', encoding="ascii")
+            part.replace(folder / f"{key}.js")
+            placed.append({"file": f"{_FOLDER}/{key}.js", "key": key})
+        return placed
+
+    def _advice(self) -> str:
+        return "Show fewer or smaller pictures, or raise max_bytes."
+
+    def _repr_mimebundle_(self, **kwargs):
+        plain = {"text/plain": f"{type(self).__name__}: {self.describe()}"}
+        if is_static():
+            return {**plain, "text/html": self.html()}, {}
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        # a saved notebook shows the picture where no widget can run
+        picture = {"image/png": base64.b64encode(self.poster()).decode()}
+        return {**data, **plain, **picture}, metadata
+
+
+def _pack(value, blobs):
+    """Return `value` with all bytes in it moved to `blobs` and replaced by their place there."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        blobs.append(value if isinstance(value, Lazy) else bytes(value))
+        return {"$load" if isinstance(value, Lazy) else "$bytes": len(blobs) - 1}
+    if isinstance(value, dict):
+        return {key: _pack(v, blobs) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_pack(v, blobs) for v in value]
+    return value
+
+
+def _json(value) -> str:
+    """JSON that nothing in an HTML script element can end early."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+def _safe(text: str) -> str:
+    """Refuse script or style text that would end its own HTML element."""
+    if "</s" in text.lower() or "<!--" in text:
+        raise ValueError("A script or style of an explorer holds '</s' or '<!--'; reword it.")
+    return text
