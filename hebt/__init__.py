@@ -11,18 +11,13 @@ One reconstruction that uses low-noise Z-contrast images (HAADF-STEM) and noisy 
 
 import importlib
 
-# Everything below loads on first use, so that `import hebt` stays instant.
-_WHERE = {
-    "Projector": "projector",
-    "response_ratios": "ratios",
-    "ResponseRatios": "ratios",
-    "sirt": "reconstruct",
-    "reconstruct": "reconstruct",
-    "sweep": "reconstruct",
-    "density": "composition",
-    "composition": "composition",
-    "fidelity": "settings",
-}
+from .composition import composition, density
+from .projector import Projector
+from .ratios import ResponseRatios, response_ratios
+from .reconstruct import Interrupted, Residuals, reconstruct, sirt, sweep
+from .settings import fidelity
+
+# These load on first use, so that `import hebt` stays instant.
 _MODULES = (
     "metrics",
     "specimens",
@@ -35,20 +30,27 @@ _MODULES = (
 )
 
 __version__ = "0.1.0"
-__all__ = [*_WHERE, *_MODULES, "__version__"]
+__all__ = [
+    "Interrupted",
+    "Projector",
+    "Residuals",
+    "ResponseRatios",
+    "composition",
+    "density",
+    "fidelity",
+    "reconstruct",
+    "response_ratios",
+    "sirt",
+    "sweep",
+    *_MODULES,
+]
 
 
 def __getattr__(name):
-    if name in _WHERE:
-        value = getattr(importlib.import_module(f"hebt.{_WHERE[name]}"), name)
-        # A module and its function share a name ("reconstruct", "composition"): the function is
-        # what callers mean, and importing the module has just bound the module here.
-        globals()[name] = value
-        return value
     if name in _MODULES:
         return importlib.import_module(f"hebt.{name}")
     raise AttributeError(f"module 'hebt' has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted(__all__)
+    return sorted([*__all__, "__version__"])

@@ -129,3 +129,72 @@ def check_names(names, count: int, *, kind: str = "elements") -> list[str]:
             f"names has {len(names)} entries {names}; expected {count}, one for each of the {kind}."
         )
     return names
+
+
+def check_signs(name: str, array: np.ndarray, *, counts: bool = False) -> None:
+    """Refuse images that are negative, but not the slightly negative values of processed ones.
+
+    Background subtraction and denoising leave values around 0 on both sides, but no negative
+    value that is larger than the largest positive one.
+
+    Parameters
+    ----------
+    name
+        What the caller calls this argument.
+    array
+        Real values.
+    counts
+        Whether these are X-ray counts: whole numbers are then raw and cannot be negative at all.
+
+    Raises
+    ------
+    ValueError
+        If `array` is negative on the whole, or holds negative raw counts.
+    """
+    low = array.min()
+    if low >= 0:
+        return
+    high = array.max()
+    if -low > high:
+        raise ValueError(
+            f"{name} has values from {low:g} to {high:g}; expected intensities or counts of at "
+            "least 0 (slightly negative ones after background subtraction are accepted). Check "
+            "its sign and its background."
+        )
+    if counts and (array == np.rint(array)).all():
+        raise ValueError(
+            f"{name} holds whole numbers from {low:g} to {high:g}; expected raw counts of at "
+            "least 0. Check how the file was read (a signed type for unsigned counts?)."
+        )
+
+
+def check_series(haadf, maps) -> tuple[np.ndarray, np.ndarray]:
+    """Return a HAADF tilt series and its element maps as float32, after checking that they fit.
+
+    Parameters
+    ----------
+    haadf
+        Shape (tilts, [slices,] size).
+    maps
+        Shape (elements, tilts, [slices,] size).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is no array of finite real numbers, has negative raw counts, or their shapes do
+        not fit.
+    """
+    haadf = as_float32("haadf", haadf, ndim=(2, 3))
+    maps = as_float32("maps", maps)
+    if maps.shape[1:] != haadf.shape:
+        hint = ""
+        if maps.shape == haadf.shape:
+            hint = " For a single element, give maps[None]."
+        raise ValueError(
+            f"maps has shape {maps.shape} and haadf {haadf.shape}; expected maps of shape "
+            f"(elements, {', '.join(map(str, haadf.shape))}): the same tilts, slices and size.{hint}"
+        )
+    check_signs("haadf", haadf)
+    for e, element in enumerate(maps):
+        check_signs(f"maps[{e}]", element, counts=True)
+    return haadf, maps
