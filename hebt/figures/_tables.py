@@ -1,0 +1,140 @@
+"""Tables for pages and notebooks, and the rule that puts a word to each comparison."""
+
+import dataclasses
+import html
+import math
+from collections.abc import Sequence
+
+AGREES_WITHIN = 0.05
+NEAR_WITHIN = 0.25
+RULE = (
+    "agrees: the paper's number lies within two standard deviations of ours over the noise seeds, "
+    "or within 5 %; near: within 25 %; else the factor between the two. For scores whose best "
+    "value is 1, the distances from 1 are compared."
+)
+
+
+def agreement(paper: float, ours: float, spread: float = 0.0, *, best: float = 0.0) -> str:
+    """Put a word to how well a number of ours meets the paper's, by one rule for the whole book.
+
+    Parameters
+    ----------
+    paper, ours
+        The printed number, and the mean of ours.
+    spread
+        Standard deviation of ours over the noise seeds.
+    best
+        The score's best value; 1 for similarities. Distances from it are compared, since 0.98 and
+        0.94 are near each other, but the faults behind them differ by a factor of 3.
+
+    Returns
+    -------
+    str
+        "agrees", "near", "opposite sign", or by which factor ours is larger or smaller. The rule
+        is spelled out in `RULE`.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite or `spread` is negative.
+    """
+    if not all(map(math.isfinite, (paper, ours, spread))) or spread < 0:
+        raise ValueError(
+            f"paper is {paper}, ours is {ours}, spread is {spread}; expected finite numbers and "
+            "a spread that is not negative."
+        )
+    if abs(paper - ours) <= 2 * spread:
+        return "agrees"
+    paper, ours = paper - best, ours - best
+    if abs(paper - ours) <= AGREES_WITHIN * abs(paper):
+        return "agrees"
+    if abs(paper - ours) <= NEAR_WITHIN * abs(paper):
+        return "near"
+    if paper * ours < 0:
+        return "opposite sign"
+    if ours == 0 or paper == 0:
+        return "differs"
+    factor = ours / paper
+    if factor > 1:
+        return f"{factor:.1f} times larger"
+    return f"{1 / factor:.1f} times smaller"
+
+
+def spread_text(values, digits: str = ".3f", *, scale: float = 1.0, unit: str = "") -> str:
+    """Write values over noise seeds as mean ± standard deviation; the mean alone for one seed."""
+    values = [float(v) * scale for v in values]
+    mean = math.fsum(values) / len(values)
+    text = format(mean, digits)
+    if len(values) > 1:
+        deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
+        text += f" ± {format(deviation, digits.replace('+', ''))}"
+    return text + unit
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table that shows itself in notebooks, on pages and in a terminal.
+
+    Attributes
+    ----------
+    columns
+        Headings.
+    rows
+        Cells as text, row by row.
+    title
+        What the table holds, above it.
+    note
+        What a reader must know to read it, below it.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    title: str = ""
+    note: str = ""
+
+    def __post_init__(self):
+        columns = tuple(str(c) for c in self.columns)
+        rows = tuple(tuple(str(c) for c in row) for row in self.rows)
+        for i, row in enumerate(rows):
+            if len(row) != len(columns):
+                raise ValueError(
+                    f"row {i} has {len(row)} cells; expected {len(columns)}, one for each of "
+                    f"{', '.join(columns)}."
+                )
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "rows", rows)
+
+    def _repr_html_(self) -> str:
+        def cells(tag, row):
+            scope = ' scope="col"' if tag == "th" else ""
+            return "".join(f"<{tag}{scope}>{html.escape(c)}</{tag}>" for c in row)
+
+        caption = f"<caption>{html.escape(self.title)}</caption>" if self.title else ""
+        body = "".join(f"<tr>{cells('td', row)}</tr>" for row in self.rows)
+        note = f'<p class="hebt-table-note">{html.escape(self.note)}</p>' if self.note else ""
+        # wide tables scroll inside their own box on narrow screens
+        return (
+            '<div class="hebt-table" style="overflow-x:auto" tabindex="0">'
+            f'<table class="table">{caption}<thead><tr>{cells("th", self.columns)}</tr></thead>'
+            f"<tbody>{body}</tbody></table></div>{note}"
+        )
+
+    def _repr_markdown_(self) -> str:
+        def line(row):
+            return "| " + " | ".join(c.replace("|", "\\|") for c in row) + " |"
+
+        lines = [line(self.columns), line(["---"] * len(self.columns)), *map(line, self.rows)]
+        if self.title:
+            lines = [f"*{self.title}*", "", *lines]
+        if self.note:
+            lines += ["", self.note]
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
+
+        def line(row):
+            return "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
+
+        lines = [line(self.columns), line(["-" * w for w in widths]), *map(line, self.rows)]
+        return "\n".join(filter(None, [self.title, *lines, self.note]))
