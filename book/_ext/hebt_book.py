@@ -1,0 +1,217 @@
+"""The book's Sphinx side: pages that need no other server, an honest cache, notebooks to download.
+
+Loaded by ``_config.yml``. Environment variables:
+
+``BOOK_REPOSITORY_URL``
+    Where the source can be seen, e.g. a GitHub address. Pages then get buttons for the repository,
+    its issues and Binder; without it they have none.
+``BOOK_BRANCH``
+    The branch those buttons point to (default ``main``).
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import hebt
+import matplotlib.font_manager  # noqa: F401 (builds its font list here, not inside a chapter)
+from docutils import nodes
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+
+# The files a chapter's results depend on, besides the chapter itself.
+SOURCES = ("hebt", "data", "requirements.lock", "book/_ext")
+# Executed chapters that are kept: those of this many code versions or fidelities.
+KEPT_CACHES = 4
+# The folder beside the pages in which explorers look for their data.
+EXPLORER_DATA = "_explorers"
+# What a page needs of MathJax: the program, TeX packages that it loads by itself, and its fonts.
+MATHJAX = ("tex-mml-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2")
+
+
+def _files(path):
+    if path.is_file():
+        return [path]
+    found = (p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    return sorted(found)
+
+
+def _copy(source, target):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _measured_data():
+    """Which measured series are at hand: without them a chapter says other things."""
+    return [(name, hebt.io.card(name).missing) for name in hebt.io.registry()]
+
+
+def cache_key(root: Path) -> str:
+    """Name what the chapters' results depend on besides their own text.
+
+    jupyter-cache looks at a chapter's cells alone; with this key in its path, a change in the
+    package, the data, the locked environment, the fidelity or the measured data at hand runs the
+    chapters again.
+    """
+    digest = hashlib.sha256()
+    digest.update(repr((sys.version, hebt.fidelity(), _measured_data())).encode())
+    for source in SOURCES:
+        for path in _files(root / source):
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
+
+
+def _set_cache(app, config):
+    build = Path(app.outdir).parent
+    cache = build / f".cache-{cache_key(Path(app.srcdir))}"
+    cache.mkdir(parents=True, exist_ok=True)
+    cache.touch()
+    config.nb_execution_cache_path = str(cache)
+    # Explorers put large data here, one file each, to be loaded when a reader asks for them.
+    os.environ["HEBT_STATIC_FILES"] = str(cache / EXPLORER_DATA)
+    old = sorted(build.glob(".cache-*"), key=lambda p: p.stat().st_mtime)[:-KEPT_CACHES]
+    for path in old:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _set_theme(config):
+    options = config.html_theme_options
+    # With pydata-sphinx-theme 0.17 the book theme else shows a second search field.
+    options["navbar_persistent"] = []
+    fidelity = {
+        "paper": "the sizes printed in the paper",
+        "quick": "small sizes, for a first look and for tests",
+    }[hebt.fidelity()]
+    options["extra_footer"] = (
+        f"<p>hebt {hebt.__version__}. Computed at {hebt.fidelity()} fidelity: {fidelity}.</p>"
+        '<p>Text: <a rel="license" href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0'
+        "</a>. Code: GPL-3.0-or-later.</p>"
+    )
+    url = os.environ.get("BOOK_REPOSITORY_URL")
+    if url:
+        options.update(
+            repository_url=url,
+            repository_branch=os.environ.get("BOOK_BRANCH", "main"),
+            path_to_docs="",
+            use_repository_button=True,
+            use_issues_button=True,
+            launch_buttons={
+                "notebook_interface": "jupyterlab",
+                "binderhub_url": "https://mybinder.org",
+            },
+        )
+    else:  # Jupyter Book's default is its own repository
+        options.pop("repository_url", None)
+        options.pop("launch_buttons", None)
+
+
+def configure(app, config):
+    _set_cache(app, config)
+    _set_theme(config)
+    config.html_static_path = [*config.html_static_path, "book/_web"]
+    config.html_css_files = [*config.html_css_files, "hebt.css"]
+    config.html_js_files = [*config.html_js_files, "hebt.js"]
+    config.mathjax_path = "mathjax/tex-mml-chtml.js"
+
+
+def copy_mathjax(app):
+    """Put MathJax, out of the sphinx-mathjax-offline package, beside the pages."""
+    if app.builder.format != "html":
+        return
+    package = importlib.util.find_spec("sphinx-mathjax-offline").submodule_search_locations[0]
+    source = Path(package) / "static" / "mathjax"
+    target = Path(app.outdir) / "_static" / "mathjax"
+    for part in MATHJAX:
+        for path in _files(source / part):
+            _copy(path, target / path.relative_to(source))
+
+
+def refuse_silent_pictures(app, doctree):
+    """Warn of pictures without an alternative text; Sphinx would put the file's name there."""
+    for image in doctree.findall(nodes.image):
+        if not image.get("alt", "").strip():
+            logger.warning(
+                "this picture has no alternative text. Say what is seen: in a code cell with "
+                "mystnb: {image: {alt: ...}}, in Markdown as ![text](file).",
+                location=image if image.line else app.env.docname,
+                type="hebt",
+                subtype="alt",
+            )
+
+
+def refuse_dead_widgets(app, env):
+    """Warn of chapters that show a widget which only a running kernel can move."""
+    for page, metadata in env.nb_metadata.items():
+        if metadata.pop("js_files", None):
+            logger.warning(
+                "an ipywidgets widget is shown here; on a page without a kernel it is dead. "
+                "Use an explorer of hebt.explorers instead.",
+                location=page,
+                type="hebt",
+                subtype="widget",
+            )
+
+
+def _executed(app, page):
+    return Path(app.outdir).parent / "jupyter_execute" / f"{page}.ipynb"
+
+
+def offer_notebook(app, pagename, templatename, context, doctree):
+    """Add the executed notebook to the page's download button."""
+    if not _executed(app, pagename).exists():
+        return
+    for button in context.get("header_buttons", ()):
+        if button.get("label") == "download-buttons":
+            button["buttons"].insert(
+                0,
+                {
+                    "type": "link",
+                    "url": context["pathto"](f"notebooks/{pagename}.ipynb", 1),
+                    "text": ".ipynb",
+                    "tooltip": "Download the executed notebook",
+                    "icon": "fas fa-code",
+                    "label": "download-notebook-button",
+                },
+            )
+
+
+def finish(app, exception):
+    """Copy what lies beside the pages (notebooks, explorers' data) and note the run times."""
+    if exception or app.builder.format != "html":
+        return
+    outdir = Path(app.outdir)
+    data = Path(os.environ["HEBT_STATIC_FILES"])
+    times = {}
+    for page in sorted(app.env.found_docs):
+        if _executed(app, page).exists():
+            _copy(_executed(app, page), outdir / "notebooks" / f"{page}.ipynb")
+        text = (outdir / f"{page}.html").read_text(encoding="utf-8")
+        for name in sorted(set(re.findall(rf"{EXPLORER_DATA}/([0-9a-z]+\.js)", text))):
+            _copy(data / name, outdir / EXPLORER_DATA / name)
+        runtime = app.env.nb_metadata.get(page, {}).get("exec_data", {}).get("runtime")
+        if runtime:
+            times[page] = round(runtime, 2)
+    (outdir / "runtimes.json").write_text(json.dumps(times, indent=1) + "\n", encoding="utf-8")
+
+
+def setup(app):
+    # Inherited by every kernel that the build starts: explorers write themselves as HTML, progress
+    # bars stay out of the pages, and the kernel is this environment's.
+    os.environ["HEBT_STATIC"] = "1"
+    os.environ["TQDM_DISABLE"] = "1"
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    app.connect("config-inited", configure)
+    app.connect("builder-inited", copy_mathjax)
+    app.connect("doctree-read", refuse_silent_pictures)
+    app.connect("env-updated", refuse_dead_widgets)
+    # after the theme has made its buttons
+    app.connect("html-page-context", offer_notebook, priority=900)
+    app.connect("build-finished", finish)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

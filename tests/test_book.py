@@ -1,0 +1,481 @@
+"""The built pages: honest builds, and pages that work in a browser with nothing else around."""
+
+import hashlib
+import importlib.util
+import json
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urljoin, urlparse
+
+import hebt
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from conftest import ROOT, make_book
+
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+CHAPTERS = [TOC["root"], *(c["file"] for part in TOC["parts"] for c in part["chapters"])]
+PAGES = [*CHAPTERS, "index", "search", "genindex"]
+WIDTHS = (390, 820, 1440)
+HEAVIEST_PAGE = 8_000_000  # bytes, before the reader touches anything
+HEADER = """---
+jupytext: {text_representation: {extension: .md, format_name: myst}}
+kernelspec: {display_name: Python 3, language: python, name: python3}
+---
+
+"""
+
+
+# ---- what a broken book does ----
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A book of one chapter with the settings, the extension and the package of ours."""
+    book = tmp_path / "tiny"
+    shutil.copytree(ROOT / "book" / "_ext", book / "book" / "_ext")
+    shutil.copytree(ROOT / "book" / "_web", book / "book" / "_web")
+    shutil.copytree(ROOT / "data", book / "data")
+    shutil.copytree(ROOT / "hebt", book / "hebt", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Makefile", "_config.yml", "requirements.lock", "book/references.bib"):
+        shutil.copyfile(ROOT / name, book / name)
+    (book / "_toc.yml").write_text("format: jb-book\nroot: book/intro\n")
+
+    def build(chapter):
+        (book / "book" / "intro.md").write_text(HEADER + "# Tiny\n\n" + chapter, encoding="utf-8")
+        run = make_book(book, ".", PYTHONPATH=str(book))
+        page = book / "_build" / "html" / "book" / "intro.html"
+        return run, page.read_text(encoding="utf-8") if page.exists() else ""
+
+    build.root = book
+    return build
+
+
+def cell(code, header=""):
+    return f"```{{code-cell}} ipython3\n{header}{code}\n```\n\n"
+
+
+def test_changed_package_runs_chapters_again(tiny, monkeypatch):
+    monkeypatch.delenv("BOOK_REPOSITORY_URL", raising=False)
+    chapter = cell("import hebt\nprint('value', 2 * hebt.TINY)")
+    module = tiny.root / "hebt" / "__init__.py"
+    source = module.read_text(encoding="utf-8")
+
+    module.write_text(source + "\nTINY = 21\n", encoding="utf-8")
+    run, page = tiny(chapter)
+    assert run.returncode == 0, run.stdout
+    assert "value 42" in page
+    assert "github.com" not in page and "mybinder.org" not in page
+
+    run, page = tiny(chapter)
+    assert "Using cached" in run.stdout
+    assert "value 42" in page
+
+    module.write_text(source + "\nTINY = 22\n", encoding="utf-8")
+    run, page = tiny(chapter)
+    assert run.returncode == 0, run.stdout
+    assert "Using cached" not in run.stdout
+    assert "value 44" in page
+
+
+def test_known_repository_gets_buttons(tiny, monkeypatch):
+    monkeypatch.setenv("BOOK_REPOSITORY_URL", "https://github.com/someone/hebt-book")
+    run, page = tiny("Text.\n")
+    assert run.returncode == 0, run.stdout
+    assert "https://github.com/someone/hebt-book" in page
+    binder = "https://mybinder.org/v2/gh/someone/hebt-book/main?urlpath=lab/tree/book/intro.md"
+    assert binder in page
+
+
+def test_failed_cell_fails_the_book_every_time(tiny):
+    for _ in range(2):
+        run, _ = tiny(cell("raise RuntimeError('the beam is off')"))
+        assert run.returncode != 0
+        assert "the beam is off" in run.stdout
+        assert "The pages are ready" not in run.stdout
+
+
+def test_faults_fail_the_book_every_time(tiny):
+    chapter = "See {numref}`fig-nowhere`, {cite}`nobody1900` and [](#no-such-place).\n\n"
+    chapter += cell("import sys\nprint('a warning', file=sys.stderr)")
+    chapter += cell("import ipywidgets\nipywidgets.IntSlider()")
+    chapter += cell("import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()")
+    for _ in range(2):
+        run, _ = tiny(chapter)
+        assert run.returncode != 0
+        warnings = "\n".join(line for line in run.stdout.splitlines() if "WARNING" in line)
+        for fault in ("fig-nowhere", "nobody1900", "no-such-place"):
+            assert fault in warnings
+        assert "stderr was found" in warnings
+        assert "dead" in warnings
+        assert "no alternative text" in warnings
+
+
+@pytest.fixture(scope="module")
+def extension():
+    path = ROOT / "book" / "_ext" / "hebt_book.py"
+    spec = importlib.util.spec_from_file_location("hebt_book", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    "path", ["hebt/a.py", "hebt/explorers/b.js", "data/c.json", "requirements.lock"]
+)
+def test_cache_key_knows_what_results_depend_on(extension, tmp_path, path):
+    file = tmp_path / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("one")
+    first = extension.cache_key(tmp_path)
+    assert extension.cache_key(tmp_path) == first
+    file.write_text("two")
+    assert extension.cache_key(tmp_path) != first
+
+
+def test_cache_key_knows_fidelity_and_measured_data(extension, tmp_path, monkeypatch):
+    content = b"counts"
+    file = {"path": "0.bcf", "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    series = {"folder": "series", "files": [{**file, "addresses": []}]}
+    registry = tmp_path / "measured.json"
+    registry.write_text(json.dumps({"series": {"series": series}}))
+    monkeypatch.setattr(hebt.io, "REGISTRY", registry)
+    monkeypatch.setenv("HEBT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HEBT_DATA", str(tmp_path / "data"))
+
+    book = tmp_path / "book"  # without files of its own
+    monkeypatch.setenv("HEBT_FIDELITY", "quick")
+    quick = extension.cache_key(book)
+    monkeypatch.setenv("HEBT_FIDELITY", "paper")
+    paper = extension.cache_key(book)
+    (tmp_path / "data" / "series").mkdir(parents=True)
+    (tmp_path / "data" / "series" / "0.bcf").write_bytes(content)
+    measured = extension.cache_key(book)
+    assert len({quick, paper, measured}) == 3
+
+
+# ---- the pages as files ----
+
+
+@pytest.fixture(scope="module")
+def soups(built_book):
+    return {
+        path.relative_to(built_book).as_posix(): BeautifulSoup(
+            path.read_text(encoding="utf-8"), "html.parser"
+        )
+        for path in built_book.rglob("*.html")
+        if "_static" not in path.parts
+    }
+
+
+def test_every_chapter_ran(built_book):
+    times = json.loads((built_book / "runtimes.json").read_text())
+    for chapter in CHAPTERS:
+        notebook = json.loads((built_book / "notebooks" / f"{chapter}.ipynb").read_text())
+        code = [c for c in notebook["cells"] if c["cell_type"] == "code" and c["source"]]
+        assert code, f"{chapter} has no code"
+        assert all(c["execution_count"] for c in code), f"{chapter} was not run to its end"
+        assert times[chapter] > 0
+
+
+def test_every_picture_says_what_it_shows(soups):
+    seen = 0
+    for name, soup in soups.items():
+        for image in soup.find_all("img"):
+            if image.get("role") == "presentation" or image.get("aria-hidden") == "true":
+                continue
+            alt, source = image.get("alt", "").strip(), image.get("src", "")
+            where = f"{name}: {source[:80]}"
+            assert len(alt) > 15 and " " in alt, f"{where} has the alternative text {alt!r}"
+            assert alt not in source and Path(source[:200]).name not in alt, where
+            seen += 1
+    assert seen > 0
+
+
+def test_links_and_anchors_lead_somewhere(soups, built_book):
+    anchors = {name: {t["id"] for t in soup.find_all(id=True)} for name, soup in soups.items()}
+    checked = 0
+    for name, soup in soups.items():
+        for tag, key in (("a", "href"), ("link", "href"), ("script", "src"), ("img", "src")):
+            for element in soup.find_all(tag, **{key: True}):
+                url = urljoin(f"http://book/{name}", element[key])
+                parts = urlparse(url)
+                if parts.netloc != "book":
+                    continue
+                target = unquote(parts.path).lstrip("/") or "index.html"
+                fragment = unquote(urldefrag(url).fragment)
+                assert (built_book / target).is_file(), f"{name} links to {element[key]}"
+                if fragment and target in anchors:
+                    assert fragment in anchors[target], f"{name} links to {element[key]}"
+                checked += 1
+    assert checked > 50
+
+
+def test_pages_hold_nothing_that_needs_a_server(built_book, soups):
+    for name in soups:
+        text = (built_book / name).read_text(encoding="utf-8")
+        for sign in ("widget-view+json", "widget-state+json", "thebe", "require.js", "require.min"):
+            assert sign not in text, f"{name} holds {sign}"
+        assert not re.search(r"""(src=|@import |url\()["']?(https?:)?//""", text), name
+
+
+def test_footer_says_version_fidelity_and_licence(soups):
+    for chapter in CHAPTERS:
+        footer = soups[f"{chapter}.html"].select_one(".extra_footer").get_text()
+        assert hebt.__version__ in footer
+        assert "quick" in footer
+        assert "CC BY 4.0" in footer and "GPL" in footer
+
+
+def test_each_notebook_can_be_downloaded(soups, built_book):
+    for chapter in CHAPTERS:
+        soup = soups[f"{chapter}.html"]
+        (link,) = soup.select("a[href$='.ipynb']")
+        target = (built_book / f"{chapter}.html").parent / link["href"]
+        assert json.loads(target.read_text(encoding="utf-8"))["nbformat"] == 4
+
+
+# ---- the pages in a browser ----
+
+
+class Visit:
+    """A page in its own browser context, with everything that it asked for and complained of."""
+
+    def __init__(self, browser, url, **options):
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.requests, self.errors, self.bytes = [], [], 0
+        self.page.on("request", lambda r: self.requests.append(r.url))
+        self.page.on("requestfailed", lambda r: self.errors.append(f"failed: {r.url}"))
+        self.page.on("response", self._on_response)
+        self.page.on("pageerror", lambda e: self.errors.append(f"script: {e}"))
+        self.page.on("console", self._on_console)
+        self.page.goto(url)
+        self.page.wait_for_load_state("networkidle")
+
+    def _on_response(self, response):
+        if response.status >= 400:
+            self.errors.append(f"{response.status}: {response.url}")
+
+    def _on_console(self, message):
+        if message.type in ("error", "warning"):
+            self.errors.append(f"console: {message.text}")
+
+    def outside(self):
+        """Requests that left the machine."""
+        return [
+            url
+            for url in self.requests
+            if urlparse(url).scheme not in ("file", "data", "blob")
+            and urlparse(url).hostname != "127.0.0.1"
+        ]
+
+    def weight(self):
+        """Bytes of everything on this page that came over http."""
+        return self.page.evaluate(
+            "[...performance.getEntriesByType('navigation'),"
+            " ...performance.getEntriesByType('resource')]"
+            ".reduce((sum, entry) => sum + entry.encodedBodySize, 0)"
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.context.close()
+
+
+def address(kind, page, site, built_book):
+    return f"{site}/{page}.html" if kind == "http" else (built_book / f"{page}.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def look(browser, site, built_book):
+    """Open a page once; tests that only look at it share it."""
+    opened = {}
+
+    def open_page(page, kind="http"):
+        if (page, kind) not in opened:
+            opened[page, kind] = Visit(browser, address(kind, page, site, built_book))
+        return opened[page, kind]
+
+    yield open_page
+    for visit in opened.values():
+        visit.context.close()
+
+
+@pytest.mark.parametrize("kind", ["http", "file"])
+@pytest.mark.parametrize("page", PAGES)
+def test_page_needs_nothing_but_itself(look, page, kind):
+    visit = look(page, kind)
+    assert visit.requests
+    assert visit.outside() == []
+    assert visit.errors == []
+    if page in CHAPTERS:
+        assert visit.page.locator("article h1").first.is_visible()
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_page_is_not_heavy(look, page):
+    weight = look(page).weight()
+    assert 10_000 < weight <= HEAVIEST_PAGE, f"{weight / 1e6:.1f} MB"
+
+
+def test_formulas_are_set(look, soups):
+    for chapter in CHAPTERS:
+        formulas = soups[f"{chapter}.html"].select(".math")
+        if not formulas:
+            continue
+        page = look(chapter).page
+        page.locator("mjx-container").first.wait_for()
+        assert page.locator("mjx-container").count() >= len(formulas)
+        assert page.locator("mjx-merror").count() == 0
+
+
+@pytest.mark.parametrize("kind", ["http", "file"])
+def test_search_finds_a_chapter(browser, site, built_book, kind):
+    url = address(kind, "search", site, built_book) + "?q=reconstruction"
+    with Visit(browser, url) as visit:
+        visit.page.locator("#search-results li a").first.wait_for()
+        links = visit.page.locator("#search-results li a").evaluate_all("a => a.map(x => x.href)")
+        assert any(chapter in link for link in links for chapter in CHAPTERS)
+        assert visit.errors == [] and visit.outside() == []
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_one_search_field(look, page):
+    page = look(page).page
+    buttons = page.locator(".search-button__button, .search-button-field")
+    assert [b.is_visible() for b in buttons.all()].count(True) == 1
+    assert page.locator("input[type=search]").count() == 1
+    page.keyboard.press("Control+k")
+    assert page.locator("input[type=search]").is_visible()
+    page.keyboard.press("Escape")
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_page_fits_every_width(look, page):
+    page = look(page).page
+    usual = page.viewport_size
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(200)  # explorers lay themselves out anew
+        wide = page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert wide <= 0, f"{wide} pixels wider than a window of {width}"
+    page.set_viewport_size(usual)
+
+
+CONTRAST = """() => {
+  const rgb = (text) => (text.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+    .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const c = rgb(getComputedStyle(e).backgroundColor);
+      if (c.length === 3 || c[3] === 1) return c;
+    }
+    return [255, 255, 255];
+  };
+  const seen = document.querySelectorAll(
+    "article p, article li, article h1, article h2, article h3, article td, article th,"
+    + " article figcaption, article label, article output, article button, .extra_footer p");
+  return [...seen].filter((e) => e.innerText?.trim() && e.checkVisibility()).map((e) => {
+    const pair = [light(rgb(getComputedStyle(e).color)), light(ground(e))].sort((a, b) => b - a);
+    return { text: e.innerText.slice(0, 60), ratio: (pair[0] + 0.05) / (pair[1] + 0.05) };
+  });
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_text_is_readable_in_light_and_dark(look, page, scheme):
+    page = look(page).page
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=scheme)
+    texts = page.evaluate(CONTRAST)
+    assert len(texts) > 3
+    assert [t for t in texts if t["ratio"] < 4.5] == []
+
+
+# ---- the explorers, on pages without a kernel ----
+
+SHOWN = """explorer => [...explorer.querySelectorAll("canvas, svg")]
+  .map((e) => e.tagName === "CANVAS" ? e.toDataURL() : e.outerHTML).join("|")"""
+
+
+def explorers(visit):
+    """Every explorer of a page, once it has drawn itself."""
+    ready = visit.page.locator(".hebt-explorer[data-position]")
+    for explorer in ready.all():
+        explorer.scroll_into_view_if_needed()
+        settle(visit.page, explorer)
+    return ready.all()
+
+
+def settle(page, explorer):
+    page.wait_for_function(
+        "e => e.dataset.state === 'ready'", arg=explorer.element_handle(), timeout=10_000
+    )
+
+
+def move_by_keyboard(slider):
+    slider.focus()
+    at, last = (int(slider.evaluate(f"e => e.{key}")) for key in ("value", "max"))
+    slider.press("ArrowRight" if at < last else "ArrowLeft")
+
+
+def move_by_mouse(slider):
+    at, last = (int(slider.evaluate(f"e => e.{key}")) for key in ("value", "max"))
+    box = slider.bounding_box()
+    left = at > last / 2
+    x = box["width"] * (0.02 if left else 0.98)
+    slider.click(position={"x": x, "y": box["height"] / 2})
+
+
+def test_chapters_have_explorers(soups):
+    assert soups[f"{TOC['root']}.html"].select(".hebt-explorer"), "none in the first chapter"
+    assert soups["book/phantom.html"].select(".hebt-explorer")
+
+
+@pytest.mark.parametrize("kind", ["http", "file"])
+@pytest.mark.parametrize("move", [move_by_keyboard, move_by_mouse])
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_every_slider_moves_its_pictures(browser, site, built_book, soups, page, move, kind):
+    wanted = len(soups[f"{page}.html"].select(".hebt-explorer"))
+    if not wanted:
+        return
+    with Visit(browser, address(kind, page, site, built_book)) as visit:
+        shown = explorers(visit)
+        assert len(shown) == wanted
+        for explorer in shown:
+            sliders = explorer.locator("input[type=range][data-control]").all()
+            assert sliders
+            for slider in sliders:
+                name = slider.get_attribute("data-control")
+                value = explorer.locator(f"output[data-value={name}]")
+                before = explorer.evaluate(SHOWN), value.inner_text()
+                move(slider)
+                settle(visit.page, explorer)
+                after = explorer.evaluate(SHOWN), value.inner_text()
+                assert before[1] != after[1], f"{name} does not say its value"
+                assert before[0] != after[0], f"{name} changes no picture"
+        assert visit.errors == [] and visit.outside() == []
+
+
+@pytest.mark.parametrize("kind", ["http", "file"])
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_first_pictures_without_javascript(browser, site, built_book, soups, page, kind):
+    wanted = len(soups[f"{page}.html"].select(".hebt-explorer"))
+    url = address(kind, page, site, built_book)
+    with Visit(browser, url, java_script_enabled=False) as visit:
+        posters = visit.page.locator(".hebt-explorer .hebt-poster img").all()
+        assert len(posters) == wanted
+        for poster in posters:
+            poster.scroll_into_view_if_needed()
+            box = poster.bounding_box()
+            assert poster.is_visible() and box["width"] > 100 and box["height"] > 50
+        assert visit.outside() == []
