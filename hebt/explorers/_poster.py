@@ -66,7 +66,7 @@ def draw(spec: dict, picture: dict) -> bytes:
             _bar(axes, text, luts[panel["cmap"]], panel, low, high, x, y, w)
         for curve, (x, y, w, h) in zip(spec["curves"], boxes["curves"]):
             text(x, y, curve["title"], weight="bold")
-            _curve(axes(x + 0.6, y + 0.3, w - 0.75, h - 0.8), spec, curve, picture)
+            _curve(axes(x + 0.75, y + 0.45, w - 0.9, h - 0.95), spec, curve, picture)
         table = [r for r in spec["readouts"] if r["panel"] is None]
         for r, (x, y, _, _) in zip(table, boxes["table"]):
             text(x, y, r["label"], color=_MUTED)
@@ -145,6 +145,8 @@ def _bar(axes, text, lut, panel, low, high, x, y, w):
 
 
 def _curve(ax, spec, curve, picture):
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     control = spec["controls"][curve["along"]]
     i = picture["position"][curve["along"]]
     at = control["numbers"][i] if control["numbers"] else i
@@ -165,13 +167,20 @@ def _curve(ax, spec, curve, picture):
         xlabel=f"{control['label']} ({control['unit']})" if control["unit"] else control["label"],
         ylabel=curve["ylabel"],
     )
+    for axis, log in ((ax.xaxis, "x"), (ax.yaxis, "y")):
+        if log in curve["log"]:
+            low, high = axis.get_view_interval()
+            plain = FuncFormatter(lambda v, _: f"{v:g}".replace("-", "−"))
+            axis.set_major_formatter(plain)
+            axis.set_minor_locator(LogLocator(subs=(2, 5)))
+            axis.set_minor_formatter(plain if high < 50 * low else NullFormatter())
     if curve["limits"]:
         ax.set_ylim(curve["limits"])
     if not control["numbers"]:
         ax.set_xticks(x, control["texts"])
     ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(color=_MUTED, labelcolor=_TEXT)
-    ax.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 0.98), borderaxespad=0)
+    ax.tick_params(which="both", color=_MUTED, labelcolor=_TEXT)
+    ax.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
 
 
 def _compact(png):

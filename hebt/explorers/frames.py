@@ -18,7 +18,7 @@ from hebt import _checks
 from hebt.explorers import base
 
 HERE = pathlib.Path(__file__).parent
-_BLOCK = 1 << 20  # bytes of frames that a page unpacks or loads at once
+_BLOCK = 1 << 18  # bytes of frames that a page unpacks or loads at once
 _RAW = 256_000_000  # bytes before compression; beyond, nothing is computed
 _FIELD = re.compile(r"\{(\w+)\}")
 

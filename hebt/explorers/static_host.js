@@ -10,7 +10,9 @@ async function mount(id) {
     const { esm, blobs } = data;
 
     async function inflate(text) {
-      const raw = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+      const binary = atob(text);
+      const raw = new Uint8Array(binary.length);
+      for (let i = 0; i < raw.length; i++) raw[i] = binary.charCodeAt(i);
       const stream = new Blob([raw]).stream().pipeThrough(new DecompressionStream("deflate"));
       return new DataView(await new Response(stream).arrayBuffer());
     }
@@ -76,6 +78,7 @@ async function mount(id) {
         }
       },
       load,
+      remote: (place) => typeof blobs[place.$load] === "object" && blobs[place.$load] !== null,
     };
 
     const url = URL.createObjectURL(new Blob([esm], { type: "text/javascript" }));
