@@ -20,7 +20,8 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 _LANES = 16  # floats in a vector; LLVM splits it where the processor has shorter ones
-TILE = 24  # pixels along the edge of a tile
+TILE = 28  # pixels along the edge of a tile
+_ROOM = 32  # for what a line of a tile holds or is seen by: at most TILE + 2 bins for two lines
 _EDGE = 1e-9  # overlaps narrower than this (in pixels) are rounding, not weights
 
 _jit = numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
@@ -39,37 +40,40 @@ def _add_weighted(typingctx, target, sources, weights, count):
 
     def build(context, builder, signature, args):
         target, sources, weights, count = args
-        scalar, vector = ir.FloatType(), ir.VectorType(ir.FloatType(), _LANES)
-        spread = ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES)
+        scalar = ir.FloatType()
         pick = range(len(signature.args[1]))
         starts = [
             builder.inttoptr(builder.extract_value(sources, k), scalar.as_pointer()) for k in pick
         ]
         factors = [builder.extract_value(weights, k) for k in pick]
-        undefined = ir.Constant(vector, ir.Undefined)
-        wide_factors = [
-            builder.shuffle_vector(
-                builder.insert_element(undefined, f, ir.IntType(32)(0)), undefined, spread
-            )
-            for f in factors
-        ]
         target = builder.inttoptr(target, scalar.as_pointer())
 
-        def steps(begin, end, width, kind, factors):
+        def steps(begin, end, width):
+            kind = ir.VectorType(scalar, width)
+            spread = ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width)
+            empty = ir.Constant(kind, ir.Undefined)
+            wide = [
+                builder.shuffle_vector(
+                    builder.insert_element(empty, f, ir.IntType(32)(0)), empty, spread
+                )
+                for f in factors
+            ]
             with cgutils.for_range_slice(
                 builder, begin, end, count.type(width), count.type
             ) as (m, _):
                 at = builder.bitcast(builder.gep(target, [m]), kind.as_pointer())
                 total = builder.load(at, align=4)
-                for start, factor in zip(starts, factors):
+                for start, factor in zip(starts, wide):
                     part = builder.bitcast(builder.gep(start, [m]), kind.as_pointer())
                     product = builder.fmul(builder.load(part, align=4), factor, flags=["fast"])
                     total = builder.fadd(total, product, flags=["fast"])
                 builder.store(total, at, align=4)
 
-        whole = builder.and_(count, count.type(-_LANES))
-        steps(count.type(0), whole, _LANES, vector, wide_factors)
-        steps(whole, count, 1, scalar, factors)
+        done = count.type(0)
+        for width in (_LANES, 4, 1):
+            until = builder.and_(count, count.type(-width))
+            steps(done, until, width)
+            done = until
         return context.get_dummy_value()
 
     return types.void(target, sources, weights, count), build
@@ -87,14 +91,13 @@ def _shadow(u, high, low, narrow, inv_narrow, inv_wide):
 
 @_inline
 def _footprint(theta_cos, theta_sin):
-    """Shape of a voxel's shadow: half its width (in double and single precision), half the width
-    of its flat top, the width of its ramps and that one's inverse, and the height of its top."""
+    """Half the width of a voxel's shadow and, in single precision, its shape for `_shadow`: half
+    its width and that of its flat top, the width of a ramp, its inverse, the height of the top."""
     a = abs(theta_cos)
     b = abs(theta_sin)
     narrow = min(a, b)
     wide = max(a, b)
-    return (
-        0.5 * (a + b),
+    return 0.5 * (a + b), (
         np.float32(0.5 * (a + b)),
         np.float32(0.5 * (wide - narrow)),
         np.float32(narrow),
@@ -128,16 +131,43 @@ def _walk(size, theta_cos, theta_sin, row, column, rows, columns):
     return t, pixel, lines, length, line_t, line_pixel, step_t, step_pixel
 
 
+@_inline
+def _weigh_bins(w, begin, offset, t, step_t, length, bin0, taps, extent, shape):
+    """For detector bins from `bin0` on, the first pixel of a line that each sees, and the weights.
+
+    A bin sees at most `taps` pixels; where it sees fewer, the others have weight 0. All loops
+    run over the whole room, as a constant length is what the compiler turns into vectors best.
+    """
+    high, low, narrow, inv_narrow, inv_wide = shape
+    half = np.float32(0.5)
+    reach = 0.5 + extent - _EDGE
+    last = max(length - taps, 0.0)
+    inv_step = 1.0 / step_t
+    for k in range(_ROOM):
+        d = float(bin0 + k)
+        first = min(max(np.ceil((d - reach - t) * inv_step), 0.0), last)
+        begin[k] = np.int32(first)
+        offset[k] = t + first * step_t - d
+    for q in range(taps):
+        away = np.float32(q * step_t)
+        inside = np.float32(q < length)
+        for k in range(_ROOM):
+            u = offset[k] + away
+            right = _shadow(half - u, high, low, narrow, inv_narrow, inv_wide)
+            left = _shadow(-half - u, high, low, narrow, inv_narrow, inv_wide)
+            w[q, k] = inside * (right - left)
+
+
 @_jit
 def forward(x, p, cosines, sines, size, first_tilt, last_tilt, first, last):
-    """Project columns `first` to `last` of `x` into tilts `first_tilt` to `last_tilt` of `p`."""
-    bins = 2 * TILE + 4
-    start = np.empty(bins, np.int32)
-    taps = np.empty(bins, np.int32)
-    offset = np.empty(bins, np.float32)
-    half = np.float32(0.5)
-    w = np.empty((4, bins), np.float32)
-    width = x.shape[1]
+    """Project columns `first` to `last` of `x` into tilts `first_tilt` to `last_tilt` of `p`.
+
+    Lines of pixels are taken in pairs, and each detector bin gathers what it sees of both.
+    """
+    begin, begin2 = np.empty(_ROOM, np.int32), np.empty(_ROOM, np.int32)
+    offset = np.empty(_ROOM, np.float32)
+    w, w2 = np.empty((4, _ROOM), np.float32), np.empty((4, _ROOM), np.float32)
+    width = 4 * x.shape[1]
     count = last - first
     x_at = x.ctypes.data + 4 * first
     p_at = p.ctypes.data + 4 * first
@@ -149,113 +179,147 @@ def forward(x, p, cosines, sines, size, first_tilt, last_tilt, first, last):
             columns = min(TILE, size - column)
             for a in range(first_tilt, last_tilt):
                 c, s = cosines[a], sines[a]
-                extent, high, low, narrow, inv_narrow, inv_wide = _footprint(c, s)
+                extent, shape = _footprint(c, s)
                 t0, pixel0, lines, length, line_t, line_pixel, step_t, step_pixel = _walk(
                     size, c, s, row, column, rows, columns
                 )
-                inv_step = 1.0 / step_t
-                step = step_pixel * width * 4
                 reach = 0.5 + extent - _EDGE
-                for line in range(lines):
+                taps = int(2.0 * reach / step_t) + 1
+                end = length - 1
+                jump = step_pixel * width
+                for line in range(0, lines, 2):
                     t = t0 + line * line_t
-                    pixel = pixel0 + line * line_pixel
-                    d0 = max(0, math.ceil(t - reach))
-                    d1 = min(size - 1, math.floor(t + (length - 1) * step_t + reach))
-                    n = d1 - d0 + 1
-                    for k in range(n):
-                        d = float(d0 + k)
-                        begin = max(np.ceil((d - reach - t) * inv_step), 0.0)
-                        end = min(np.floor((d + reach - t) * inv_step), length - 1.0)
-                        start[k] = np.int32(begin)
-                        taps[k] = np.int32(end - begin) + 1
-                        offset[k] = t + begin * step_t - d
-                    for q in range(4):
-                        away = np.float32(q * step_t)
-                        for k in range(n):
-                            u = offset[k] + away
-                            right = _shadow(half - u, high, low, narrow, inv_narrow, inv_wide)
-                            left = _shadow(-half - u, high, low, narrow, inv_narrow, inv_wide)
-                            w[q, k] = right - left
-                    for k in range(n):
-                        to = p_at + ((a * size + d0 + k) * width) * 4
-                        i0 = x_at + (pixel + start[k] * step_pixel) * width * 4
-                        i1 = i0 + step
-                        i2 = i1 + step
-                        i3 = i2 + step
-                        w0, w1, w2, w3 = w[0, k], w[1, k], w[2, k], w[3, k]
-                        if taps[k] == 1:
-                            _add_weighted(to, (i0,), (w0,), count)
-                        elif taps[k] == 2:
-                            _add_weighted(to, (i0, i1), (w0, w1), count)
-                        elif taps[k] == 3:
-                            _add_weighted(to, (i0, i1, i2), (w0, w1, w2), count)
-                        elif taps[k] == 4:
-                            _add_weighted(to, (i0, i1, i2, i3), (w0, w1, w2, w3), count)
+                    t2 = t + line_t
+                    at = x_at + (pixel0 + line * line_pixel) * width
+                    at2 = at + line_pixel * width
+                    bin0 = max(0, math.ceil(min(t, t2) - reach))
+                    bin1 = min(size - 1, math.floor(max(t, t2) + end * step_t + reach))
+                    bins = bin1 - bin0 + 1
+                    _weigh_bins(w, begin, offset, t, step_t, length, bin0, taps, extent, shape)
+                    if line + 1 < lines:
+                        _weigh_bins(
+                            w2, begin2, offset, t2, step_t, length, bin0, taps, extent, shape
+                        )
+                    else:
+                        at2 = at
+                        w2[:, :] = 0.0
+                        begin2[:] = begin
+                    for k in range(bins):
+                        to = p_at + (a * size + bin0 + k) * width
+                        i, i2 = at + begin[k] * jump, at2 + begin2[k] * jump
+                        # the step to the next pixel, unless the line has no more
+                        one = jump if length > 1 else 0
+                        two = 2 * jump if length > 2 else one
+                        three = 3 * jump if length > 3 else two
+                        if taps <= 2:
+                            _add_weighted(
+                                to,
+                                (i, i + one, i2, i2 + one),
+                                (w[0, k], w[1, k], w2[0, k], w2[1, k]),
+                                count,
+                            )
+                        elif taps == 3:
+                            _add_weighted(
+                                to,
+                                (i, i + one, i + two, i2, i2 + one, i2 + two),
+                                (w[0, k], w[1, k], w[2, k], w2[0, k], w2[1, k], w2[2, k]),
+                                count,
+                            )
+                        else:
+                            _add_weighted(
+                                to,
+                                (
+                                    i,
+                                    i + one,
+                                    i + two,
+                                    i + three,
+                                    i2,
+                                    i2 + one,
+                                    i2 + two,
+                                    i2 + three,
+                                ),
+                                (
+                                    w[0, k],
+                                    w[1, k],
+                                    w[2, k],
+                                    w[3, k],
+                                    w2[0, k],
+                                    w2[1, k],
+                                    w2[2, k],
+                                    w2[3, k],
+                                ),
+                                count,
+                            )
+
+
+@_inline
+def _weigh_pixels(w, begin, offset, t, step_t, size, extent, shape):
+    """For each pixel of a row, the first detector bin that it is seen by, and three weights."""
+    high, low, narrow, inv_narrow, inv_wide = shape
+    half = np.float32(0.5)
+    last = max(size - 3.0, 0.0)
+    for k in range(_ROOM):
+        u = t + k * step_t
+        d = min(max(np.ceil(u - extent + _EDGE - 0.5), 0.0), last)
+        begin[k] = np.int32(d)
+        offset[k] = d - u
+    for q in range(3):
+        away = np.float32(q)
+        inside = np.float32(q < size)
+        for k in range(_ROOM):
+            u = offset[k] + away
+            right = _shadow(u + half, high, low, narrow, inv_narrow, inv_wide)
+            left = _shadow(u - half, high, low, narrow, inv_narrow, inv_wide)
+            w[q, k] = inside * (right - left)
 
 
 @_jit
 def backward(p, cosines, sines, size, row, column, first, last, tile):
     """Set `tile` to the back projection of columns `first` to `last` of `p` at one tile's pixels.
 
-    `tile` is (TILE * TILE, at least last - first); it holds the tile's pixels row by row.
+    `tile` is (TILE * TILE, at least last - first); it holds the tile's pixels row by row. Tilts
+    are taken in pairs, and each pixel gathers what both detectors see of it.
     """
-    start = np.empty(TILE, np.int64)
-    taps = np.empty(TILE, np.int64)
-    w = np.empty((3, TILE), np.float32)
-    one = np.float32(1.0)
+    begin, begin2 = np.empty(_ROOM, np.int32), np.empty(_ROOM, np.int32)
+    offset = np.empty(_ROOM, np.float32)
+    w, w2 = np.empty((3, _ROOM), np.float32), np.empty((3, _ROOM), np.float32)
+    half = 0.5 * (size - 1)
     rows = min(TILE, size - row)
     columns = min(TILE, size - column)
-    n = last - first
-    width = p.shape[2]
-    tile_width = tile.shape[1]
+    tilts = len(cosines)
+    count = last - first
+    width = 4 * p.shape[2]
+    tile_width = 4 * tile.shape[1]
     p_at = p.ctypes.data + 4 * first
     tile_at = tile.ctypes.data
-    tile[: rows * columns, :n] = 0.0
-    for a in range(len(cosines)):
+    one = width if size > 1 else 0
+    two = 2 * width if size > 2 else one
+    tile[: rows * columns, :count] = 0.0
+    for a in range(0, tilts, 2):
         c, s = cosines[a], sines[a]
-        extent, high, low, narrow, inv_narrow, inv_wide = _footprint(c, s)
-        t0, pixel0, lines, length, line_t, line_pixel, step_t, step_pixel = _walk(
-            size, c, s, row, column, rows, columns
-        )
-        # the same walk within the tile
-        line_pixel = columns if line_pixel == size else 1
-        jump = columns if abs(step_pixel) == size else 1
-        begin_pixel = 0
-        if step_pixel < 0:
-            begin_pixel = (length - 1) * jump
-            jump = -jump
-        for line in range(lines):
-            t = t0 + line * line_t
-            pixel = begin_pixel + line * line_pixel
-            for k in range(length):
-                u = t + k * step_t
-                d = np.ceil(u - extent + _EDGE - 0.5)
-                left = np.float32(d + 0.5 - u)
-                w0 = _shadow(left, high, low, narrow, inv_narrow, inv_wide)
-                w01 = _shadow(left + one, high, low, narrow, inv_narrow, inv_wide)
-                start[k] = np.int64(d)
-                taps[k] = np.int64(np.floor(u + extent - _EDGE + 0.5) - d) + 1
-                w[0, k] = w0
-                w[1, k] = w01 - w0
-                w[2, k] = one - w01
-            for k in range(length):
-                d = start[k]
-                j = pixel + k * jump
-                w0, w1, w2 = w[0, k], w[1, k], w[2, k]
-                to = tile_at + j * tile_width * 4
-                i0 = p_at + ((a * size + d) * width) * 4
-                i1 = i0 + 4 * width
-                i2 = i1 + 4 * width
-                if d < 0 or d + taps[k] > size:
-                    for q in range(taps[k]):
-                        if 0 <= d + q < size:
-                            _add_weighted(to, (i0 + 4 * q * width,), (w[q, k],), n)
-                elif taps[k] == 1:
-                    _add_weighted(to, (i0,), (w0,), n)
-                elif taps[k] == 2:
-                    _add_weighted(to, (i0, i1), (w0, w1), n)
-                else:
-                    _add_weighted(to, (i0, i1, i2), (w0, w1, w2), n)
+        extent, shape = _footprint(c, s)
+        at = p_at + a * size * width
+        pair = a + 1 < tilts
+        a2 = a + 1 if pair else a
+        c2, s2 = cosines[a2], sines[a2]
+        extent2, shape2 = _footprint(c2, s2)
+        at2 = p_at + a2 * size * width
+        for i in range(rows):
+            t = half + (column - half) * c + (half - row - i) * s
+            t2 = half + (column - half) * c2 + (half - row - i) * s2
+            _weigh_pixels(w, begin, offset, t, c, size, extent, shape)
+            _weigh_pixels(w2, begin2, offset, t2, c2, size, extent2, shape2)
+            if not pair:
+                w2[:, :] = 0.0
+            for k in range(columns):
+                to = tile_at + (i * columns + k) * tile_width
+                j, j2 = at + begin[k] * width, at2 + begin2[k] * width
+                _add_weighted(
+                    to,
+                    (j, j + one, j + two, j2, j2 + one, j2 + two),
+                    (w[0, k], w[1, k], w[2, k], w2[0, k], w2[1, k], w2[2, k]),
+                    count,
+                )
 
 
 @_jit
@@ -294,15 +358,15 @@ def step(tile, x, inverse_sums, mask, size, row, column, first, last):
 
 
 @_jit
-def residual(wx, maps, haadf, weights, inverse_sums, first_tilt, last_tilt, squares):
-    """Turn projections into the weighted residual that SIRT projects back.
+def residual(wx, maps, haadf, weights, inverse_sums, elements, first_tilt, last_tilt, squares):
+    """Turn projections into the weighted residual that SIRT projects back, in place.
 
-    In place in `wx`, (tilts, size, elements, slices), for each element e:
-    R^-1 [(1 - alpha) (maps_e - wx_e) + (alpha / k) (haadf - sum_e wx_e)],
-    with `weights` (2, slices) holding 1 - alpha and alpha / k. The squared norms of the plain
-    residuals (EDS per element, then HAADF) go to `squares[tilt]`.
+    For each element e: R^-1 [(1 - alpha) (maps_e - wx_e) + (alpha / k) (haadf - sum_e wx_e)],
+    with `weights` (2, slices) holding 1 - alpha and alpha / k. `wx` and `maps` have the columns
+    (elements, slices), flattened, `haadf` (slices). The squared norms of the plain residuals
+    (EDS per element, then HAADF) go to `squares[tilt]`.
     """
-    tilts, size, elements, slices = wx.shape
+    size, slices = haadf.shape[1:]
     for a in range(first_tilt, last_tilt):
         squares[a, :] = 0.0
         for d in range(size):
@@ -310,10 +374,10 @@ def residual(wx, maps, haadf, weights, inverse_sums, first_tilt, last_tilt, squa
             for m in range(slices):
                 total = haadf[a, d, m]
                 for e in range(elements):
-                    total -= wx[a, d, e, m]
+                    total -= wx[a, d, e * slices + m]
                 squares[a, elements] += np.float64(total) ** 2
                 total *= weights[1, m]
                 for e in range(elements):
-                    own = maps[a, d, e, m] - wx[a, d, e, m]
+                    own = maps[a, d, e * slices + m] - wx[a, d, e * slices + m]
                     squares[a, e] += np.float64(own) ** 2
-                    wx[a, d, e, m] = scale * (weights[0, m] * own + total)
+                    wx[a, d, e * slices + m] = scale * (weights[0, m] * own + total)

@@ -10,6 +10,7 @@ from ._checks import as_float32, check_angles, check_count
 
 # How many slices share one working-out of the weights. More would no longer fit the cache.
 _BLOCK = 256
+_ALIGNED = 16  # float32 values in a cache line
 
 
 class Projector:
@@ -116,10 +117,9 @@ class Projector:
                 f"projector of size {self.size}."
             )
         lead = x.shape[:-2]
-        p = self._forward(_columns_last(x.reshape(-1, self.size * self.size)))
-        return np.ascontiguousarray(np.moveaxis(p, 2, 1)).reshape(
-            len(self.angles), *lead, self.size
-        )
+        columns = slices_last(x.reshape(-1, self.size * self.size))
+        p = self._forward(columns)[:, :, : x.size // self.size**2]
+        return np.ascontiguousarray(p.swapaxes(1, 2)).reshape(len(self.angles), *lead, self.size)
 
     def backward(self, p) -> np.ndarray:
         """Project back: x = Wᵀ p, the adjoint of `forward`.
@@ -142,9 +142,11 @@ class Projector:
         p = as_float32("p", p)
         self.check_projections("p", p)
         lead = p.shape[1:-1]
-        p = np.ascontiguousarray(np.moveaxis(p.reshape(len(self.angles), -1, self.size), 1, 2))
-        x = self._backward(p)
-        return _columns_last(x).reshape(*lead, self.size, self.size)
+        tilts, slices = len(self.angles), p.size // (len(self.angles) * self.size)
+        columns = empty(tilts, self.size, slices)
+        columns[:, :, :slices] = p.reshape(tilts, slices, self.size).swapaxes(1, 2)
+        x = self._backward(columns)
+        return slices_first(x, slices).reshape(*lead, self.size, self.size)
 
     def matrix(self):
         """Return W as a sparse matrix, for checks and for other solvers.
@@ -195,7 +197,7 @@ class Projector:
                 f"(tilts, [slices,] size) of the projector.{problem}"
             )
 
-    # ---- the same on arrays whose last axis holds the slices ("columns"), as the kernels need
+    # The same on arrays made by `empty`, whose last axis holds the slices, as the kernels need.
 
     def _forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Project x, (size * size, columns), into (tilts, size, columns)."""
@@ -203,7 +205,7 @@ class Projector:
 
         tilts, columns = len(self.angles), x.shape[1]
         if out is None:
-            out = np.empty((tilts, self.size, columns), np.float32)
+            out = empty(tilts, self.size, columns)
         share = -(-tilts // (2 * threads()))
 
         def work(first, tilt):
@@ -226,7 +228,7 @@ class Projector:
         """Project p, (tilts, size, columns), back into (size * size, columns)."""
         from . import _kernels
 
-        x = np.empty((self.size * self.size, p.shape[2]), np.float32)
+        x = empty(self.size * self.size, p.shape[2])
 
         def keep(tile, row, column, first, last):
             _kernels.store(tile, x, self.size, row, column, first, last)
@@ -242,7 +244,7 @@ class Projector:
 
         def work(first, row):
             last = min(first + _BLOCK, columns)
-            tile = np.empty((_kernels.TILE**2, last - first), np.float32)
+            tile = empty(_kernels.TILE**2, last - first)
             for column in range(0, self.size, _kernels.TILE):
                 _kernels.backward(
                     p, self._cosines, self._sines, self.size, row, column, first, last, tile
@@ -291,13 +293,41 @@ def run(work, tasks) -> None:
             raise
 
 
-def _columns_last(array: np.ndarray) -> np.ndarray:
-    """Copy the transpose of a 2D array, in blocks that the cache can hold."""
-    rows, columns = array.shape
-    out = np.empty((columns, rows), array.dtype)
-    for i in range(0, rows, 64):
-        for j in range(0, columns, 4096):
-            out[j : j + 4096, i : i + 64] = array[i : i + 64, j : j + 4096].T
+def empty(*shape: int) -> np.ndarray:
+    """Return a float32 array for the kernels, aligned to the processor's cache lines.
+
+    The last axis holds slices. Where it costs little memory it is made longer, with zeros, so
+    that each row is aligned too; twice as fast as rows that straddle cache lines.
+    """
+    *rows, columns = shape
+    more = -columns % _ALIGNED
+    if 4 * more <= columns:
+        shape = *rows, columns + more
+    size = int(np.prod(shape))
+    buffer = np.empty(size + _ALIGNED, np.float32)
+    first = -(buffer.ctypes.data // 4) % _ALIGNED
+    array = buffer[first : first + size].reshape(shape)
+    array[..., columns:] = 0
+    return array
+
+
+def slices_last(images: np.ndarray) -> np.ndarray:
+    """Copy (slices, pixels) into a new array (pixels, slices) from `empty`."""
+    slices, pixels = images.shape
+    out = empty(pixels, slices)
+    # in blocks that the cache can hold
+    for i in range(0, slices, 64):
+        for j in range(0, pixels, 4096):
+            out[j : j + 4096, i : min(i + 64, slices)] = images[i : i + 64, j : j + 4096].T
+    return out
+
+
+def slices_first(columns: np.ndarray, slices: int) -> np.ndarray:
+    """Copy (pixels, at least slices) into a new array (slices, pixels)."""
+    out = np.empty((slices, len(columns)), np.float32)
+    for i in range(0, slices, 64):
+        for j in range(0, len(columns), 4096):
+            out[i : i + 64, j : j + 4096] = columns[j : j + 4096, i : min(i + 64, slices)].T
     return out
 
 

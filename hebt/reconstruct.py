@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._checks import as_float32, check_count, check_series, check_signs
-from .projector import Projector, inverse
+from .projector import Projector, empty, inverse, run, slices_first, slices_last, threads
 from .settings import progress_bar
 
 
@@ -113,7 +113,7 @@ def sirt(
     weights = np.stack([np.ones(flat.shape[2]), np.zeros(flat.shape[2])]).astype(np.float32)
     x = _run(
         W,
-        _slices_last(flat),
+        _columns(flat),
         none,
         weights,
         iterations,
@@ -209,7 +209,7 @@ def reconstruct(
     elements, tilts, lead = len(maps), len(W.angles), haadf.shape[1:-1]
     slices = haadf.size // (tilts * W.size)
     weights = _weights([alpha] * slices, elements)
-    scaled = _slices_last(maps.reshape(elements, tilts, slices, W.size))
+    scaled = _columns(maps.reshape(elements, tilts, slices, W.size))
     scaled *= ratios[:, None]
     flat = np.ascontiguousarray(haadf.reshape(tilts, slices, W.size).swapaxes(1, 2))
     shape = (elements, *lead, W.size, W.size)
@@ -302,27 +302,26 @@ def _run(
     (tilts, size, slices), `weights` (2, slices), `shape` that of the result.
     """
     from . import _kernels
-    from .projector import run, threads
 
     iterations = check_count("iterations", iterations)
     tilts, size, elements, slices = maps.shape
     pixels, columns = size * size, elements * slices
+    maps = maps.reshape(tilts, size, columns)
     mask = _check_mask(mask, shape[1:])
     inverse_rows, inverse_columns = inverse(W.row_sums), inverse(W.column_sums).ravel()
     if start is None:
-        x = np.zeros((pixels, columns), np.float32)
-        wx = np.zeros((tilts, size, columns), np.float32)
+        x, wx = empty(pixels, columns), empty(tilts, size, columns)
+        x[:], wx[:] = 0, 0
     else:
         start = as_float32("start", start)
         if start.shape != shape:
             expected, came = (shape[1:], start.shape[1:]) if single else (shape, start.shape)
             raise ValueError(f"start has shape {came}; expected {expected}, that of the result.")
-        x = np.ascontiguousarray(start.reshape(columns, pixels).T)
+        x = slices_last(start.reshape(columns, pixels))
         wx = W._forward(x)
     # the same memory, in the shape that the caller sees
-    view = np.moveaxis(x.reshape(size, size, elements, slices), (2, 3), (0, 1))
-    view = view[:, 0] if len(shape) == 3 else view
-    view = view.reshape(shape, copy=False) if len(shape) > 4 else view
+    view = x[:, :columns].reshape(size, size, elements, *shape[1:-2], copy=False)
+    view = np.moveaxis(view, (0, 1), (-2, -1))
     view.setflags(write=False)
     squares = np.zeros((tilts, elements + 1))
 
@@ -331,13 +330,21 @@ def _run(
 
     def residual():
         share = -(-tilts // threads())
-        table = wx.reshape(tilts, size, elements, slices)
-        run(
-            lambda a: _kernels.residual(
-                table, maps, haadf, weights, inverse_rows, a, min(a + share, tilts), squares
-            ),
-            [(a,) for a in range(0, tilts, share)],
-        )
+
+        def work(a):
+            _kernels.residual(
+                wx,
+                maps,
+                haadf,
+                weights,
+                inverse_rows,
+                elements,
+                a,
+                min(a + share, tilts),
+                squares,
+            )
+
+        run(work, [(a,) for a in range(0, tilts, share)])
         norms = np.sqrt(squares.sum(axis=0))
         return Residuals(eds=norms[:-1], haadf=float(norms[-1]))
 
@@ -356,9 +363,9 @@ def _run(
                     if callback is not None and callback(done, view, residuals) is True:
                         break
         except KeyboardInterrupt:
-            x_public = view[0] if single else view
-            raise Interrupted(np.ascontiguousarray(x_public), done) from None
-    return np.ascontiguousarray(view)
+            reached = slices_first(x, columns).reshape(shape)
+            raise Interrupted(reached[0] if single else reached, done) from None
+    return slices_first(x, columns).reshape(shape)
 
 
 def _check_data(W, haadf, maps, ratios):
@@ -413,6 +420,6 @@ def _weights(alphas, elements):
     return np.stack([1 - alphas, alphas / elements]).astype(np.float32)
 
 
-def _slices_last(maps):
+def _columns(maps):
     """(elements, tilts, slices, size) -> a new array (tilts, size, elements, slices)."""
     return np.array(maps.transpose(1, 3, 0, 2), order="C")
