@@ -81,6 +81,11 @@ serve: $(STAMP)
 	@echo 'The pages are at http://127.0.0.1:$(PORT) until you press Ctrl-C.'
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(HTML) $(PORT)
 
+picture: $(STAMP)
+	@echo 'Running the phantom study at $(or $(HEBT_FIDELITY),paper) fidelity'
+	@$(BIN)/python -c 'import hebt; hebt.figures.figure4(hebt.studies.phantom_study()).savefig( \
+	  "book/figure4.png", dpi=100, pil_kwargs={"optimize": True})'
+
 bench: $(STAMP)
 	@$(BIN)/python benchmarks/run.py
 

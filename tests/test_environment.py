@@ -6,6 +6,8 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
+import hebt
+import numpy as np
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -149,3 +151,42 @@ def test_package_needs_nothing_outside_the_lock():
     needed = [*project["dependencies"], *(r for extra in extras for r in extra)]
     names = {canonicalize_name(r.name) for r in direct()}
     assert {canonicalize_name(Requirement(r).name) for r in needed} <= names
+
+
+def test_versions_agree():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert citation["version"] == project["version"] == hebt.__version__
+    assert f"## [{hebt.__version__}]" in changes or "## [Unreleased]" in changes
+    assert citation["cff-version"] == "1.2.0" and citation["license"] == project["license"]
+
+
+def test_documented_commands_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.M))
+    for name in ("README.md", "CONTRIBUTING.md", "book/intro.md", ".ci/run"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for command in re.findall(r"(?:^ {4}|`|\d )(?:\w+=\w+ )?make ([a-z]+)", text, re.M):
+            assert command in targets, f"{name} tells to run make {command}"
+
+
+def test_readme_example_runs():
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    angles, size = np.arange(-75, 76, 15.0), 24
+    rng = np.random.default_rng(0)
+    truth = np.zeros((2, 2, size, size), np.float32)
+    truth[0, :, 6:12, 8:16] = 30
+    truth[1, :, 12:18, 8:16] = 20
+    sinograms = np.moveaxis(hebt.Projector(angles, size).forward(truth), 1, 0)
+    values = {
+        "angles": angles,
+        "haadf": sinograms.sum(0),
+        "maps": rng.poisson(sinograms / 10).astype(np.float32),
+        "elements": ("Au", "Ag"),
+    }
+    exec("\n".join(line.strip() for line in code.splitlines()), values)
+    assert values["x"].shape == truth.shape
+    # each element ends where it is
+    assert values["x"][0, :, 6:12].sum() > 3 * values["x"][0, :, 12:18].sum()
+    assert values["x"][1, :, 12:18].sum() > 3 * values["x"][1, :, 6:12].sum()
