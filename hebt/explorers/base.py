@@ -17,12 +17,17 @@ HERE = pathlib.Path(__file__).parent
 _HOST = (HERE / "static_host.js").read_text(encoding="utf-8")
 _FOLDER = "_explorers"  # where a built book serves the files of `HEBT_STATIC_FILES`
 _FILES_FROM = 400_000  # characters; below this, files of their own are not worth a request
+_FILES_MOST = 40_000_000  # characters in files of one explorer
 _counter = itertools.count(1)
 
 
 def is_static() -> bool:
     """Say whether explorers render for a page without a kernel (``HEBT_STATIC=1``)."""
     return os.environ.get("HEBT_STATIC") == "1"
+
+
+def _files():
+    return os.environ.get("HEBT_STATIC_FILES")
 
 
 class Lazy(bytes):
@@ -38,7 +43,9 @@ class Explorer(anywidget.AnyWidget):
 
     A subclass sets ``_esm`` and ``_css`` (text) and its synchronised traits, and gives `poster`
     and `describe`. Bytes anywhere in a trait's value reach the script as a DataView in both
-    hosts. What only the static page needs comes from `static_state`.
+    hosts. What only the static page needs comes from `static_state`. Everything these need has to
+    be in place before ``super().__init__()``, which for a static page computes the whole output:
+    IPython swallows errors of outputs, and a broken explorer must fail its cell.
 
     Notes
     -----
@@ -49,6 +56,16 @@ class Explorer(anywidget.AnyWidget):
 
     caption = traitlets.Unicode("").tag(sync=True)
     max_bytes = 8_000_000
+
+    def __init__(self, **traits):
+        super().__init__(**traits)
+        self._content = None
+        if is_static():
+            self._content = self._collect(self.max_bytes, _files())
+            self.observe(self._forget)
+
+    def _forget(self, change):
+        self._content = None
 
     def open(self):
         """Connect to the kernel's front end; nothing while a static page is built."""
@@ -68,7 +85,7 @@ class Explorer(anywidget.AnyWidget):
         return {}
 
     def html(self, *, max_bytes: int | None = None) -> str:
-        """Return the explorer as a piece of HTML that needs no kernel and no server.
+        """Return the explorer, at its present state, as HTML that needs no kernel and no server.
 
         Parameters
         ----------
@@ -81,6 +98,11 @@ class Explorer(anywidget.AnyWidget):
         ValueError
             If the data take more. The message says what to do.
         """
+        most = self.max_bytes if max_bytes is None else max_bytes
+        return self._wrap(*self._collect(most, _files()))
+
+    def _collect(self, most, folder):
+        """Return the data as JSON, and the first picture as PNG."""
         blobs = []
         state = {
             name: _pack(getattr(self, name), blobs)
@@ -88,10 +110,10 @@ class Explorer(anywidget.AnyWidget):
             if not name.startswith("_") and name not in ("layout", "tabbable", "tooltip")
         }
         state |= {name: _pack(value, blobs) for name, value in self.static_state().items()}
-        blobs = self._place(blobs, self.max_bytes if max_bytes is None else max_bytes)
-        data = _json({"esm": str(self._esm), "state": state, "blobs": blobs})
+        blobs = self._place(blobs, most, folder)
+        return _json({"esm": str(self._esm), "state": state, "blobs": blobs}), self.poster()
 
-        png = self.poster()
+    def _wrap(self, data, png):
         width, height = struct.unpack(">II", png[16:24])
         alt = html.escape(self.describe())
         caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
@@ -136,24 +158,27 @@ class Explorer(anywidget.AnyWidget):
             f"<title>{html.escape(self.caption or type(self).__name__)}</title>"
             "<style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;"
             "max-width:60rem;margin:1.5rem auto;padding:0 1rem}</style></head>\n"
-            f"<body>\n{self.html(max_bytes=max_bytes)}\n</body>\n</html>\n"
+            f"<body>\n{self._wrap(*self._collect(max_bytes, None))}\n</body>\n</html>\n"
         )
         path.write_text(text, encoding="utf-8", newline="\n")
         return path
 
-    def _place(self, blobs, max_bytes):
-        """Return the blobs as base64 text or, large ones on demand, as names of files."""
+    def _place(self, blobs, most, folder):
+        """Return the blobs as base64 text or, where there is a folder, large ones as files."""
         texts = [base64.b64encode(zlib.compress(blob, 9)).decode() for blob in blobs]
+        lazy = sum(len(t) for b, t in zip(blobs, texts) if isinstance(b, Lazy))
+        files = bool(folder) and lazy >= _FILES_FROM
         size = sum(map(len, texts))
-        if size > max_bytes:
-            raise ValueError(
-                f"The data of this explorer take {size / 1e6:.1f} MB after compression; at most "
-                f"{max_bytes / 1e6:.1f} MB are accepted. {self._advice()}"
-            )
-        folder = os.environ.get("HEBT_STATIC_FILES")
-        if not folder or sum(len(t) for b, t in zip(blobs, texts) if isinstance(b, Lazy)) < (
-            _FILES_FROM
+        for part, taken, limit in (
+            ("in the page", size - files * lazy, most),
+            ("in files", files * lazy, _FILES_MOST),
         ):
+            if taken > limit:
+                raise ValueError(
+                    f"The data of this explorer take {taken / 1e6:.1f} MB {part} after "
+                    f"compression; at most {limit / 1e6:.1f} MB are accepted. {self._advice()}"
+                )
+        if not files:
             return texts
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -175,7 +200,9 @@ class Explorer(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs):
         plain = {"text/plain": f"{type(self).__name__}: {self.describe()}"}
         if is_static():
-            return {**plain, "text/html": self.html()}, {}
+            if self._content is None:
+                self._content = self._collect(self.max_bytes, _files())
+            return {**plain, "text/html": self._wrap(*self._content)}, {}
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         # a saved notebook shows the picture where no widget can run

@@ -15,6 +15,7 @@
 //   [data-readout=NAME]               a number as text, without unit
 //   svg[data-curve=NAME]              a plot; circle[data-line=NAME] are the markers
 //   [data-role=status]                aria-live text, for screen readers
+//   canvas[tabindex="0"]              takes arrow keys (with shift: 10 pixels), Escape
 //   [data-role=message]               visible only when something went wrong
 //   button[data-role=reset], button[data-role=save]
 
@@ -336,8 +337,8 @@ function fromKernel(model, { answer, adopt, slow }) {
   }
   function onPicture() {
     const picture = model.get("picture");
-    if (sent !== null && same(picture.position, sent)) { sent = null; clearTimeout(patience); }
-    if (wanted !== null && same(picture.position, wanted)) wanted = null;
+    if (sent !== null && same(picture.asked, sent)) { sent = null; clearTimeout(patience); }
+    if (wanted !== null && same(picture.asked, wanted)) wanted = null;
     answer(picture, sent === null && wanted === null);
     if (wanted !== null && !timer) send();
   }
@@ -349,7 +350,7 @@ function fromKernel(model, { answer, adopt, slow }) {
   return {
     ask(position) {
       wanted = position;
-      if (sent === null && same(position, model.get("picture").position)) {
+      if (sent === null && same(position, model.get("picture").asked)) {
         wanted = null;
         answer(model.get("picture"), true);
         return;
@@ -421,6 +422,24 @@ function render({ model, el }) {
         0, height - 1),
       column: clamp(Math.floor(((event.clientX - r.left) / r.width) * width), 0, width - 1) };
     };
+    // values in all panels of one shape follow one pointer, so one of them takes the keyboard
+    if (spec.panels.find((q) => same(q.shape, p.shape)) === p) {
+      canvas.tabIndex = 0;
+      canvas.addEventListener("keydown", (e) => {
+        const step = e.shiftKey ? 10 : 1;
+        const [down, right] = { ArrowUp: [-step, 0], ArrowDown: [step, 0],
+          ArrowLeft: [0, -step], ArrowRight: [0, step] }[e.key] ?? [];
+        if (e.key === "Escape") point(null);
+        if (down === undefined) return;
+        e.preventDefault();
+        const from = probe && same(probe.panel.shape, p.shape) ? probe
+          : { row: (height >> 1) - down, column: (width >> 1) - right };
+        point({ panel: p, row: clamp(from.row + down, 0, height - 1),
+          column: clamp(from.column + right, 0, width - 1) });
+        wait("status", 600, () => { status.textContent = where.textContent; });
+      });
+      canvas.addEventListener("blur", () => point(null));
+    }
     canvas.addEventListener("pointermove", (e) => point(pixelAt(e)));
     canvas.addEventListener("pointerdown", (e) => point(pixelAt(e)));
     canvas.addEventListener("pointerleave", (e) => { if (e.pointerType === "mouse") point(null); });
@@ -476,7 +495,7 @@ function render({ model, el }) {
   if (caption) parts.push(h("p", { class: "hebt-caption" }, caption));
   const body = h("div", { class: "hebt-frames" }, ...parts);
   // JupyterLab takes arrow keys and Enter for its cells, except on elements marked so
-  for (const node of body.querySelectorAll("input, button")) {
+  for (const node of body.querySelectorAll("input, button, canvas")) {
     node.setAttribute("data-lm-suppress-shortcuts", "true");
   }
   const { columns } = spec;
@@ -565,7 +584,7 @@ function render({ model, el }) {
   const talk = {
     answer(picture, last = true) {
       if (picture.error) {
-        this.fail(picture.error);
+        talk.fail(picture.error);
         return;
       }
       draw(picture);
@@ -632,7 +651,7 @@ function render({ model, el }) {
   fit();
   draw(model.get("picture"));
   root.dataset.state = "ready";
-  if (model.get("picture").error) talk.fail(model.get("picture").error);
+  if (shown.error) talk.fail(shown.error);
   const watch = new ResizeObserver(fit);
   watch.observe(body);
   const away = (event) => { if (probe && !root.contains(event.target)) point(null); };

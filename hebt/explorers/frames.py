@@ -485,25 +485,22 @@ class FrameExplorer(base.Explorer):
         """Return the alternative text of the present picture."""
         return self._fill(self._alt)
 
-    def html(self, *, max_bytes: int | None = None) -> str:
-        """Return the explorer, at its present state, as a piece of HTML; see `Explorer.html`.
+    def static_state(self) -> dict:
+        """Compute everything that the sliders can show, for a page without a kernel.
 
         Raises
         ------
         ValueError
-            If the data take more than `max_bytes`, or a panel varies with a control that its
-            `depends` leaves out.
+            If the images are too many, a panel varies with a control that its `depends` leaves
+            out, or the present state has no picture.
         """
+        from tqdm.auto import tqdm
+
         if self.picture["error"]:
             raise ValueError(
                 f"The present state {self.state} has no picture ({self.picture['error']}). Move "
                 "to another one first."
             )
-        return super().html(max_bytes=max_bytes)
-
-    def static_state(self) -> dict:
-        """Compute everything that the sliders can show, for a page without a kernel."""
-        from tqdm.auto import tqdm
 
         everything = [*self._panels, *self._readouts, *self._curves]
         axes = {item.name: self._axes(item) for item in everything}
@@ -756,6 +753,7 @@ class FrameExplorer(base.Explorer):
             )
         picture = {
             "position": [int(i) for i in position],
+            "asked": [int(i) for i in position],
             "serial": self._serial,
             "frames": {},
             "low": {},
@@ -816,7 +814,7 @@ class FrameExplorer(base.Explorer):
             reason = traceback.format_exception_only(error)[-1].strip()
             self.picture = {
                 **self.picture,
-                "position": list(position),
+                "asked": list(position),
                 "serial": self._serial,
                 "error": reason,
             }
