@@ -1,0 +1,304 @@
+"""SIRT and HEBT against ASTRA, the explicit stacked matrix, and the properties of Eq. 11."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import hebt
+
+ANGLES = np.arange(-70, 71, 10.0)
+SIZE = 30
+R = np.array([3.0, 0.7, 1.9])
+
+
+def scene(elements=2, slices=3, dose=5, seed=0):
+    """Overlapping blocks of several elements: projector, HAADF series, noisy maps, ratios."""
+    W = hebt.Projector(ANGLES, SIZE)
+    x = np.zeros((elements, slices, SIZE, SIZE))
+    for e in range(elements):
+        for s in range(slices):
+            x[e, s, 6 + 4 * e + s : 16 + 4 * e, 8:22] = 1 + e
+    p = np.moveaxis(W.forward(x), 1, 0)
+    ratios = R[:elements]
+    counts = np.random.default_rng(seed).poisson(dose * p) / dose
+    return W, p.sum(axis=0), counts / ratios[:, None, None, None], ratios
+
+
+def explicit_sirt(matrix, data, iterations, x=None):
+    """SIRT with non-negativity on an explicit matrix, in double precision."""
+    rows, columns = (np.asarray(matrix.sum(axis=a)).ravel() for a in (1, 0))
+    rows, columns = (np.where(s > 0, 1 / np.where(s > 0, s, 1), 0) for s in (rows, columns))
+    x = np.zeros(matrix.shape[1]) if x is None else x
+    for _ in range(iterations):
+        x = np.maximum(0, x + columns * (matrix.T @ (rows * (data - matrix @ x))))
+    return x
+
+
+def stacked(matrix, elements, alpha):
+    """The matrix of Eq. 11."""
+    blocks = [
+        [(1 - alpha) * matrix if i == j else None for j in range(elements)] for i in range(elements)
+    ]
+    return scipy.sparse.block_array([*blocks, [alpha * matrix] * elements]).tocsr()
+
+
+@pytest.mark.parametrize("size", [29, 64])
+def test_sirt_equals_astra(size):
+    astra = pytest.importorskip("astra", reason="ASTRA has no wheel for this system")
+    rng = np.random.default_rng(2)
+    W = hebt.Projector(ANGLES, size)
+    p = W.forward(rng.random((size, size)) > 0.6) + rng.random((len(ANGLES), size))
+    geometry = astra.create_proj_geom("parallel", 1, size, np.deg2rad(ANGLES))
+    volume = astra.create_vol_geom(size, size)
+    configuration = astra.astra_dict("SIRT")
+    configuration["ProjectorId"] = astra.create_projector("strip", geometry, volume)
+    configuration["ProjectionDataId"] = astra.data2d.create("-sino", geometry, p)
+    result = astra.data2d.create("-vol", volume)
+    configuration["ReconstructionDataId"] = result
+    configuration["option"] = {"MinConstraint": 0}
+    algorithm = astra.algorithm.create(configuration)
+    astra.algorithm.run(algorithm, 50)
+    theirs = astra.data2d.get(result)
+    ours = hebt.sirt(W, p, iterations=50)
+    assert np.linalg.norm(ours - theirs) <= 1e-3 * np.linalg.norm(theirs)
+
+
+def test_sirt_equals_sirt_on_the_explicit_matrix():
+    W, haadf, _, _ = scene()
+    expected = explicit_sirt(W.matrix().astype(float), haadf[:, 1].ravel().astype(float), 40)
+    got = hebt.sirt(W, haadf, iterations=40)[1].ravel()
+    assert np.linalg.norm(got - expected) <= 1e-4 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("elements", [2, 3])
+@pytest.mark.parametrize("alpha", [0.2, 0.7, 0.95])
+def test_hebt_equals_sirt_on_the_stacked_matrix(elements, alpha):
+    W, haadf, maps, ratios = scene(elements)
+    result = hebt.reconstruct(W, haadf, maps, ratios, alpha=alpha, iterations=60)
+    assert result.shape == (elements, 3, SIZE, SIZE) and result.dtype == np.float32
+    matrix = stacked(W.matrix().astype(float), elements, alpha)
+    for s in range(3):
+        scaled = [(1 - alpha) * r * p[:, s].ravel() for r, p in zip(ratios, maps)]
+        data = np.concatenate([*scaled, alpha * haadf[:, s].ravel()])
+        expected = explicit_sirt(matrix, data, 60)
+        got = result[:, s].ravel()
+        assert np.linalg.norm(got - expected) <= 1e-4 * np.linalg.norm(expected)
+
+
+def test_small_alpha_gives_sirt_on_each_map_alone():
+    W, haadf, maps, ratios = scene()
+    both = hebt.reconstruct(W, haadf, maps, ratios, alpha=1e-7, iterations=30)
+    for e in range(2):
+        alone = hebt.sirt(W, ratios[e] * maps[e], iterations=30)
+        np.testing.assert_allclose(both[e], alone, atol=1e-4 * alone.max())
+
+
+def test_permuting_elements_permutes_the_result():
+    W, haadf, maps, ratios = scene(3)
+    result = hebt.reconstruct(W, haadf, maps, ratios, iterations=20)
+    order = [2, 0, 1]
+    permuted = hebt.reconstruct(W, haadf, maps[order], ratios[order], iterations=20)
+    np.testing.assert_allclose(permuted, result[order], atol=1e-5 * result.max())
+
+
+def test_only_the_product_of_ratio_and_map_matters():
+    W, haadf, maps, ratios = scene()
+    factors = np.array([4.0, 0.125])
+    result = hebt.reconstruct(W, haadf, maps, ratios, iterations=20)
+    rescaled = hebt.reconstruct(
+        W, haadf, maps * factors[:, None, None, None], ratios / factors, iterations=20
+    )
+    np.testing.assert_allclose(rescaled, result, atol=1e-5 * result.max())
+
+
+def test_slices_do_not_talk_to_each_other():
+    W, haadf, maps, ratios = scene()
+    result = hebt.reconstruct(W, haadf, maps, ratios, iterations=20)
+    one = hebt.reconstruct(W, haadf[:, 2], maps[:, :, 2], ratios, iterations=20)
+    assert one.shape == (2, SIZE, SIZE)
+    np.testing.assert_allclose(one, result[:, 2], atol=1e-5 * result.max())
+
+
+@pytest.mark.parametrize("mask", [None, np.tri(SIZE)])
+def test_a_run_can_be_continued(mask):
+    W, haadf, maps, ratios = scene()
+    whole = hebt.reconstruct(W, haadf, maps, ratios, iterations=30, mask=mask)
+    part = hebt.reconstruct(W, haadf, maps, ratios, iterations=10, mask=mask)
+    rest = hebt.reconstruct(W, haadf, maps, ratios, iterations=20, mask=mask, start=part)
+    np.testing.assert_allclose(rest, whole, atol=1e-6 * whole.max())
+    whole = hebt.sirt(W, haadf, iterations=30, mask=mask)
+    rest = hebt.sirt(W, haadf, 20, mask=mask, start=hebt.sirt(W, haadf, 10, mask=mask))
+    np.testing.assert_allclose(rest, whole, atol=1e-6 * whole.max())
+
+
+def test_a_mask_acts_after_each_step_with_the_sums_of_the_whole_matrix():
+    W, haadf, maps, ratios = scene(slices=2)
+    volume = np.random.default_rng(5).random((2, SIZE, SIZE)) > 0.3
+    result = hebt.reconstruct(W, haadf, maps, ratios, iterations=5, mask=volume)
+    assert (result[:, ~volume] == 0).all() and result[:, volume].max() > 0
+    alone = hebt.sirt(W, haadf, iterations=5, mask=volume)
+    matrix = W.matrix().astype(float)
+    rows, columns = matrix.sum(axis=1), matrix.sum(axis=0)
+    for s in range(2):
+        x = np.zeros(SIZE**2)
+        for _ in range(5):
+            step = matrix.T @ ((haadf[:, s].ravel() - matrix @ x) / rows) / columns
+            x = np.maximum(0, x + step) * volume[s].ravel()
+        np.testing.assert_allclose(alone[s].ravel(), x, atol=1e-4 * x.max())
+    flat = hebt.sirt(W, haadf, iterations=5, mask=volume[0])
+    np.testing.assert_allclose(flat[0], alone[0], atol=1e-6 * alone.max())
+
+
+def test_results_are_never_negative():
+    W, haadf, maps, ratios = scene(dose=0.2)
+    assert hebt.reconstruct(W, haadf, maps, ratios, iterations=50).min() >= 0
+
+
+def test_the_callback_sees_every_iteration_its_residuals_and_can_stop():
+    W, haadf, maps, ratios = scene()
+    seen = []
+
+    def callback(iteration, x, residuals):
+        assert not x.flags.writeable
+        seen.append((iteration, x.copy(), residuals))
+        return iteration == 7
+
+    result = hebt.reconstruct(W, haadf, maps, ratios, iterations=50, callback=callback)
+    assert [n for n, _, _ in seen] == list(range(1, 8))
+    np.testing.assert_array_equal(seen[-1][1], result)
+    projected = np.moveaxis(W.forward(result), 1, 0)
+    residuals = seen[-1][2]
+    eds = [np.linalg.norm(r * p - q) for r, p, q in zip(ratios, maps, projected)]
+    np.testing.assert_allclose(residuals.eds, eds, rtol=1e-4)
+    assert residuals.haadf == pytest.approx(np.linalg.norm(haadf - projected.sum(axis=0)), rel=1e-3)
+
+
+def test_the_callback_of_sirt():
+    W, haadf, _, _ = scene()
+    seen = []
+    result = hebt.sirt(W, haadf, 4, callback=lambda n, x, r: seen.append((n, x.shape, r)))
+    assert [s[:2] for s in seen] == [(n, (3, SIZE, SIZE)) for n in (1, 2, 3, 4)]
+    assert seen[-1][2] == pytest.approx(np.linalg.norm(haadf - W.forward(result)), rel=1e-3)
+
+
+def test_an_interrupted_run_keeps_what_it_reached_and_goes_on_from_there():
+    W, haadf, maps, ratios = scene()
+
+    def stop(iteration, x, residuals):
+        if iteration == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(hebt.Interrupted, match="after 6 iterations") as caught:
+        hebt.reconstruct(W, haadf, maps, ratios, iterations=20, callback=stop)
+    assert caught.value.iteration == 6
+    rest = hebt.reconstruct(W, haadf, maps, ratios, iterations=14, start=caught.value.x)
+    whole = hebt.reconstruct(W, haadf, maps, ratios, iterations=20)
+    np.testing.assert_allclose(rest, whole, atol=1e-6 * whole.max())
+
+
+def test_a_sweep_equals_single_runs():
+    W, haadf, maps, ratios = scene()
+    alphas, iterations = [0.1, 0.7, 0.95], [5, 12, 30]
+    result = hebt.sweep(W, haadf[:, 1], maps[:, :, 1], ratios, alphas, iterations)
+    assert result.shape == (3, 3, 2, SIZE, SIZE)
+    for i, alpha in enumerate(alphas):
+        for j, count in enumerate(iterations):
+            single = hebt.reconstruct(W, haadf[:, 1], maps[:, :, 1], ratios, alpha, count)
+            np.testing.assert_allclose(result[i, j], single, atol=1e-5 * single.max())
+
+
+def test_sirt_takes_several_leading_axes():
+    W, haadf, maps, ratios = scene()
+    stack = np.moveaxis(maps, 0, 1)
+    result = hebt.sirt(W, stack, iterations=5)
+    assert result.shape == (2, 3, SIZE, SIZE)
+    np.testing.assert_allclose(result[1], hebt.sirt(W, maps[1], 5), atol=1e-5 * result.max())
+    view = []
+    hebt.sirt(W, stack, 2, callback=lambda n, x, r: view.append(x.shape), start=result)
+    assert view == [(2, 3, SIZE, SIZE)] * 2
+
+
+def test_inputs_are_never_changed():
+    W, *arrays = scene()
+    arrays = [np.asarray(a, np.float32) for a in arrays]
+    copies = [a.copy() for a in arrays]
+    start = np.ones((2, 3, SIZE, SIZE), np.float32)
+    for a in (*arrays, start):
+        a.setflags(write=False)
+    hebt.reconstruct(W, *arrays, iterations=3, start=start)
+    hebt.sirt(W, arrays[0], 3, start=start[0])
+    for a, copy in zip(arrays, copies):
+        np.testing.assert_array_equal(a, copy)
+
+
+def changed(**changes):
+    W, haadf, maps, ratios = scene()
+    arguments = dict(W=W, haadf=haadf, maps=maps, ratios=ratios, iterations=2)
+    return {**arguments, **changes}
+
+
+def bad_value(array, value):
+    array = array.copy()
+    array.flat[5] = value
+    return array
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: dict(alpha=0), "alpha is 0; expected a weight above 0 and below 1"),
+        (lambda a: dict(alpha=1), "alpha is 1"),
+        (lambda a: dict(alpha=-0.1), "alpha is -0.1"),
+        (lambda a: dict(alpha=np.nan), "alpha is nan"),
+        (lambda a: dict(alpha="much"), "alpha is 'much'"),
+        (lambda a: dict(iterations=0), "iterations is 0; expected a whole number of at least 1"),
+        (lambda a: dict(iterations=-5), "iterations is -5"),
+        (lambda a: dict(ratios=[1.0]), r"ratios has shape \(1,\); expected \(2,\)"),
+        (lambda a: dict(ratios=[1.0, 0.0]), r"ratios is \[1.0, 0.0\]; expected values above 0"),
+        (lambda a: dict(ratios=[1.0, -2.0]), "expected values above 0"),
+        (lambda a: dict(ratios=[1.0, np.nan]), "ratios holds 1 NaN"),
+        (lambda a: dict(maps=a["maps"][0]), "For a single element, give maps"),
+        (lambda a: dict(maps=a["maps"][:, :-1]), "maps has shape.*and haadf.*the same tilts"),
+        (lambda a: dict(maps=a["maps"][:0]), "maps"),
+        (
+            lambda a: dict(haadf=a["haadf"][:-1], maps=a["maps"][:, :-1]),
+            "haadf.*It has 14 tilts, the projector 15 angles",
+        ),
+        (lambda a: dict(haadf=bad_value(a["haadf"], np.nan)), "haadf holds 1 NaN"),
+        (lambda a: dict(maps=bad_value(a["maps"], np.inf)), "maps holds 1 NaN or infinite"),
+        (lambda a: dict(haadf=-a["haadf"]), "haadf has values from .*Check its sign"),
+        (lambda a: dict(maps=bad_value(np.rint(a["maps"]), -1)), "raw counts"),
+        (lambda a: dict(maps=bad_value(a["maps"], -1e6)), r"maps\[0\] has values from -1e\+06"),
+        (lambda a: dict(mask=np.ones(3)), r"mask has shape \(3,\); expected \(30, 30\) or"),
+        (lambda a: dict(mask=np.full((30, 30), 2)), "mask has values from 2 to 2; expected 0 to 1"),
+        (lambda a: dict(start=np.ones((2, 30, 30))), r"start has shape .*expected \(2, 3, 30, 30\)"),
+    ],
+)
+def test_bad_input_is_refused_by_name(change, message):
+    arguments = changed(**change(changed()))
+    with pytest.raises(ValueError, match=message):
+        hebt.reconstruct(**arguments)
+
+
+def test_slightly_negative_processed_maps_are_accepted():
+    arguments = changed()
+    arguments["maps"] = arguments["maps"] - 0.01
+    assert np.isfinite(hebt.reconstruct(**arguments)).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(alphas=[0.5, 1.0]), "alphas is .*1.0"),
+        (dict(alphas=[]), "alphas has 0 values"),
+        (dict(iterations=[20, 10]), r"iterations is \[20, 10\]; expected .*rising"),
+        (dict(iterations=[0, 10]), "iterations is"),
+    ],
+)
+def test_impossible_sweeps_are_refused(change, message):
+    W, haadf, maps, ratios = scene()
+    arguments = dict(alphas=[0.5], iterations=[3]) | change
+    with pytest.raises(ValueError, match=message):
+        hebt.sweep(W, haadf[:, 0], maps[:, :, 0], ratios, **arguments)
+    with pytest.raises(ValueError, match="expected one slice"):
+        hebt.sweep(W, haadf, maps, ratios, [0.5], [3])
