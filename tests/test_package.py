@@ -97,22 +97,19 @@ def test_counts_are_whole_numbers(value):
         _checks.check_count("n", value)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs the resource module")
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is counted in KiB on Linux only")
 def test_a_run_takes_at_most_three_times_its_volumes_and_projections():
     code = """
-import resource, numpy as np, hebt
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-import sys
+import resource, psutil, numpy as np, hebt
 def scene(slices, size):
     W = hebt.Projector(np.arange(-75, 76, 5), size)
     maps = np.ones((2, 31, slices, size), np.float32)
     return W, maps.sum(axis=0), maps, [1.0, 1.0]
 hebt.reconstruct(*scene(2, 20), iterations=2)   # compile and load everything first
+before = psutil.Process().memory_info().rss
 data = scene(160, 200)
-before = peak()
 x = hebt.reconstruct(*data, iterations=2)
-print((peak() - before) / (x.nbytes + data[1].nbytes + data[2].nbytes))
+peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print((peak - before) / (x.nbytes + data[1].nbytes + data[2].nbytes))
 """
-    # the projections that came in were there before
-    assert float(run(code)) <= 2
+    assert 1 < float(run(code)) <= 3
