@@ -145,18 +145,22 @@ def skimage_sart(angles, sinogram):
 
 
 def memory_of_sirt(angles, size, slices) -> float:
-    """Peak memory of a run in a new process, in units of its volume and projections."""
-    import resource
-
-    import psutil
-
+    """Peak memory of a run in a new process, in units of its volume and projections; Linux only."""
     hebt.sirt(hebt.Projector(angles, 16), np.ones((len(angles), 16)), 1)  # load everything
     W = hebt.Projector(angles, size)
-    before = psutil.Process().memory_info().rss
+    before = process_memory("VmRSS")
     series = np.ones((len(angles), slices, size), np.float32)
     volume = hebt.sirt(W, series, 2)
-    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return (peak - before) / (series.nbytes + volume.nbytes)
+    return (process_memory("VmHWM") - before) / (series.nbytes + volume.nbytes)
+
+
+def process_memory(field) -> float:
+    """Bytes from /proc/self/status: VmRSS now, VmHWM at its peak; NaN where there is no such."""
+    try:
+        with open("/proc/self/status") as file:
+            return next(1024 * int(line.split()[1]) for line in file if line.startswith(field))
+    except (OSError, StopIteration):
+        return float("nan")
 
 
 def processor() -> str:
