@@ -53,7 +53,7 @@ $(STAMP): requirements.lock pyproject.toml
 	echo "[1/3] Making $(VENV) with $$("$$found" --version) ($$found)"; \
 	"$$found" -m venv --clear $(VENV)
 	@echo '[2/3] Installing the packages of requirements.lock, hashes checked'
-	@echo '      (the first time about 600 MB are downloaded; 1.5 GB on disk)'
+	@echo '      (the first time about 600 MB are downloaded; 1.8 GB on disk)'
 	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes \
 	  -r requirements.lock || { echo 'The installation failed; see the message above. Run the' \
 	  'same command again when the cause is gone.' >&2; exit 1; }
@@ -84,7 +84,7 @@ serve: $(STAMP)
 picture: $(STAMP)
 	@echo 'Running the phantom study at $(or $(HEBT_FIDELITY),paper) fidelity'
 	@$(BIN)/python -c 'import hebt; hebt.figures.figure4(hebt.studies.phantom_study()).savefig( \
-	  "book/figure4.png", dpi=100, pil_kwargs={"optimize": True})'
+	  "book/figure4.png", dpi=90, pil_kwargs={"optimize": True})'
 
 bench: $(STAMP)
 	@$(BIN)/python benchmarks/run.py
