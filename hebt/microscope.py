@@ -29,9 +29,9 @@ def haadf_tilt_series(W, density, z) -> np.ndarray:
     Raises
     ------
     ValueError
-        If there is not one factor for each element, or one is negative.
+        If there is not one factor for each element, or a factor or a density is negative.
     """
-    density = _checks.as_float32("density", density, ndim=(3, 4))
+    density = _density(density)
     z = _factors("z", z, len(density))
     # projecting is linear, so the elements are weighed and added first: one projection, not k
     weighed = np.einsum("e,e...->...", z, density.astype(np.float64))
@@ -63,15 +63,17 @@ def mean_counts(W, density, zeta, *, dose: float = 1.0) -> np.ndarray:
     Raises
     ------
     ValueError
-        If there is not one factor for each element, one is negative, or `dose` is not positive.
+        If there is not one factor for each element, a factor or a density is negative, or `dose`
+        is not positive.
     """
-    density = _checks.as_float32("density", density, ndim=(3, 4))
+    density = _density(density)
     zeta = _factors("zeta", zeta, len(density))
     if not (np.isscalar(dose) and np.isfinite(dose) and dose > 0):
         raise ValueError(f"dose is {dose!r}; expected a finite factor above 0.")
     projected = np.moveaxis(W.forward(density), 1, 0).astype(np.float64)
     weights = (float(dose) * zeta).reshape(-1, *[1] * (projected.ndim - 1))
-    return (weights * projected).astype(np.float32)
+    # rounding may leave a projection of nothing just below 0, which no count can be
+    return np.maximum(weights * projected, 0).astype(np.float32)
 
 
 def element_maps(
@@ -110,6 +112,13 @@ def element_maps(
         raise ValueError("seed is an empty list; expected at least one seed.")
     series = [np.random.default_rng(s).poisson(mean) for s in seed]
     return np.stack(series, axis=-2).astype(np.float32)
+
+
+def _density(density):
+    density = _checks.as_float32("density", density, ndim=(3, 4))
+    if density.min() < 0:
+        raise ValueError(f"density goes down to {density.min():g}; expected no negative value.")
+    return density
 
 
 def _factors(name, values, count):

@@ -5,7 +5,6 @@ import functools
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.offsetbox import AnchoredText
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 # Opaque white in light and in dark mode: transparent figures lose their labels in one of them.
@@ -65,14 +64,9 @@ def styled(function):
     return draw
 
 
-def letter(ax, text: str, *, color: str = "white"):
-    """Put a panel letter into the upper left corner of `ax`."""
-    box = AnchoredText(
-        text, loc="upper left", frameon=False, pad=0.1, borderpad=0.3,
-        prop={"color": color, "weight": "bold", "size": 10},
-    )  # fmt: skip
-    ax.add_artist(box)
-    return box
+def title(ax, text: str, mark: str | None = None):
+    """Write the title of `ax`, after its panel letter in bold."""
+    ax.set_title(rf"$\mathbf{{{mark}}}$  {text}" if mark else text, loc="left")
 
 
 def scale_bar(ax, length: float, label: str, *, color: str = "white"):
@@ -87,8 +81,8 @@ def scale_bar(ax, length: float, label: str, *, color: str = "white"):
 
 
 def panel(
-    ax, image, *, title: str, unit: str, kind: str = "density", limits=None,
-    mark: str | None = None, extent=None, aspect="equal", ticks: bool = False,
+    ax, image, *, name: str, unit: str, kind: str = "density", limits=None,
+    mark: str | None = None, bar_for=None, extent=None, aspect="equal", ticks: bool = False,
 ):  # fmt: skip
     """Show an image with its title, its letter and a colour bar that carries the unit.
 
@@ -98,14 +92,17 @@ def panel(
         Where to draw.
     image
         (rows, columns), in `unit`.
-    title, unit
-        What is shown, and in which unit; the unit labels the colour bar.
+    name, unit
+        What is shown (the title), and in which unit (the label of the colour bar).
     kind
         Key into `CMAP`.
     limits
         Smallest and largest value of the colour scale; those of the image, if None.
     mark
         Panel letter.
+    bar_for
+        The axes that the colour bar stands for, beside them; `ax` alone if None. An empty list
+        leaves the bar out, for panels that share that of another one.
     extent, aspect
         As for matplotlib's ``imshow``.
     ticks
@@ -119,20 +116,23 @@ def panel(
     shown = ax.imshow(
         image, cmap=CMAP[kind], vmin=low, vmax=high, extent=extent, aspect=aspect
     )
-    ax.set_title(title)
+    title(ax, name, mark)
     for spine in ax.spines.values():
         spine.set_visible(False)
     if not ticks:
         ax.set_xticks([])
         ax.set_yticks([])
+    axes = ax if bar_for is None else bar_for
+    if np.size(axes) == 0:
+        return shown
     beyond = {(False, False): "neither", (True, False): "min", (False, True): "max"}.get(
         (bool(np.min(image) < low), bool(np.max(image) > high)), "both"
     )
-    bar = ax.figure.colorbar(shown, ax=ax, fraction=0.046, pad=0.03, extend=beyond)
+    bar = ax.figure.colorbar(
+        shown, ax=axes, fraction=0.046, pad=0.03, extend=beyond, aspect=25
+    )
     bar.set_label(unit)
     bar.outline.set_visible(False)
     bar.formatter.set_powerlimits((-2, 4))
     bar.ax.yaxis.offsetText.set_fontsize(7)
-    if mark:
-        letter(ax, mark)
     return shown

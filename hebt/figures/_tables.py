@@ -30,8 +30,8 @@ def agreement(paper: float, ours: float, spread: float = 0.0, *, best: float = 0
     Returns
     -------
     str
-        "agrees", "near", "opposite sign", or by which factor ours is larger or smaller. The rule
-        is spelled out in `RULE`.
+        "agrees", "near", "opposite sign", or by which factor ours (its fault, for a score with
+        another best value than 0) is larger or smaller. The rule is spelled out in `RULE`.
 
     Raises
     ------
@@ -55,20 +55,33 @@ def agreement(paper: float, ours: float, spread: float = 0.0, *, best: float = 0
     if ours == 0 or paper == 0:
         return "differs"
     factor = ours / paper
+    what = "fault " if best else ""
     if factor > 1:
-        return f"{factor:.1f} times larger"
-    return f"{1 / factor:.1f} times smaller"
+        return f"{what}{factor:.1f} times larger"
+    return f"{what}{1 / factor:.1f} times smaller"
 
 
 def spread_text(values, digits: str = ".3f", *, scale: float = 1.0, unit: str = "") -> str:
-    """Write values over noise seeds as mean ± standard deviation; the mean alone for one seed."""
+    """Write values over noise seeds as mean ± standard deviation; the mean alone for one seed.
+
+    Parameters
+    ----------
+    values
+        One for each seed.
+    digits
+        Format specification for a number.
+    scale
+        Factor on the values, such as 100 for percent.
+    unit
+        Written behind.
+    """
     values = [float(v) * scale for v in values]
     mean = math.fsum(values) / len(values)
     text = format(mean, digits)
     if len(values) > 1:
         deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
         text += f" ± {format(deviation, digits.replace('+', ''))}"
-    return text + unit
+    return text.replace("-", "−") + unit
 
 
 @dataclasses.dataclass(frozen=True)
