@@ -20,6 +20,7 @@ from .settings import fidelity
 # These load on first use, so that `import hebt` stays instant.
 _MODULES = (
     "metrics",
+    "theory",
     "specimens",
     "microscope",
     "preprocess",

@@ -15,7 +15,7 @@ _CONDITION = 30
 _SHARE = 0.3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ResponseRatios:
     """Result of `response_ratios`.
 
@@ -35,6 +35,10 @@ class ResponseRatios:
     r_squared: float
     names: tuple[str, ...]
     pixels: int
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{n} {r:.3e}" for n, r in zip(self.names, self.ratios))
+        return f"ResponseRatios({parts}; R² = {self.r_squared:.3f} over {self.pixels} pixels)"
 
     def predict(self, maps) -> np.ndarray:
         """Return the HAADF images that the maps predict, sum_e r_e p_e (Eq. 6).

@@ -116,3 +116,29 @@ def phantom(
     tip = half_diagonal * (1 - cut)
     gold = (x + y <= half_diagonal) & (np.maximum(x, y) <= tip) & square
     return Specimen(("Au", "Ag"), np.stack([gold, square & ~gold]).astype(np.float32))
+
+
+def graded_disc(size: int = 64) -> Specimen:
+    """Return a 2D Au/Ag alloy disc whose gold content rises from the centre to the rim.
+
+    The volume fraction of gold grows with the square of the radius, from 0.1 to 0.8; volumes add
+    up. Used where a composition has to be recovered.
+
+    Parameters
+    ----------
+    size
+        Pixels along one side of the frame; the disc has 0.7 of it as its diameter.
+
+    Returns
+    -------
+    Specimen
+        Au and Ag, density (2, size, size) in g/cm³; a pixel is inside if its centre is.
+    """
+    size = _checks.check_count("size", size)
+    offsets = (np.arange(size) + 0.5) / size - 0.5
+    radius = np.hypot(offsets[:, None], offsets[None, :]) / 0.35
+    inside = radius <= 1
+    gold = 0.1 + 0.7 * np.minimum(radius, 1) ** 2
+    # bulk densities
+    density = np.stack([19.3 * gold, 10.5 * (1 - gold)]) * inside
+    return Specimen(("Au", "Ag"), density.astype(np.float32))

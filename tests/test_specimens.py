@@ -100,3 +100,15 @@ def test_a_specimen_checks_and_protects_its_density():
         specimens.Specimen(("Au", "Ag"), -own)
     with pytest.raises(ValueError, match="NaN"):
         specimens.Specimen(("Au", "Ag"), own * np.nan)
+
+
+def test_the_graded_disc_gets_richer_in_gold_towards_its_rim():
+    disc = specimens.graded_disc(64)
+    gold, silver = disc.density.astype(float)
+    volume = gold / 19.3 + silver / 10.5
+    inside = volume > 0
+    np.testing.assert_allclose(volume[inside], 1, rtol=1e-6)
+    assert inside.sum() == pytest.approx(np.pi * (0.35 * 64) ** 2, rel=0.02)
+    profile = (gold / 19.3)[32, 32:][inside[32, 32:]]
+    assert (np.diff(profile) > 0).all()
+    assert profile[0] == pytest.approx(0.1, abs=0.01) and profile[-1] == pytest.approx(0.8, abs=0.1)
