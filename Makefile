@@ -8,6 +8,8 @@ OUT     ?= .
 PORT    ?= 8000
 UV       = 0.13.9
 UPGRADE ?= --upgrade
+# more options for JupyterLab, such as --no-browser or --allow-root
+LAB     ?=
 
 BIN   = $(VENV)/bin
 STAMP = $(VENV)/.installed
@@ -74,7 +76,8 @@ test: $(STAMP)
 
 lab: $(STAMP)
 	@echo 'Opening JupyterLab; a chapter is a .md file in book/. Stop it with Ctrl-C.'
-	@JUPYTER_CONFIG_DIR='$(CURDIR)/.jupyter' $(BIN)/python -m jupyterlab book/intro.md
+	@JUPYTER_CONFIG_DIR='$(CURDIR)/.jupyter' $(BIN)/python -m jupyterlab \
+	  --LabApp.default_url=/lab/tree/book/intro.md $(LAB)
 
 serve: $(STAMP)
 	@[ -f $(HTML)/index.html ] || $(MAKE) book
