@@ -17,7 +17,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
@@ -256,7 +256,7 @@ def _download(file: dict, target: Path, *, progress: bool) -> None:
 # --- what a chapter shows first ------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DataCard:
     """What a series is, from whom and under which licence, and whether it is on this machine.
 
@@ -304,7 +304,7 @@ class DataCard:
             )
         return rows
 
-    def __str__(self):
+    def __repr__(self):
         return "\n".join(f"{label}: {text}" for label, text in self.rows())
 
     def _repr_html_(self):
@@ -406,6 +406,18 @@ class TiltSeries:
     def elements(self) -> tuple[str, ...]:
         """Names of the elements, one for each map: "O"."""
         return tuple(line.split("_")[0] for line in self.lines)
+
+    def pick(self, *lines: str) -> "TiltSeries":
+        """Return the same series with the maps of these lines only, in this order."""
+        strange = [line for line in lines if line not in self.lines]
+        if strange or not lines:
+            raise ValueError(
+                f"lines are {lines}; expected some of {', '.join(self.lines)}, which were mapped."
+            )
+        kept = [self.lines.index(line) for line in lines]
+        return replace(
+            self, lines=lines, maps=self.maps[kept], windows=tuple(self.windows[i] for i in kept)
+        )
 
     def __repr__(self):
         tilts, slices, size = self.haadf.shape
@@ -658,6 +670,44 @@ def element_maps(spectrum_image, windows: Sequence[LineWindow]) -> np.ndarray:
             counts[..., part].astype(np.float32), window.weights[part].astype(np.float32), out=made
         )
     return maps
+
+
+def read_tomviz_shifts(path: str | Path, tilts: Sequence[float], keep: Sequence[float]):
+    """Read shifts that were found by hand in Tomviz and saved as a list of [across, along].
+
+    Parameters
+    ----------
+    path
+        The JSON file.
+    tilts
+        Degrees, one per entry of the file.
+    keep
+        Degrees; the tilts wanted.
+
+    Returns
+    -------
+    numpy.ndarray
+        (len(keep), 2), pixels along and across the tilt axis, as `hebt.preprocess.align` gives
+        them: Tomviz counts upwards along the axis, an image's rows count downwards. Their
+        medians are 0.
+
+    Raises
+    ------
+    ValueError
+        If the file has another number of entries than `tilts`, or a wanted tilt is not there.
+    """
+    pairs = np.asarray(json.loads(Path(path).read_text(encoding="utf-8")), np.float64)
+    tilts = list(tilts)
+    if pairs.shape != (len(tilts), 2):
+        raise ValueError(
+            f"{Path(path).name} holds shifts of shape {pairs.shape}; expected "
+            f"{(len(tilts), 2)}, an [across, along] for each of the tilts."
+        )
+    absent = [t for t in keep if t not in tilts]
+    if absent:
+        raise ValueError(f"keep has tilts {absent}, which are not among the tilts {tilts}.")
+    shifts = np.array([[-pairs[tilts.index(t), 1], pairs[tilts.index(t), 0]] for t in keep])
+    return shifts - np.median(shifts, axis=0)
 
 
 @contextlib.contextmanager

@@ -239,8 +239,8 @@ def crop_flat(images, angles, *, size: int, slices: int | None = None, edge: flo
 
     The specimen goes on beyond the image, and the further it is tilted, the more of it comes
     into view; but all tilts must show the same matter. A flat specimen that is level at 0 degrees
-    appears narrower by cos(angle): what lies further from the tilt axis than `size`/2 times that
-    is set to 0, along a soft edge.
+    appears narrower by cos(angle): what lies further from the tilt axis than (`size` - `edge`)/2
+    times that is set to 0, along a soft edge.
 
     Parameters
     ----------
@@ -277,10 +277,10 @@ def crop_flat(images, angles, *, size: int, slices: int | None = None, edge: flo
             f"angles go to {np.abs(angles).max():g} degrees; a flat specimen is seen from the "
             "side at 90 degrees. Leave those tilts out."
         )
-    if not (np.isfinite(edge) and edge > 0):
-        raise ValueError(f"edge is {edge!r}; expected a width in pixels above 0.")
     high, wide = images.shape[-2:]
     size = _checks.check_count("size", size)
+    if not 0 < edge < size:
+        raise ValueError(f"edge is {edge!r}; expected above 0 and below size = {size} pixels.")
     slices = high if slices is None else _checks.check_count("slices", slices)
     for name, kept, there in (("size", size, wide), ("slices", slices, high)):
         if kept > there or (there - kept) % 2:
@@ -291,7 +291,8 @@ def crop_flat(images, angles, *, size: int, slices: int | None = None, edge: flo
     top, left = (high - slices) // 2, (wide - size) // 2
     kept = images[..., top : top + slices, left : left + size]
     from_axis = np.abs(np.arange(size) - (size - 1) / 2)
-    limit = size / 2 * np.cos(np.deg2rad(angles))
+    # the soft edge has to fit in at 0 degrees too, or that tilt would show less
+    limit = (size - edge) / 2 * np.cos(np.deg2rad(angles))
     window = np.clip((limit[:, None] - from_axis) / edge + 0.5, 0, 1)
     return (kept * window[:, None, :]).astype(np.float32)
 

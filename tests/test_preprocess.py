@@ -1,0 +1,291 @@
+"""Binning, smoothing and alignment, against what they must conserve and known shifts."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import ndimage
+
+import hebt
+from hebt import preprocess
+
+
+def blobs(seed, shape=(96, 96), count=25, margin=18):
+    """Return the centres, widths and heights of random Gaussian blobs inside an image."""
+    rng = np.random.default_rng(seed)
+    low, high = margin, np.array(shape) - margin
+    centres = rng.uniform(low, high, (count, 2))
+    return centres, rng.uniform(1.5, 5, count), rng.uniform(0.3, 1, count)
+
+
+def render(scene, shift=(0, 0), shape=(96, 96)):
+    """Draw blobs, moved by any fraction of a pixel: nothing is interpolated."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    image = np.zeros(shape)
+    for (r, c), width, height in zip(*scene, strict=True):
+        far = (rows - r - shift[0]) ** 2 + (columns - c - shift[1]) ** 2
+        image += height * np.exp(-far / (2 * width**2))
+    return image
+
+
+def centroid(image):
+    image = np.asarray(image, np.float64)
+    return np.array([(g * image).sum() / image.sum() for g in np.indices(image.shape)])
+
+
+# --- binning ---
+
+
+@given(
+    st.integers(1, 4), st.integers(1, 5), st.integers(1, 5), st.integers(0, 2**32 - 1)
+)
+def test_binning_conserves_counts(factor, high, wide, seed):
+    counts = np.random.default_rng(seed).poisson(3, (2, 3, high * factor, wide * factor))
+    binned = preprocess.bin_images(counts, factor)
+    assert binned.shape == (2, 3, high, wide) and binned.dtype == np.float32
+    np.testing.assert_array_equal(binned.sum((2, 3)), counts.sum((2, 3)))
+    np.testing.assert_array_equal(
+        binned[1, 2, 0, 0], counts[1, 2, :factor, :factor].sum(), "the first block"
+    )
+
+
+def test_binning_of_a_single_slice_leaves_the_tilts_alone():
+    sinogram = np.arange(3 * 8.0).reshape(3, 8)
+    binned = preprocess.bin_images(sinogram, 4, axis=-1)
+    np.testing.assert_array_equal(binned, [[6, 22], [38, 54], [70, 86]])
+
+
+def test_binning_refuses_what_does_not_divide():
+    with pytest.raises(ValueError, match="images has 10 pixels along axis 2.*crop to 8"):
+        preprocess.bin_images(np.ones((2, 8, 10)), 4)
+    with pytest.raises(ValueError, match="axis is 5.*3 axes"):
+        preprocess.bin_images(np.ones((2, 8, 8)), 4, axis=5)
+    with pytest.raises(ValueError, match="each axis once"):
+        preprocess.bin_images(np.ones((2, 8, 8)), 4, axis=(2, -1))
+
+
+# --- smoothing ---
+
+WIDTHS = st.integers(1, 12)
+SIGMAS = st.floats(0.5, 6)
+
+
+@given(WIDTHS, SIGMAS, st.sampled_from([-1, -2, (-2, -1)]), st.integers(0, 2**32 - 1))
+def test_smoothing_keeps_the_sum(width, sigma, axis, seed):
+    counts = np.random.default_rng(seed).poisson(4, (2, 13, 17))
+    smoothed = preprocess.smooth(counts, width=width, sigma=sigma, axis=axis)
+    np.testing.assert_allclose(smoothed.sum((1, 2)), counts.sum((1, 2)), rtol=1e-5)
+
+
+@given(WIDTHS, SIGMAS)
+def test_centred_smoothing_moves_nothing(width, sigma):
+    image = np.zeros((41, 41))
+    image[20, 20] = 1
+    smoothed = preprocess.smooth(image, width=width, sigma=sigma, axis=(0, 1))
+    np.testing.assert_allclose(centroid(smoothed), [20, 20], atol=1e-5)
+    np.testing.assert_allclose(smoothed, smoothed[::-1, ::-1], atol=1e-7)
+    np.testing.assert_allclose(smoothed, smoothed.T, atol=1e-7, err_msg="same in both directions")
+
+
+@given(WIDTHS, SIGMAS)
+def test_an_even_kernel_that_is_not_centred_moves_by_half_a_pixel(width, sigma):
+    image = np.zeros((41, 41))
+    image[20, 20] = 1
+    smoothed = preprocess.smooth(image, width=width, sigma=sigma, axis=-1, centred=False)
+    expected = 20.5 if width % 2 == 0 else 20.0
+    np.testing.assert_allclose(centroid(smoothed), [20, expected], atol=1e-5)
+
+
+@pytest.mark.parametrize("width", [1, 2, 7, 8, 12])
+def test_the_kernel_is_a_gaussian_of_its_width(width):
+    sigma = 3.0
+    kernel = preprocess.smoothing_kernel(width, sigma, centred=False)
+    assert len(kernel) == width
+    taps = np.arange(width) - (width - 1) / 2
+    np.testing.assert_allclose(kernel / kernel.max(), np.exp(-(taps**2) / 18) / np.exp(
+        -(taps**2) / 18).max())  # fmt: skip
+    np.testing.assert_allclose(kernel.sum(), 1)
+    centred = preprocess.smoothing_kernel(width, sigma)
+    assert len(centred) == width + (width % 2 == 0)
+    # variances add where kernels are convolved; (1/2, 1/2) has 1/4
+    spread = np.arange(len(centred)) - (len(centred) - 1) / 2
+    extra = 0.25 if width % 2 == 0 else 0
+    np.testing.assert_allclose((centred * spread**2).sum(), (kernel * taps**2).sum() + extra)
+
+
+def test_a_long_odd_kernel_is_scipys_gaussian():
+    image = np.random.default_rng(0).random((30, 60))
+    ours = preprocess.smooth(image, width=17, sigma=2.0, axis=(-2, -1))
+    np.testing.assert_allclose(ours, ndimage.gaussian_filter(image, 2.0, truncate=4), atol=1e-6)
+
+
+def test_smoothing_refuses_what_makes_no_sense():
+    image = np.ones((5, 20))
+    with pytest.raises(ValueError, match="width is 6 pixels, but images has only 5 along axis 0"):
+        preprocess.smooth(image, width=6, sigma=2, axis=(0, 1))
+    with pytest.raises(ValueError, match="sigma is -1"):
+        preprocess.smooth(image, width=3, sigma=-1)
+    with pytest.raises(ValueError, match="sigma is nan"):
+        preprocess.smooth(image, width=3, sigma=np.nan)
+    with pytest.raises(ValueError, match="width is 0"):
+        preprocess.smooth(image, width=0, sigma=1)
+    with pytest.raises(ValueError, match="NaN"):
+        preprocess.smooth(np.full((5, 5), np.nan), width=3, sigma=1)
+
+
+def test_inputs_stay_as_they_are():
+    image = np.random.default_rng(0).random((3, 24, 24)).astype(np.float32)
+    before = image.copy()
+    preprocess.smooth(image, width=8, sigma=2)
+    preprocess.smooth(image, width=1, sigma=2)
+    preprocess.bin_images(image, 2)
+    shifts = preprocess.align(image)
+    kept = shifts.copy()
+    preprocess.shift_images(image, shifts)
+    preprocess.crop_flat(image, [-10, 0, 10], size=12)
+    preprocess.refine_alignment(
+        image, [-10, 0, 10], shifts, hebt.sirt, size=24, depth=8, factor=2, rounds=2, iterations=3
+    )
+    np.testing.assert_array_equal(image, before)
+    np.testing.assert_array_equal(shifts, kept)
+
+
+# --- alignment ---
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_alignment_recovers_known_shifts(noise):
+    rng = np.random.default_rng(1)
+    scene = blobs(2)
+    true = rng.uniform(-6, 6, (7, 2))
+    series = np.stack([render(scene, -t) for t in true])
+    series += noise * rng.standard_normal(series.shape)
+    found = preprocess.align(series)
+    wanted = true - np.median(true, axis=0)
+    assert np.abs(found - wanted).max() < 0.1
+    # and moving the images by them brings the features together
+    moved = preprocess.shift_images(series, found)
+    inner = moved[:, 20:-20, 20:-20]
+    apart = np.abs(inner - inner.mean(0)).max()
+    assert apart < 0.06 * inner.max() + 5 * noise
+
+
+def test_shifts_are_the_same_for_every_element_and_keep_values_between_neighbours():
+    rng = np.random.default_rng(0)
+    maps = rng.poisson(2, (3, 4, 20, 22)).astype(np.float32)
+    shifts = rng.uniform(-3, 3, (4, 2))
+    moved = preprocess.shift_images(maps, shifts)
+    np.testing.assert_allclose(moved[1], preprocess.shift_images(maps[1], shifts))
+    assert moved.min() >= maps.min() and moved.max() <= maps.max()
+    whole = preprocess.shift_images(maps, np.tile([2, -3], (4, 1)))
+    np.testing.assert_array_equal(whole[..., 2:, :-3], maps[..., :-2, 3:])
+
+
+def test_alignment_refuses_what_cannot_be_aligned():
+    series = np.random.default_rng(0).random((3, 16, 16))
+    with pytest.raises(ValueError, match="1 tilts"):
+        preprocess.align(series[:1])
+    series[1] = 4.0
+    with pytest.raises(ValueError, match="same value in every pixel of tilt 1"):
+        preprocess.align(series)
+    with pytest.raises(ValueError, match=r"shifts has shape \(3,\)"):
+        preprocess.shift_images(series, [1, 2, 3])
+    with pytest.raises(ValueError, match="as many tilts"):
+        preprocess.shift_images(series, np.zeros((4, 2)))
+
+
+@pytest.fixture(scope="module")
+def flat_specimen():
+    """A slab of blobs, its tilt series, and shifts that take it out of order."""
+    size, slices, depth = 64, 48, 12
+    rng = np.random.default_rng(4)
+    volume = rng.random((slices, size, size))
+    volume = ndimage.gaussian_filter(volume, 1.6) - 0.5
+    volume = np.maximum(volume, 0) * preprocess.slab(size, depth)
+    volume[..., :6] = volume[..., -6:] = 0
+    angles = np.arange(-40.0, 41, 5)
+    series = hebt.Projector(angles, size).forward(volume)
+    true = rng.uniform(-2.5, 2.5, (len(angles), 2))
+    jittered = np.stack([ndimage.shift(p, -t, order=3) for p, t in zip(series, true, strict=True)])
+    return angles, series, jittered, true, depth
+
+
+def test_reprojection_takes_out_what_neighbours_leave(flat_specimen):
+    angles, series, jittered, true, depth = flat_specimen
+    first = preprocess.align(jittered)
+    refined = preprocess.refine_alignment(
+        jittered, angles, first, hebt.sirt, size=64, depth=depth, factor=1, rounds=12, tolerance=0.05
+    )
+
+    def error(shifts):
+        # a shift of the volume as a whole is free: along the axis one number for all tilts,
+        # across it a sine and a cosine of the tilt
+        away = shifts - true
+        along = away[:, 0] - away[:, 0].mean()
+        radians = np.deg2rad(angles)
+        free = np.stack([np.cos(radians), np.sin(radians)], axis=1)
+        across = away[:, 1] - free @ np.linalg.lstsq(free, away[:, 1], rcond=None)[0]
+        return np.sqrt((along**2).mean()), np.sqrt((across**2).mean())
+
+    assert max(error(refined.shifts)) < 0.35
+    assert error(refined.shifts)[1] < error(first)[1]
+    assert refined.residuals[-1] < refined.residuals[0]
+    assert len(refined.steps) == len(refined.residuals) <= 12
+
+
+def test_the_residual_is_lowest_at_the_true_axis_and_depth(flat_specimen):
+    angles, series, _, _, depth = flat_specimen
+    still = np.zeros((len(angles), 2))
+
+    def residual(**changed):
+        options = {"size": 64, "depth": depth, "factor": 1, **changed}
+        return preprocess.reprojection_residual(series, angles, still, hebt.sirt, **options)
+
+    by_offset = [residual(offset=o) for o in (-6, -3, 0, 3, 6)]
+    assert np.argmin(by_offset) == 2
+    by_depth = [residual(depth=d) for d in (4, 8, 12, 16)]
+    assert np.argmin(by_depth) in (2, 3) and by_depth[0] > 1.2 * by_depth[2]
+
+
+def test_the_row_sums_tell_the_direction_of_the_axis(flat_specimen):
+    _, series, jittered, _, _ = flat_specimen
+    straight = preprocess.mass_spread(series)
+    assert straight < 1e-3
+    assert preprocess.mass_spread(series.mT) > 30 * straight
+    assert preprocess.mass_spread(jittered) > 10 * straight
+
+
+def test_the_same_strip_of_a_flat_specimen_has_the_same_mass_at_every_tilt():
+    # an endless flat film: the steeper the tilt, the longer the way through it
+    angles = np.array([-60.0, -30.0, 0.0, 45.0])
+    film = np.ones((4, 10, 200)) / np.cos(np.deg2rad(angles))[:, None, None]
+    totals = preprocess.crop_flat(film, angles, size=100).sum((1, 2))
+    np.testing.assert_allclose(totals, 920, rtol=1e-3)
+    kept = preprocess.crop_flat(film[None], angles, size=100, slices=6)
+    assert kept.shape == (1, 4, 6, 100)
+    assert (kept[0, 0, :, :20] == 0).all() and (kept[0, 2, :, 8:92] == 1).all()
+    with pytest.raises(ValueError, match="edge is 0"):
+        preprocess.crop_flat(film, angles, size=100, edge=0)
+
+
+def test_cropping_refuses_what_moves_the_axis():
+    images = np.ones((2, 10, 20))
+    with pytest.raises(ValueError, match="size is 11, but images have 20"):
+        preprocess.crop_flat(images, [0, 10], size=11)
+    with pytest.raises(ValueError, match="slices is 12, but images have 10"):
+        preprocess.crop_flat(images, [0, 10], size=20, slices=12)
+    with pytest.raises(ValueError, match="90 degrees"):
+        preprocess.crop_flat(images, [0, 90], size=20)
+    with pytest.raises(ValueError, match="3 angles"):
+        preprocess.crop_flat(images, [0, 10, 20], size=20)
+
+
+@pytest.mark.parametrize(("size", "depth"), [(8, 4), (9, 3), (8, 3.5), (9, 9), (10, 0.5)])
+def test_a_slab_is_as_deep_as_asked(size, depth):
+    mask = preprocess.slab(size, depth)
+    assert mask.shape == (size, size) and mask.dtype == np.float32
+    if depth >= 1:
+        np.testing.assert_allclose(mask.sum(axis=0), depth, atol=1e-6)
+    np.testing.assert_array_equal(mask, mask[::-1])
+    with pytest.raises(ValueError, match="depth is"):
+        preprocess.slab(size, 0)
