@@ -138,6 +138,10 @@ def phantom_settings(**changes) -> PhantomSettings:
             f"{', '.join(unknown)}: no such setting; expected some of {', '.join(values)}."
         )
     values |= changes
+    if np.ndim(values["seeds"]) == 0:
+        raise TypeError(
+            f"seeds is {values['seeds']!r}; expected a list of seeds, such as range(3) or [7]."
+        )
     # plain tuples and numbers, so that equal settings find the same stored result
     for name in ("angles", "z", "zeta"):
         values[name] = tuple(float(v) for v in values[name])
@@ -238,8 +242,8 @@ class PhantomStudy:
         (checkpoints,): the iterations at which scores were taken; the last one is the paper's.
     scores
         Name -> (methods, elements, seeds, checkpoints), methods in the order of `METHODS`; the
-        names are those of `SCORES`, and DP counts pixels of a 512-pixel frame. Those outside `TABLE_1` are taken at the last checkpoint only
-        and NaN before.
+        names are those of `SCORES`, and DP counts pixels of a 512-pixel frame. Those outside
+        `TABLE_1` are taken at the last checkpoint only and NaN before.
     residuals
         (1 + elements, iterations): relative residuals of HAADF, Au and Ag after each iteration of
         HEBT, |p - W x| / |p|, over all seeds and both kinds of ratios.
@@ -314,6 +318,17 @@ class PhantomStudy:
         """Return the relative errors of the estimated ratios in percent, (seeds, elements)."""
         ratios = self.ratios_both if both else self.ratios
         return 100 * (ratios / self.true_ratios - 1)
+
+    def error_correlation(self, method: str) -> float:
+        """Return the correlation of the density errors of Au and Ag inside the particle.
+
+        Over the pixels of the first seed's final picture. -1 means that what one element has too
+        much, the other has too little.
+        """
+        truth = specimens.phantom(self.settings.size).density
+        errors = self.images[METHODS.index(method)].astype(np.float64) - truth
+        inside = truth.sum(axis=0) > 0
+        return float(np.corrcoef(errors[0][inside], errors[1][inside])[0, 1])
 
     def _values(self, name, method, element):
         return self.scores[name][METHODS.index(method), self.elements.index(element)]
@@ -703,6 +718,7 @@ class PhantomSweep:
 
 ALPHAS = (0.01, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 ITERATIONS = (5, 10, 20, 50, 100, 200, 500)
+EDS_ALONE = 1e-7
 FRAME = 96  # pixels: three quarters of the frame, which hold the particle, binned
 
 
@@ -732,28 +748,25 @@ def _phantom_sweep(settings, alphas, iterations):
     data = phantom_data(dataclasses.replace(settings, seeds=settings.seeds[:1]))
     fit = estimate_ratios(data, 0)
     maps = data.maps[:, :, 0]
-    swept = hebt.sweep(data.W, data.haadf, maps, fit.ratios, alphas, iterations)
-
-    eds = np.empty((len(iterations), *data.density.shape), np.float32)
-
-    def follow(iteration, x, residual):
-        if iteration in iterations:
-            eds[iterations.index(iteration)] = x
-
-    # the elements stand where slices do: (tilts, elements, size)
-    hebt.sirt(data.W, np.moveaxis(maps, 0, 1), iterations=iterations[-1], callback=follow)
-    counts_per_density = np.array(settings.zeta) * settings.dose * settings.pixel**2
-    per_density = np.array(fit.ratios) * counts_per_density
+    # EDS alone is HEBT at a weight of 0: next to 0 it rides in the same batch for almost nothing
+    swept = hebt.sweep(
+        data.W, data.haadf, maps, fit.ratios, (EDS_ALONE, *alphas), iterations
+    )
+    per_density = (
+        np.array(fit.ratios) * np.array(settings.zeta) * settings.dose * settings.pixel**2
+    )
+    mse = np.array([[_mse(data, x[:, None])[:, 0] for x in row] for row in swept])
+    frames = _frames(swept / per_density[:, None, None].astype(np.float32))
     return PhantomSweep(
         settings=settings,
         elements=data.elements,
         alphas=alphas,
         iterations=iterations,
         truth=_frames(data.density),
-        hebt=_frames(swept / per_density[:, None, None].astype(np.float32)),
-        eds=_frames(eds / counts_per_density[:, None, None].astype(np.float32)),
-        hebt_mse=np.array([[_mse(data, x[:, None])[:, 0] for x in row] for row in swept]),
-        eds_mse=np.array([_mse(data, x[:, None])[:, 0] for x in eds]),
+        hebt=frames[1:],
+        eds=frames[0],
+        hebt_mse=mse[1:],
+        eds_mse=mse[0],
     )
 
 

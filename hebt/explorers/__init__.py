@@ -7,5 +7,16 @@ is built) they become one piece of HTML with everything inside.
 
 from hebt.explorers.base import Explorer
 from hebt.explorers.frames import Control, Curve, FrameExplorer, Panel, Readout, slices
+from hebt.explorers.phantom import first_look, phantom_sweep
 
-__all__ = ["Control", "Curve", "Explorer", "FrameExplorer", "Panel", "Readout", "slices"]
+__all__ = [
+    "Control",
+    "Curve",
+    "Explorer",
+    "FrameExplorer",
+    "Panel",
+    "Readout",
+    "first_look",
+    "phantom_sweep",
+    "slices",
+]

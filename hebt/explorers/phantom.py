@@ -35,12 +35,12 @@ def phantom_sweep() -> FrameExplorer:
     -------
     hebt.explorers.FrameExplorer
     """
-    alphas, iterations, doses = _values()
+    alphas, steps, doses = _values()
     elements = ("Au", "Ag")
 
-    def compute(alpha, iterations_, dose):
-        swept = _sweep(alphas, iterations, dose)
-        a, i = alphas.index(alpha), iterations.index(iterations_)
+    def compute(alpha, iterations, dose):
+        swept = _sweep(alphas, steps, dose)
+        a, i = alphas.index(alpha), steps.index(iterations)
         result = {
             "by_weight": {
                 f"{element}, {method}": values
@@ -75,15 +75,15 @@ def phantom_sweep() -> FrameExplorer:
             Panel(
                 f"{element}_hebt",
                 f"{element}, HEBT",
-                alt=f"{element} reconstructed by HEBT at weight {{alpha}} after {{iterations_}} "
+                alt=f"{element} reconstructed by HEBT at weight {{alpha}} after {{iterations}} "
                 f"iterations, dose {{dose}}; MSE {{{element}_hebt_mse}}.",
                 **look,
             ),
             Panel(
                 f"{element}_eds",
                 f"{element}, EDS only",
-                depends=("iterations_", "dose"),
-                alt=f"{element} reconstructed from EDS alone after {{iterations_}} iterations, "
+                depends=("iterations", "dose"),
+                alt=f"{element} reconstructed from EDS alone after {{iterations}} iterations, "
                 f"dose {{dose}}; MSE {{{element}_eds_mse}}.",
                 **look,
             ),
@@ -95,14 +95,14 @@ def phantom_sweep() -> FrameExplorer:
                 "MSE",
                 format=".4f",
                 panel=f"{element}_eds",
-                depends=("iterations_", "dose"),
+                depends=("iterations", "dose"),
             ),
         ]
     return FrameExplorer(
         compute,
         [
             Control("alpha", "Weight α of HAADF", alphas, default=0.7, format="g"),
-            Control("iterations_", "Iterations", iterations, default=200),
+            Control("iterations", "Iterations", steps, default=200),
             Control("dose", "Dose (1: printed ζ)", doses, default=1.0, format="g"),
         ],
         panels,
@@ -114,7 +114,7 @@ def phantom_sweep() -> FrameExplorer:
                 along="alpha",
                 lines=("Au, HEBT", "Au, EDS only", "Ag, HEBT", "Ag, EDS only"),
                 ylabel="MSE, mean over pixels",
-                alt="Mean-squared error of Au and Ag against the weight, after {iterations_} "
+                alt="Mean-squared error of Au and Ag against the weight, after {iterations} "
                 "iterations at dose {dose}; at weight {alpha} HEBT has {Au_hebt_mse} for Au and "
                 "{Ag_hebt_mse} for Ag, EDS alone {Au_eds_mse} and {Ag_eds_mse}.",
             )
@@ -122,7 +122,7 @@ def phantom_sweep() -> FrameExplorer:
         columns=3,
         shared_colorbar=True,
         alt="Au (above) and Ag (below) of the phantom: the truth, HEBT at weight {alpha}, and EDS "
-        "alone, after {iterations_} iterations at dose {dose}.",
+        "alone, after {iterations} iterations at dose {dose}.",
         caption="The phantom by HEBT and by EDS alone, one noise seed; pictures are cut to the "
         "particle and binned.",
         filename="phantom",
@@ -138,12 +138,12 @@ def first_look() -> FrameExplorer:
     -------
     hebt.explorers.FrameExplorer
     """
-    alphas, iterations, doses = _values()
+    alphas, steps, doses = _values()
     at = alphas.index(0.7)
 
-    def compute(iterations_, dose):
-        swept = _sweep(alphas, iterations, dose)
-        i = iterations.index(iterations_)
+    def compute(iterations, dose):
+        swept = _sweep(alphas, steps, dose)
+        i = steps.index(iterations)
         result = {}
         for e, element in enumerate(("Au", "Ag")):
             result |= {
@@ -162,7 +162,7 @@ def first_look() -> FrameExplorer:
             limits=LIMITS,
             unit=UNIT,
             cmap="inferno",
-            alt=f"{element} by {name} after {{iterations_}} iterations at dose {{dose}}; "
+            alt=f"{element} by {name} after {{iterations}} iterations at dose {{dose}}; "
             f"MSE {{{element}_{method}_mse}}.",
         )
         for element in ("Au", "Ag")
@@ -172,7 +172,7 @@ def first_look() -> FrameExplorer:
         compute,
         [
             Control("dose", "X-ray dose (1: as in the paper)", doses, default=1.0, format="g"),
-            Control("iterations_", "Iterations", iterations, default=200),
+            Control("iterations", "Iterations", steps, default=200),
         ],
         panels,
         readouts=[
@@ -183,7 +183,7 @@ def first_look() -> FrameExplorer:
         columns=4,
         shared_colorbar=True,
         alt="Simulated gold diamond in a silver square, reconstructed from noisy element maps "
-        "alone and by HEBT, after {iterations_} iterations at dose {dose}.",
+        "alone and by HEBT, after {iterations} iterations at dose {dose}.",
         caption="A simulated Au/Ag particle from 31 noisy element maps alone, and by HEBT, which "
         "adds the Z-contrast images (α = 0.7). Move the sliders.",
         filename="first-look",

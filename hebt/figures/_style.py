@@ -52,7 +52,7 @@ ELEMENT_COLOR = {"Au": "#E69F00", "Ag": "#56B4E9"}
 
 
 def styled(function):
-    """Draw a figure in the book's style, and close it so that it shows once: where it is returned."""
+    """Draw in the book's style, and close the figure: it then shows once, where it is returned."""
 
     @functools.wraps(function)
     def draw(*args, **kwargs):

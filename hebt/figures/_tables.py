@@ -64,6 +64,8 @@ def agreement(paper: float, ours: float, spread: float = 0.0, *, best: float = 0
 def spread_text(values, digits: str = ".3f", *, scale: float = 1.0, unit: str = "") -> str:
     """Write values over noise seeds as mean ± standard deviation; the mean alone for one seed.
 
+    The spaces around ± do not break.
+
     Parameters
     ----------
     values
@@ -80,7 +82,7 @@ def spread_text(values, digits: str = ".3f", *, scale: float = 1.0, unit: str = 
     text = format(mean, digits)
     if len(values) > 1:
         deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
-        text += f" ± {format(deviation, digits.replace('+', ''))}"
+        text += f"\u00a0±\u00a0{format(deviation, digits.replace('+', ''))}"
     return text.replace("-", "−") + unit
 
 
@@ -93,7 +95,7 @@ class Table:
     columns
         Headings.
     rows
-        Cells as text, row by row.
+        Cells as text, row by row. A line break in a cell stays one.
     title
         What the table holds, above it.
     note
@@ -120,21 +122,24 @@ class Table:
     def _repr_html_(self) -> str:
         def cells(tag, row):
             scope = ' scope="col"' if tag == "th" else ""
-            return "".join(f"<{tag}{scope}>{html.escape(c)}</{tag}>" for c in row)
+            lines = (html.escape(c).replace("\n", "<br>") for c in row)
+            return "".join(f"<{tag}{scope}>{c}</{tag}>" for c in lines)
 
         caption = f"<caption>{html.escape(self.title)}</caption>" if self.title else ""
         body = "".join(f"<tr>{cells('td', row)}</tr>" for row in self.rows)
         note = f'<p class="hebt-table-note">{html.escape(self.note)}</p>' if self.note else ""
         # wide tables scroll inside their own box on narrow screens
         return (
-            '<div class="hebt-table" style="overflow-x:auto" tabindex="0">'
-            f'<table class="table">{caption}<thead><tr>{cells("th", self.columns)}</tr></thead>'
+            '<div class="hebt-table" style="overflow-x:auto;font-size:.9em" tabindex="0">'
+            f'<table class="table table-sm">{caption}'
+            f"<thead><tr>{cells('th', self.columns)}</tr></thead>"
             f"<tbody>{body}</tbody></table></div>{note}"
         )
 
     def _repr_markdown_(self) -> str:
         def line(row):
-            return "| " + " | ".join(c.replace("|", "\\|") for c in row) + " |"
+            cells = (c.replace("|", "\\|").replace("\n", "<br>") for c in row)
+            return "| " + " | ".join(cells) + " |"
 
         lines = [line(self.columns), line(["---"] * len(self.columns)), *map(line, self.rows)]
         if self.title:
@@ -144,10 +149,11 @@ class Table:
         return "\n".join(lines)
 
     def __str__(self) -> str:
-        widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
+        rows = [[c.replace("\n", "; ") for c in row] for row in (self.columns, *self.rows)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
 
         def line(row):
             return "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
 
-        lines = [line(self.columns), line(["-" * w for w in widths]), *map(line, self.rows)]
+        lines = [line(rows[0]), line(["-" * w for w in widths]), *map(line, rows[1:])]
         return "\n".join(filter(None, [self.title, *lines, self.note]))

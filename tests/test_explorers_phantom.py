@@ -1,0 +1,105 @@
+"""The phantom's explorers show what the sweep holds, and fit into a page."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from hebt import explorers, studies
+from hebt.explorers.frames import quantise
+
+
+@pytest.fixture(scope="module", autouse=True)
+def store(tmp_path_factory):
+    from hebt.explorers import phantom
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEBT_CACHE", str(tmp_path_factory.mktemp("results")))
+        patch.setenv("HEBT_FIDELITY", "quick")
+        patch.delenv("HEBT_STATIC", raising=False)
+        phantom._sweep.cache_clear()
+        yield
+        phantom._sweep.cache_clear()
+
+
+def sweep(dose):
+    return studies.phantom_sweep(alphas=(0.1, 0.7, 0.95), iterations=(5, 50, 200), dose=dose)
+
+
+@pytest.mark.parametrize("dose", [1.0, 4.0])
+def test_panels_and_numbers_follow_the_sliders(dose):
+    shown = explorers.phantom_sweep()
+    assert shown.state == {"alpha": 0.7, "iterations": 200, "dose": 1.0}
+    shown.move(alpha=0.95, iterations=50, dose=dose)
+    assert shown.picture["error"] == ""
+    swept = sweep(dose)
+    for name, image in (
+        ("Au_hebt", swept.hebt[2, 1, 0]),
+        ("Ag_eds", swept.eds[1, 1]),
+        ("Ag_truth", swept.truth[1]),
+    ):
+        assert shown.picture["frames"][name] == quantise(image, (0.0, 1.3))[0].tobytes()
+    assert shown.picture["readouts"]["Ag_hebt_mse"] == f"{swept.hebt_mse[2, 1, 1]:.4f}"
+    assert shown.picture["readouts"]["Au_eds_mse"] == f"{swept.eds_mse[1, 0]:.4f}"
+    lines = shown.picture["curves"]["by_weight"]
+    np.testing.assert_allclose(lines[0][0], swept.hebt_mse[:, 1, 0], rtol=1e-4)
+    np.testing.assert_allclose(lines[3][0], swept.eds_mse[1, 1], rtol=1e-4)
+    assert f"weight 0.95, and EDS alone, after 50 iterations at dose {dose:g}" in shown.describe()
+
+
+def test_the_first_look_is_the_sweep_at_the_papers_weight():
+    shown = explorers.first_look()
+    assert shown.state == {"dose": 1.0, "iterations": 200}
+    shown.move(dose=4.0, iterations=5)
+    swept = sweep(4.0)
+    expected = quantise(swept.hebt[1, 0, 1], (0.0, 1.3))[0].tobytes()
+    assert shown.picture["frames"]["Ag_hebt"] == expected
+    assert shown.picture["readouts"]["Au_eds_mse"] == f"{swept.eds_mse[0, 0]:.4f}"
+
+
+def test_moving_a_slider_changes_the_pictures_that_depend_on_it():
+    shown = explorers.phantom_sweep()
+    before = dict(shown.picture["frames"])
+    shown.move(alpha=0.1)
+    after = shown.picture["frames"]
+    assert after["Au_hebt"] != before["Au_hebt"]
+    assert after["Au_eds"] == before["Au_eds"]
+    shown.move(iterations=5)
+    assert shown.picture["frames"]["Au_eds"] != before["Au_eds"]
+    assert shown.picture["frames"]["Ag_truth"] == before["Ag_truth"]
+
+
+@pytest.mark.parametrize(
+    ("explorer", "budget"), [(explorers.phantom_sweep, 8e6), (explorers.first_look, 1.5e6)]
+)
+def test_a_page_with_all_of_the_papers_values_stays_small(explorer, budget, monkeypatch):
+    """The whole grid of paper fidelity, at the quick frame's size: frames have the same pixels."""
+    from hebt.explorers import phantom
+
+    values = studies.ALPHAS, studies.ITERATIONS, (0.25, 1.0, 4.0, 16.0)
+    rng = np.random.default_rng(0)
+    truth = sweep(1.0).truth
+
+    def noisy(alphas, iterations, dose):
+        # as hard to compress as a reconstruction, without the time that one takes
+        def frames(*shape):
+            grain = rng.normal(0, 0.3, (*shape, *truth.shape)) * (truth + 0.1)
+            return np.maximum(truth + grain, 0).astype(np.float32)
+
+        shape = len(alphas), len(iterations)
+        return studies.PhantomSweep(
+            settings=None,
+            elements=("Au", "Ag"),
+            alphas=alphas,
+            iterations=iterations,
+            truth=truth,
+            hebt=frames(*shape),
+            eds=frames(shape[1]),
+            hebt_mse=np.ones((*shape, 2)),
+            eds_mse=np.ones((shape[1], 2)),
+        )
+
+    monkeypatch.setattr(phantom, "_sweep", functools.cache(noisy))
+    monkeypatch.setattr(phantom, "_values", lambda: values)
+    monkeypatch.delenv("HEBT_STATIC_FILES", raising=False)
+    assert len(explorer().html()) < budget

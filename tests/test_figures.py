@@ -1,0 +1,402 @@
+"""Figures have their panels and units; tables every printed number; sentences their facts."""
+
+import dataclasses
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from hebt import _paper, figures, studies
+from hebt.figures import _tables
+
+SMALL = {"size": 64, "iterations": 12, "seeds": (0, 1)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def store(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEBT_CACHE", str(tmp_path_factory.mktemp("results")))
+        patch.setenv("HEBT_FIDELITY", "quick")
+        yield
+
+
+@pytest.fixture(scope="module")
+def study(store):
+    return studies.phantom_study(**SMALL)
+
+
+@pytest.fixture(scope="module")
+def wrong(store):
+    return studies.stability(errors=(-20, 0, 20), **SMALL)
+
+
+@pytest.fixture(scope="module")
+def kernels(store):
+    return studies.smoothing(
+        kernels=(
+            studies.Kernel("none", 0, 1.0),
+            studies.Kernel("centred", 32, 12.0),
+            studies.Kernel("moved", 32, 12.0, centred=False),
+        ),
+        **SMALL,
+    )
+
+
+def marks(figure):
+    """Panel letters, from the titles at the left of the axes."""
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    return "".join(m[1] for t in titles if (m := re.match(r"\$\\mathbf\{(\w)\}\$", t)))
+
+
+def images(figure):
+    return [ax for ax in figure.axes if ax.get_images() and ax.get_title(loc="left")]
+
+
+def bars(figure):
+    return [ax for ax in figure.axes if ax.get_label() == "<colorbar>"]
+
+
+def with_scores(study, change):
+    scores = {name: values.copy() for name, values in study.scores.items()}
+    change(scores)
+    return dataclasses.replace(study, scores=scores)
+
+
+def perfect_hebt(scores):
+    for name, value in {"mse": 1e-4, "dp": 1.0, "ssim": 0.999}.items():
+        scores[name][:2] = value
+
+
+def swapped(study):
+    """The study as if EDS alone had been HEBT, and the other way round."""
+    return dataclasses.replace(
+        study, scores={name: values[[2, 2, 0]] for name, values in study.scores.items()}
+    )
+
+
+def test_figure_1_has_its_panels_with_units():
+    data = studies.phantom_data(studies.phantom_settings(**SMALL))
+    figure = figures.figure1(data)
+    assert marks(figure) == "abcdef"
+    assert len(images(figure)) == len(bars(figure)) == 6
+    labels = [ax.get_ylabel() for ax in bars(figure)]
+    assert labels == [
+        "density",
+        "density",
+        "HAADF per pixel",
+        "X-ray counts",
+        "X-ray counts",
+        "HAADF intensity",
+    ]
+    shown = [ax.get_images()[0].get_array() for ax in images(figure)]
+    np.testing.assert_array_equal(shown[0], data.density[0])
+    np.testing.assert_array_equal(shown[4], data.counts[1, :, 0])
+    np.testing.assert_array_equal(shown[5], data.haadf)
+    assert shown[2].max() == pytest.approx(791.5)
+    # the first tilt is the uppermost row, as in the data
+    assert images(figure)[3].get_ylim() == (77.5, -77.5)
+
+
+@pytest.mark.parametrize("stop", ["printed", "best"])
+def test_figure_4_has_its_panels_on_one_scale(study, stop):
+    figure = figures.figure4(study, stop=stop)
+    assert marks(figure) == "abcdef"
+    panels = images(figure)
+    assert len(panels) == 6
+    assert {ax.get_images()[0].get_clim() for ax in panels} == {(0.0, 1.3)}
+    assert [ax.get_ylabel() for ax in bars(figure)] == ["density (1 in the phantom)"]
+    pictures = study.images if stop == "printed" else study.best_images
+    cut = slice(8, 56)
+    np.testing.assert_array_equal(
+        panels[5].get_images()[0].get_array(), pictures[2, 1][cut, cut]
+    )
+    assert "Ag: EDS only" in panels[5].get_title(loc="left")
+
+
+def test_figure_4_refuses_an_unknown_stop(study):
+    with pytest.raises(ValueError, match="'printed' or 'best'"):
+        figures.figure4(study, stop="late")
+
+
+def test_convergence_shows_the_scores_and_the_best_stops(study):
+    figure = figures.convergence(study)
+    assert marks(figure) == "abc"
+    ax = figure.axes[1]
+    curves = [line for line in ax.lines if len(line.get_xdata()) > 1]
+    stops = [line for line in ax.lines if len(line.get_xdata()) == 1]
+    assert len(curves) == len(stops) == 3
+    np.testing.assert_allclose(
+        curves[2].get_ydata(), study.scores["mse"][2, 1].mean(axis=0)
+    )
+    assert [s.get_xdata()[0] for s in stops] == [
+        study.best_iteration("mse", m, "Ag") for m in studies.METHODS
+    ]
+    assert all(ax.get_xlabel() and ax.get_ylabel() for ax in figure.axes)
+
+
+def test_stability_writes_the_values_it_colours(wrong):
+    figure = figures.stability(wrong)
+    assert marks(figure) == "ab"
+    relative = wrong.relative().mean(axis=-1)
+    texts = [t.get_text() for t in figure.axes[0].texts]
+    assert texts == [f"{v:.2f}" for v in relative[:, :, 0].ravel()]
+    assert [ax.get_ylabel() for ax in bars(figure)] == ["MSE / MSE with true ratios"] * 2
+    # the map's first row is the most negative error of Au, below
+    assert figure.axes[0].get_ylim()[0] < figure.axes[0].get_ylim()[1]
+    (ring,) = figure.axes[0].lines
+    assert ring.get_xdata()[0] == pytest.approx(1 + 17.48 / 20)
+    assert ring.get_ydata()[0] == pytest.approx(1 - 10.66 / 20)
+
+
+def test_smoothing_names_every_kernel(kernels):
+    figure = figures.smoothing(kernels)
+    assert marks(figure) == "abc"
+    labels = [t.get_text() for t in figure.axes[0].get_yticklabels()]
+    assert labels == ["none", "centred", "moved"]
+
+
+def test_figures_are_opaque_closed_and_draw(study, wrong, kernels, tmp_path):
+    data = studies.phantom_data(studies.phantom_settings(**SMALL))
+    before = plt.rcParams["font.size"]
+    for number, figure in enumerate(
+        [
+            figures.figure1(data),
+            figures.figure4(study),
+            figures.convergence(study),
+            figures.stability(wrong),
+            figures.smoothing(kernels),
+        ]
+    ):
+        assert figure.number not in plt.get_fignums()
+        path = tmp_path / f"{number}.png"
+        figure.savefig(path)
+        corner = plt.imread(path)[0, 0]
+        np.testing.assert_array_equal(corner, [1, 1, 1, 1])
+    assert plt.rcParams["font.size"] == before
+
+
+def test_table_1_holds_every_printed_number(study):
+    table = figures.table1(study)
+    for text in (table._repr_html_(), table._repr_markdown_(), str(table)):
+        for key in _paper.keys():
+            if key.startswith("table1."):
+                name = key.split(".")[1]
+                number = _paper.printed(key).value
+                assert f"paper {number:{'.0f' if name == 'dp' else '.4f'}}" in text, key
+    assert len(table.rows) == 6
+    mean = study.score("mse", "eds", "Ag").mean()
+    row = next(r for r in table.rows if r[0].startswith("MSE") and r[0].endswith("Ag"))
+    assert f"ours {mean:.4f}" in row[3]
+
+
+def test_response_ratio_table_holds_every_printed_number(study):
+    text = str(figures.response_ratio_table(study))
+    for number in ("3.66", "1.43", "3.27", "1.68", "−10.66", "+17.48", "0.910"):
+        assert number in text, number
+    assert f"{study.ratio_errors()[:, 0].mean():+.2f}".replace("-", "−") in text
+    assert f"{study.r_squared_both.mean():.3f}" in text
+
+
+def test_best_stop_table_gives_printed_and_own_gains(study):
+    table = figures.best_stop_table(study)
+    assert [r[1] for r in table.rows] == ["7.31", "7.74", "3.08", "1.65", "4.17", "1.49"]
+    row = table.rows[3]
+    assert row[2].startswith(f"{study.gain('mse', 'Ag').mean():.2f}")
+    assert row[3].startswith(f"{study.gain('mse', 'Ag', stop='best').mean():.2f}")
+    assert row[5] == str(study.best_iteration("mse", "eds", "Ag"))
+
+
+def test_readings_table_gives_both_readings(study):
+    text = str(figures.readings_table(study))
+    for name in ("ssim", "ssim_windowed", "mse", "mse_reference"):
+        assert f"{study.score(name, 'eds', 'Ag').mean():.4f}" in text
+
+
+def test_the_consistency_table_decides_from_the_printed_numbers(monkeypatch):
+    verdicts = {row[0]: row[3] for row in figures.paper_consistency_table().rows}
+    assert verdicts == {
+        "r_gt of Au = z/ζ": "no",
+        "r_gt of Ag = z/ζ": "no",
+        "error of r_est of Au": "yes",
+        "error of r_est of Ag": "yes",
+        "r_est of Au against r_gt": "no",
+        "r_est of Ag against r_gt": "no",
+        "SSIM of Au: better with": "no",
+        "SSIM of Ag: better with": "no",
+        "MSE of Au: better with": "no",
+        "MSE of Ag: better with": "yes",
+        "DP of Au: better with": "no",
+        "DP of Ag: better with": "yes",
+    }
+    # had other numbers been printed, the verdicts would turn
+    printed = _paper.printed
+    other = {
+        "phantom.r_gt.Au": 791.5 / 0.0188,
+        "table1.dp.Au.hebt_gt": 1.0,
+        "phantom.r_error.Ag": -1.0,
+    }
+
+    def changed(key):
+        number = printed(key)
+        return dataclasses.replace(number, value=other[key]) if key in other else number
+
+    monkeypatch.setattr(_paper, "printed", changed)
+    turned = {row[0]: row[3] for row in figures.paper_consistency_table().rows}
+    assert turned["r_gt of Au = z/ζ"] == "yes"
+    assert turned["DP of Au: better with"] == "yes"
+    assert turned["r_est of Ag against r_gt"] == "yes"
+    assert turned["error of r_est of Ag"] == "no"
+
+
+def test_the_settings_table_says_fidelity_and_what_differs(study):
+    table = figures.built_with(study.settings)
+    assert "quick fidelity" in table.title
+    cells = {row[0]: row[1:] for row in table.rows}
+    assert cells["frame (pixels)"] == ("512", "64")
+    assert cells["tilts"] == ("31, from −75° to 75°",) * 2
+    assert cells["its σ (pixels)"] == ("not printed", "4")
+    assert cells["noise seeds"] == ("not printed", "2")
+    assert "8 × 8" in table.note
+
+
+@pytest.mark.parametrize(
+    ("paper", "ours", "spread", "best", "word"),
+    [
+        (10.0, 10.4, 0.0, 0.0, "agrees"),
+        (10.0, 12.0, 1.01, 0.0, "agrees"),
+        (10.0, 12.0, 0.9, 0.0, "near"),
+        (10.0, 7.6, 0.0, 0.0, "near"),
+        (10.0, 20.0, 0.0, 0.0, "2.0 times larger"),
+        (10.0, 2.5, 0.0, 0.0, "4.0 times smaller"),
+        (-10.0, 3.0, 0.0, 0.0, "opposite sign"),
+        (-10.0, -2.0, 0.0, 0.0, "5.0 times smaller"),
+        (0.0, 1.0, 0.0, 0.0, "differs"),
+        (0.98, 0.94, 0.0, 0.0, "agrees"),
+        (0.98, 0.94, 0.0, 1.0, "fault 3.0 times larger"),
+        (0.94, 0.98, 0.0, 1.0, "fault 3.0 times smaller"),
+        (0.94, 0.93, 0.0, 1.0, "near"),
+    ],
+)
+def test_the_rule_of_agreement(paper, ours, spread, best, word):
+    assert figures.agreement(paper, ours, spread, best=best) == word
+
+
+@pytest.mark.parametrize("numbers", [(np.nan, 1.0), (1.0, np.inf), (1.0, 1.0, -1.0)])
+def test_agreement_refuses_what_it_cannot_judge(numbers):
+    with pytest.raises(ValueError, match="finite"):
+        figures.agreement(*numbers)
+
+
+def test_the_rule_in_words_has_the_numbers_of_the_code():
+    assert f"{100 * _tables.AGREES_WITHIN:g} %" in figures.RULE
+    assert f"{100 * _tables.NEAR_WITHIN:g} %" in figures.RULE
+
+
+def test_spreads_are_mean_and_sample_deviation():
+    nbsp = "\u00a0"
+    assert figures.spread_text([1.0, 2.0, 3.0], ".1f") == f"2.0{nbsp}±{nbsp}1.0"
+    assert figures.spread_text([0.5], ".2f") == "0.50"
+    assert figures.spread_text([-0.01, -0.03], "+.1f", scale=100, unit=" %") == (
+        f"−2.0{nbsp}±{nbsp}1.4 %"
+    )
+
+
+def test_tables_show_themselves_safely():
+    table = figures.Table(("a", "b<c"), [("x|y", "two\nlines")], title="T", note="n & m")
+    page = table._repr_html_()
+    assert "b&lt;c" in page
+    assert "two<br>lines" in page
+    assert "n &amp; m" in page
+    assert "x\\|y" in table._repr_markdown_()
+    assert "two; lines" in str(table)
+    with pytest.raises(ValueError, match="row 0 has 1 cells"):
+        figures.Table(("a", "b"), [("x",)])
+
+
+def test_numbers_of_the_prose_are_those_of_the_results(study, wrong, kernels):
+    n = figures.phantom_numbers(study, wrong, kernels)
+    assert all(name.startswith("phantom_") and text for name, text in n.items())
+    assert n["phantom_seeds"] == "2"
+    assert n["phantom_won"] == str(len(study.pairs_won()))
+    assert n["phantom_gt_of_true_Au"] == "0.869"
+    assert n["phantom_printed_est_error_Ag"] == "−14.5 %"  # 16800 / (471.5 / 0.024)
+    assert n["phantom_mse_gain_Ag"] == f"{study.gain('mse', 'Ag').mean():.1f}"
+    assert n["phantom_wrong_worst_Au"] == f"{100 * (wrong.mse / wrong.eds_mse)[:, :, 0].max():.0f}"
+    shift = (kernels.mse[2, 0, 1, :, -1] / kernels.mse[1, 0, 1, :, -1]).mean()
+    assert n["phantom_shift_hebt_Ag"] == f"{100 * (shift - 1):+.1f} %".replace("-", "−")
+
+
+def test_sentences_flip_when_the_results_do(study, wrong, kernels):
+    better = with_scores(study, perfect_hebt)
+    worse = swapped(better)
+    yes = figures.phantom_numbers(better, wrong, kernels)
+    no = figures.phantom_numbers(worse, wrong, kernels)
+    assert yes["phantom_won"] == "6"
+    assert no["phantom_won"] == "0"
+    assert "is the same for every score" in yes["phantom_order"]
+    assert "changes with" in no["phantom_order"]
+    assert "of the 0 pairs" in no["phantom_baseline"]
+    assert "too long" not in no["phantom_baseline"]
+
+    def rise(scores):
+        scores["mse"][0] = np.linspace(1, 9, scores["mse"].shape[-1])
+
+    late = figures.phantom_numbers(with_scores(study, rise), wrong, kernels)
+    assert "does not suffer less" in late["phantom_forgives"]
+
+
+def test_claims_are_decided_by_the_results(study, wrong):
+    def verdicts(study, wrong):
+        return {c.claim: c.holds for c in figures.phantom_claims(study, wrong)}
+
+    first = "HEBT is better than EDS alone in each score of Table 1"
+    stable = "HEBT is stable against errors of the response ratios"
+    same = "HEBT with r_est gives nearly the same image quality as with r_gt"
+    good = with_scores(study, perfect_hebt)
+    assert verdicts(good, wrong)[first]
+    assert not verdicts(swapped(good), wrong)[first]
+    for eds, holds in ((wrong.mse.max() * 2, True), (wrong.mse.min() / 2, False)):
+        other = dataclasses.replace(wrong, eds_mse=np.full_like(wrong.eds_mse, eds))
+        assert verdicts(study, other)[stable] == holds
+    assert verdicts(good, wrong)[same]
+    apart = with_scores(study, lambda s: s["mse"].__setitem__(0, s["mse"][1] * 1.2))
+    assert not verdicts(apart, wrong)[same]
+
+    # the paper's own numbers in our place would be reproduced
+    def printed(scores):
+        for name in studies.TABLE_1:
+            for m, method in enumerate(studies.METHODS):
+                for e, element in enumerate(study.elements):
+                    scores[name][m, e] = _paper.printed(f"table1.{name}.{element}.{method}").value
+
+    exact = dataclasses.replace(
+        with_scores(study, printed),
+        r_squared=np.full(2, 0.91),
+        ratios=np.tile(study.true_ratios * [0.8934, 1.1748], (2, 1)),
+    )
+    assert all(verdicts(exact, dataclasses.replace(wrong, eds_mse=wrong.eds_mse + 9)).values())
+    table = figures.claims_table(exact, wrong)
+    assert {row[-1] for row in table.rows} <= {"yes", "no"}
+
+
+def test_the_chapter_uses_only_numbers_that_exist(study, wrong, kernels):
+    chapter = (_paper.FILE.parents[1] / "book" / "phantom.md").read_text(encoding="utf-8")
+    used = set(re.findall(r"\{glue:text\}`(\w+)", chapter))
+    assert used
+    assert used <= set(figures.phantom_numbers(study, wrong, kernels))
+    # a result typed by hand would have decimals; those of the settings stand in the calls
+    prose = re.sub(r"```.*?```", "", chapter, flags=re.S)
+    typed = re.findall(r"(?<![\w.])\d+\.\d+(?![\w.])", re.sub(r"sections? [\d. and]+", "", prose))
+    assert typed == []
+
+
+def test_glue_stores_text_for_the_page(monkeypatch):
+    import myst_nb
+
+    stored = {}
+    monkeypatch.setattr(
+        myst_nb, "glue", lambda name, value, display: stored.update({name: (value, display)})
+    )
+    figures.glue({"phantom_won": "6"})
+    assert stored == {"phantom_won": ("6", False)}
