@@ -344,12 +344,13 @@ def quantise(frame, limits: tuple[float, float]) -> tuple[np.ndarray, bool, bool
 
     Returns
     -------
-        The steps (uint8), and whether any value lies below or above the limits.
+        The steps (uint8), and whether any value lies below or above the limits, by more than the
+        half step that every value may be off.
     """
     low, high = limits
-    frame = np.asarray(frame, np.float64)
-    steps = np.clip(np.rint((frame - low) * (255 / (high - low))), 0, 255).astype(np.uint8)
-    return steps, bool((frame < low).any()), bool((frame > high).any())
+    steps = (np.asarray(frame, np.float64) - low) * (255 / (high - low))
+    below, above = bool((steps < -0.5).any()), bool((steps > 255.5).any())
+    return np.clip(np.rint(steps), 0, 255).astype(np.uint8), below, above
 
 
 def _lut(cmap: str) -> bytes:
@@ -361,8 +362,8 @@ def _lut(cmap: str) -> bytes:
             f"cmap is {cmap!r}; expected the name of a matplotlib colour map, such as 'gray', "
             "'inferno', 'viridis' or 'RdBu_r'."
         )
-    colours = matplotlib.colormaps[cmap].resampled(256)(np.arange(256), bytes=True)
-    return np.ascontiguousarray(colours[:, :3]).tobytes()
+    colours = matplotlib.colormaps[cmap].resampled(256)(np.arange(256))[:, :3]
+    return np.rint(255 * colours).astype(np.uint8).tobytes()  # bytes=True would cut, not round
 
 
 class FrameExplorer(base.Explorer):
