@@ -26,6 +26,7 @@ _MODULES = (
     "preprocess",
     "io",
     "studies",
+    "particles",
     "figures",
     "explorers",
 )

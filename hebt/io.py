@@ -711,26 +711,37 @@ def read_tomviz_shifts(path: str | Path, tilts: Sequence[float], keep: Sequence[
 
 
 @contextlib.contextmanager
-def _quiet():
+def quiet():
     """Keep HyperSpy's notes on its own future, which hold paths of this machine, off the page."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
-def _hyperspy():
-    with _quiet():
+def hyperspy():
+    """Import HyperSpy with the EDS signals, without its notes on its own future."""
+    with quiet():
         import exspy  # noqa: F401  registers the EDS signals
         import hyperspy.api as hs
     return hs
 
 
-def _line_table(name: str) -> dict:
-    with _quiet():
+def xray_lines(element: str) -> dict:
+    """Return an element's X-ray lines from exspy's tables: name -> energy (keV) and weight."""
+    with quiet():
         from exspy.material import elements
+    return elements[element]["Atomic_properties"]["Xray_lines"].as_dictionary()
+
+
+def line_width(energy, resolution: float = 130.0):
+    """Return the FWHM in keV of lines at `energy` keV; `resolution` is that at Mn K-alpha in eV."""
+    return _fwhm(energy, resolution)
+
+
+def _line_table(name: str) -> dict:
     try:
         element, line = name.split("_")
-        table = elements[element]["Atomic_properties"]["Xray_lines"].as_dictionary()
+        table = xray_lines(element)
     except (ValueError, KeyError, AttributeError):
         table = {}
         line = None
@@ -770,8 +781,8 @@ def _tilt_of(path):
 
 
 def _read(path):
-    hs = _hyperspy()
-    with _quiet():
+    hs = hyperspy()
+    with quiet():
         signals = hs.load(path)
     signals = signals if isinstance(signals, list) else [signals]
     cubes = [
@@ -892,7 +903,7 @@ def to_signal(
     hyperspy.signals.Signal2D
         Axes in nm, and degrees for the tilts.
     """
-    hs = _hyperspy()
+    hs = hyperspy()
     data = _checks.as_float32("data", data, ndim=(3, 4))
     if not (np.isscalar(pixel_size) and np.isfinite(pixel_size) and pixel_size > 0):
         raise ValueError(f"pixel_size is {pixel_size!r}; expected a length in nm above 0.")
@@ -932,7 +943,7 @@ def to_signal(
         axes += [length("slice", slices), length("depth", depth), length("across", size)]
     for position, axis in enumerate(axes):
         axis["navigate"] = position < len(axes) - 2
-    with _quiet():
+    with quiet():
         signal = hs.signals.Signal2D(data, axes=axes)
     signal.metadata.General.title = title
     kept = {"kind": "volume" if angles is None else "tilt series", "pixel_size": pixel_size}

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import ndimage, sparse
 
-from hebt import _checks
+from hebt import _checks, io
 
 
 def haadf_tilt_series(W, density, z) -> np.ndarray:
@@ -114,6 +115,247 @@ def element_maps(
     return np.stack(series, axis=-2).astype(np.float32)
 
 
+# --- what a microscope adds to the two models ----------------------------------------------------
+
+CHANNELS, CHANNEL = 2048, 0.010  # energy channels, and the width of one in keV
+# counts of one shell for a count of another, at 200 kV. No table that we use has them; chosen.
+SHELLS = {"Au": {"M": 1.0, "L": 0.5}, "Ag": {"L": 1.0}, "Cu": {"K": 1.0, "L": 0.4}, "C": {"K": 1.0}}
+
+
+def damp(intensity, saturation: float) -> np.ndarray:
+    """Return HAADF intensities as they leave a thick specimen: S (1 - exp(-p / S)).
+
+    Electrons scattered once are scattered again, and with growing thickness some leave the range
+    of the detector, so that the intensity rises ever more slowly and stays below S.
+
+    Parameters
+    ----------
+    intensity
+        Linear in the mass-thickness, Eq. 2; any shape.
+    saturation
+        S, in the unit of `intensity`; infinite for no damping.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32.
+
+    Notes
+    -----
+    Source: W. Van den Broek et al., Ultramicroscopy 116 (2012) 8-12, for the effect. The
+    exponential form is the simplest that has it.
+    """
+    intensity = _checks.as_float32("intensity", intensity)
+    _positive("saturation", saturation, finite=False)
+    if np.isinf(saturation):
+        return intensity.copy()
+    # in place, as a whole tilt series passes here
+    damped = intensity / np.float32(-saturation)
+    np.expm1(damped, out=damped)
+    damped *= np.float32(-saturation)
+    return damped
+
+
+def drift(tilts: int, size: float, *, seed) -> np.ndarray:
+    """Return by how many pixels each tilt's image has moved, (tilts, 2): along and across the axis.
+
+    Independent normal numbers with a standard deviation of `size` pixels: at each tilt the
+    operator brings the particle back to about the middle.
+    """
+    tilts = _checks.check_count("tilts", tilts)
+    return np.random.default_rng(seed).normal(0, size, (tilts, 2))
+
+
+def move(images, shifts) -> np.ndarray:
+    """Move each tilt's image by a part of a pixel, with cubic splines; nothing comes in.
+
+    Parameters
+    ----------
+    images
+        (..., tilts, slices, size), at least 0.
+    shifts
+        (tilts, 2), pixels along and across the tilt axis.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, in the shape of `images`, at least 0.
+    """
+    images = _checks.as_float32("images", images)
+    shifts = np.asarray(shifts, np.float64)
+    if images.ndim < 3 or shifts.shape != (images.shape[-3], 2):
+        raise ValueError(
+            f"images has shape {images.shape} and shifts {shifts.shape}; expected "
+            "(..., tilts, slices, size) and (tilts, 2) with as many tilts."
+        )
+    moved = np.empty_like(images)
+    for where in np.ndindex(images.shape[:-2]):
+        ndimage.shift(images[where], shifts[where[-1]], output=moved[where], order=3)
+    return np.maximum(moved, 0, out=moved)
+
+
+def record_haadf(
+    ideal, *, saturation: float, noise: float, offset: float, shifts, seed
+) -> np.ndarray:
+    """Return HAADF images as a detector records them: moved, damped, with offset and noise.
+
+    Parameters
+    ----------
+    ideal
+        (tilts, slices, size), from `haadf_tilt_series`.
+    saturation
+        As for `damp`.
+    noise
+        Standard deviation of the detector's noise, in the unit of `ideal`.
+    offset
+        What the detector reads where there is no specimen.
+    shifts
+        (tilts, 2), pixels, from `drift`.
+    seed
+        Seed of the noise.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, (tilts, slices, size).
+    """
+    recorded = damp(move(ideal, shifts), saturation)
+    rng = np.random.default_rng(seed)
+    for image in recorded:
+        image += np.float32(offset) + noise * rng.standard_normal(image.shape, np.float32)
+    return recorded
+
+
+def detector_response(angles, *, least=0.55, free=30.0, second=0.93) -> np.ndarray:
+    """Return which share of the X-rays the detectors see at each tilt, (tilts,).
+
+    Four detectors stand around the specimen. Only the two towards which it is tilted are on; the
+    holder hides the others. Near 0 degrees its rim hides a part of these two as well, which
+    shrinks steadily until the specimen is tilted by `free` degrees. The two pairs are not alike.
+
+    Parameters
+    ----------
+    angles
+        (tilts,), degrees.
+    least
+        Share that is seen at 0 degrees.
+    free
+        Tilt from which on nothing is hidden, in degrees.
+    second
+        Response of the pair that is used at negative tilts, relative to the other.
+
+    Notes
+    -----
+    Source: section 3.2 of the paper, and T. J. A. Slater et al., Ultramicroscopy 162 (2016) 61-73,
+    for the shadow of the holder. The straight line is ours.
+    """
+    angles = _checks.check_angles(angles)
+    seen = least + (1 - least) * np.minimum(np.abs(angles) / free, 1)
+    return seen * np.where(angles < 0, second, 1.0)
+
+
+def energies() -> np.ndarray:
+    """Return the centres of the 2048 energy channels of 10 eV, in keV, (channels,)."""
+    return CHANNEL * np.arange(CHANNELS)
+
+
+def lines_spectrum(element: str, *, counted=None, resolution: float = 130.0) -> np.ndarray:
+    """Return the X-ray lines of an element as the detector sees them, (2048,).
+
+    Energies and weights within a shell come from exspy's tables; each line is a Gaussian.
+
+    Parameters
+    ----------
+    element
+        One of `SHELLS`.
+    counted
+        Names of the lines whose counts add up to 1, such as ``("La", "Lb1")``; all, if None.
+    resolution
+        Full width at half maximum at Mn K-alpha, in eV.
+
+    Raises
+    ------
+    ValueError
+        If `element` is not one of `SHELLS`.
+    """
+    from scipy.special import ndtr
+
+    if element not in SHELLS:
+        raise ValueError(f"element is {element!r}; expected one of {', '.join(SHELLS)}.")
+    shells = SHELLS[element]
+    edges = CHANNEL * (np.arange(CHANNELS + 1) - 0.5)
+    spectrum, total = np.zeros(CHANNELS), 0.0
+    for line, table in io.xray_lines(element).items():
+        weight = shells.get(line[0], 0.0) * table["weight"]
+        energy = table["energy (keV)"]
+        if counted is None or line in counted:
+            total += weight
+        sigma = io.line_width(energy, resolution) / np.sqrt(8 * np.log(2))
+        spectrum += weight * np.diff(ndtr((edges - energy) / sigma))
+    return spectrum / total
+
+
+def bremsstrahlung(*, voltage: float = 200.0) -> np.ndarray:
+    """Return the shape of the background, (2048,), with 1 per channel at 3 keV.
+
+    Kramers' law, (E0 - E) / E, times what the detector's window lets through at low energies.
+    """
+    energy = np.maximum(energies(), CHANNEL / 2)
+
+    def shape(e):
+        return (voltage - e) / e * np.exp(-((0.6 / e) ** 2))
+
+    return shape(energy) / shape(3.0)
+
+
+def spectrum_image(means, spectra, *, seed):
+    """Draw one spectrum image: Poisson counts about Σ_c mean_c(pixel) · spectrum_c(channel).
+
+    The photons of each contribution are drawn pixel by pixel, and then an energy channel for
+    each photon. That has the same distribution as a Poisson number for each channel of each
+    pixel, and takes as long as there are photons, not channels.
+
+    Parameters
+    ----------
+    means
+        (contributions, slices, size): means to expect.
+    spectra
+        (contributions, channels): counts in each channel for a mean of 1.
+    seed
+        Seed of the counting noise.
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+        uint16, (slices * size, channels): counts; nearly all are 0.
+    """
+    means = _checks.as_float32("means", means, ndim=(3,))
+    spectra = np.asarray(spectra, np.float64)
+    if len(means) != len(spectra) or means.min() < 0 or spectra.min() < 0:
+        raise ValueError(
+            f"means has shape {means.shape} and spectra {spectra.shape}, with least values "
+            f"{means.min():g} and {spectra.min():g}; expected as many of each, and none below 0."
+        )
+    rng = np.random.default_rng(seed)
+    pixels, channels = [], []
+    for mean, spectrum in zip(means, spectra, strict=True):
+        total = spectrum.sum()
+        if total == 0:
+            continue
+        photons = rng.poisson(mean.ravel() * total)
+        pixels.append(np.repeat(np.arange(mean.size, dtype=np.int32), photons))
+        chance = np.cumsum(spectrum) / total
+        chance[-1] = 1.0
+        drawn = rng.random(photons.sum())
+        channels.append(np.searchsorted(chance, drawn, side="right").astype(np.int32))
+    pixels, channels = np.concatenate(pixels), np.concatenate(channels)
+    counts = sparse.coo_array(
+        (np.ones(len(pixels), np.uint16), (pixels, channels)),
+        shape=(means[0].size, spectra.shape[1]),
+    )
+    return counts.tocsr()  # adds up the photons of one pixel and channel
+
+
 def _density(density):
     density = _checks.as_float32("density", density, ndim=(3, 4))
     if density.min() < 0:
@@ -131,3 +373,8 @@ def _factors(name, values, count):
     if values.min() < 0:
         raise ValueError(f"{name} is {values.tolist()}; expected no negative response factor.")
     return values.astype(np.float64)
+
+
+def _positive(name, value, *, finite=True):
+    if not (np.isscalar(value) and value > 0 and (np.isfinite(value) or not finite)):
+        raise ValueError(f"{name} is {value!r}; expected a number above 0.")

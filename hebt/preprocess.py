@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from hebt import _checks, settings
+from hebt import _checks, io, settings
 from hebt.projector import Projector
 
 # Correlation looks at structure of 1 to 20 pixels: finer is noise, coarser is how thick the
@@ -467,6 +467,565 @@ def _apart(p, q):
     inner = slice(p.shape[-1] // 6, p.shape[-1] - p.shape[-1] // 6)
     p, q = p[..., inner].astype(np.float64), q[..., inner]
     return float(np.linalg.norm(p - q) / np.linalg.norm(p))
+
+
+# --- Z-contrast images ---------------------------------------------------------------------------
+
+
+def particle_masks(haadf, *, border: int = 4, margin: int = 0) -> np.ndarray:
+    """Find the pixels that show a particle which lies alone in the image.
+
+    The images are smoothed (σ of 1.5 pixels). What is then above the brightness of the border by
+    five times its noise, and hangs together with the largest such piece, is the particle.
+
+    Parameters
+    ----------
+    haadf
+        (tilts, slices, size), as recorded; the border of each image shows no specimen.
+    border
+        Width of the border that is taken for empty, in pixels.
+    margin
+        By how many pixels to widen the masks.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, (tilts, slices, size).
+
+    Raises
+    ------
+    ValueError
+        If an image shows nothing that stands out from its border.
+    """
+    haadf = _checks.as_float32("haadf", haadf, ndim=(3,))
+    frame = _frame(haadf.shape[1:], border)
+    masks = np.empty(haadf.shape, bool)
+    for i, image in enumerate(haadf):
+        smoothed = ndimage.gaussian_filter(image, 1.5)
+        empty = smoothed[frame]
+        # without noise there is still rounding
+        spread = max(empty.std(dtype=np.float64), 1e-6 * np.ptp(smoothed))
+        pieces, count = ndimage.label(smoothed > empty.mean(dtype=np.float64) + 5 * spread)
+        if count == 0:
+            raise ValueError(
+                f"haadf shows nothing that stands out from the border at tilt {i}; expected a "
+                "particle in an empty surrounding."
+            )
+        largest = 1 + np.argmax(np.bincount(pieces.ravel())[1:])
+        masks[i] = ndimage.binary_fill_holes(pieces == largest)
+        if margin:
+            masks[i] = ndimage.binary_dilation(masks[i], iterations=margin)
+    return masks
+
+
+def remove_offset(haadf, masks) -> np.ndarray:
+    """Subtract what the detector reads without a specimen, and set empty pixels to 0.
+
+    Parameters
+    ----------
+    haadf
+        (tilts, slices, size), as recorded.
+    masks
+        (tilts, slices, size), bool: pixels that may show the specimen, from `particle_masks`.
+        The mean of all the others is the offset of a tilt.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, in the shape and unit of `haadf`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or an image has no empty pixel.
+    """
+    haadf = _checks.as_float32("haadf", haadf, ndim=(3,))
+    masks = np.asarray(masks)
+    if masks.shape != haadf.shape or masks.dtype != bool or masks.all(axis=(1, 2)).any():
+        raise ValueError(
+            f"masks has shape {masks.shape} and type {masks.dtype}, haadf {haadf.shape}; expected "
+            "bool in the same shape, with some empty pixels at every tilt."
+        )
+    offset = [
+        image[~mask].mean(dtype=np.float64) for image, mask in zip(haadf, masks, strict=True)
+    ]
+    return np.where(masks, haadf - np.array(offset, np.float32)[:, None, None], np.float32(0))
+
+
+@dataclass(frozen=True)
+class Damping:
+    """What `estimate_damping` found.
+
+    Attributes
+    ----------
+    saturation
+        S: the intensity that no thickness can exceed; infinite where none is seen.
+    tried
+        (trials,): values of S.
+    spread
+        (trials,): for each, how much the sums over the slices change over the tilts after the
+        correction, relative to their size; see `mass_spread`.
+    """
+
+    saturation: float
+    tried: np.ndarray
+    spread: np.ndarray
+
+
+def undamp(haadf, saturation: float) -> np.ndarray:
+    """Return HAADF intensities that are linear in the mass-thickness: -S ln(1 - I / S).
+
+    Parameters
+    ----------
+    haadf
+        Intensities less the detector's offset; any shape.
+    saturation
+        S, from `estimate_damping`.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, in the shape of `haadf`.
+
+    Raises
+    ------
+    ValueError
+        If an intensity reaches S.
+
+    Notes
+    -----
+    The inverse of `hebt.microscope.damp`. Source for the idea: W. Van den Broek et al.,
+    Ultramicroscopy 116 (2012) 8-12.
+    """
+    haadf = _checks.as_float32("haadf", haadf)
+    if np.isinf(saturation):
+        return haadf.copy()
+    if not saturation > haadf.max():
+        raise ValueError(
+            f"saturation is {saturation:g}, but haadf goes up to {haadf.max():g}; expected a "
+            "saturation above every intensity. Remove the detector's offset and hot pixels first."
+        )
+    linear = haadf / np.float32(-saturation)
+    np.log1p(linear, out=linear)
+    linear *= np.float32(-saturation)
+    return linear
+
+
+def estimate_damping(haadf, *, groups: int = 20) -> Damping:
+    """Estimate the damping of HAADF from the tilt series alone.
+
+    At every tilt the beam passes through the same mass, but through other thicknesses. So the
+    sum over the rows of a slice stays the same over the tilts where intensity is linear in the
+    mass-thickness, and S is chosen for the smallest change.
+
+    Parameters
+    ----------
+    haadf
+        (tilts, slices, size), less the detector's offset, 0 where there is no specimen; the whole
+        specimen lies within every image. Along the tilt axis they are brought to their centre of
+        mass here; across it they need not be aligned.
+    groups
+        Neighbouring rows are added up to this many groups, which takes noise out.
+
+    Returns
+    -------
+    Damping
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two tilts, or an image is empty.
+    """
+    from scipy.optimize import minimize_scalar
+
+    haadf = _checks.as_float32("haadf", haadf, ndim=(3,))
+    tilts, slices, _ = haadf.shape
+    if tilts < 2:
+        raise ValueError(f"haadf has {tilts} tilts; expected at least two to compare.")
+    along = -centre_of_mass(haadf)[:, 0]
+    highest = float(haadf.max())
+    # -S ln(1 - I/S) = sum_n I^(n+1) / ((n+1) S^n): sums of powers give every correction at once
+    terms = 60
+    scaled = haadf / np.float32(highest)
+    powers, rows = np.ones_like(scaled), np.empty((terms, tilts, slices))
+    for n in range(terms):
+        powers *= scaled
+        rows[n] = powers.sum(axis=2, dtype=np.float64)
+    for tilt in range(tilts):
+        rows[:, tilt] = ndimage.shift(rows[:, tilt], (0, along[tilt]), order=1)
+    starts = np.linspace(0, slices, min(groups, slices), endpoint=False).astype(int)
+    rows = np.add.reduceat(rows, starts, axis=2)
+    order = np.arange(terms)
+
+    def spread(strength):  # highest / S
+        sums = np.tensordot(strength**order / (order + 1), rows, 1)
+        return float(np.linalg.norm(sums - sums.mean(axis=0)) / np.linalg.norm(sums))
+
+    tried = np.linspace(0, 0.9, 46)
+    spreads = np.array([spread(strength) for strength in tried])
+    best = int(spreads.argmin())
+    found = tried[best]
+    if 0 < best < len(tried) - 1:
+        bounds = tried[best - 1], tried[best + 1]
+        found = minimize_scalar(spread, bounds=bounds, method="bounded").x
+    with np.errstate(divide="ignore"):
+        return Damping(float(np.divide(highest, found)), highest / tried, spreads)
+
+
+def centre_of_mass(images) -> np.ndarray:
+    """Return where the centre of mass of each image lies, (tilts, 2), in pixels from its middle."""
+    images = _checks.as_float32("images", images, ndim=(3,))
+    total = images.sum(axis=(1, 2), dtype=np.float64)
+    if total.min() <= 0:
+        raise ValueError(
+            f"images hold {total.min():g} in all at tilt {int(total.argmin())}; expected "
+            "intensities with a sum above 0."
+        )
+    places = []
+    for axis, other in ((1, 2), (2, 1)):
+        profile = images.sum(axis=other, dtype=np.float64)
+        at = np.arange(images.shape[axis]) - (images.shape[axis] - 1) / 2
+        places.append(profile @ at / total)
+    return np.stack(places, axis=1)
+
+
+def align_to_centre(haadf) -> np.ndarray:
+    """Find the shifts that bring the centre of mass of each image into its middle.
+
+    The centre of mass of a projection is the projection of the centre of mass. For a particle
+    that lies wholly in every image this holds all tilts together at once, so no errors add up
+    along the series, and the tilt axis comes to lie in the middle.
+
+    Parameters
+    ----------
+    haadf
+        (tilts, slices, size), linear in the mass-thickness, 0 where there is no specimen.
+
+    Returns
+    -------
+    numpy.ndarray
+        (tilts, 2), pixels along and across the tilt axis, for `shift_images`.
+    """
+    return -centre_of_mass(haadf)
+
+
+def align_to(reference, images, *, upsample: int = 50) -> np.ndarray:
+    """Find the shifts that bring each image onto its reference, by cross-correlation.
+
+    Parameters
+    ----------
+    reference
+        (tilts, slices, size), aligned Z-contrast images.
+    images
+        (tilts, slices, size): what the same specimen looks like in another signal, such as the
+        weighted sum of its element maps.
+    upsample
+        Shifts are found to 1/`upsample` of a pixel.
+
+    Returns
+    -------
+    numpy.ndarray
+        (tilts, 2), pixels along and across the tilt axis, for `shift_images`.
+    """
+    reference = _checks.as_float32("reference", reference, ndim=(3,))
+    images = _checks.as_float32("images", images, ndim=(3,))
+    if reference.shape != images.shape:
+        raise ValueError(
+            f"reference has shape {reference.shape} and images {images.shape}; expected the same."
+        )
+    shifts = np.zeros((len(images), 2))
+    for i, (still, moving) in enumerate(zip(reference, images, strict=True)):
+        for _ in range(5):
+            step = _correlate(still, _shift(moving, shifts[i]), upsample)
+            shifts[i] += step
+            if np.abs(step).max() <= 1 / upsample:
+                break
+    return shifts
+
+
+def alignment_error(shifts, drift, angles) -> np.ndarray:
+    """Return what an alignment left of a known drift, (tilts, 2), in pixels.
+
+    What no alignment can know is taken out by least squares first: where the specimen lies. That
+    is a constant along the tilt axis, and a cos(θ) + b sin(θ) across it.
+
+    Parameters
+    ----------
+    shifts
+        (tilts, 2), as found.
+    drift
+        (tilts, 2), by how much the images had moved.
+    angles
+        (tilts,), degrees.
+    """
+    left = _check_shifts(shifts) + _check_shifts(drift)
+    radians = np.deg2rad(_checks.check_angles(angles))
+    if not len(left) == len(radians):
+        raise ValueError(
+            f"there are {len(left)} shifts and {len(radians)} angles; expected as many."
+        )
+    across = np.stack([np.cos(radians), np.sin(radians)], axis=1)
+    free = across @ np.linalg.lstsq(across, left[:, 1], rcond=None)[0]
+    return np.stack([left[:, 0] - left[:, 0].mean(), left[:, 1] - free], axis=1)
+
+
+# --- spectra -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ElementWindow:
+    """Energies, in keV, that make an element's map.
+
+    Attributes
+    ----------
+    element
+        Symbol.
+    peaks
+        (from, to) of each window that is counted.
+    backgrounds
+        For each of `peaks`, the windows from which the background under it is taken.
+    """
+
+    element: str
+    peaks: tuple[tuple[float, float], ...]
+    backgrounds: tuple[tuple[tuple[float, float], ...], ...]
+
+    def __post_init__(self):
+        if len(self.peaks) != len(self.backgrounds) or not self.peaks:
+            raise ValueError(
+                f"the window of {self.element} has {len(self.peaks)} peaks and "
+                f"{len(self.backgrounds)} backgrounds; expected at least one, and as many."
+            )
+
+    def weights(self, energies, *, background: bool = True) -> np.ndarray:
+        """Return the weight of each channel in the map, (channels,).
+
+        1 in a peak, and less than 0 in its background windows. The background under a peak is
+        the straight line through the mean counts of two windows, or the mean of one.
+
+        Parameters
+        ----------
+        energies
+            (channels,), keV.
+        background
+            Whether the background is subtracted.
+        """
+        energies = np.asarray(energies, np.float64)
+        weights = np.zeros(len(energies))
+        for peak, sides in zip(self.peaks, self.backgrounds, strict=True):
+            inside = _within(energies, peak, self.element)
+            weights[inside] += 1
+            if not background:
+                continue
+            sides = [_within(energies, side, self.element) for side in sides]
+            centres = [energies[side].mean() for side in sides]
+            shares = [1.0]
+            if len(sides) == 2:
+                nearer = (energies[inside].mean() - centres[0]) / (centres[1] - centres[0])
+                shares = [1 - nearer, nearer]
+            for side, share in zip(sides, shares, strict=True):
+                weights[side] -= inside.sum() * share / side.sum()
+        return weights
+
+
+def _within(energies, window, element):
+    inside = (energies >= window[0]) & (energies <= window[1])
+    if not inside.any():
+        raise ValueError(
+            f"a window of {element} goes from {window[0]:g} to {window[1]:g} keV, where energies "
+            f"({energies.min():g} to {energies.max():g} keV) has no channel; expected one."
+        )
+    return inside
+
+
+def near(energies, ranges) -> np.ndarray:
+    """Return the numbers of the channels that lie in one of the `ranges` (from, to), in keV."""
+    energies = np.asarray(energies)
+    return np.flatnonzero(np.any([(energies >= a) & (energies <= b) for a, b in ranges], axis=0))
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """Principal components of a spectrum image.
+
+    Attributes
+    ----------
+    energies
+        (channels,), keV.
+    factors
+        (components, channels): their spectra.
+    loadings
+        (components, slices, size): how much of each a pixel has; 0 where the mask left it out.
+    variance
+        (all components,): share of the variance of each, largest first.
+    """
+
+    energies: np.ndarray
+    factors: np.ndarray
+    loadings: np.ndarray
+    variance: np.ndarray
+
+    def model(self, count: int | None = None) -> np.ndarray:
+        """Return the spectrum image made of the first `count` components, (slices, size, channels)."""
+        return np.tensordot(
+            np.moveaxis(self.loadings[:count], 0, -1), self.factors[:count], 1
+        ).astype(np.float32)
+
+    def map(self, weights, count: int | None = None) -> np.ndarray:
+        """Return `model` weighed with `weights` and added up over the channels, (slices, size).
+
+        The same as from the model itself, which need not be held for it.
+        """
+        seen = self.factors[:count].astype(np.float64) @ np.asarray(weights, np.float64)
+        return np.tensordot(seen, self.loadings[:count], 1).astype(np.float32)
+
+
+class _CovarianceSolver:
+    """Principal components without centring, from the covariance of the channels.
+
+    There are far fewer channels than pixels, so this takes a fraction of the time and memory of
+    a singular value decomposition of the data. HyperSpy takes it as an algorithm.
+    """
+
+    def __init__(self, components):
+        self.n_components = components
+
+    def fit_transform(self, data):
+        covariance = data.T.astype(np.float32) @ data
+        values, vectors = np.linalg.eigh(covariance.astype(np.float64))
+        values, vectors = values[::-1], vectors[:, ::-1]
+        self.all_variance_ = np.maximum(values, 0) / len(data)
+        self.explained_variance_ = self.all_variance_[: self.n_components]
+        self.components_ = vectors[:, : self.n_components].T
+        # the sign is free; the largest entry is made positive
+        largest = np.abs(self.components_).argmax(axis=1)
+        self.components_ *= np.sign(self.components_[range(len(largest)), largest])[:, None]
+        return data @ self.components_.T.astype(data.dtype)
+
+
+def decompose(spectrum_image, energies, *, components: int = 15, mask=None) -> Components:
+    """Decompose a spectrum image into principal components, scaled for Poisson noise.
+
+    HyperSpy's decomposition: each channel and each pixel is divided by the square root of its
+    mean first, so that counting noise is about the same everywhere and a strong line does not
+    pass for a component for its noise alone [1]_; this is undone afterwards.
+
+    Parameters
+    ----------
+    spectrum_image
+        Counts: (slices, size, channels).
+    energies
+        (channels,), keV.
+    components
+        How many to keep.
+    mask
+        (slices, size), bool: pixels that show the specimen; those with a count, if None. Pixels
+        without any count tell nothing and are left out either way.
+
+    Returns
+    -------
+    Components
+
+    References
+    ----------
+    .. [1] M. R. Keenan and P. G. Kotula, Surf. Interface Anal. 36 (2004) 203-212.
+    """
+    hs = io.hyperspy()
+    data = _checks.as_float32("spectrum_image", spectrum_image, ndim=(3,))
+    energies = np.asarray(energies, np.float64)
+    components = _checks.check_count("components", components)
+    if data.shape[2] != len(energies) or components > len(energies):
+        raise ValueError(
+            f"spectrum_image has shape {data.shape}, energies has {len(energies)} channels and "
+            f"components is {components}; expected (slices, size, channels), as many energies, "
+            "and no more components than channels."
+        )
+    # what is empty would be divided by zero
+    pixels = data.any(axis=2)
+    if mask is not None:
+        pixels &= np.asarray(mask, bool)
+    channels = data[pixels].any(axis=0)
+    if pixels.sum() < 2 or channels.sum() < components:
+        raise ValueError(
+            f"{pixels.sum()} pixels and {channels.sum()} channels have counts; expected at least "
+            f"2 pixels and as many channels as components, {components}."
+        )
+    solver = _CovarianceSolver(components)
+    with io.quiet():
+        # without what is left out, rather than masked: HyperSpy's copies stay small
+        signal = hs.signals.Signal1D(data[pixels][:, channels])
+        signal.decomposition(
+            normalize_poissonian_noise=True,
+            algorithm=solver,
+            output_dimension=components,
+            print_info=False,
+        )
+    found = signal.learning_results
+    loadings = np.zeros((components, *data.shape[:2]), np.float32)
+    loadings[:, pixels] = found.loadings.T
+    factors = np.zeros((components, len(energies)), np.float32)
+    factors[:, channels] = found.factors.T
+    variance = solver.all_variance_ / solver.all_variance_.sum()
+    return Components(energies, factors, loadings, variance)
+
+
+# --- counts that change with the tilt -----------------------------------------------------------
+
+
+def tilt_response(maps) -> np.ndarray:
+    """Estimate which share of the X-rays was counted at each tilt, from the maps themselves.
+
+    A particle that lies wholly in every image has the same mass at every tilt, so all its counts
+    together change only with the detectors. The same share is taken for all elements: more
+    counts make it more precise, and which part of a detector is hidden does not depend on them.
+
+    Parameters
+    ----------
+    maps
+        (elements, tilts, slices, size), less background.
+
+    Returns
+    -------
+    numpy.ndarray
+        (tilts,), with a mean of 1.
+
+    Raises
+    ------
+    ValueError
+        If a tilt has no counts.
+    """
+    maps = _checks.as_float32("maps", maps, ndim=(4,))
+    totals = maps.sum(axis=(0, 2, 3), dtype=np.float64)
+    if totals.min() <= 0:
+        raise ValueError(
+            f"maps hold {totals.min():g} counts in all at tilt {int(totals.argmin())}; expected "
+            "more than 0."
+        )
+    return totals / totals.mean()
+
+
+def normalise_tilts(maps, response) -> np.ndarray:
+    """Return maps divided by the response of their tilt: float32, (elements, tilts, slices, size)."""
+    maps = _checks.as_float32("maps", maps, ndim=(4,))
+    response = _checks.as_float32("response", response, ndim=(1,))
+    if len(response) != maps.shape[1] or response.min() <= 0:
+        raise ValueError(
+            f"response has {len(response)} values from {response.min():g}, but maps have "
+            f"{maps.shape[1]} tilts; expected one value above 0 for each."
+        )
+    return maps / response[:, None, None]
+
+
+def _frame(shape, border):
+    border = _checks.check_count("border", border)
+    if 2 * border >= min(shape):
+        raise ValueError(
+            f"border is {border} pixels, but images are {shape[0]} by {shape[1]}; expected less "
+            "than half of that."
+        )
+    frame = np.ones(shape, bool)
+    frame[border:-border, border:-border] = False
+    return frame
 
 
 def _check_shifts(shifts):
