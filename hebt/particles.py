@@ -60,8 +60,8 @@ class ParticleSettings:
         Standard deviation and mean of what the HAADF detector adds to a pixel of the paper's
         size, as intensity.
     drift
-        Standard deviation of the drift between the tilts, in pixels; between the HAADF image and
-        the spectrum image of one tilt it is half as large.
+        Standard deviation of the drift between the tilts, in pixels of the paper's size; between
+        the HAADF image and the spectrum image of one tilt it is half as large.
     background
         Bremsstrahlung counts per channel at 3 keV for each count in the mapped lines.
     copper
@@ -327,8 +327,9 @@ def acquire(settings: ParticleSettings, *, progress: bool | None = None) -> Acqu
 
 def _drifts(settings):
     tilts = len(settings.angles)
-    shifts = microscope.drift(tilts, settings.drift, seed=[settings.seed, 0])
-    further = microscope.drift(tilts, settings.drift / 2, seed=[settings.seed, 3])
+    size = settings.drift / settings.pixel
+    shifts = microscope.drift(tilts, size, seed=[settings.seed, 0])
+    further = microscope.drift(tilts, size / 2, seed=[settings.seed, 3])
     return shifts, shifts + further
 
 
@@ -579,7 +580,7 @@ def element_maps(acquisition: Acquisition, *, progress: bool | None = None):
     variance = np.zeros((len(acquisition.angles), len(acquisition.energies)))
     # spectra are recorded after the image, so the particle may have moved on
     masks = preprocess.particle_masks(
-        acquisition.haadf, margin=2 + int(np.ceil(3 * now.drift / 2))
+        acquisition.haadf, margin=2 + int(np.ceil(1.5 * now.drift / now.pixel))
     )
     with _settings.progress_bar(len(acquisition.angles), "denoising spectra", progress) as bar:
         for tilt, spectra in enumerate(acquisition.spectra):
