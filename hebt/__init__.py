@@ -27,6 +27,9 @@ _MODULES = (
     "io",
     "studies",
     "particles",
+    "segmentation",
+    "render",
+    "volumes",
     "figures",
     "explorers",
 )

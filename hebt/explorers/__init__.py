@@ -8,6 +8,7 @@ is built) they become one piece of HTML with everything inside.
 from hebt.explorers.base import Explorer
 from hebt.explorers.frames import Control, Curve, FrameExplorer, Panel, Readout, slices
 from hebt.explorers.phantom import first_look, phantom_sweep
+from hebt.explorers.turntable import Turntable
 
 __all__ = [
     "Control",
@@ -16,6 +17,7 @@ __all__ = [
     "FrameExplorer",
     "Panel",
     "Readout",
+    "Turntable",
     "first_look",
     "phantom_sweep",
     "slices",

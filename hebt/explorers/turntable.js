@@ -1,0 +1,150 @@
+// Draws a Turntable: bodies seen from all sides, turned by sliders or by dragging, in both hosts.
+//
+// What tests and style sheets may rely on is as in frames.js: data-position and data-state of the
+// root, input[data-control], output[data-value], canvas[data-panel].
+
+function h(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [k, v] of Object.entries(attributes)) node.setAttribute(k, v);
+  node.append(...children);
+  return node;
+}
+
+const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
+const degrees = (v) => `${String(v).replace("-", "−")}°`;
+
+function render({ model, el }) {
+  const spec = model.get("spec");
+  const root = el.closest(".hebt-explorer") ?? el;
+  root.classList.add("hebt-explorer");
+  const { turns, tips, size, panels } = spec;
+  const controls = [
+    { name: "turn", label: "Turn", values: turns },
+    { name: "tip", label: "Tip", values: tips },
+  ];
+  let wanted = [...spec.start];
+  let token = 0;
+  let all = null;           // all views, once a reader has asked for another one
+  let alive = true;
+
+  const sliders = controls.map((c, i) => {
+    const input = h("input", { type: "range", min: 0, max: c.values.length - 1, step: 1,
+      "data-control": c.name, "aria-label": c.label, autocomplete: "off",
+      "data-lm-suppress-shortcuts": "true" });
+    input.disabled = c.values.length < 2;
+    input.addEventListener("input", () => go(wanted.map((v, k) => (k === i ? +input.value : v))));
+    const output = h("output", { "data-value": c.name, "aria-hidden": "true" });
+    return { input, output, node: h("label", { class: "hebt-control" },
+      h("span", { class: "hebt-label" }, c.label), output, input) };
+  });
+  const canvases = panels.map((p) => {
+    const canvas = h("canvas", { width: size, height: size, "data-panel": p.name, role: "img",
+      class: "hebt-body" });
+    let from = null;
+    canvas.addEventListener("pointerdown", (e) => {
+      canvas.setPointerCapture(e.pointerId);
+      from = { x: e.clientX, y: e.clientY, at: [...wanted] };
+    });
+    canvas.addEventListener("pointermove", (e) => {
+      if (!from || !(e.buttons & 1)) return;
+      const pixels = canvas.clientWidth || size;
+      // a drag across the picture is half a turn
+      const right = Math.round(((e.clientX - from.x) / pixels) * (turns.length / 2));
+      const down = Math.round(((e.clientY - from.y) / pixels) * tips.length);
+      const turn = (((from.at[0] + right) % turns.length) + turns.length) % turns.length;
+      go([turn, clamp(from.at[1] + down, 0, tips.length - 1)]);
+    });
+    canvas.addEventListener("pointerup", () => { from = null; });
+    canvas.addEventListener("pointercancel", () => { from = null; });
+    return canvas;
+  });
+  const message = h("p", { class: "hebt-message", "data-role": "message", role: "alert" });
+  message.hidden = true;
+  const reset = h("button", { type: "button", "data-role": "reset",
+    "data-lm-suppress-shortcuts": "true" }, "Reset");
+  reset.addEventListener("click", () => go([...spec.start]));
+  const grid = h("div", { class: "hebt-panels" }, ...panels.map((p, k) =>
+    h("div", { class: "hebt-panel" },
+      h("div", { class: "hebt-head" }, h("span", { class: "hebt-title" }, p.title)),
+      h("div", { class: "hebt-picture" }, canvases[k]), h("div"), h("div", { class: "hebt-notes" }))));
+  const caption = model.get("caption");
+  const body = h("div", { class: "hebt-frames" },
+    h("div", { class: "hebt-controls" }, ...sliders.map((q) => q.node)), message, grid,
+    h("div", { class: "hebt-foot" },
+      h("span", { class: "hebt-probe" }, "Drag a picture, or use the sliders."),
+      h("div", { class: "hebt-buttons" }, reset)),
+    caption ? h("p", { class: "hebt-caption" }, caption) : "");
+  body.style.setProperty("--hebt-width", `${22 * panels.length - 1}rem`);
+
+  async function views() {
+    if (all) return all;
+    const stored = model.get("stored");
+    all = stored ? await model.load(stored) : model.get("views");
+    return all;
+  }
+  async function picture(panel, [turn, tip]) {
+    const n = (panel * tips.length + tip) * turns.length + turn;
+    const first = turn === spec.start[0] && tip === spec.start[1];
+    const data = first ? model.get("first") : await views();
+    const ends = first ? spec.first : spec.ends;
+    const k = first ? panel : n;
+    const from = k ? ends[k - 1] : 0;
+    const part = new Uint8Array(data.buffer, data.byteOffset + from, ends[k] - from);
+    return createImageBitmap(new Blob([part], { type: "image/webp" }));
+  }
+
+  function showSliders() {
+    controls.forEach((c, i) => {
+      const { input, output } = sliders[i];
+      const text = degrees(c.values[wanted[i]]);
+      input.value = wanted[i];
+      input.style.setProperty("--hebt-share",
+        `${(100 * wanted[i]) / Math.max(1, c.values.length - 1)}%`);
+      input.setAttribute("aria-valuetext", text);
+      output.textContent = text;
+    });
+  }
+
+  async function go(position) {
+    wanted = position;
+    const mine = ++token;
+    showSliders();
+    root.dataset.state = "busy";
+    try {
+      const images = await Promise.all(panels.map((_, k) => picture(k, position)));
+      if (mine !== token || !alive) return;
+      images.forEach((image, k) => {
+        const context = canvases[k].getContext("2d");
+        context.drawImage(image, 0, 0, size, size);
+        canvases[k].setAttribute("aria-label", `${panels[k].alt} Seen at turn ${
+          degrees(turns[position[0]])} and tip ${degrees(tips[position[1]])}.`);
+      });
+      message.hidden = true;
+      root.dataset.position = position.join(",");
+      root.dataset.state = "ready";
+    } catch (error) {
+      if (mine !== token) return;
+      all = null;
+      message.textContent = `This view could not be shown (${error.message ?? error}).`;
+      message.hidden = false;
+      root.dataset.state = "error";
+    }
+  }
+
+  function fit() {
+    const width = body.clientWidth;
+    if (!width) return;
+    let columns = panels.length;
+    while (columns > 1 && (width - (columns - 1) * 16) / columns < 150) columns--;
+    grid.style.setProperty("--hebt-columns", columns);
+  }
+  el.replaceChildren(body);
+  showSliders();
+  fit();
+  const watch = new ResizeObserver(fit);
+  watch.observe(body);
+  // the page's picture goes only when there is another one in its place
+  return go(wanted).then(() => () => { alive = false; watch.disconnect(); });
+}
+
+export default { render };

@@ -1,0 +1,139 @@
+"""Bodies that the reader turns."""
+
+import io
+import itertools
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import traitlets
+
+from hebt.explorers import base
+
+HERE = pathlib.Path(__file__).parent
+QUALITY = 80  # of WebP, from 0 to 100
+
+
+class Turntable(base.Explorer):
+    """Renderings of bodies from all sides, turned together by sliders or by dragging.
+
+    The pictures are made beforehand, since a page has no Python and a reader's computer may have
+    no graphics card. A page loads them when the reader first turns a body.
+
+    Parameters
+    ----------
+    pictures
+        Title -> (tips, turns, size, size, 3), uint8.
+    turns, tips
+        Degrees about the vertical axis, and from above.
+    start
+        The first view, as (turn, tip) in degrees; the first of each, if None.
+    alts
+        Title -> what is seen.
+    caption
+        A sentence below the figure.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or `start` is no view.
+    """
+
+    _esm = (HERE / "turntable.js").read_text(encoding="utf-8")
+    _css = (HERE / "frames.css").read_text(encoding="utf-8") + (
+        "\n.hebt-explorer .hebt-picture canvas.hebt-body { cursor: grab; background: #fff; }\n"
+        ".hebt-explorer .hebt-picture canvas.hebt-body:active { cursor: grabbing; }\n"
+    )
+
+    spec = traitlets.Dict().tag(sync=True)
+    first = traitlets.Bytes(b"").tag(sync=True)
+    views = traitlets.Bytes(b"").tag(sync=True)
+
+    def __init__(
+        self,
+        pictures: Mapping[str, np.ndarray],
+        *,
+        turns: Sequence[float],
+        tips: Sequence[float],
+        start: tuple[float, float] | None = None,
+        alts: Mapping[str, str] | None = None,
+        caption: str = "",
+    ):
+        turns, tips = [float(v) for v in turns], [float(v) for v in tips]
+        pictures = {str(title): np.asarray(p) for title, p in pictures.items()}
+        if not pictures:
+            raise ValueError("pictures is empty; expected at least one body.")
+        size = next(iter(pictures.values())).shape[-2]
+        expected = (len(tips), len(turns), size, size, 3)
+        for title, p in pictures.items():
+            if p.shape != expected or p.dtype != np.uint8:
+                raise ValueError(
+                    f"pictures[{title!r}] has shape {p.shape} and type {p.dtype}; expected "
+                    f"{expected} and uint8: (tips, turns, size, size, 3)."
+                )
+        turn, tip = (turns[0], tips[0]) if start is None else start
+        if turn not in turns or tip not in tips:
+            raise ValueError(f"start is {start}; expected one of the turns and one of the tips.")
+        at = [turns.index(turn), tips.index(tip)]
+        self._pictures, self._at = pictures, at
+        encoded = [
+            _webp(p[j, i])
+            for p in pictures.values()
+            for j, i in itertools.product(range(len(tips)), range(len(turns)))
+        ]
+        firsts = [_webp(p[at[1], at[0]]) for p in pictures.values()]
+        self._encoded = b"".join(encoded)
+        alts = alts or {}
+        super().__init__(
+            caption=caption,
+            first=b"".join(firsts),
+            views=b"" if base.is_static() else self._encoded,
+            spec={
+                "turns": [int(v) if v.is_integer() else v for v in turns],
+                "tips": [int(v) if v.is_integer() else v for v in tips],
+                "size": size,
+                "start": at,
+                "ends": np.cumsum([len(e) for e in encoded]).tolist(),
+                "first": np.cumsum([len(e) for e in firsts]).tolist(),
+                "panels": [
+                    {"name": f"body{k}", "title": title, "alt": alts.get(title, f"{title}.")}
+                    for k, title in enumerate(pictures)
+                ],
+            },
+        )
+
+    def static_state(self) -> dict:
+        """Return the views, to be loaded when a reader asks for them."""
+        return {"stored": base.Lazy(self._encoded)}
+
+    def describe(self) -> str:
+        """Return the alternative text of the first picture."""
+        return " ".join(p["alt"] for p in self.spec["panels"])
+
+    def poster(self) -> bytes:
+        """Return the first views side by side, as PNG."""
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            n = len(self._pictures)
+            figure = Figure(figsize=(8, 8 / n + 0.4), facecolor="white", layout="constrained")
+            FigureCanvasAgg(figure)
+            for k, (title, views) in enumerate(self._pictures.items()):
+                ax = figure.add_subplot(1, n, k + 1)
+                ax.imshow(views[self._at[1], self._at[0]])
+                ax.set_title(title, loc="left", fontsize=9)
+                ax.set_axis_off()
+            out = io.BytesIO()
+            figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
+        return out.getvalue()
+
+
+def _webp(picture) -> bytes:
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, "webp", quality=QUALITY, method=4)
+    return out.getvalue()
