@@ -7,6 +7,7 @@ import dataclasses
 import functools
 
 import numpy as np
+from scipy import sparse
 
 import hebt
 from hebt import _checks, _paper, io, microscope, preprocess, specimens
@@ -406,8 +407,6 @@ class ProcessedSeries:
         response ratio.
     ideal
         (tilts, slices, size): HAADF without damping, noise and drift.
-    ideal_maps
-        (elements, tilts, slices, size): the maps' counts without noise, drift and smoothing.
     """
 
     settings: ParticleSettings
@@ -420,7 +419,12 @@ class ProcessedSeries:
     z: np.ndarray
     zeta: np.ndarray
     ideal: np.ndarray
-    ideal_maps: np.ndarray
+
+    @property
+    def ideal_maps(self) -> np.ndarray:
+        """(elements, tilts, slices, size): the maps' counts without noise, drift and smoothing."""
+        seen = self.zeta / (self.voxel_size * 1e-9)
+        return _mass_thickness(self.settings) * seen[:, None, None, None].astype(np.float32)
 
     @property
     def true_ratios(self) -> np.ndarray:
@@ -453,34 +457,37 @@ class Steps:
 
     Attributes
     ----------
-    masks
-        (tilts, slices, size), bool: the particle in the recorded HAADF images.
+    recorded
+        (tilts, slices, size): HAADF as recorded, less the detector's offset.
     damping
         The estimated damping.
-    haadf
-        (tilts, slices, size): undamped, not aligned.
     correlated, refined
         (tilts, 2): shifts of HAADF by cross-correlation alone, and then by the centre of mass.
     raw_maps, denoised
         (elements, tilts, slices, size): maps from the recorded and the denoised spectra.
-    variance
-        (tilts, channels): share of each principal component.
+    components
+        The principal components of all tilts.
     response
         (tilts,): the estimated response of the detectors.
     map_shifts
         (tilts, 2): shifts of the maps onto the aligned HAADF images.
+    drift, map_drift, true_response
+        What the alignment and the normalisation should have found: (tilts, 2), pixels, of HAADF
+        and of the maps, and (tilts,).
     """
 
-    masks: np.ndarray
+    recorded: np.ndarray
     damping: preprocess.Damping
-    haadf: np.ndarray
     correlated: np.ndarray
     refined: np.ndarray
     raw_maps: np.ndarray
     denoised: np.ndarray
-    variance: np.ndarray
+    components: preprocess.Components
     response: np.ndarray
     map_shifts: np.ndarray
+    drift: np.ndarray
+    map_drift: np.ndarray
+    true_response: np.ndarray
 
 
 def process(settings: ParticleSettings) -> ProcessedSeries:
@@ -491,12 +498,17 @@ def process(settings: ParticleSettings) -> ProcessedSeries:
     settings
         From `settings`; for another noise seed, ``settings(which, seed=1)``.
     """
-    return _process(settings)
+    return steps(settings)[0]
+
+
+def steps(settings: ParticleSettings) -> tuple[ProcessedSeries, Steps]:
+    """Return `process` of some settings with what each step found; the result is kept on disk."""
+    return _steps(settings)
 
 
 @cached
-def _process(settings):
-    return process_steps(acquire(settings))[0]
+def _steps(settings):
+    return process_steps(acquire(settings))
 
 
 def process_steps(
@@ -520,13 +532,9 @@ def process_steps(
     refined = preprocess.align_to_centre(linear)
     haadf = preprocess.shift_images(linear, refined)
 
-    raw, denoised, variance = element_maps(acquisition, progress=progress)
-    width = max(1, round(now.width / now.pixel))
-    smoothed = denoised
-    if width > 1:
-        smoothed = preprocess.smooth(
-            denoised, width=width, sigma=now.sigma / now.pixel, axis=(-2, -1)
-        )
+    found = components(acquisition, progress=progress)
+    denoised = element_maps(acquisition, found)
+    smoothed = _smooth(denoised, now)
     response = preprocess.tilt_response(smoothed)
     normalised = preprocess.normalise_tilts(smoothed, response)
     # what the two signals share, weighted as well as can be before they are aligned
@@ -552,48 +560,80 @@ def process_steps(
         z=np.array(now.z) * length,
         zeta=seen * length,
         ideal=_ideal_haadf(now, thickness),
-        ideal_maps=thickness * seen[:, None, None, None].astype(np.float32),
     )
-    steps = Steps(
-        masks, damping, linear, correlated, refined, raw, denoised, variance, response, map_shifts
+    return series, Steps(
+        recorded=recorded,
+        damping=damping,
+        correlated=correlated,
+        refined=refined,
+        raw_maps=element_maps(acquisition),
+        denoised=denoised,
+        components=found,
+        response=response,
+        map_shifts=map_shifts,
+        drift=acquisition.drift,
+        map_drift=acquisition.spectrum_drift,
+        true_response=acquisition.response / acquisition.response.mean(),
     )
-    return series, steps
 
 
-def element_maps(acquisition: Acquisition, *, progress: bool | None = None):
-    """Make element maps of all tilts, from the spectra as recorded and denoised by PCA.
+def components(
+    acquisition: Acquisition, *, count: int | None = None, progress: bool | None = None
+) -> preprocess.Components:
+    """Return the principal components of all tilts near the Au and Ag peaks.
 
-    One decomposition per tilt: all spectra at once would be several gigabytes. The maps are
-    made in the same pass.
+    All spectra at once would be several gigabytes. Blocks of 4 × 4 pixels have the same
+    components, so the spectra of blocks are decomposed.
 
-    Returns
-    -------
-    raw, denoised
-        (elements, tilts, slices, size), counts less background.
-    variance
-        (tilts, channels): share of the variance of each component.
+    Parameters
+    ----------
+    acquisition
+        From `acquire`.
+    count
+        How many; as in the settings, if None.
+    progress
+        Whether to show a progress bar; if None, where somebody can see it.
     """
     now = acquisition.settings
-    weights = np.stack([w.weights(acquisition.energies) for w in WINDOWS])
-    shape = (len(WINDOWS), *acquisition.haadf.shape)
-    raw, denoised = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    variance = np.zeros((len(acquisition.angles), len(acquisition.energies)))
-    # spectra are recorded after the image, so the particle may have moved on
-    masks = preprocess.particle_masks(
-        acquisition.haadf, margin=2 + int(np.ceil(1.5 * now.drift / now.pixel))
-    )
-    with _settings.progress_bar(len(acquisition.angles), "denoising spectra", progress) as bar:
-        for tilt, spectra in enumerate(acquisition.spectra):
-            counts = _dense(spectra, now.size)
-            raw[:, tilt] = np.moveaxis((spectra @ weights.T).reshape(now.size, now.size, -1), -1, 0)
-            found = preprocess.decompose(
-                counts, acquisition.energies, components=now.components, mask=masks[tilt]
-            )
-            for e in range(len(WINDOWS)):
-                denoised[e, tilt] = found.map(weights[e])
-            variance[tilt, : len(found.variance)] = found.variance
+    masks = _wide_masks(acquisition.haadf, now)
+    blocks = []
+    with _settings.progress_bar(len(masks), "binning spectra", progress) as bar:
+        for spectra, mask in zip(acquisition.spectra, masks, strict=True):
+            blocks.append(_blocks(spectra, now, mask))
             bar.update()
-    return raw, denoised, variance
+    return preprocess.decompose(
+        np.concatenate(blocks), acquisition.energies, components=count or now.components
+    )
+
+
+def _wide_masks(haadf, settings):
+    # spectra are recorded after the image, so the particle may have moved on
+    margin = 2 + int(np.ceil(1.5 * settings.drift / settings.pixel))
+    return preprocess.particle_masks(haadf, margin=margin)
+
+
+def _blocks(spectra, settings, mask):
+    factor = 4 if settings.pixel == 1 else 1
+    return preprocess.bin_spectra(spectra, mask.shape, factor, mask)
+
+
+def element_maps(acquisition: Acquisition, found: preprocess.Components | None = None):
+    """Make the element maps of all tilts: (elements, tilts, slices, size), counts less background.
+
+    Parameters
+    ----------
+    acquisition
+        From `acquire`.
+    found
+        Components to denoise the spectra with; None takes them as recorded.
+    """
+    weights = np.stack([w.weights(acquisition.energies) for w in WINDOWS])
+    if found is not None:
+        weights = found.weights(weights)
+    maps = np.empty((len(WINDOWS), *acquisition.haadf.shape), np.float32)
+    for tilt, spectra in enumerate(acquisition.spectra):
+        maps[:, tilt] = (spectra @ weights.T).T.reshape(maps[:, tilt].shape)
+    return maps
 
 
 def window_shares() -> np.ndarray:
@@ -608,4 +648,234 @@ def window_shares() -> np.ndarray:
             w.weights(energies) @ microscope.lines_spectrum(w.element, counted=LINES[w.element])
             for w in WINDOWS
         ]
+    )
+
+
+# --- one tilt with all its channels --------------------------------------------------------------
+
+COUNTS_OF_COMPONENTS = (1, 2, 3, 5, 8, 15, 30, 60)
+# the channels near the peaks, those with the copper's, and these without scaling for Poisson noise
+DENOISED = ("peaks", "copper", "unscaled")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SpectrumStudy:
+    """One tilt's spectrum image: its whole spectrum, and what principal components make of it.
+
+    Attributes
+    ----------
+    settings, angle
+        What it was made with, and the tilt in degrees.
+    energies, spectrum
+        (channels,): keV, and the counts of all pixels, in all 2048 channels.
+    kept
+        (channels near the peaks,): which channels these are.
+    region
+        (rows, columns): the square of pixels whose spectra follow.
+    region_raw, region_denoised
+        (channels near the peaks,): counts in the region, as recorded and denoised.
+    components
+        (counts,): how many components were kept.
+    raw
+        (elements, slices, size): maps as recorded.
+    maps
+        Name in `DENOISED` -> (counts, elements, slices, size): maps denoised with so many
+        components.
+    expected
+        (elements, slices, size): what the maps would be without noise.
+    raw_errors, raw_smoothed_errors
+        (elements,): errors of `raw`; see `map_error`.
+    errors, smoothed_errors
+        Name in `DENOISED` -> (counts, elements): errors of `maps` as they are, and smoothed.
+    variance
+        Name -> (components,): share of each in the variance.
+    first
+        Name -> (components, channels): their first four spectra.
+    channels
+        Name -> (channels,): energies of these, in keV.
+    scan
+        (windows,): centres of windows 0.1 keV wide, in keV.
+    scan_raw, scan_denoised
+        (windows, slices, size): counts in them.
+    """
+
+    settings: ParticleSettings
+    angle: float
+    energies: np.ndarray
+    spectrum: np.ndarray
+    kept: np.ndarray
+    region: tuple[slice, slice]
+    region_raw: np.ndarray
+    region_denoised: np.ndarray
+    components: tuple[int, ...]
+    raw: np.ndarray
+    maps: dict[str, np.ndarray]
+    expected: np.ndarray
+    raw_errors: np.ndarray
+    raw_smoothed_errors: np.ndarray
+    errors: dict[str, np.ndarray]
+    smoothed_errors: dict[str, np.ndarray]
+    variance: dict[str, np.ndarray]
+    first: dict[str, np.ndarray]
+    channels: dict[str, np.ndarray]
+    scan: np.ndarray
+    scan_raw: np.ndarray
+    scan_denoised: np.ndarray
+
+
+def spectrum_study(settings: ParticleSettings) -> SpectrumStudy:
+    """Study the spectrum image nearest to 0 degrees, with the copper channels and without."""
+    return _spectrum_study(settings)
+
+
+@cached
+def _spectrum_study(settings):
+    thickness = _mass_thickness(settings)
+    angles = np.array(settings.angles)
+    tilt = int(np.abs(angles).argmin())
+    energies = microscope.energies()
+    used = preprocess.near(energies, NEAR_PEAKS)
+    copper = preprocess.near(energies, COPPER)
+    rest = np.setdiff1d(np.arange(len(energies)), np.concatenate([used, copper]))
+    acquisition = acquire(settings)
+    masks = _wide_masks(acquisition.haadf, settings)
+    near_peaks = acquisition.spectrum_image(tilt)
+    # the copper of all tilts, of which only blocks are kept, but for the tilt that is shown
+    blocks = {"peaks": [], "copper": []}
+    for i, spectra in enumerate(acquisition.spectra):
+        holder = _record(settings, thickness, i, copper, stream=4)
+        if i == tilt:
+            here = holder
+        blocks["peaks"].append(_blocks(spectra, settings, masks[i]))
+        blocks["copper"].append(_blocks(holder, settings, masks[i]))
+    blocks = {name: np.concatenate(parts) for name, parts in blocks.items()}
+    spectrum = np.zeros(len(energies))
+    spectrum[used] = near_peaks.sum(axis=(0, 1), dtype=np.int64)
+    spectrum[copper] = here.sum(axis=0, dtype=np.int64)
+    spectrum[rest] = _record(settings, thickness, tilt, rest, stream=5).sum(axis=0, dtype=np.int64)
+
+    moved = microscope.move(
+        thickness[:, tilt : tilt + 1], acquisition.spectrum_drift[tilt : tilt + 1]
+    )[:, 0]
+    seen = acquisition.zeta * acquisition.response[tilt] * window_shares()
+    expected = moved * seen[:, None, None].astype(np.float32)
+    inside = moved.sum(axis=0) > 0.01 * moved.sum(axis=0).max()
+
+    keV_copper = energies[np.concatenate([used, copper])]
+    both = np.concatenate([blocks["peaks"], blocks["copper"]], axis=1)
+    all_counts = sparse.hstack([acquisition.spectra[tilt], here], format="csr")
+    sources = {
+        "peaks": (energies[used], blocks["peaks"], acquisition.spectra[tilt], True),
+        "copper": (keV_copper, both, all_counts, True),
+        "unscaled": (keV_copper, both, all_counts, False),
+    }
+    most = max(COUNTS_OF_COMPONENTS)
+    found, maps, errors, smoothed = {}, {}, {}, {}
+    for name, (keV, parts, counts, scaled) in sources.items():
+        found[name] = preprocess.decompose(parts, keV, components=most, scaled=scaled)
+        weights = np.stack([w.weights(keV) for w in WINDOWS])
+        maps[name] = np.stack(
+            [
+                (counts @ found[name].weights(weights, count).T).T.reshape(expected.shape)
+                for count in COUNTS_OF_COMPONENTS
+            ]
+        ).astype(np.float32)
+        errors[name] = map_error(maps[name], expected, inside)
+        smoothed[name] = map_error(
+            _smooth(maps[name], settings), _smooth(expected, settings), inside
+        )
+    raw = _map(
+        acquisition.spectra[tilt],
+        np.stack([w.weights(energies[used]) for w in WINDOWS]),
+        settings.size,
+    )
+
+    # a square of pixels in the middle
+    half = settings.size // 30
+    middle = slice(settings.size // 2 - half, settings.size // 2 + half)
+    region_raw = near_peaks[middle, middle].sum(axis=(0, 1), dtype=np.float64)
+    scan = np.concatenate([np.arange(1.90, 3.91, 0.05), np.arange(9.40, 10.06, 0.05)]).round(2)
+    in_window = np.stack([np.abs(energies[used] - e) < 0.0501 for e in scan]).astype(np.float32)
+    best = found["peaks"]
+    denoising = best.weights(in_window, settings.components)
+    return SpectrumStudy(
+        settings=settings,
+        angle=float(angles[tilt]),
+        energies=energies,
+        spectrum=spectrum,
+        kept=used,
+        region=(middle, middle),
+        region_raw=region_raw,
+        region_denoised=best.denoise(region_raw[None], settings.components)[0],
+        components=COUNTS_OF_COMPONENTS,
+        raw=raw,
+        maps=maps,
+        expected=expected,
+        raw_errors=map_error(raw, expected, inside),
+        raw_smoothed_errors=map_error(
+            _smooth(raw, settings), _smooth(expected, settings), inside
+        ),
+        errors=errors,
+        smoothed_errors=smoothed,
+        variance={name: c.variance for name, c in found.items()},
+        first={name: c.factors[:4] for name, c in found.items()},
+        channels={name: c.energies for name, c in found.items()},
+        scan=scan,
+        scan_raw=_map(acquisition.spectra[tilt], in_window, settings.size),
+        scan_denoised=_map(acquisition.spectra[tilt], denoising, settings.size),
+    )
+
+
+def _map(spectra, weights, size):
+    return np.ascontiguousarray((spectra @ weights.T).T).reshape(-1, size, size).astype(np.float32)
+
+
+def map_error(maps, expected, inside) -> np.ndarray:
+    """Return how far maps are from the expected ones inside the particle, relative to these.
+
+    Parameters
+    ----------
+    maps
+        (..., elements, slices, size).
+    expected
+        (elements, slices, size).
+    inside
+        (slices, size), bool.
+
+    Returns
+    -------
+    numpy.ndarray
+        (..., elements): root mean square of the difference over that of `expected`.
+    """
+    difference = (np.asarray(maps, np.float64) - expected)[..., inside]
+    return np.linalg.norm(difference, axis=-1) / np.linalg.norm(
+        np.asarray(expected, np.float64)[..., inside], axis=-1
+    )
+
+
+def step_errors(series: ProcessedSeries, found: Steps) -> dict[str, np.ndarray]:
+    """Return the errors of the maps after each step of the processing: name -> (elements,).
+
+    Over all tilts, in the pixels with particle, against maps without noise, drift and smoothing.
+    """
+    now = series.settings
+    ideal = series.ideal_maps
+    inside = series.ideal > 0.01 * series.ideal.max()
+    smoothed = _smooth(found.denoised, now)
+    stages = {
+        "as recorded": found.raw_maps,
+        "denoised": found.denoised,
+        "smoothed": smoothed,
+        "normalised": preprocess.normalise_tilts(smoothed, found.response),
+        "aligned": series.maps,
+    }
+    return {name: map_error(maps, ideal, inside) for name, maps in stages.items()}
+
+
+def _smooth(maps, settings):
+    width = max(1, round(settings.width / settings.pixel))
+    if settings.width == 0 or width == 1:
+        return np.asarray(maps, np.float32)
+    return preprocess.smooth(
+        maps, width=width, sigma=settings.sigma / settings.pixel, axis=(-2, -1)
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, sparse
 
 from hebt import _checks, io, settings
 from hebt.projector import Projector
@@ -846,7 +846,9 @@ def near(energies, ranges) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """Principal components of a spectrum image.
+    """Principal components of spectra.
+
+    A spectrum s is denoised as Σ_k (s · dual_k) factor_k over the first components.
 
     Attributes
     ----------
@@ -854,30 +856,80 @@ class Components:
         (channels,), keV.
     factors
         (components, channels): their spectra.
-    loadings
-        (components, slices, size): how much of each a pixel has; 0 where the mask left it out.
+    duals
+        (components, channels): what to weigh a spectrum with to learn how much of each it has.
     variance
         (all components,): share of the variance of each, largest first.
     """
 
     energies: np.ndarray
     factors: np.ndarray
-    loadings: np.ndarray
+    duals: np.ndarray
     variance: np.ndarray
 
-    def model(self, count: int | None = None) -> np.ndarray:
-        """Return the spectrum image made of the first `count` components, (slices, size, channels)."""
-        return np.tensordot(
-            np.moveaxis(self.loadings[:count], 0, -1), self.factors[:count], 1
-        ).astype(np.float32)
+    def denoise(self, spectra, count: int | None = None) -> np.ndarray:
+        """Return spectra (..., channels) made of the first `count` components; all, if None."""
+        spectra = _checks.as_float32("spectra", getattr(spectra, "data", spectra))
+        return ((spectra @ self.duals[:count].T) @ self.factors[:count]).astype(np.float32)
 
-    def map(self, weights, count: int | None = None) -> np.ndarray:
-        """Return `model` weighed with `weights` and added up over the channels, (slices, size).
+    def weights(self, weights, count: int | None = None) -> np.ndarray:
+        """Return channel weights that give, from raw spectra, the map of denoised ones.
 
-        The same as from the model itself, which need not be held for it.
+        A map is a weighted sum over the channels. So the denoised map, the sum of the denoised
+        spectrum weighed with `weights`, is the sum of the raw spectrum weighed with these: the
+        denoised spectrum image need not be held.
+
+        Parameters
+        ----------
+        weights
+            (..., channels), from `ElementWindow.weights`.
+        count
+            How many components to use; all, if None.
         """
-        seen = self.factors[:count].astype(np.float64) @ np.asarray(weights, np.float64)
-        return np.tensordot(seen, self.loadings[:count], 1).astype(np.float32)
+        seen = np.asarray(weights, np.float64) @ self.factors[:count].T
+        return seen @ self.duals[:count]
+
+
+def bin_spectra(spectra, shape: tuple[int, int], factor: int, mask=None):
+    """Add up the spectra of blocks of pixels.
+
+    Parameters
+    ----------
+    spectra
+        Sparse, (slices * size, channels).
+    shape
+        (slices, size).
+    factor
+        Pixels along each side of a block; it must divide both.
+    mask
+        (slices, size), bool: blocks that hold one of these pixels are kept; all, if None.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, (blocks, channels).
+    """
+    slices, size = shape
+    factor = _checks.check_count("factor", factor)
+    if slices % factor or size % factor or spectra.shape[0] != slices * size:
+        raise ValueError(
+            f"spectra has shape {spectra.shape}, shape is {shape} and factor {factor}; expected "
+            "slices * size spectra, and a factor that divides both."
+        )
+    blocks = (np.arange(slices) // factor)[:, None] * (size // factor) + np.arange(size) // factor
+    count = slices * size // factor**2
+    kept = np.arange(count)
+    if mask is not None:
+        kept = np.unique(blocks[np.asarray(mask, bool)])
+    place = np.full(count, -1)
+    place[kept] = np.arange(len(kept))
+    row = place[blocks.ravel()]
+    inside = np.flatnonzero(row >= 0)
+    adder = sparse.csr_array(
+        (np.ones(len(inside), np.float32), (row[inside], inside)),
+        shape=(len(kept), slices * size),
+    )
+    return (adder @ spectra).toarray().astype(np.float32, copy=False)
 
 
 class _CovarianceSolver:
@@ -903,70 +955,81 @@ class _CovarianceSolver:
         return data @ self.components_.T.astype(data.dtype)
 
 
-def decompose(spectrum_image, energies, *, components: int = 15, mask=None) -> Components:
-    """Decompose a spectrum image into principal components, scaled for Poisson noise.
+def decompose(
+    spectra, energies, *, components: int = 15, scaled: bool = True
+) -> Components:
+    """Decompose spectra into principal components, scaled for Poisson noise.
 
-    HyperSpy's decomposition: each channel and each pixel is divided by the square root of its
+    HyperSpy's decomposition: each channel and each spectrum is divided by the square root of its
     mean first, so that counting noise is about the same everywhere and a strong line does not
     pass for a component for its noise alone [1]_; this is undone afterwards.
 
+    Components are the same for the spectra of single pixels as for those of blocks of pixels,
+    which are fewer: decompose blocks of all tilts (`bin_spectra`), and give the result the
+    spectra of single pixels.
+
     Parameters
     ----------
-    spectrum_image
-        Counts: (slices, size, channels).
+    spectra
+        Counts, (..., channels); those without any count are left out.
     energies
         (channels,), keV.
     components
         How many to keep.
-    mask
-        (slices, size), bool: pixels that show the specimen; those with a count, if None. Pixels
-        without any count tell nothing and are left out either way.
+    scaled
+        Whether to scale for Poisson noise.
 
     Returns
     -------
     Components
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, counts are negative, or there are not enough spectra or channels
+        with counts.
 
     References
     ----------
     .. [1] M. R. Keenan and P. G. Kotula, Surf. Interface Anal. 36 (2004) 203-212.
     """
     hs = io.hyperspy()
-    data = _checks.as_float32("spectrum_image", spectrum_image, ndim=(3,))
+    spectra = _checks.as_float32("spectra", getattr(spectra, "data", spectra))
     energies = np.asarray(energies, np.float64)
     components = _checks.check_count("components", components)
-    if data.shape[2] != len(energies) or components > len(energies):
+    if spectra.ndim < 2 or spectra.shape[-1] != len(energies) or spectra.min() < 0:
         raise ValueError(
-            f"spectrum_image has shape {data.shape}, energies has {len(energies)} channels and "
-            f"components is {components}; expected (slices, size, channels), as many energies, "
-            "and no more components than channels."
+            f"spectra has shape {spectra.shape} and values from {spectra.min():g}, and there are "
+            f"{len(energies)} energies; expected (..., channels) with as many, and counts."
         )
-    # what is empty would be divided by zero
-    pixels = data.any(axis=2)
-    if mask is not None:
-        pixels &= np.asarray(mask, bool)
-    channels = data[pixels].any(axis=0)
-    if pixels.sum() < 2 or channels.sum() < components:
+    spectra = spectra.reshape(-1, len(energies))
+    # what is empty would be divided by zero, and tells nothing
+    some, channels = spectra.sum(axis=1) > 0, spectra.sum(axis=0, dtype=np.float64) > 0
+    if some.sum() < max(2, components) or channels.sum() < components:
         raise ValueError(
-            f"{pixels.sum()} pixels and {channels.sum()} channels have counts; expected at least "
-            f"2 pixels and as many channels as components, {components}."
+            f"{some.sum()} spectra and {channels.sum()} channels have counts; expected at least "
+            f"as many of each as components, {components}."
         )
+    data = spectra[np.ix_(some, channels)]
+    mean = data.mean(axis=0, dtype=np.float64) if scaled else np.ones(channels.sum())
     solver = _CovarianceSolver(components)
     with io.quiet():
-        # without what is left out, rather than masked: HyperSpy's copies stay small
-        signal = hs.signals.Signal1D(data[pixels][:, channels])
+        signal = hs.signals.Signal1D(data)
         signal.decomposition(
-            normalize_poissonian_noise=True,
+            normalize_poissonian_noise=scaled,
             algorithm=solver,
             output_dimension=components,
             print_info=False,
         )
-    found = signal.learning_results
-    loadings = np.zeros((components, *data.shape[:2]), np.float32)
-    loadings[:, pixels] = found.loadings.T
-    factors = np.zeros((components, len(energies)), np.float32)
-    factors[:, channels] = found.factors.T
+    found = signal.learning_results.factors.T.astype(np.float64)
+    # orthogonal in HyperSpy's scaled channels; the length is free, and becomes 1 there
+    length = np.sqrt((found**2 / mean).sum(axis=1, keepdims=True))
+    factors = np.zeros((components, len(energies)))
+    factors[:, channels] = found / length
+    duals = np.zeros_like(factors)
+    duals[:, channels] = factors[:, channels] / mean
     variance = solver.all_variance_ / solver.all_variance_.sum()
-    return Components(energies, factors, loadings, variance)
+    return Components(energies, factors, duals, variance)
 
 
 # --- counts that change with the tilt -----------------------------------------------------------
