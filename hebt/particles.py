@@ -20,8 +20,8 @@ ELEMENTS = ("Au", "Ag")
 # The lines that the paper maps; exspy's tables call the strongest Lβ line Lb1.
 LINES = {"Au": ("Ma", "Mb", "La"), "Ag": ("La", "Lb1")}
 
-# Peaks at least 80 % of whose counts are taken in, and background at a distance from all strong
-# lines; in keV. Fixed before any result was seen.
+# In keV: most of each peak, and background at a distance from all strong lines. Au Mα and Mβ
+# overlap, and so do Ag Lα and Lβ; each pair is one window.
 WINDOWS = (
     ElementWindow(
         "Au",
