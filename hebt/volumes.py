@@ -509,7 +509,7 @@ def mask_maps(haadf, maps) -> np.ndarray:
             f"maps has shape {maps.shape} and haadf {haadf.shape}; expected the same, or several "
             "maps behind each other along the slices."
         )
-    inside = preprocess.particle_masks(haadf)
+    inside = preprocess.particle_masks(haadf, border=2)
     return maps * np.concatenate([inside] * (maps.shape[1] // haadf.shape[1]), axis=1)
 
 

@@ -1,0 +1,242 @@
+"""Figures, tables and explorers of the two particles, on one small study."""
+
+import io
+import types
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hebt import volumes
+from hebt.explorers import Turntable
+from hebt.explorers import particles as explorers
+from hebt.figures import particles as figures
+
+RNG = np.random.default_rng(0)
+SHAPE = (2, 2, 3)  # methods, elements, seeds
+
+
+def scores(better, worse, checkpoints):
+    """Scores that HEBT wins for Au and EDS alone for Ag, with every seed."""
+    values = np.empty((*SHAPE, checkpoints))
+    values[0, 0] = values[1, 1] = worse
+    values[1, 0] = values[0, 1] = better
+    return values + RNG.uniform(0, 1e-3 * abs(better), values.shape)
+
+
+def views(size, bodies):
+    def steps(*shape):
+        return RNG.integers(0, 255, shape, dtype=np.uint8)
+
+    grid = np.indices((24, 24, 24)) - 11.5
+    ball = (np.sqrt((grid**2).sum(axis=0)) < 9).astype(np.float32)
+    core = (np.abs(grid).sum(axis=0) < 6).astype(np.float32)
+    body = volumes.Body(volumes.to_steps(np.stack([core, ball - core])), 2.0)
+    return volumes.Views(
+        4, steps(5, 12, 20, 18), 2, (8, 15, 22), steps(5, 3, size, size), dict.fromkeys(bodies, body)
+    )
+
+
+@pytest.fixture(scope="module")
+def nonalloy():
+    size, points = 40, np.array([2, 10, 100, 200])
+    settings = tuple(types.SimpleNamespace(size=size, angles=range(31)) for _ in range(3))
+    each = {"ssim": (0.97, 0.9), "mse": (0.01, 0.02), "dp": (1e4, 3e4), "ssim_windowed": (0.9, 0.8)}
+    taken = {
+        reference: {name: scores(*pair, len(points)) for name, pair in each.items()}
+        for reference in volumes.REFERENCES
+    }
+    distance = np.linspace(-12, 12, 13)
+    edge = volumes.Profile(distance, 1 / (1 + np.exp(distance)), 4.0)
+    keys = [("haadf", "haadf", s) for s in ("interface", "edge")] + [
+        (m, e, s)
+        for m in volumes.METHODS
+        for e, s in (("Au", "interface"), ("Ag", "interface"), ("Ag", "edge"))
+    ]
+    follows = {
+        k: np.full((2, 3, 4), 0.02) for k in ("leak", "shadow", "haze")
+    } | {k: np.full((2, 3), 0.001) for k in ("cleared_leak", "cleared_shadow")}
+    localised = {
+        name: {
+            key: np.full((2, 3), 0.05 if name == "hebt" else 0.1)
+            for key in ("error", "contrast", "outside", "width", "mse", "dp")
+        }
+        for name in volumes.LOCALISED
+    }
+    return volumes.NonAlloyStudy(
+        settings=settings,
+        voxel_size=3.4,
+        iterations=100,
+        ratios=np.full((3, 2), 2e-3),
+        r_squared=np.full(3, 0.95),
+        checkpoints=points,
+        scores=taken,
+        overlap=np.full((2, 3), 0.98),
+        volume_error=np.full((2, 3), -0.02),
+        profiles={key: [edge] * 3 for key in keys},
+        localised=localised,
+        masked=RNG.integers(0, 255, (2, 2, size, size), dtype=np.uint8),
+        views=views(size, ("eds", "hebt", "segmented")),
+        **follows,
+    )
+
+
+@pytest.fixture(scope="module")
+def alloy():
+    points = np.array([2, 50, 200])
+    radius = np.linspace(1, 13, 9)
+    true = 0.2 + 0.002 * radius**2
+    each = {"ssim": (0.97, 0.9), "mse": (0.01, 0.02), "ssim_windowed": (0.9, 0.8)}
+    return volumes.AlloyStudy(
+        settings=tuple(types.SimpleNamespace(size=40, angles=range(29)) for _ in range(3)),
+        voxel_size=0.9,
+        ratios=np.full((3, 2), 2e-3),
+        r_squared=np.full(3, 0.8),
+        checkpoints=points,
+        iterations=200,
+        scores={name: scores(*pair, len(points)) for name, pair in each.items()},
+        radius=radius,
+        true_profile=true,
+        profile=np.stack([[true + 0.02] * 3, [true + 0.01] * 3]),
+        voxel_error=np.array([[0.2] * 3, [0.1] * 3]),
+        views=views(40, ("eds", "hebt")),
+    )
+
+
+def test_figures_draw(nonalloy, alloy):
+    for figure in (
+        figures.figure5(nonalloy), figures.figure6(nonalloy), figures.figure9(nonalloy),
+        figures.convergence3d(nonalloy), figures.edges(nonalloy), figures.figure10(alloy),
+        figures.figure11(alloy), figures.gold_profile(alloy),
+    ):  # fmt: skip
+        out = io.BytesIO()
+        figure.savefig(out, format="png", dpi=40)
+        picture = np.asarray(Image.open(out).convert("L"))
+        assert picture.std() > 5
+        for ax in figure.axes:
+            assert ax.get_title(loc="left") or ax.get_xlabel() or not ax.get_title()
+
+
+def test_table_2_names_the_printed_numbers_and_the_winners(nonalloy):
+    table = figures.table2(nonalloy)
+    assert len(table.rows) == 6
+    by_name = {row[0]: row for row in table.rows}
+    row = by_name["MSE, mean over voxels\nAu"]
+    assert "paper 0.0093" in row[1] and "paper 0.0069" in row[2]
+    assert row[3:] == ("HEBT", "HEBT")
+    # losses stand
+    assert by_name["DP (voxels)\nAg"][4] == "EDS"
+    assert by_name["DP (voxels)\nAg"][3] == "HEBT"
+    assert "paper 1,213,822" in by_name["DP (voxels)\nAg"][1]
+
+
+def test_both_stops_stand_in_the_reference_tables(nonalloy):
+    for reference in volumes.REFERENCES:
+        table = figures.reference_table(nonalloy, reference)
+        assert len(table.rows) == 6 and len(table.columns) == 7
+        assert all("at " in row[4] and "at " in row[5] for row in table.rows)
+
+
+def test_numbers_for_the_prose_are_text(nonalloy, alloy):
+    numbers = figures.nonalloy_numbers(nonalloy) | figures.alloy_numbers(alloy)
+    assert all(isinstance(v, str) and v for v in numbers.values())
+    assert numbers["nonalloy_segmented_printed_hebt"] == "3"
+    assert numbers["nonalloy_segmented_printed_eds"] == "3"
+    assert numbers["nonalloy_segmented_printed_hebt_pairs"] == "SSIM of Au, MSE of Au, DP of Au"
+    assert numbers["nonalloy_printed_won"] == "6"
+    assert numbers["nonalloy_masks_worse"].startswith("Neither mask")
+    assert numbers["alloy_verdict"] == (
+        "Over shells, HEBT is nearer to the truth with every seed; in single voxels, HEBT is "
+        "nearer to the truth with every seed"
+    )
+
+
+def test_chapters_quote_no_other_numbers(nonalloy, alloy):
+    import re
+    from pathlib import Path
+
+    book = Path(__file__).parents[1] / "book"
+    numbers = figures.nonalloy_numbers(nonalloy) | figures.alloy_numbers(alloy)
+    for page in ("nonalloy", "alloy"):
+        quoted = set(re.findall(r"\{glue:text\}`(\w+)`", (book / f"{page}.md").read_text("utf-8")))
+        assert quoted and quoted <= set(numbers)
+
+
+def test_tables_show_themselves(nonalloy, alloy):
+    for table in (
+        figures.fit_table(nonalloy, "nonalloy"), figures.windows_table(nonalloy),
+        figures.segmentation_table(nonalloy), figures.leak_table(nonalloy),
+        figures.width_table(nonalloy), figures.localisation_table(nonalloy),
+        figures.fit_table(alloy, "alloy"), figures.alloy_table(alloy),
+        figures.profile_table(alloy),
+    ):  # fmt: skip
+        assert "<table" in table._repr_html_() and "nan" not in str(table)
+
+
+# ---- explorers ----
+
+
+def test_every_slice_is_the_stored_one(nonalloy):
+    explorer = explorers.slices(nonalloy)
+    explorer.move(slice=9)
+    frames = explorer.picture["frames"]
+    for column, name in zip(nonalloy.views.slices, volumes.COLUMNS, strict=True):
+        assert frames[name] == column[9 - nonalloy.views.first].tobytes()
+    with pytest.raises(ValueError, match="slice is 2"):
+        explorer.move(slice=2)
+
+
+@pytest.fixture
+def pictures():
+    # 2 tips, 3 turns; each view has a grey of its own
+    greys = np.arange(6).reshape(2, 3) * 40
+    one = np.broadcast_to(greys[:, :, None, None, None], (2, 3, 16, 16, 3)).astype(np.uint8)
+    return {"one": one, "two": 255 - one}
+
+
+def grey(data, ends, k):
+    start = ends[k - 1] if k else 0
+    return float(np.asarray(Image.open(io.BytesIO(data[start : ends[k]])).convert("L")).mean())
+
+
+def test_views_are_stored_in_their_places(pictures):
+    table = Turntable(pictures, turns=[0, 120, 240], tips=[0, 30], start=(120, 30))
+    ends = table.spec["ends"]
+    assert ends[-1] == len(table.views) and len(ends) == 12
+    for body, (title, views) in enumerate(pictures.items()):
+        for tip in range(2):
+            for turn in range(3):
+                found = grey(table.views, ends, (body * 2 + tip) * 3 + turn)
+                assert found == pytest.approx(views[tip, turn].mean(), abs=4)
+        assert grey(table.first, table.spec["first"], body) == pytest.approx(
+            views[1, 1].mean(), abs=4
+        )
+    assert table.poster().startswith(b"\x89PNG") and "one" in table.describe()
+
+
+def test_a_static_page_loads_views_only_when_asked(pictures, monkeypatch, tmp_path):
+    monkeypatch.setenv("HEBT_STATIC", "1")
+    noise = {k: RNG.integers(0, 255, (2, 8, 160, 160, 3), dtype=np.uint8) for k in pictures}
+    monkeypatch.setenv("HEBT_STATIC_FILES", str(tmp_path))
+    html = Turntable(noise, turns=range(0, 360, 45), tips=[0, 30]).html()
+    files = list(tmp_path.glob("*.js"))
+    assert len(files) == 1 and files[0].name in html
+    assert files[0].read_text()[1000:1200] not in html
+
+
+def test_bad_views_are_refused(pictures):
+    with pytest.raises(ValueError, match="expected \\(2, 2, 16, 16, 3\\)"):
+        Turntable(pictures, turns=[0, 1], tips=[0, 30])
+    with pytest.raises(ValueError, match="start is"):
+        Turntable(pictures, turns=[0, 120, 240], tips=[0, 30], start=(5, 0))
+    with pytest.raises(ValueError, match="pictures is empty"):
+        Turntable({}, turns=[0], tips=[0])
+
+
+def test_both_bodies_turn(nonalloy, alloy, monkeypatch):
+    monkeypatch.setenv("HEBT_FIDELITY", "quick")
+    for study in (nonalloy, alloy):
+        table = explorers.turntable(study)
+        n = len(study.views.bodies)
+        assert len(table.spec["panels"]) == n
+        assert len(table.spec["ends"]) == n * len(table.spec["turns"]) * len(table.spec["tips"])

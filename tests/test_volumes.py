@@ -1,0 +1,276 @@
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+import hebt
+from hebt import metrics, particles, segmentation, specimens, volumes
+
+SIZE = 40
+
+
+@pytest.fixture(scope="module")
+def specimen():
+    return specimens.embedded_octahedron(SIZE)
+
+
+@pytest.fixture(scope="module")
+def truth(specimen):
+    return volumes._Truth(specimen, surfaces=True)
+
+
+def fractions(specimen):
+    bulk = np.array([specimens.DENSITY[e] for e in specimen.elements], np.float32)
+    return specimen.density / bulk[:, None, None, None]
+
+
+def parts_of(truth):
+    return segmentation.Segmentation(truth.labels, (0.5, 2.0))
+
+
+def follow(truth, x, labels=None):
+    """Scores of one finished volume, as a solver's callback would take them."""
+    one = volumes._Follow(truth, truth.labels if labels is None else labels, [1])
+    # a solver hands out views whose last axis in memory is the slices
+    memory = np.ascontiguousarray(np.moveaxis(x, (-2, -1), (0, 1)))
+    one.volume(1, np.moveaxis(memory, (0, 1), (-2, -1)), None)
+    return one
+
+
+def noisy(specimen, seed=0):
+    rng = np.random.default_rng(seed)
+    x = fractions(specimen) * np.array([700.0, 40.0], np.float32)[:, None, None, None]
+    x = gaussian_filter(x, (0, 1, 1, 1)) + rng.normal(0, (80, 5), (SIZE,) * 3 + (2,)).transpose(
+        3, 0, 1, 2
+    )
+    return np.maximum(x, 0).astype(np.float32)
+
+
+def test_scores_of_a_run_are_those_of_the_metrics(specimen, truth):
+    x = noisy(specimen)
+    # a segmentation that differs from the truth
+    labels = segmentation.segment(np.maximum(x[0] * 3 / 700 + x[1] / 40, 0)).labels
+    scores = follow(truth, x, labels).scores
+    paper_voxels = (300 / SIZE) ** 3
+    for e, label in enumerate((2, 1)):
+        for reference, y in (
+            ("segmented", (labels == label).astype(np.float32)),
+            ("true", truth.fraction[e] / np.float32(250)),
+        ):
+            found = {name: scores[reference][name][e, 0] for name in volumes.TABLE_2}
+            assert found["mse"] == pytest.approx(
+                metrics.scaled_mse(y, x[e], normalise="pixels"), rel=1e-4
+            )
+            assert found["ssim"] == pytest.approx(
+                metrics.structure_similarity(y, x[e], window=None), rel=1e-4
+            )
+        binary = {"segmented": labels == label, "true": truth.labels == label}
+        for reference, y in binary.items():
+            exact = metrics.pixel_difference(y, x[e]) * paper_voxels
+            found = scores[reference]["dp"][e, 0]
+            assert exact * (1 - 1e-9) <= found <= exact * 1.02
+
+
+def test_a_perfect_reconstruction_has_perfect_scores(specimen, truth):
+    x = fractions(specimen) * np.array([5.0, 2.0], np.float32)[:, None, None, None]
+    one = follow(truth, x)
+    assert one.scores["true"]["mse"] == pytest.approx(0, abs=1e-5)
+    assert one.scores["true"]["ssim"] == pytest.approx(1, abs=1e-4)
+    # but for voxels at an interface, of which no element has a half
+    assert (one.scores["true"]["dp"] <= 1e-3 * 300**3).all()
+    assert one.shadow[0] == pytest.approx(0, abs=1e-6)
+    assert one.haze[0] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_shadow_is_what_was_put_there(specimen, truth):
+    x = fractions(specimen).copy()
+    x[0] += 0.1 * x[1]  # a tenth of silver shows up in gold
+    one = follow(truth, x)
+    assert one.shadow[0] == pytest.approx(0.1, rel=1e-3)
+    silver = x[0][truth.region == 2].sum()
+    assert one.leak[0] == pytest.approx(silver / x[0].sum(), rel=1e-4)
+    cleared = one._cleared()
+    assert cleared["cleared_leak"] == 0 and cleared["cleared_shadow"] == 0
+
+
+def test_windows_are_those_of_the_metric(specimen, truth):
+    x = noisy(specimen, seed=3)[1]
+    for reference in (truth.fraction[1] / np.float32(250), (truth.labels == 1).astype("f4")):
+        assert volumes.windowed_similarity(reference, x) == pytest.approx(
+            metrics.structure_similarity(reference, x), abs=1e-6
+        )
+
+
+@pytest.mark.parametrize("sigma", [3.0, 5.0])
+def test_widths_are_those_of_the_blur(sigma):
+    specimen = specimens.embedded_octahedron(90)
+    truth = volumes._Truth(specimen, surfaces=True)
+    blurred = [gaussian_filter(f, sigma / truth.voxel_size) for f in fractions(specimen)]
+    # of a flat edge; edges and corners of the bodies widen it a little
+    expected = 2.5631 * sigma
+    assert truth.profile(blurred[1], "edge").width == pytest.approx(expected, rel=0.12)
+    assert truth.profile(blurred[0], "interface").width == pytest.approx(expected, rel=0.12)
+
+
+def test_profiles_cross_a_half_at_the_surface(specimen, truth):
+    blurred = [gaussian_filter(f, 0.7) for f in fractions(specimen)]
+    for image, surface in ((blurred[0], "interface"), (blurred[1], "edge")):
+        profile = truth.profile(image, surface)
+        assert abs(np.interp(0.5, profile.values[::-1], profile.distance[::-1])) < 1.5
+        assert profile.values[0] > 0.9 and profile.values[-1] < 0.1
+
+
+def test_masks_of_maps_keep_the_particle_and_nothing_else():
+    size = 60
+    W = hebt.Projector(np.arange(-60, 31, 30), size)
+    specimen = specimens.embedded_octahedron(size)
+    haadf = W.forward(fractions(specimen).sum(axis=0))
+    haadf += np.random.default_rng(0).normal(0, 0.01, haadf.shape).astype("f4")
+    maps = np.concatenate([np.ones_like(haadf)] * 2, axis=1)
+    masked = volumes.mask_maps(haadf, maps)
+    assert (masked[:, :size] == masked[:, size:]).all()
+    assert (masked[:, :size][haadf > 4] == 1).all()
+    assert masked[:, :3, :3].max() == 0 and masked.mean() < 0.7
+    with pytest.raises(ValueError, match="several maps behind each other"):
+        volumes.mask_maps(haadf, maps[:, :-1])
+
+
+def test_the_truth_has_its_own_composition():
+    specimen = specimens.alloy_particle(48, gold=(0.25, 0.75))
+    truth = volumes._Truth(specimen, surfaces=False)
+    radius, true = truth.true_profile()
+    factors = np.array([3e-4, 5e-5])
+    x = specimen.density * factors[:, None, None, None].astype("f4")
+    found = truth.composition(x, factors)
+    assert found["profile"] == pytest.approx(true, abs=0.005)
+    assert found["voxel_error"] < 0.01 and found["empty"] == 0
+    # the atomic fraction that the specimen was made with, 0.25 + 0.5 (r / 14.2 nm)² by volume;
+    # both metals have the same atoms per volume to within 1 %
+    assert true == pytest.approx(0.25 + 0.5 * (radius / 14.2) ** 2, abs=0.02)
+    assert (np.diff(true) > 0).all()
+    # half of the gold is gone: the fraction f becomes (f / 2) / (1 - f / 2)
+    x[0] /= 2
+    lost = truth.composition(x, factors)
+    assert lost["profile"] == pytest.approx(true / 2 / (1 - true / 2), abs=0.01)
+
+
+def test_steps_keep_values_to_half_a_step():
+    values = np.linspace(0, volumes.VIEW_LIMIT, 1000)
+    back = volumes.from_steps(volumes.to_steps(values))
+    assert np.abs(back - values).max() <= 0.5 * volumes.VIEW_LIMIT / 255 + 1e-6
+    assert volumes.to_steps(np.array([-1.0, 99.0])).tolist() == [0, 255]
+
+
+# ---- whole studies, on series without drift and spectra ----
+
+
+def quick_series(settings):
+    """What processing would give if it were perfect, with counting noise."""
+    specimen = particles.specimen(settings)
+    W = hebt.Projector(np.array(settings.angles), settings.size)
+    zeta, z = np.array([1e-3, 1e-3]), np.array([7.9e-4, 4.7e-4])
+    rng = np.random.default_rng(settings.seed)
+    thickness = np.stack([np.maximum(W.forward(d), 0) for d in specimen.density])
+    haadf = np.einsum("e,e...->...", z, thickness).astype(np.float32)
+    haadf += rng.normal(0, 0.01 * haadf.max(), haadf.shape).astype(np.float32)
+    maps = rng.poisson(thickness * zeta[:, None, None, None]).astype(np.float32)
+    fit = hebt.response_ratios(haadf, maps, names=volumes.ELEMENTS)
+    return types.SimpleNamespace(
+        angles=np.array(settings.angles), haadf=haadf, maps=maps, fit=fit, zeta=zeta
+    )
+
+
+@pytest.fixture(scope="module")
+def studies():
+    patch = pytest.MonkeyPatch()
+    patch.setattr(particles, "process", quick_series)
+    small = {"size": SIZE, "angles": range(-70, 71, 20)}
+    try:
+        yield (
+            volumes._nonalloy_study.__wrapped__(volumes._settings("nonalloy", [0, 1], small)),
+            volumes._alloy_study.__wrapped__(volumes._settings("alloy", [0, 1], small)),
+        )
+    finally:
+        patch.undo()
+
+
+def test_a_study_scores_every_pair_at_both_stops(studies):
+    study, _ = studies
+    for reference in volumes.REFERENCES:
+        for name in volumes.TABLE_2:
+            for element in volumes.ELEMENTS:
+                for method in volumes.METHODS:
+                    last = study.score(reference, name, method, element)
+                    best = study.score(reference, name, method, element, stop="best")
+                    assert last.shape == best.shape == (2,)
+                    assert np.isfinite(last).all()
+                    sign = 1 if name in volumes.BEST_IS_LARGE else -1
+                    assert sign * best.mean() >= sign * last.mean()
+                gain = study.gain(reference, name, element)
+                outcome = study.outcome(reference, name, element)
+                assert outcome == (
+                    "HEBT" if gain.min() > 1 else "EDS" if gain.max() < 1 else "tie"
+                )
+        assert set(study.pairs_won(reference)) <= {
+            (n, e) for n in volumes.TABLE_2 for e in volumes.ELEMENTS
+        }
+    assert study.iterations in study.checkpoints and study.iterations == 100
+
+
+def test_seeds_differ_and_one_seed_repeats_itself(studies):
+    study, _ = studies
+    mse = study.score("true", "mse", "eds", "Ag")
+    assert mse[0] != mse[1] and abs(mse[0] / mse[1] - 1) < 0.3
+    patch = pytest.MonkeyPatch()
+    patch.setattr(particles, "process", quick_series)
+    small = {"size": SIZE, "angles": range(-70, 71, 20)}
+    try:
+        alone = volumes._alloy_study.__wrapped__(volumes._settings("alloy", [1], small))
+    finally:
+        patch.undo()
+    both = studies[1]
+    assert alone.profile[:, 0] == pytest.approx(both.profile[:, 1], rel=1e-5)
+    assert alone.voxel_error[:, 0] == pytest.approx(both.voxel_error[:, 1], rel=1e-5)
+
+
+def test_the_volume_mask_clears_the_outside(studies):
+    study, _ = studies
+    outside = {name: study.localised[name]["outside"] for name in volumes.LOCALISED}
+    assert (outside["volume_mask"] < 0.5 * outside["eds"]).all()
+
+
+def test_pictures_hold_the_particle(studies):
+    for study in studies:
+        views = study.views
+        assert views.slices.shape[0] == len(volumes.COLUMNS)
+        assert views.first + views.slices.shape[1] <= SIZE
+        assert views.whole.shape == (5, 3, SIZE, SIZE)
+        middle = volumes.from_steps(views.slices[:, views.slices.shape[1] // 2])
+        assert (middle.max(axis=(1, 2)) > 0.3).all()
+        for body in views.bodies.values():
+            assert body.density.shape[0] == 2 and len(set(body.density.shape[1:])) == 1
+    assert set(studies[0].views.bodies) == {"eds", "hebt", "segmented"}
+    assert set(studies[1].views.bodies) == {"eds", "hebt"}
+
+
+def test_a_result_is_small_enough_to_keep(studies):
+    import pickle
+
+    assert len(pickle.dumps(studies[0])) < 30 * SIZE**3
+
+
+def test_bad_arguments_are_refused(studies):
+    study, alloy = studies
+    with pytest.raises(ValueError, match="seeds is"):
+        volumes.nonalloy_study(seeds=3)
+    with pytest.raises(ValueError, match="seeds is"):
+        volumes.alloy_study(seeds=[])
+    with pytest.raises(ValueError, match="stop is 'never'"):
+        study.score("true", "mse", "eds", "Au", stop="never")
+    with pytest.raises(ValueError, match="stop is 'never'"):
+        alloy.score("mse", "eds", "Au", stop="never")
+    with pytest.raises(TypeError, match="no such setting"):
+        volumes.nonalloy_study(seeds=[0], colour="red")
+    assert dataclasses.is_dataclass(study)
