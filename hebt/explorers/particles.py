@@ -9,6 +9,7 @@ from hebt.explorers.turntable import Turntable
 
 LIMITS = (0.0, volumes.VIEW_LIMIT)
 START = (40, 30)
+ORDER = ("Au_eds", "Au_hebt", "haadf", "Ag_eds", "Ag_hebt")  # a row for each element
 BODIES = {"eds": "EDS only", "hebt": "HEBT", "segmented": "Segmented HAADF"}
 SEEN = {
     "eds": "{0} reconstructed from EDS alone: yellow for Au, clear blue for Ag.",
@@ -57,9 +58,9 @@ def slices(study) -> FrameExplorer:
                 cmap="gray" if name == "haadf" else "inferno",
                 alt=f"Slice {{slice}} of {names[name]}.",
             )
-            for name in volumes.COLUMNS
+            for name in ORDER
         ],
-        columns=5,
+        columns=3,
         alt="Slice {slice}: Au and Ag from EDS alone and by HEBT, and the HAADF reconstruction.",
         caption=f"Slices perpendicular to the tilt axis, one noise seed. Pictures are cut to the "
         f"particle and binned {views.binning} × {views.binning}; a density of 1 is that of the "

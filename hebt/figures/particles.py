@@ -451,8 +451,8 @@ def fit_table(study, which: str) -> Table:
         rows.append(
             (
                 f"r of {element}",
-                f"{_paper.printed(f'{which}.r_est.{element}').value:.3g}",
-                spread_text(study.ratios[:, e], ".4g"),
+                f"{_paper.printed(f'{which}.r_est.{element}').value / 1e4:.2f} × 10⁴",
+                spread_text(study.ratios[:, e], ".3f", scale=1e3, unit=" × 10⁻³"),
             )
         )
     quotient = study.ratios[:, 1] / study.ratios[:, 0]
