@@ -155,11 +155,11 @@ class NonAlloyStudy:
     profiles
         (method or "haadf", element or "haadf", "interface" or "edge") -> a Profile for each seed.
     localised
-        Name -> (elements, seeds) for each of `LOCALISED`: "error", squared error inside the true
-        particle relative to the reference, at the best scale; "contrast", difference of the means
-        in both materials relative to that in the own one; "outside", share of the intensity that
-        lies outside the particle; "width", of the interface in nm; "mse" and "dp" as in Table 2,
-        against the truth.
+        Name -> (elements, seeds) for each of `LOCALISED`, over the middle third of the slices:
+        "error", squared error inside the true particle relative to the reference, at the best
+        scale; "contrast", difference of the means in both materials relative to that in the own
+        one; "outside", share of the intensity that lies outside the particle; "width", of the
+        interface in nm; "mse", mean over voxels, against the truth.
     masked
         (mask, element, size, size), uint8 steps: the middle slice of Figure 9 from the first
         seed, for the volume and the projection mask.
@@ -429,17 +429,13 @@ def _nonalloy_seed(settings, truth, iterations, pictures):
             for s in truth.surfaces
             if (e, s) != ("Au", "edge")
         }
-        result["localised"][name] = truth.localised(scaled) | {
-            "width": np.array([edges[name, e, "interface"].width for e in ELEMENTS])
-        }
-        if name in METHODS:
-            result["profiles"] |= edges
-        if pictures and name in METHODS:
+        result["profiles"] |= edges
+        result["localised"][name] = truth.localised(scaled[:, truth.band])
+        if pictures:
             for k, e in enumerate(ELEMENTS):
                 at = COLUMNS.index(f"{e}_{name}")
                 slices[at], whole[at] = truth.views(scaled[k])
             bodies[name] = truth.body(scaled)
-        return to_steps(scaled[:, settings.size // 2]) if pictures else None
 
     follow = _Follow(truth, parts.labels, checkpoints)
     x = hebt.sirt(W, stacked, iterations=iterations, callback=follow.stacked).reshape(volume)
@@ -464,13 +460,25 @@ def _nonalloy_seed(settings, truth, iterations, pictures):
     )  # fmt: skip
     del x, follow
 
-    mask = np.concatenate([parts.particle] * len(ELEMENTS)).astype(np.float32)
-    x = hebt.sirt(W, stacked, iterations=iterations, mask=mask).reshape(volume)
-    masked = [look("volume_mask", x)]
-    del mask, x
-    x = hebt.sirt(W, mask_maps(series.haadf, stacked), iterations=iterations).reshape(volume)
-    masked.append(look("projection_mask", x))
-    del x
+    # slices do not talk to each other, so the middle third stands for all
+    count = truth.band.stop - truth.band.start
+
+    def middle(maps):
+        maps = maps.reshape(len(maps), len(ELEMENTS), -1, settings.size)[:, :, truth.band]
+        return maps.reshape(len(maps), -1, settings.size)
+
+    mask = np.concatenate([parts.particle[truth.band]] * len(ELEMENTS)).astype(np.float32)
+    masked = []
+    for name, maps, kept in (
+        ("volume_mask", stacked, mask),
+        ("projection_mask", mask_maps(series.haadf, stacked), None),
+    ):
+        x = hebt.sirt(W, middle(maps), iterations=iterations, mask=kept)
+        x = x.reshape(len(ELEMENTS), count, settings.size, settings.size)
+        x *= truth.scale(x, truth.band)[:, None, None, None]
+        result["localised"][name] = truth.localised(x)
+        masked.append(to_steps(x[:, settings.size // 2 - truth.band.start]))
+    del x, mask
     if pictures:
         slices[-1], whole[-1] = truth.views(haadf / np.float32(brightest))
         bodies["segmented"] = truth.body(np.stack([parts.mask(2), parts.mask(1)]))
@@ -685,18 +693,30 @@ class _Truth:
             self._powers = [(float(c @ values), float(c @ values**2)) for c in counts]
         return self._powers
 
-    def scale(self, x) -> np.ndarray:
+    @property
+    def band(self) -> slice:
+        """The middle third of the slices, for the mask experiments."""
+        first = 2 * (self.size // 6)
+        return slice(first, self.size - first)
+
+    def scale(self, x, band=slice(None)) -> np.ndarray:
         """Return (elements,): the factor that brings each element nearest to the truth."""
         factors = []
-        for true, y in zip(self.fraction, x, strict=True):
+        for true, y in zip(self.fraction[:, band], x, strict=True):
             cross, square = _dots(true, y)
             factors.append(cross / square / _STEPS if square else 0.0)
         return np.array(factors, np.float32)
 
-    def profile(self, image, surface: str) -> Profile:
-        """Average a volume over surfaces of equal distance from one of the true surfaces."""
-        distance = self.distance[surface]
-        other = self.distance["edge" if surface == "interface" else "interface"]
+    def profile(self, image, surface: str, band=slice(None)) -> Profile:
+        """Average a volume over surfaces of equal distance from one of the true surfaces.
+
+        `image` holds the slices of `band`, which starts at an even one.
+        """
+        thin = slice(None)
+        if band.start:
+            thin = slice(band.start // 2, band.start // 2 + -(-len(image) // 2))
+        distance = self.distance[surface][thin]
+        other = self.distance["edge" if surface == "interface" else "interface"][thin]
         # deep below the edge, or far outside the gold
         clear = other < -_CLEAR if surface == "interface" else other > _CLEAR
         use = (np.abs(distance) < _REACH) & clear
@@ -709,27 +729,26 @@ class _Truth:
         return Profile(at, values, _edge_width(at, values, counts[some]))
 
     def localised(self, scaled) -> dict:
-        """Say how well both elements are told apart, for volumes at the best scale."""
-        error, contrast, outside, mse, dp = [], [], [], [], []
+        """Say how well both elements are told apart in the slices of `band`, at the best scale."""
+        labels, region = self.labels[self.band], self.region[self.band]
+        inside = labels > 0
+        error, contrast, outside, mse, width = [], [], [], [], []
         for k, (y, own) in enumerate(zip(scaled, (3, 2), strict=True)):
-            other = 5 - own
-            true = self.fraction[k]
-            inside = self.labels > 0
+            f = self.fraction[k, self.band][inside] * np.float32(1 / _STEPS)
             cut = y[inside]
-            f = true[inside] * np.float32(1 / _STEPS)
-            power = float(np.vdot(f, f))
-            c = float(np.vdot(f, cut)) / max(float(np.vdot(cut, cut)), 1e-30)
-            error.append(float(((f - np.float32(c) * cut) ** 2).sum(dtype=np.float64)) / power)
-            means = [float(y[self.region == r].mean(dtype=np.float64)) for r in (own, other)]
+            cross, square, power = (float(np.dot(a, b)) for a, b in ((f, cut), (cut, cut), (f, f)))
+            error.append(1 - cross**2 / (square * power))
+            means = [float(y[region == r].mean(dtype=np.float64)) for r in (own, 5 - own)]
             contrast.append(1 - means[1] / means[0])
-            total = float(y.sum(dtype=np.float64))
-            outside.append(1 - float(cut.sum(dtype=np.float64)) / total)
-            cross, square = _dots(true, y)
-            whole = self.powers()[k][1]
+            outside.append(1 - cut.sum(dtype=np.float64) / y.sum(dtype=np.float64))
+            cross, square = _dots(self.fraction[k, self.band], y)
+            values = np.bincount(self.fraction[k, self.band].ravel(), minlength=256)
+            whole = float(values @ (np.arange(256) / _STEPS) ** 2)
             mse.append((whole - (cross / _STEPS) ** 2 / square) / y.size)
-            dp.append(metrics.pixel_difference(self.labels == own - 1, y) * _voxels(self.size))
-        keys = ("error", "contrast", "outside", "mse", "dp")
-        return dict(zip(keys, map(np.array, (error, contrast, outside, mse, dp)), strict=True))
+            width.append(self.profile(y, "interface", self.band).width)
+        keys = ("error", "contrast", "outside", "mse", "width")
+        values = (error, contrast, outside, mse, width)
+        return {key: np.array(v, np.float64) for key, v in zip(keys, values, strict=True)}
 
     # ---- composition
 
@@ -1010,10 +1029,11 @@ def windowed_similarity(reference, image) -> float:
     c3 = (0.03 * float(reference.max() - reference.min())) ** 2 / 2
 
     def fault(s):
-        x = reference[(s, *wide)].astype(np.float64)
+        x = reference[(s, *wide)]
         if not x.any():
             return 0.0
-        return float((1 - metrics._structure_map(x, image[(s, *wide)] * scale, c3)[middle]).sum())
+        similar = metrics._structure_map(x, image[(s, *wide)] * scale, np.float32(c3))
+        return float((1 - similar[middle]).sum(dtype=np.float64))
 
     with ThreadPoolExecutor(threads()) as pool:
         faults = sum(pool.map(fault, range(len(reference))))

@@ -399,7 +399,7 @@ def localisation_table(study: volumes.NonAlloyStudy) -> Table:
             ("error inside the particle", "error", ".2f", " %", 100),
             ("width of the interface", "width", ".1f", " nm", 1),
             ("intensity outside the particle", "outside", ".2f", " %", 100),
-            ("MSE of the whole volume", "mse", ".5f", "", 1),
+            ("MSE, mean over all voxels", "mse", ".5f", "", 1),
         ):
             rows.append(
                 (
@@ -414,7 +414,7 @@ def localisation_table(study: volumes.NonAlloyStudy) -> Table:
         ("against the true specimen", *(NAME[m] for m in volumes.LOCALISED)),
         rows,
         title=f"What the masks change, after {study.iterations} iterations",
-        note=f"{_seeds(study)}. The error inside is the squared error over the particle's voxels, "
+        note=f"{_seeds(study)}, over the middle third of the slices. The error inside is the squared error over the particle's voxels, "
         "relative to the squared reference, at the best scale.",
     )
 
