@@ -441,6 +441,10 @@ def _nonalloy_seed(settings, truth, iterations, pictures):
     x = hebt.sirt(W, stacked, iterations=iterations, callback=follow.stacked).reshape(volume)
     result["eds"] = follow.results(x, parts)
     look("eds", x)
+    # on to twice as many iterations, to find the best stop
+    follow.done = iterations
+    x = x.reshape(-1, *x.shape[2:])
+    hebt.sirt(W, stacked, iterations=iterations, start=x, callback=follow.stacked)
     del x
 
     follow = _Follow(truth, parts.labels, checkpoints)
@@ -451,7 +455,6 @@ def _nonalloy_seed(settings, truth, iterations, pictures):
     )  # fmt: skip
     result["hebt"] = follow.results(x, parts)
     look("hebt", x)
-    # on to twice as many iterations, to find the best stop
     follow.done = iterations
     hebt.reconstruct(
         W, series.haadf, series.maps, series.fit.ratios,

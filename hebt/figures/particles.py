@@ -23,6 +23,7 @@ SCORE_NAME = {
     "dp": "DP (voxels)",
 }
 SCORE_FORMAT = {"ssim": ".4f", "ssim_windowed": ".4f", "mse": ".4f", "dp": ",.0f"}
+OURS_FORMAT = SCORE_FORMAT | {"mse": ".5f"}
 
 
 def _seeds(study):
@@ -151,7 +152,7 @@ def table2(study: volumes.NonAlloyStudy) -> Table:
                 word = _word(paper, ours, name)
                 cells.append(
                     f"paper {format(paper, SCORE_FORMAT[name])}\n"
-                    f"ours {spread_text(ours, SCORE_FORMAT[name])}\n{word}"
+                    f"ours {spread_text(ours, OURS_FORMAT[name])}\n{word}"
                 )
             rows.append(
                 (
@@ -187,7 +188,7 @@ def reference_table(study: volumes.NonAlloyStudy, reference: str) -> Table:
             for stop in ("printed", "best"):
                 for method in volumes.METHODS:
                     ours = study.score(reference, name, method, element, stop=stop)
-                    text = spread_text(ours, SCORE_FORMAT[name])
+                    text = spread_text(ours, OURS_FORMAT[name])
                     if stop == "best":
                         at = study.checkpoints[study.best(reference, name, method, element)]
                         text += f"\nat {at}"
@@ -204,8 +205,8 @@ def reference_table(study: volumes.NonAlloyStudy, reference: str) -> Table:
         rows,
         title=f"Scores against {what[reference]}",
         note=f"{_seeds(study)}; better means better with every seed. The best stop is that of the "
-        "best mean over the seeds, for each score, element and method alone; HEBT was followed to "
-        f"{study.checkpoints[-1]} iterations and EDS alone to {n}.",
+        "best mean over the seeds, for each score, element and method alone; both methods were "
+        f"followed to {study.checkpoints[-1]} iterations, so a best stop there may not be the end.",
     )  # fmt: skip
 
 
