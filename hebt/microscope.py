@@ -142,7 +142,7 @@ def damp(intensity, saturation: float) -> np.ndarray:
 
     Notes
     -----
-    Source: W. Van den Broek et al., Ultramicroscopy 116 (2012) 8-12, for the effect. The
+    Source: Z. Zhong et al., Ultramicroscopy 184 (2018) 57-65, for the effect. The
     exponential form is the simplest that has it.
     """
     intensity = _checks.as_float32("intensity", intensity)
@@ -246,8 +246,8 @@ def detector_response(angles, *, least=0.55, free=30.0, second=0.93) -> np.ndarr
 
     Notes
     -----
-    Source: section 3.2 of the paper, and T. J. A. Slater et al., Ultramicroscopy 162 (2016) 61-73,
-    for the shadow of the holder. The straight line is ours.
+    Source: section 3.2 of the paper, for the two detectors and the shadow. The straight line and
+    the numbers are ours.
     """
     angles = _checks.check_angles(angles)
     seen = least + (1 - least) * np.minimum(np.abs(angles) / free, 1)

@@ -594,8 +594,8 @@ def undamp(haadf, saturation: float) -> np.ndarray:
 
     Notes
     -----
-    The inverse of `hebt.microscope.damp`. Source for the idea: W. Van den Broek et al.,
-    Ultramicroscopy 116 (2012) 8-12.
+    The inverse of `hebt.microscope.damp`. Source for the effect: Z. Zhong et al.,
+    Ultramicroscopy 184 (2018) 57-65.
     """
     haadf = _checks.as_float32("haadf", haadf)
     if np.isinf(saturation):

@@ -127,3 +127,73 @@ def test_seeds_of_a_volume_are_refused(W, density):
         microscope.element_maps(W, density[:, None], ZETA, seed=[1, 2])
     with pytest.raises(ValueError, match="z has 3 factors"):
         microscope.haadf_tilt_series(W, density, (1.0, 2.0, 3.0))
+
+
+def test_damping_is_linear_for_little_and_saturates():
+    p = np.array([0, 1e-3, 1.0, 50.0], np.float32)
+    damped = microscope.damp(p, 2.0)
+    np.testing.assert_allclose(damped, 2 * (1 - np.exp(-p.astype(float) / 2)), rtol=1e-5)
+    assert damped[1] == pytest.approx(1e-3, rel=1e-3) and damped[3] == pytest.approx(2, rel=1e-5)
+    np.testing.assert_array_equal(microscope.damp(p, np.inf), p)
+    with pytest.raises(ValueError, match="saturation is -1"):
+        microscope.damp(p, -1)
+
+
+def test_lines_lie_where_the_tables_say_and_are_as_wide_as_the_detector_makes_them():
+    energies, manganese = microscope.energies(), 0.130 / np.sqrt(8 * np.log(2))
+    copper = microscope.lines_spectrum("Cu", counted=("Ka",))
+    near = np.abs(energies - 8.0478) < 0.3
+    assert copper[near].sum() == pytest.approx(1, abs=1e-3)
+    mean = (energies * copper)[near].sum() / copper[near].sum()
+    assert mean == pytest.approx(8.0478, abs=1e-3)
+    sigma = np.sqrt((((energies - mean) ** 2) * copper)[near].sum() / copper[near].sum())
+    assert sigma == pytest.approx(np.sqrt(manganese**2 + 2.5e-3 * 2.1491 / (8 * np.log(2))), rel=0.02)
+    beta = np.abs(energies - 8.9053) < 0.3
+    assert copper[beta].sum() == pytest.approx(0.1316, abs=1e-3)
+    with pytest.raises(ValueError, match="element is 'Xx'"):
+        microscope.lines_spectrum("Xx")
+
+
+def test_photons_drawn_one_by_one_are_poisson_counts_in_each_channel():
+    means = np.full((2, 60, 50), 1.5, np.float32)
+    spectra = np.array([[0.5, 0.2, 0.0, 0.3], [0.0, 1.0, 1.0, 0.0]])
+    counts = microscope.spectrum_image(means, spectra, seed=3).toarray().astype(float)
+    assert counts.shape == (3000, 4)
+    expected = 1.5 * spectra.sum(axis=0)
+    error = np.sqrt(expected / 3000)
+    assert (np.abs(counts.mean(axis=0) - expected) < 4 * error).all()
+    # variance equals mean, and channels know nothing of each other
+    np.testing.assert_allclose(counts.var(axis=0), expected, rtol=0.12)
+    assert np.abs(np.corrcoef(counts.T) - np.eye(4)).max() < 0.08
+    again = microscope.spectrum_image(means, spectra, seed=3)
+    assert (again != microscope.spectrum_image(means, spectra, seed=3)).nnz == 0
+
+
+def test_moving_by_whole_pixels_moves_and_by_parts_keeps_the_mass():
+    image = np.zeros((1, 30, 30), np.float32)
+    image[0, 12:18, 10:17] = 1
+    np.testing.assert_allclose(
+        microscope.move(image, [[2, -3]]), np.roll(image, (2, -3), (1, 2)), atol=1e-5
+    )
+    smooth = np.exp(-((np.arange(30) - 14.5) ** 2) / 18)[None, :, None].astype(np.float32)
+    smooth = smooth * smooth.swapaxes(1, 2)
+    moved = microscope.move(smooth, [[0.3, -0.4]])
+    assert moved.sum() == pytest.approx(smooth.sum(), rel=1e-3)
+    centre = (moved.sum(axis=(0, 2)) @ np.arange(30)) / moved.sum()
+    assert centre == pytest.approx(14.8, abs=0.01)
+
+
+def test_a_recorded_image_has_offset_noise_and_damping():
+    ideal = np.full((3, 64, 64), 0.8, np.float32)
+    made = microscope.record_haadf(
+        ideal, saturation=2.0, noise=0.01, offset=0.05, shifts=np.zeros((3, 2)), seed=0
+    )
+    assert made.mean() == pytest.approx(0.05 + 2 * (1 - np.exp(-0.4)), abs=1e-3)
+    assert made.std() == pytest.approx(0.01, rel=0.05)
+
+
+def test_detectors_see_least_near_zero_tilt():
+    angles = np.arange(-70, 71, 5)
+    seen = microscope.detector_response(angles)
+    assert angles[seen.argmin()] == 0 and seen.max() == 1
+    assert seen[0] == pytest.approx(0.93)

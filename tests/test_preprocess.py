@@ -289,3 +289,172 @@ def test_a_slab_is_as_deep_as_asked(size, depth):
     np.testing.assert_array_equal(mask, mask[::-1])
     with pytest.raises(ValueError, match="depth is"):
         preprocess.slab(size, 0)
+
+
+# --- particles -----------------------------------------------------------------------------------
+
+
+def ball(shifts, size=48, radius=14.0, stretch=0.0):
+    """Projections of a ball-like body, moved by `shifts`: (tilts, size, size)."""
+    at = np.arange(size) - (size - 1) / 2
+    images = []
+    for i, (along, across) in enumerate(shifts):
+        wide = radius * (1 + stretch * np.cos(0.4 * i))
+        r2 = ((at[:, None] - along) / radius) ** 2 + ((at - across) / wide) ** 2
+        # the same mass at every tilt
+        images.append(np.sqrt(np.clip(1 - r2, 0, None)) * radius / wide)
+    return np.array(images, np.float32)
+
+
+def test_centre_of_mass_undoes_any_drift():
+    drift = np.random.default_rng(0).normal(0, 2, (9, 2))
+    shifts = preprocess.align_to_centre(ball(drift))
+    np.testing.assert_allclose(shifts, -drift, atol=0.02)
+    with pytest.raises(ValueError, match="sum above 0"):
+        preprocess.align_to_centre(np.zeros((2, 8, 8)))
+
+
+def test_maps_are_aligned_to_their_own_images():
+    drift = np.random.default_rng(1).normal(0, 1.5, (5, 2))
+    reference, images = ball(np.zeros((5, 2))), ball(drift)
+    np.testing.assert_allclose(preprocess.align_to(reference, images), -drift, atol=0.1)
+    with pytest.raises(ValueError, match="expected the same"):
+        preprocess.align_to(reference[:2], images)
+
+
+def test_alignment_error_takes_out_what_no_alignment_can_know():
+    angles = np.arange(-70, 71, 10.0)
+    drift = np.random.default_rng(2).normal(0, 1, (len(angles), 2))
+    radians = np.deg2rad(angles)
+    free = np.stack([np.full(len(angles), 3.0), 2 * np.cos(radians) - np.sin(radians)], axis=1)
+    np.testing.assert_allclose(preprocess.alignment_error(free - drift, drift, angles), 0, atol=1e-9)
+    left = np.zeros((len(angles), 2))
+    left[4] = 1.0
+    assert np.abs(preprocess.alignment_error(left - drift, drift, angles)[4]).min() > 0.5
+
+
+def test_particle_masks_and_offset():
+    rng = np.random.default_rng(3)
+    images = ball(np.zeros((3, 2)), size=60)
+    noisy = 0.3 + images + 0.01 * rng.standard_normal(images.shape).astype(np.float32)
+    masks = preprocess.particle_masks(noisy, margin=1)
+    assert masks[images > 0.05].all() and masks.mean() < 2 * (images > 0).mean()
+    cleaned = preprocess.remove_offset(noisy, masks)
+    assert np.abs(cleaned[masks] - images[masks]).max() < 0.06
+    assert (cleaned[~masks] == 0).all()
+    with pytest.raises(ValueError, match="stands out"):
+        preprocess.particle_masks(np.full((1, 30, 30), 2.0))
+    with pytest.raises(ValueError, match="some empty pixels"):
+        preprocess.remove_offset(noisy, np.ones(noisy.shape, bool))
+
+
+@pytest.mark.parametrize("saturation", [1.3, 2.5])
+def test_damping_is_estimated_from_the_images_alone(saturation):
+    ideal = ball(np.zeros((12, 2)), stretch=0.3)
+    recorded = (saturation * -np.expm1(-ideal.astype(np.float64) / saturation)).astype(np.float32)
+    found = preprocess.estimate_damping(recorded)
+    assert found.saturation == pytest.approx(saturation, rel=0.02)
+    np.testing.assert_allclose(preprocess.undamp(recorded, saturation), ideal, atol=1e-5)
+    # another form of damping is at least mended in part
+    other = (ideal / (1 + ideal / 4)).astype(np.float32)
+    mended = preprocess.undamp(other, preprocess.estimate_damping(other).saturation)
+    assert np.linalg.norm(mended - ideal) < 0.35 * np.linalg.norm(other - ideal)
+    with pytest.raises(ValueError, match="saturation is 0.5, but haadf goes up to"):
+        preprocess.undamp(ideal, 0.5)
+
+
+def test_windows_take_a_straight_background_away_and_leave_the_peak():
+    energies = np.arange(200) * 0.01
+    window = preprocess.ElementWindow("X", ((0.9, 1.1),), (((0.5, 0.6), (1.5, 1.7)),))
+    weights = window.weights(energies)
+    assert weights @ (3 + 2 * energies) == pytest.approx(0, abs=1e-9)
+    peak = np.exp(-0.5 * ((energies - 1) / 0.02) ** 2)
+    assert weights @ peak == pytest.approx(peak.sum(), rel=1e-4)
+    assert window.weights(energies, background=False) @ np.ones(200) == 21
+    with pytest.raises(ValueError, match="no channel"):
+        preprocess.ElementWindow("X", ((9.0, 9.1),), (((0.5, 0.6),),)).weights(energies)
+
+
+def mixture(pixels=3000, channels=40, seed=0):
+    """Counts of two spectra mixed in each pixel, and their means."""
+    rng = np.random.default_rng(seed)
+    at = np.arange(channels)
+    spectra = np.stack([np.exp(-0.5 * ((at - c) / 3) ** 2) for c in (10, 28)]) + 0.02
+    # one strong and one weak: without scaling, the noise of the strong line passes for structure
+    share = rng.uniform(0, 1, (pixels, 2)) * (30, 0.5)
+    mean = share @ spectra
+    return rng.poisson(mean).astype(np.float32), mean
+
+
+def test_two_components_hold_two_spectra():
+    counts, mean = mixture()
+    found = preprocess.decompose(counts, np.arange(40), components=6)
+    denoised = found.denoise(counts, 2)
+    assert np.linalg.norm(denoised - mean) < 0.4 * np.linalg.norm(counts - mean)
+    # a map of the denoised spectra is a weighted sum of the recorded ones
+    weights = np.zeros(40)
+    weights[20:36] = 1
+    np.testing.assert_allclose(
+        counts @ found.weights(weights, 2), denoised @ weights, rtol=1e-3, atol=1e-3
+    )
+    # all components together change nothing
+    whole = preprocess.decompose(counts, np.arange(40), components=40)
+    np.testing.assert_allclose(whole.denoise(counts), counts, atol=2e-3)
+
+
+def test_the_scaling_for_poisson_noise_acts():
+    counts, _ = mixture()
+    scaled = preprocess.decompose(counts, np.arange(40), components=2)
+    plain = preprocess.decompose(counts, np.arange(40), components=2, scaled=False)
+    # the same as scaling by hand and a plain singular value decomposition
+    some = counts.sum(axis=1) > 0
+    data = counts[some].astype(np.float64)
+    root = np.sqrt(np.outer(data.sum(axis=1), data.sum(axis=0)))
+    _, values, vectors = np.linalg.svd(data / root, full_matrices=False)
+    share = values**2 / (values**2).sum()
+    np.testing.assert_allclose(scaled.variance[:5], share[:5], rtol=1e-3)
+    by_hand = vectors[:2] * np.sqrt(data.mean(axis=0))
+    for k in range(2):
+        assert abs(np.corrcoef(by_hand[k], scaled.factors[k])[0, 1]) > 0.9999
+    assert np.abs(scaled.variance[:3] - plain.variance[:3]).max() > 0.01
+
+
+def test_empty_spectra_and_channels_are_left_out_and_errors_are_named():
+    counts, _ = mixture(300)
+    counts[::7] = 0
+    counts[:, 3] = 0
+    found = preprocess.decompose(counts, np.arange(40), components=3)
+    assert np.isfinite(found.denoise(counts)).all()
+    assert (found.denoise(counts)[::7] == 0).all()
+    with pytest.raises(ValueError, match="expected at least as many of each as components, 5"):
+        preprocess.decompose(np.eye(4, 40), np.arange(40), components=5)
+    with pytest.raises(ValueError, match="there are 7 energies"):
+        preprocess.decompose(counts, np.arange(7))
+
+
+def test_blocks_of_pixels_add_up_their_spectra():
+    from scipy import sparse
+
+    cube = np.random.default_rng(4).poisson(0.4, (6, 8, 5))
+    spectra = sparse.csr_array(cube.reshape(48, 5).astype(np.uint16))
+    expected = cube.reshape(3, 2, 4, 2, 5).sum(axis=(1, 3)).reshape(12, 5)
+    np.testing.assert_array_equal(preprocess.bin_spectra(spectra, (6, 8), 2), expected)
+    mask = np.zeros((6, 8), bool)
+    mask[0, 0] = mask[5, 7] = True
+    np.testing.assert_array_equal(
+        preprocess.bin_spectra(spectra, (6, 8), 2, mask), expected[[0, 11]]
+    )
+    with pytest.raises(ValueError, match="divides both"):
+        preprocess.bin_spectra(spectra, (6, 8), 5)
+
+
+def test_the_response_of_the_tilts_comes_from_the_totals():
+    response = np.array([0.6, 1.0, 1.4])
+    maps = np.ones((2, 3, 4, 5)) * response[:, None, None] * np.array([2, 7])[:, None, None, None]
+    found = preprocess.tilt_response(maps)
+    np.testing.assert_allclose(found, response)
+    np.testing.assert_allclose(preprocess.normalise_tilts(maps, found)[1], 7, rtol=1e-6)
+    with pytest.raises(ValueError, match="at tilt 1"):
+        preprocess.tilt_response(maps * np.array([1, 0, 1])[:, None, None])
+    with pytest.raises(ValueError, match="one value above 0"):
+        preprocess.normalise_tilts(maps, response[:2])

@@ -112,3 +112,43 @@ def test_the_graded_disc_gets_richer_in_gold_towards_its_rim():
     profile = (gold / 19.3)[32, 32:][inside[32, 32:]]
     assert (np.diff(profile) > 0).all()
     assert profile[0] == pytest.approx(0.1, abs=0.01) and profile[-1] == pytest.approx(0.8, abs=0.1)
+
+
+@pytest.mark.parametrize("size", [40, 63])
+def test_the_embedded_octahedron_has_the_volume_of_its_geometry(size):
+    made = specimens.embedded_octahedron(size)
+    cell = made.voxel_size**3
+    gold = made.density[0].sum(dtype=np.float64) / specimens.DENSITY["Au"] * cell
+    assert gold == pytest.approx(4 / 3 * 42.0**3, rel=0.005)
+    both = gold + made.density[1].sum(dtype=np.float64) / specimens.DENSITY["Ag"] * cell
+    # about 110 nm, as a ball of the same volume
+    assert (6 / np.pi * both) ** (1 / 3) == pytest.approx(110, abs=3)
+    # no voxel holds more than it can
+    share = made.density[0] / specimens.DENSITY["Au"] + made.density[1] / specimens.DENSITY["Ag"]
+    assert share.max() <= 1 + 1e-5
+    assert ((share > 0.01) & (share < 0.99)).sum() > size**2
+
+
+def test_the_alloy_is_richer_in_gold_outside():
+    made = specimens.alloy_particle(48)
+    au, ag = (d / specimens.DENSITY[e] for d, e in zip(made.density, made.elements, strict=True))
+    at = (np.arange(48) - 23.5) * made.voxel_size
+    radius = np.sqrt(sum(np.meshgrid(at**2, at**2, at**2, indexing="ij")))
+    whole = au + ag > 0.999
+    fraction = au[whole] / (au + ag)[whole]
+    order = np.argsort(radius[whole])
+    assert (np.diff(fraction[order]) > -1e-5).all()
+    assert fraction.min() == pytest.approx(0.15, abs=0.01) and fraction.max() > 0.55
+
+
+@pytest.mark.parametrize("make", [specimens.embedded_octahedron, specimens.alloy_particle])
+def test_particles_are_centred_and_stay_in_the_frame_when_tilted(make):
+    made = make(50)
+    total = made.density.sum(axis=0, dtype=np.float64)
+    np.testing.assert_allclose(total, total[::-1, ::-1, ::-1], rtol=1e-6)
+    at = (np.arange(50) - 24.5) * made.voxel_size
+    filled = np.argwhere(total > 0)
+    reach = np.linalg.norm(at[filled[:, 1:]], axis=1).max()
+    assert reach < 25 * made.voxel_size
+    with pytest.raises(ValueError, match="field is .* expected at least"):
+        make(50, field=0.9 * 2 * reach)

@@ -85,7 +85,8 @@ def maps_over_tilt(settings: particles.ParticleSettings) -> FrameExplorer:
                 alt=f"{what} at {{tilt}} degrees.",
             )
         )
-    start = {"nonalloy": -75.0, "alloy": 30.0}[settings.particle]
+    wanted = {"nonalloy": -75.0, "alloy": 30.0}[settings.particle]  # as in Figure 3
+    start = min(angles, key=lambda angle: abs(angle - wanted))
     return FrameExplorer(
         compute,
         [
@@ -195,7 +196,7 @@ def energy_window(study: particles.SpectrumStudy) -> FrameExplorer:
     energies = [float(e) for e in study.scan]
     raw, denoised = _shown(study.scan_raw), _shown(study.scan_denoised)
     total = study.scan_raw.sum(axis=(1, 2), dtype=np.float64)
-    top = _top(raw[total.argmax()])
+    top = max(_top(image) for image in raw)
 
     def compute(energy):
         i = energies.index(energy)

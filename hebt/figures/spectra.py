@@ -457,6 +457,7 @@ def numbers(*pairs, study) -> dict[str, str]:
         which = series.settings.particle
         saturation = steps.damping.saturation
         result[f"{which}_saturation"] = f"{saturation:.2f}"
+        result["true_saturation"] = f"{series.settings.saturation:g}"
         damped = 1 - steps.recorded.max() / series.ideal.max()
         result[f"{which}_damped"] = f"{100 * damped:.0f} %"
         for name, shifts, drift in (
@@ -465,7 +466,7 @@ def numbers(*pairs, study) -> dict[str, str]:
             ("maps", steps.map_shifts, steps.map_drift),
         ):
             left = preprocess.alignment_error(shifts, drift, series.angles)
-            result[f"{which}_{name}"] = f"{np.sqrt((left**2).mean(axis=0)).max():.2f}"
+            result[f"{which}_{name}"] = f"{np.sqrt((left**2).mean(axis=0)).max():.3f}"
         wrong = steps.response / steps.true_response - 1
         result[f"{which}_response"] = f"{100 * np.abs(wrong).max():.1f} %"
         result[f"{which}_r_squared"] = f"{series.fit.r_squared:.3f}"

@@ -1,0 +1,160 @@
+"""The simulated nanoparticles: what is recorded, and what each step of the processing makes of it."""
+
+import numpy as np
+import pytest
+
+import hebt
+from hebt import io, microscope, particles, preprocess
+
+
+@pytest.fixture(scope="module", autouse=True)
+def store(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEBT_CACHE", str(tmp_path_factory.mktemp("results")))
+        patch.setenv("HEBT_FIDELITY", "quick")
+        yield
+
+
+@pytest.fixture(scope="module", params=particles.PARTICLES)
+def walk(request, store):
+    settings = particles.settings(request.param)
+    return settings, particles.acquire(settings), *particles.steps(settings)
+
+
+@pytest.fixture(scope="module")
+def study(store):
+    return particles.spectrum_study(particles.settings("nonalloy"))
+
+
+def rms(left):
+    return np.sqrt((left**2).mean(axis=0)).max()
+
+
+def test_the_papers_settings(monkeypatch):
+    monkeypatch.setenv("HEBT_FIDELITY", "paper")
+    first, second = map(particles.settings, particles.PARTICLES)
+    assert (first.size, len(first.angles), first.angles[0], first.angles[-1]) == (300, 31, -75, 75)
+    assert (second.size, len(second.angles), second.angles[-1]) == (300, 29, 70)
+    assert first.components == 15 and first.width == 12
+    assert second.counts < first.counts == 4
+    # one microscope for both
+    assert first.z == second.z and first.sensitivity == second.sensitivity
+
+
+@pytest.mark.parametrize(("change", "error"), [({"sise": 3}, TypeError), ({"size": 0}, ValueError)])
+def test_wrong_settings_are_refused(change, error):
+    with pytest.raises(error, match="sise|size"):
+        particles.settings("alloy", **change)
+    with pytest.raises(ValueError, match="which is 'gold'; expected one of nonalloy, alloy"):
+        particles.settings("gold")
+
+
+def test_the_dose_is_what_the_settings_say(walk):
+    settings, recording, _, steps = walk
+    full = recording.response.argmax()
+    inside = preprocess.particle_masks(recording.haadf)[full]
+    shares = particles.window_shares()
+    counts = [m[full][inside].mean() / s for m, s in zip(steps.raw_maps, shares, strict=True)]
+    expected = settings.counts * settings.pixel**2
+    assert np.mean(counts) == pytest.approx(expected, rel=0.15)
+
+
+def test_recordings_are_seeded(walk):
+    settings, recording, *_ = walk
+    again = particles.acquire(settings)
+    np.testing.assert_array_equal(again.haadf, recording.haadf)
+    assert (again.spectra[3] != recording.spectra[3]).nnz == 0
+    other = particles.acquire(particles.settings(settings.particle, seed=1))
+    assert (other.spectra[3] != recording.spectra[3]).nnz > 100
+    assert np.abs(other.drift - recording.drift).max() > 0.05
+
+
+def test_damping_is_found_and_undone(walk):
+    settings, _, series, steps = walk
+    assert steps.damping.saturation == pytest.approx(settings.saturation, rel=0.15)
+    aligned = preprocess.shift_images(steps.recorded, steps.refined)
+    error = [np.linalg.norm(images - series.ideal) for images in (aligned, series.haadf)]
+    assert error[1] < 0.5 * error[0]
+    assert error[1] < 0.03 * np.linalg.norm(series.ideal)
+
+
+def test_alignment_reaches_the_known_drift(walk):
+    _, recording, series, steps = walk
+    for shifts, drift, limit in (
+        (steps.correlated, recording.drift, 0.1),
+        (steps.refined, recording.drift, 0.02),
+        (steps.map_shifts, recording.spectrum_drift, 0.2),
+    ):
+        before = rms(preprocess.alignment_error(0 * shifts, drift, series.angles))
+        after = rms(preprocess.alignment_error(shifts, drift, series.angles))
+        assert after < min(limit, before / 1.5)
+
+
+def test_the_shadow_of_the_holder_is_found(walk):
+    _, recording, _, steps = walk
+    assert np.ptp(steps.true_response) > 0.4
+    np.testing.assert_allclose(steps.response, steps.true_response, atol=0.012)
+
+
+def test_every_step_brings_the_maps_nearer_to_the_truth(walk):
+    _, _, series, steps = walk
+    errors = np.array(list(particles.step_errors(series, steps).values()))
+    assert (np.diff(errors, axis=0) < 0).all()
+    assert (errors[-1] < 0.1).all()
+
+
+def test_response_ratios_come_near_the_true_ones(walk):
+    _, _, series, _ = walk
+    np.testing.assert_allclose(series.fit.ratios, series.true_ratios, rtol=0.06)
+    assert series.fit.r_squared > 0.98
+    # the true ratios are those of images without noise
+    ideal = hebt.response_ratios(series.ideal, series.ideal_maps)
+    np.testing.assert_allclose(ideal.ratios, series.true_ratios, rtol=1e-4)
+
+
+def test_ideal_images_are_projections_of_the_truth(walk):
+    settings, _, series, _ = walk
+    W = hebt.Projector(series.angles[::5], settings.size)
+    density = particles.truth(settings)
+    expected = microscope.haadf_tilt_series(W, density, series.z)
+    np.testing.assert_allclose(series.ideal[::5], expected, atol=1e-4 * expected.max())
+
+
+def test_another_seed_is_another_series_of_the_same_particle():
+    first, second = (particles.process(particles.settings("alloy", seed=s)) for s in (0, 1))
+    np.testing.assert_array_equal(first.ideal, second.ideal)
+    assert np.abs(first.maps - second.maps).max() > 1
+
+
+def test_signals_carry_units_and_come_back(walk):
+    _, _, series, _ = walk
+    haadf, maps = series.to_signals()
+    back = io.from_signal(maps)
+    assert back.pixel_size == pytest.approx(series.voxel_size) and back.elements == ("Au", "Ag")
+    np.testing.assert_array_equal(back.data, series.maps)
+    np.testing.assert_allclose(io.from_signal(haadf).angles, series.angles)
+
+
+def test_copper_takes_the_first_component(study):
+    copper = (study.channels["copper"] > 7.9) & (study.channels["copper"] < 8.2)
+    for name in ("copper", "unscaled"):
+        first = np.abs(study.first[name][0])
+        assert copper[first.argmax()]
+    assert study.spectrum[804] > 3 * study.spectrum[212]  # Cu K alpha against Au M alpha
+    two = study.components.index(2)
+    assert study.smoothed_errors["copper"][two, 1] > 2 * study.smoothed_errors["peaks"][two, 1]
+
+
+def test_components_denoise(study):
+    kept = study.components.index(study.settings.components)
+    assert (study.errors["peaks"][kept] < study.raw_errors).all()
+    one = study.components.index(1)
+    assert (study.errors["peaks"][one] > 3 * study.errors["peaks"][kept]).all()
+
+
+def test_the_whole_spectrum_agrees_with_the_series(study):
+    recording = particles.acquire(study.settings)
+    tilt = list(recording.angles).index(study.angle)
+    np.testing.assert_array_equal(
+        study.spectrum[study.kept], recording.spectrum_image(tilt).sum(axis=(0, 1))
+    )
