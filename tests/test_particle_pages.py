@@ -33,7 +33,12 @@ def views(size, bodies):
     core = (np.abs(grid).sum(axis=0) < 6).astype(np.float32)
     body = volumes.Body(volumes.to_steps(np.stack([core, ball - core])), 2.0)
     return volumes.Views(
-        4, steps(5, 12, 20, 18), 2, (8, 15, 22), steps(5, 3, size, size), dict.fromkeys(bodies, body)
+        4,
+        steps(5, 12, 20, 18),
+        2,
+        (8, 15, 22),
+        steps(5, 3, size, size),
+        dict.fromkeys(bodies, body),
     )
 
 

@@ -66,7 +66,8 @@ function render({ model, el }) {
   const grid = h("div", { class: "hebt-panels" }, ...panels.map((p, k) =>
     h("div", { class: "hebt-panel" },
       h("div", { class: "hebt-head" }, h("span", { class: "hebt-title" }, p.title)),
-      h("div", { class: "hebt-picture" }, canvases[k]), h("div"), h("div", { class: "hebt-notes" }))));
+      h("div", { class: "hebt-picture" }, canvases[k]), h("div"),
+      h("div", { class: "hebt-notes" }))));
   const caption = model.get("caption");
   const body = h("div", { class: "hebt-frames" },
     h("div", { class: "hebt-controls" }, ...sliders.map((q) => q.node)), message, grid,

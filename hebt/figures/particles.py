@@ -206,7 +206,7 @@ def reference_table(study: volumes.NonAlloyStudy, reference: str) -> Table:
         title=f"Scores against {what[reference]}",
         note=f"{_seeds(study)}; better means better with every seed. The best stop is that of the "
         "best mean over the seeds, for each score, element and method alone; both methods were "
-        f"followed to {study.checkpoints[-1]} iterations, so a best stop there may not be the end.",
+        f"followed to {study.checkpoints[-1]} iterations; a best stop there may lie beyond.",
     )  # fmt: skip
 
 
@@ -415,8 +415,9 @@ def localisation_table(study: volumes.NonAlloyStudy) -> Table:
         ("against the true specimen", *(NAME[m] for m in volumes.LOCALISED)),
         rows,
         title=f"What the masks change, after {study.iterations} iterations",
-        note=f"{_seeds(study)}, over the middle third of the slices. The error inside is the squared error over the particle's voxels, "
-        "relative to the squared reference, at the best scale.",
+        note=f"{_seeds(study)}, over the middle third of the slices. The error inside is the "
+        "squared error over the particle's voxels, relative to the squared reference, at the best "
+        "scale.",
     )
 
 
@@ -488,7 +489,7 @@ def alloy_table(study: volumes.AlloyStudy) -> Table:
                         cells.append("–")
                         continue
                     text = spread_text(
-                        study.score(name, method, element, stop=stop), ".5f" if name == "mse" else ".4f"
+                        study.score(name, method, element, stop=stop), OURS_FORMAT[name]
                     )
                     if stop == "best":
                         text += f"\nat {study.checkpoints[study.best(name, method, element)]}"
