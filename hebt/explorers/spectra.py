@@ -16,7 +16,7 @@ CHANNELS = {
 }
 
 
-def _shown(images, size=100):
+def _shown(images, size=75):
     """Images as a page shows them: the mean of blocks of pixels, about `size` of them a side."""
     factor = max(1, images.shape[-1] // size)
     return preprocess.bin_images(images, factor) / np.float32(factor**2)
