@@ -594,6 +594,9 @@ class Smoothing:
     mse
         (kernels, 2, elements, seeds, checkpoints): of HEBT with the estimated ratios, and of EDS
         alone.
+    ssim, ssim_windowed
+        (kernels, 2, elements, seeds): after the last iteration, with one window as large as the
+        image and with windows of 11 x 11 pixels.
     """
 
     settings: PhantomSettings
@@ -603,6 +606,8 @@ class Smoothing:
     r_squared: np.ndarray
     iterations: np.ndarray
     mse: np.ndarray
+    ssim: np.ndarray
+    ssim_windowed: np.ndarray
 
     def at(self, stop: str = "printed") -> np.ndarray:
         """Return the MSE, (kernels, 2, elements, seeds), after the printed number of iterations,
@@ -645,7 +650,9 @@ def _smoothing(settings, kernels):
     data = each[0]
     fits = [[estimate_ratios(d, seed) for seed in range(seeds)] for d in each]
     ratios = np.array([[fit.ratios for fit in row] for row in fits], np.float64)
-    mse = np.full((len(kernels), 2, len(data.elements), seeds, len(checkpoints)), np.nan)
+    shape = (len(kernels), 2, len(data.elements), seeds)
+    mse = np.full((*shape, len(checkpoints)), np.nan)
+    ssim = {name: np.full(shape, np.nan) for name in ("ssim", "ssim_windowed")}
 
     def scores(method):
         def follow(iteration, x, residual):
@@ -654,6 +661,9 @@ def _smoothing(settings, kernels):
                 x = x.reshape(len(data.elements), len(kernels), seeds, *x.shape[-2:])
                 for k in range(len(kernels)):
                     mse[k, method, :, :, at] = _mse(data, x[:, k])
+                    if iteration == settings.iterations:
+                        for name, values in ssim.items():
+                            values[k, method] = _scores(name, data, x[:, k])
 
         return follow
 
@@ -680,6 +690,7 @@ def _smoothing(settings, kernels):
         r_squared=np.array([[fit.r_squared for fit in row] for row in fits]),
         iterations=checkpoints,
         mse=mse,
+        **ssim,
     )
 
 
@@ -785,10 +796,14 @@ def _frames(images):
 
 
 def _mse(data, x):
-    """Scaled MSE of x (elements, several, size, size) -> (elements, several)."""
+    return _scores("mse", data, x)
+
+
+def _scores(name, data, x):
+    """Score x (elements, several, size, size) against the phantom -> (elements, several)."""
     return np.array(
         [
-            [SCORES["mse"](reference, np.ascontiguousarray(image)) for image in images]
+            [SCORES[name](reference, np.ascontiguousarray(image)) for image in images]
             for reference, images in zip(data.density, x, strict=True)
         ]
     )

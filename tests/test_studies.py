@@ -242,6 +242,11 @@ def test_smoothing_repeats_the_study_with_each_kernel():
                 result.at("best")[1, m, e], study.score("mse", method, element, stop="best"),
                 rtol=1e-3,
             )  # fmt: skip
+            np.testing.assert_allclose(
+                result.ssim_windowed[1, m, e],
+                study.score("ssim_windowed", method, element),
+                rtol=1e-3,
+            )
     assert (result.r_squared[0] < result.r_squared[1]).all()
     assert (result.mse[2] != result.mse[1]).any()
     with pytest.raises(ValueError, match="printed"):
