@@ -52,7 +52,8 @@ function rounded(value, step) {
   const unit = 10 ** -digits;
   const v = Math.round(value / unit) * unit;
   if (digits > 6 || Math.abs(v) >= 1e6) {
-    const lead = v === 0 ? 0 : Math.floor(Math.log10(Math.abs(v)));
+    if (v === 0) return "0";
+    const lead = Math.floor(Math.log10(Math.abs(v)));
     return minus(v.toExponential(clamp(lead + digits, 0, 6)));
   }
   return minus((v === 0 ? 0 : v).toFixed(Math.max(0, digits)));
