@@ -791,8 +791,10 @@ def test_looks_right_at_every_width(visit, scheme):
     four = FrameExplorer(
         lambda alpha, counts: {f"p{k}": image(alpha, counts) for k in range(4)},
         CONTROLS,
-        [Panel(f"p{k}", f"A panel with a longer title {k}", LIMITS, unit="HAADF intensity per voxel")
-         for k in range(4)],
+        [
+            Panel(f"p{k}", f"A panel with a longer title {k}", LIMITS, unit="HAADF intensity")
+            for k in range(4)
+        ],
     )
     six = FrameExplorer(
         lambda alpha, counts: {f"s{k}": image(alpha, counts) for k in range(6)},
@@ -836,8 +838,9 @@ CONTRAST = """() => {
     const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
     if (!own || !e.getClientRects().length || e.closest('script, style')) continue;
     let under = e;          // the nearest opaque background
-    while (under && rgb(getComputedStyle(under).backgroundColor)[3] < 255) under = under.parentElement;
-    const back = under ? rgb(getComputedStyle(under).backgroundColor) : [255, 255, 255];
+    const plate = () => rgb(getComputedStyle(under).backgroundColor);
+    while (under && plate()[3] < 255) under = under.parentElement;
+    const back = under ? plate() : [255, 255, 255];
     const style = getComputedStyle(e);
     const front = rgb(e instanceof SVGElement ? style.fill : style.color);
     const [a, b] = [lum(front), lum(back)].sort((x, y) => y - x);
