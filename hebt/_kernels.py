@@ -22,7 +22,8 @@ from numba.extending import intrinsic
 _LANES = 16  # floats in a vector; LLVM splits it where the processor has shorter ones
 TILE = 28  # pixels along the edge of a tile
 _ROOM = 32  # for what a line of a tile holds or is seen by: at most TILE + 2 bins for two lines
-_EDGE = 1e-9  # overlaps narrower than this (in pixels) are rounding, not weights
+_EDGE = 1e-9  # overlaps narrower than this (in pixels) are rounding, not weights,
+_LEAST = np.float32(3e-7)  # and so are weights below this, in single precision
 
 _jit = numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 _inline = numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy", inline="always")
@@ -155,7 +156,8 @@ def _weigh_bins(w, begin, offset, t, step_t, length, bin0, taps, extent, shape):
             u = offset[k] + away
             right = _shadow(half - u, high, low, narrow, inv_narrow, inv_wide)
             left = _shadow(-half - u, high, low, narrow, inv_narrow, inv_wide)
-            w[q, k] = inside * max(right - left, zero)  # rounding can leave -1e-8
+            weight = right - left
+            w[q, k] = inside * weight if weight > _LEAST else zero
 
 
 @_jit
@@ -270,7 +272,8 @@ def _weigh_pixels(w, begin, offset, t, step_t, size, extent, shape):
             u = offset[k] + away
             right = _shadow(u + half, high, low, narrow, inv_narrow, inv_wide)
             left = _shadow(u - half, high, low, narrow, inv_narrow, inv_wide)
-            w[q, k] = inside * max(right - left, zero)  # rounding can leave -1e-8
+            weight = right - left
+            w[q, k] = inside * weight if weight > _LEAST else zero
 
 
 @_jit

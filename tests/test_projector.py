@@ -139,6 +139,16 @@ def test_nothing_negative_comes_from_what_is_not():
     assert W.backward(W.forward(x) > 3).min() >= 0
 
 
+@pytest.mark.parametrize("size", [32, 33, 64])
+def test_beside_the_shadow_of_a_specimen_there_is_nothing(size):
+    angles = [*np.arange(-75, 76, 5.0), 22.5, -67.1]
+    W = hebt.Projector(angles, size)
+    x = np.zeros((size, size))
+    x[size // 4 : 3 * size // 4, size // 4 : 3 * size // 4] = 1e6
+    exact = (W.matrix().astype(float) @ x.ravel()).reshape(len(angles), size)
+    assert (W.forward(x)[exact < 1e-3] == 0).all()
+
+
 def test_geometry_at_right_angles():
     image = np.arange(16.0).reshape(4, 4)
     p = hebt.Projector([0, 90, 180, -90], 4).forward(image)
