@@ -26,12 +26,15 @@ BROWSER_OPTIONS = [
     "--disable-quic",
     "--disable-sync",
 ]
+ENVIRONMENT = {}
 
 
 def pytest_configure(config):
     shared = ROOT.parent / "shared" / "data"
     if "HEBT_DATA" not in os.environ and shared.is_dir():
         os.environ["HEBT_DATA"] = str(shared)
+    # tests beside which a book is built may change the environment for themselves
+    ENVIRONMENT.update(os.environ)
 
 
 def need(found, what):
@@ -54,7 +57,7 @@ def make_book(source, out, running, **environment):
     process = subprocess.Popen(
         command,
         cwd=source,
-        env={**os.environ, "HEBT_FIDELITY": "quick", **environment},
+        env={**ENVIRONMENT, "HEBT_FIDELITY": "quick", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
