@@ -99,6 +99,7 @@ def sirt(
     .. [1] J. Gregor and T. Benson, "Computational analysis and improvement of SIRT", IEEE
        Transactions on Medical Imaging 27 (2008) 918-924.
     """
+    _check_projector(W)
     p = as_float32("p", p)
     W.check_projections("p", p)
     check_signs("p", p)
@@ -380,7 +381,16 @@ def _run(
     return slices_first(x, columns).reshape(shape)
 
 
+def _check_projector(W):
+    if not isinstance(W, Projector):
+        raise TypeError(
+            f"W is a {type(W).__name__}; expected a hebt.Projector. Make it of the tilt angles "
+            "and the number of pixels across the tilt axis: hebt.Projector(angles, size)."
+        )
+
+
 def _check_data(W, haadf, maps, ratios):
+    _check_projector(W)
     haadf, maps = check_series(haadf, maps)
     W.check_projections("haadf", haadf)
     ratios = as_float32("ratios", ratios, ndim=(1,))

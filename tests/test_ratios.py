@@ -89,7 +89,8 @@ def test_a_ratio_of_zero_is_reported_by_name():
     ("change", "message"),
     [
         (lambda h, m: (h, m * [[[[1]]], [[[0]]], [[[1]]]]), "maps of Ag are empty"),
-        (lambda h, m: (h * 0, m), "haadf has 0 pixels above 0"),
+        (lambda h, m: (h * 0, m), "haadf is 0 everywhere"),
+        (lambda h, m: (np.where(h == h.max(), 1, 0) * h, m), "haadf has 1 pixels above 0"),
         (lambda h, m: (h * 0 + 7, m), "same intensity 7"),
         (lambda h, m: (h[:-1], m), "maps has shape"),
         (lambda h, m: (np.where(h > 0, np.nan, h), m), "haadf holds .* NaN"),

@@ -270,6 +270,11 @@ def bad_value(array, value):
         (lambda a: dict(haadf=bad_value(a["haadf"], np.nan)), "haadf holds 1 NaN"),
         (lambda a: dict(maps=bad_value(a["maps"], np.inf)), "maps holds 1 NaN or infinite"),
         (lambda a: dict(haadf=-a["haadf"]), "haadf has values from .*Check its sign"),
+        (lambda a: dict(haadf=0 * a["haadf"]), "haadf is 0 everywhere, but maps is not"),
+        (
+            lambda a: dict(haadf=np.ma.masked_less(a["haadf"], 1)),
+            r"haadf is a masked array with \d+ masked values",
+        ),
         (lambda a: dict(maps=bad_value(np.rint(a["maps"]), -1)), "raw counts"),
         (lambda a: dict(maps=bad_value(a["maps"], -1e6)), r"maps\[0\] has values from -1e\+06"),
         (lambda a: dict(mask=np.ones(3)), r"mask has shape \(3,\); expected \(30, 30\) or"),
@@ -281,6 +286,15 @@ def test_bad_input_is_refused_by_name(change, message):
     arguments = changed(**change(changed()))
     with pytest.raises(ValueError, match=message):
         hebt.reconstruct(**arguments)
+
+
+@pytest.mark.parametrize("W", [ANGLES, "W", None, hebt.Projector])
+def test_something_else_than_a_projector_is_refused(W):
+    arguments = changed(W=W)
+    with pytest.raises(TypeError, match=r"W is a \w+; expected a hebt.Projector"):
+        hebt.reconstruct(**arguments)
+    with pytest.raises(TypeError, match=r"W is a \w+; expected a hebt.Projector"):
+        hebt.sirt(W, arguments["haadf"])
 
 
 def test_slightly_negative_processed_maps_are_accepted():
