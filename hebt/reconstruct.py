@@ -36,7 +36,7 @@ class Interrupted(KeyboardInterrupt):
         The reconstruction so far, in the shape that the call would have returned. Give it as
         `start` to go on. In a notebook: ``import sys; sys.last_value.x``.
     iteration : int
-        How many iterations it has had.
+        How many iterations it has had; a part of the next one may be in x too.
     """
 
     def __init__(self, x, iteration):
@@ -45,6 +45,9 @@ class Interrupted(KeyboardInterrupt):
             "x (in a notebook: sys.last_value.x), ready to be given as start"
         )
         self.x, self.iteration = x, iteration
+
+    def __reduce__(self):
+        return type(self), (self.x, self.iteration)
 
 
 def sirt(
@@ -373,7 +376,9 @@ def _run(
                 if done < iterations or callback is not None:
                     W._forward(x, out=wx)
                     residuals = residual()
-                    if callback is not None and callback(done, view, residuals) is True:
+                    answer = None if callback is None else callback(done, view, residuals)
+                    # a comparison of numpy numbers gives numpy's own True
+                    if isinstance(answer, (bool, np.bool_)) and answer:
                         break
         except KeyboardInterrupt:
             reached = slices_first(x, columns).reshape(shape)

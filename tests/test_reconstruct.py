@@ -173,6 +173,30 @@ def test_the_callback_sees_every_iteration_its_residuals_and_can_stop():
     assert residuals.haadf == pytest.approx(np.linalg.norm(haadf - projected.sum(axis=0)), rel=1e-3)
 
 
+def test_a_comparison_of_numpy_numbers_stops_the_run():
+    W, haadf, maps, ratios = scene()
+    seen = []
+
+    def callback(iteration, x, residuals):
+        seen.append(iteration)
+        return residuals.eds[0] < 1e9
+
+    hebt.reconstruct(W, haadf, maps, ratios, iterations=9, callback=callback)
+    assert seen == [1]
+
+
+def test_voxels_that_no_tilt_sees_stay_empty():
+    W = hebt.Projector(np.arange(20, 71, 5.0), 64)
+    unseen = W.matrix().sum(axis=0).reshape(64, 64) == 0
+    assert unseen.any() and (W.column_sums[unseen] == 0).all()
+    p = np.random.default_rng(0).random((len(W.angles), 64))
+    x = hebt.sirt(W, p, 20)
+    assert (x[unseen] == 0).all() and x[~unseen].max() < 1
+    matrix = W.matrix().astype(float)
+    expected = explicit_sirt(matrix, p.ravel().astype(np.float32).astype(float), 20)
+    assert np.linalg.norm(x.ravel() - expected) <= 1e-4 * np.linalg.norm(expected)
+
+
 def test_the_callback_of_sirt():
     W, haadf, _, _ = scene()
     seen = []
