@@ -370,17 +370,25 @@ def residual(wx, maps, haadf, weights, inverse_sums, elements, first_tilt, last_
     (EDS per element, then HAADF) go to `squares[tilt]`.
     """
     size, slices = haadf.shape[1:]
+    total = np.empty(slices, np.float32)
     for a in range(first_tilt, last_tilt):
         squares[a, :] = 0.0
         for d in range(size):
             scale = inverse_sums[a, d]
             for m in range(slices):
-                total = haadf[a, d, m]
-                for e in range(elements):
-                    total -= wx[a, d, e * slices + m]
-                squares[a, elements] += np.float64(total) ** 2
-                total *= weights[1, m]
-                for e in range(elements):
-                    own = maps[a, d, e * slices + m] - wx[a, d, e * slices + m]
-                    squares[a, e] += np.float64(own) ** 2
-                    wx[a, d, e * slices + m] = scale * (weights[0, m] * own + total)
+                total[m] = haadf[a, d, m]
+            for e in range(elements):
+                for m in range(slices):
+                    total[m] -= wx[a, d, e * slices + m]
+            square = 0.0
+            for m in range(slices):
+                square += np.float64(total[m]) ** 2
+                total[m] *= weights[1, m]
+            squares[a, elements] += square
+            for e in range(elements):
+                square = 0.0
+                for m in range(e * slices, (e + 1) * slices):
+                    own = maps[a, d, m] - wx[a, d, m]
+                    square += np.float64(own) ** 2
+                    wx[a, d, m] = scale * (weights[0, m - e * slices] * own + total[m - e * slices])
+                squares[a, e] += square

@@ -1,6 +1,7 @@
 """The projector against its closed form, the explicit matrix and ASTRA."""
 
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hebt
+from hebt import projector
 
 ANGLES = [0, 45, -45, 90, -90, 180, 270, 17.3, -63.1, 44.999999, 1e-7, 89.9999]
 SIZES = [1, 2, 3, 4, 5, 16, 27, 28, 29, 57, 64, 65]
@@ -267,3 +269,26 @@ def test_arrays_that_are_not_real_are_refused(array):
 def test_astra_is_not_needed(monkeypatch):
     monkeypatch.setitem(sys.modules, "astra", None)
     assert hebt.Projector([0, 30], 5).forward(np.ones((5, 5))).shape == (2, 5)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_error_in_one_share_of_the_work_ends_it_and_is_told(threads, monkeypatch):
+    monkeypatch.setattr(projector, "threads", lambda: threads)
+    started = []
+
+    def work(number):
+        started.append(number)
+        if number == 3:
+            raise ArithmeticError("share 3")
+        time.sleep(0.001)
+
+    with pytest.raises(ArithmeticError, match="share 3"):
+        projector.run(work, [(n,) for n in range(1000)])
+    assert 3 in started and len(started) < 1000
+
+
+def test_all_shares_of_the_work_are_done_once(monkeypatch):
+    monkeypatch.setattr(projector, "threads", lambda: 2)
+    done = []
+    projector.run(done.append, [(n,) for n in range(1000)])
+    assert sorted(done) == list(range(1000))
