@@ -24,6 +24,7 @@ _MODULES = (
     "specimens",
     "microscope",
     "preprocess",
+    "validate",
     "io",
     "studies",
     "particles",

@@ -308,16 +308,19 @@ class DataCard:
         return "\n".join(f"{label}: {text}" for label, text in self.rows())
 
     def _repr_html_(self):
+        style = 'style="text-align:left;vertical-align:top"'
         cells = "".join(
-            f'<tr><th scope="row" style="text-align:left;vertical-align:top">{html.escape(label)}'
-            f'</th><td style="text-align:left">{html.escape(text)}</td></tr>'
+            f'<tr><th scope="row" {style}>{html.escape(label)}</th>'
+            f"<td {style}>{html.escape(text)}</td></tr>"
             for label, text in self.rows()
         )
         note = ""
         if not self.available:
             note = (
-                "<p><strong>These measured data are not on this machine, so the code below was "
-                "not run and its pictures are missing from this page.</strong></p>"
+                '<div class="admonition warning"><p class="admonition-title">Data not here</p>'
+                "<p>These data are not on this machine, so the code below was not run and its "
+                f"pictures are missing. Run <code>python -m hebt.io fetch {self.name}</code>, "
+                "then run the chapter or build the book again.</p></div>"
             )
         return f'{note}<table class="hebt-data">{cells}</table>'
 
@@ -423,8 +426,9 @@ class TiltSeries:
         tilts, slices, size = self.haadf.shape
         return (
             f"TiltSeries: {tilts} tilts from {self.angles.min():g} to {self.angles.max():g} "
-            f"degrees, {slices} x {size} pixels of {self.pixel_size:.4g} nm, maps of "
-            f"{', '.join(self.elements)}, {self.spectra.sum():.4g} X-ray counts"
+            f"degrees\n{slices} x {size} pixels of {self.pixel_size:.4g} nm\n"
+            f"maps of {', '.join(self.elements)}\n"
+            f"{self.spectra.sum() / 1e6:.2f} million X-ray counts"
         )
 
 
@@ -511,7 +515,8 @@ def read_tilt_series(
     order = np.argsort(angles)
     # size and time of each file are part of the key: other files are other data
     stamped = tuple(
-        (str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in (files[i] for i in order)
+        (str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns)
+        for f in (files[i] for i in order)
     )
     avoid = tuple(a if isinstance(a, str) else (float(a[0]), float(a[1])) for a in avoid)
     arguments = stamped, tuple(float(angles[i]) for i in order), tuple(lines), avoid
@@ -758,7 +763,7 @@ def _line_energy(name):
 
 
 def _shell_of(name):
-    """Return the energies of the lines of one element and shell with at least 10 % of its signal."""
+    """Return the energies of the lines of a shell that have at least 10 % of its intensity."""
     shell = name.split("_")[1][0]
     lines = [v for k, v in _line_table(name).items() if k[0] == shell]
     strongest = max(v["weight"] for v in lines)

@@ -36,7 +36,7 @@ class Interrupted(KeyboardInterrupt):
         The reconstruction so far, in the shape that the call would have returned. Give it as
         `start` to go on. In a notebook: ``import sys; sys.last_value.x``.
     iteration : int
-        How many iterations it has had.
+        How many iterations it has had; a part of the next one may be in x too.
     """
 
     def __init__(self, x, iteration):
@@ -45,6 +45,9 @@ class Interrupted(KeyboardInterrupt):
             "x (in a notebook: sys.last_value.x), ready to be given as start"
         )
         self.x, self.iteration = x, iteration
+
+    def __reduce__(self):
+        return type(self), (self.x, self.iteration)
 
 
 def sirt(
@@ -99,6 +102,7 @@ def sirt(
     .. [1] J. Gregor and T. Benson, "Computational analysis and improvement of SIRT", IEEE
        Transactions on Medical Imaging 27 (2008) 918-924.
     """
+    _check_projector(W)
     p = as_float32("p", p)
     W.check_projections("p", p)
     check_signs("p", p)
@@ -221,7 +225,7 @@ def reconstruct(
 def sweep(
     W: Projector, haadf, maps, ratios, alphas, iterations, *, progress: bool | None = None
 ) -> np.ndarray:
-    """Reconstruct one slice by HEBT for many weights and iteration counts, in one batch.
+    """Reconstruct a slice by HEBT for many weights and iteration counts, in one batch.
 
     The weights are further right-hand sides of the same projector, and all iteration counts come
     from one run.
@@ -231,9 +235,10 @@ def sweep(
     W
         The projector of the tilt series.
     haadf
-        Z-contrast sinogram of one slice, shape (tilts, size).
+        Z-contrast sinogram of one slice, shape (tilts, size); several slices, (tilts, slices,
+        size), share the batch too.
     maps
-        Element sinograms in X-ray counts, shape (elements, tilts, size).
+        Element sinograms in X-ray counts, shape (elements, tilts, [slices,] size).
     ratios
         Response ratios, shape (elements,).
     alphas
@@ -246,7 +251,7 @@ def sweep(
     Returns
     -------
     numpy.ndarray
-        float32, shape (alphas, iterations, elements, size, size).
+        float32, shape (alphas, iterations, elements, [slices,] size, size).
 
     Raises
     ------
@@ -254,11 +259,6 @@ def sweep(
         If an argument does not fit the above.
     """
     haadf, maps, ratios = _check_data(W, haadf, maps, ratios)
-    if haadf.ndim != 2:
-        raise ValueError(
-            f"haadf has shape {haadf.shape}; expected one slice, ({len(W.angles)}, {W.size}). "
-            "Call sweep for one slice, e.g. haadf[:, s] with maps[:, :, s]."
-        )
     alphas = [_check_alpha("alphas", a) for a in np.atleast_1d(alphas)]
     counts = [check_count("iterations", n) for n in np.atleast_1d(iterations)]
     if not alphas or not counts or counts != sorted(set(counts)):
@@ -266,19 +266,35 @@ def sweep(
             f"alphas has {len(alphas)} values and iterations is {counts}; expected at least one "
             "of each, and iterations rising, e.g. (50, 100, 200)."
         )
-    elements, tilts, n = len(maps), len(W.angles), len(alphas)
-    result = np.empty((n, len(counts), elements, W.size, W.size), np.float32)
+    elements, tilts, lead = len(maps), len(W.angles), haadf.shape[1:-1]
+    slices, n = haadf.size // (tilts * W.size), len(alphas)
+    result = np.empty((n, len(counts), elements, *lead, W.size, W.size), np.float32)
 
     def keep(iteration, x, residuals):
         if iteration in counts:
-            result[:, counts.index(iteration)] = x.swapaxes(0, 1)
+            result[:, counts.index(iteration)] = np.moveaxis(x, 1, 0).reshape(
+                n, elements, *lead, W.size, W.size
+            )
 
-    scaled = np.moveaxis(maps * ratios[:, None, None], 0, 2)[..., None]
-    scaled = np.repeat(scaled, n, axis=3)
-    flat = np.repeat(haadf[:, :, None], n, axis=2)
-    shape = (elements, n, W.size, W.size)
-    weights = _weights(alphas, elements)
-    _run(W, scaled, flat, weights, counts[-1], None, None, keep, progress, shape, "HEBT sweep")
+    # the weights count as slices: all slices at the first weight, then at the second, ...
+    scaled = _columns(maps.reshape(elements, tilts, slices, W.size))
+    scaled *= ratios[:, None]
+    flat = haadf.reshape(tilts, slices, W.size).swapaxes(1, 2)
+    shape = (elements, n, *lead, W.size, W.size)
+    weights = _weights(np.repeat(alphas, slices), elements)
+    _run(
+        W,
+        np.tile(scaled, n),
+        np.tile(flat, n),
+        weights,
+        counts[-1],
+        None,
+        None,
+        keep,
+        progress,
+        shape,
+        "HEBT sweep",
+    )
     return result
 
 
@@ -360,7 +376,9 @@ def _run(
                 if done < iterations or callback is not None:
                     W._forward(x, out=wx)
                     residuals = residual()
-                    if callback is not None and callback(done, view, residuals) is True:
+                    answer = None if callback is None else callback(done, view, residuals)
+                    # a comparison of numpy numbers gives numpy's own True
+                    if isinstance(answer, (bool, np.bool_)) and answer:
                         break
         except KeyboardInterrupt:
             reached = slices_first(x, columns).reshape(shape)
@@ -368,7 +386,16 @@ def _run(
     return slices_first(x, columns).reshape(shape)
 
 
+def _check_projector(W):
+    if not isinstance(W, Projector):
+        raise TypeError(
+            f"W is a {type(W).__name__}; expected a hebt.Projector. Make it of the tilt angles "
+            "and the number of pixels across the tilt axis: hebt.Projector(angles, size)."
+        )
+
+
 def _check_data(W, haadf, maps, ratios):
+    _check_projector(W)
     haadf, maps = check_series(haadf, maps)
     W.check_projections("haadf", haadf)
     ratios = as_float32("ratios", ratios, ndim=(1,))

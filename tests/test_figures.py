@@ -318,6 +318,7 @@ def test_numbers_of_the_prose_are_those_of_the_results(study, wrong, kernels):
     n = figures.phantom_numbers(study, wrong, kernels)
     assert all(name.startswith("phantom_") and text for name, text in n.items())
     assert n["phantom_seeds"] == "2"
+    assert n["phantom_seeds_list"] == "0, 1"
     assert n["phantom_won"] == str(len(study.pairs_won()))
     assert n["phantom_gt_of_true_Au"] == "0.869"
     assert n["phantom_printed_est_error_Ag"] == "−14.5 %"  # 16800 / (471.5 / 0.024)
@@ -344,6 +345,30 @@ def test_sentences_flip_when_the_results_do(study, wrong, kernels):
 
     late = figures.phantom_numbers(with_scores(study, rise), wrong, kernels)
     assert "does not suffer less" in late["phantom_forgives"]
+
+
+def test_lists_of_seeds_are_short():
+    from hebt.figures import phantom
+
+    assert phantom._list((0, 1, 2, 3)) == "0 to 3"
+    assert phantom._list((0, 2, 3)) == "0, 2, 3"
+    assert phantom._list((7,)) == "7"
+
+
+def test_counts_of_kernels_follow_the_results(study, wrong, kernels):
+    ahead = kernels.ssim.copy()
+    ahead[:, 0], ahead[:, 1] = 0.9, 0.5
+    ahead[1, 0, 1, 1] = 0.4  # one element and seed against it loses a kernel
+    n = figures.phantom_numbers(study, wrong, dataclasses.replace(kernels, ssim=ahead))
+    assert n["phantom_kernels_won_ssim"] == "2"
+    swap = dataclasses.replace(kernels, mse=kernels.mse[:, ::-1])
+    both = [
+        int(figures.phantom_numbers(study, wrong, k)["phantom_kernels_won"])
+        for k in (kernels, swap)
+    ]
+    assert sum(both) <= 3
+    better = [kernels.at(stop)[:, 0] < kernels.at(stop)[:, 1] for stop in ("printed", "best")]
+    assert both[0] == (better[0] & better[1]).all(axis=(1, 2)).sum()
 
 
 def test_claims_are_decided_by_the_results(study, wrong):

@@ -22,6 +22,7 @@
 const LINES = 6;          // colours, as --hebt-line-0 ... in frames.css
 const DASHES = ["", "6 3", "2 2.5", "8 3 2 3"];
 const ON_WHITE = ["#0b5fa5", "#c2410c", "#0f766e", "#9d3c8f", "#4d4d4d", "#8a6d00"];
+const RAMP = Uint8Array.from({ length: 256 }, (_, i) => i);
 const SVG = "http://www.w3.org/2000/svg";
 
 function h(tag, attributes = {}, ...children) {
@@ -52,7 +53,8 @@ function rounded(value, step) {
   const unit = 10 ** -digits;
   const v = Math.round(value / unit) * unit;
   if (digits > 6 || Math.abs(v) >= 1e6) {
-    const lead = v === 0 ? 0 : Math.floor(Math.log10(Math.abs(v)));
+    if (v === 0) return "0";
+    const lead = Math.floor(Math.log10(Math.abs(v)));
     return minus(v.toExponential(clamp(lead + digits, 0, 6)));
   }
   return minus((v === 0 ? 0 : v).toFixed(Math.max(0, digits)));
@@ -130,9 +132,10 @@ function interpolate(x, y, at) {
   return y[i - 1] + ((y[i] - y[i - 1]) * (at - x[i - 1])) / (x[i] - x[i - 1]);
 }
 
-// Draws one curve into `svg`. `colour(k)`, `text`, `muted`, `grid`, `back` are CSS colours.
-// Returns the legend's texts, and the function from a horizontal pixel to a value on the axis.
-function plot(svg, spec, curve, picture, width, height, ink) {
+// Draws one curve into `svg`, `width` pixels wide and with axes `tall` pixels high; in `ink`,
+// `colour(k)`, `text`, `muted`, `grid`, `back` are CSS colours. Returns the height of the whole,
+// the legend's texts, and the function from a horizontal pixel to a value on the axis.
+function plot(svg, spec, curve, picture, width, tall, ink) {
   const control = spec.controls[curve.along];
   const index = picture.position[curve.along];
   const at = control.numbers ? control.numbers[index] : index;
@@ -153,7 +156,7 @@ function plot(svg, spec, curve, picture, width, height, ink) {
     const r = rows[k];
     return interpolate(x, r[r.length >> 1], at);
   });
-  const yTicks = ticks(low, high, Math.max(2, Math.floor((height - 80) / 38)), logY);
+  const yTicks = ticks(low, high, Math.max(2, Math.floor(tall / 38)), logY);
   const yTexts = yTicks.map(number);
   const wide = Math.max(...yTexts.map((t) => t.length), 1);
   const legend = [];
@@ -165,10 +168,9 @@ function plot(svg, spec, curve, picture, width, height, ink) {
     legend.push([lx, ly, text]);
     lx += space;
   });
-  const box = {
-    left: (curve.ylabel ? 22 : 6) + 7 * wide, right: width - 14, top: 26 + ly,
-    bottom: height - 40,
-  };
+  const box = { left: (curve.ylabel ? 22 : 6) + 7 * wide, right: width - 14, top: 26 + ly,
+    bottom: 26 + ly + tall };
+  const height = box.bottom + 40;
   const a = logX ? Math.log10 : (v) => v;
   const b = logY ? Math.log10 : (v) => v;
   const x0 = x[0], x1 = x[x.length - 1];
@@ -192,7 +194,7 @@ function plot(svg, spec, curve, picture, width, height, ink) {
     put(box.left - 6, down(v) + 4, yTexts[i], "", "end");
   });
   line(box.left, box.bottom, box.right, box.bottom, `stroke:${ink.muted};stroke-width:1`);
-  const room = Math.max(2, Math.floor((box.right - box.left) / 48));
+  const room = clamp(Math.floor((box.right - box.left) / 48), 2, 10);
   const xTicks = control.numbers ? ticks(x0, x1, room, logX)
     : x.filter((_, i) => i % Math.ceil(x.length / room) === 0);
   xTicks.forEach((v) => {
@@ -203,9 +205,10 @@ function plot(svg, spec, curve, picture, width, height, ink) {
     control.label + (control.unit ? ` (${control.unit})` : ""), `fill:${ink.text}`);
   if (curve.ylabel) {
     const middle = (box.top + box.bottom) / 2;
+    const size = Math.min(12, (1.9 * (tall + 20)) / curve.ylabel.length);
     svg.append(s("text", { x: 12, y: middle, "text-anchor": "middle",
-      transform: `rotate(-90 12 ${middle})`, style: `fill:${ink.text};font-size:12px` },
-    curve.ylabel));
+      transform: `rotate(-90 12 ${middle})`, style: `fill:${ink.text};font-size:${size}px`,
+    }, curve.ylabel));
   }
 
   // a nested svg cuts off what leaves the axes, without an id that a second plot could share
@@ -250,7 +253,7 @@ function plot(svg, spec, curve, picture, width, height, ink) {
     const v = a(x0) + share * (a(x1) - a(x0));
     return logX ? 10 ** v : v;
   }
-  return { toValue, texts: legend.map((l) => l[2]) };
+  return { height, toValue, texts: legend.map((l) => l[2]) };
 }
 
 // ---- where pictures come from
@@ -393,8 +396,9 @@ function render({ model, el }) {
   });
 
   const bar = (name, p) => {
-    const strip = h("canvas", { class: "hebt-strip", width: 256, height: 1, "aria-hidden": "true" });
-    paint(strip, Uint8Array.from({ length: 256 }, (_, i) => i), tables[p.cmap]);
+    const strip = h("canvas", { class: "hebt-strip", width: 256, height: 1,
+      "aria-hidden": "true" });
+    paint(strip, RAMP, tables[p.cmap]);
     return h("div", { class: "hebt-bar", "data-bar": name },
       h("div", { class: "hebt-edge" }, strip),
       h("div", { class: "hebt-ends" }, h("span", {}, p.ends[0]),
@@ -413,8 +417,8 @@ function render({ model, el }) {
       h("div", {}, h("span", { class: "hebt-label" }, r.label), " ", numberNode(r)));
     const strip = spec.shared ? null : bar(p.name, p);
     const node = h("div", { class: "hebt-panel" },
-      h("div", { class: "hebt-head" }, h("span", { class: "hebt-title" }, p.title), value),
-      h("div", { class: "hebt-picture" }, canvas, mark),
+      h("div", { class: "hebt-title" }, p.title),
+      h("div", { class: "hebt-picture" }, canvas, mark, value),
       strip ?? "", h("div", { class: "hebt-notes" }, ...notes));
     const pixelAt = (event) => {
       const r = canvas.getBoundingClientRect();
@@ -526,7 +530,8 @@ function render({ model, el }) {
       const [low, high] = p.limits;
       const step = (high - low) / 255;
       const q = bytes(shown.frames[p.name])[probe.row * p.shape[1] + probe.column];
-      const bound = q === 0 && shown.low[p.name] ? "≤ " : q === 255 && shown.high[p.name] ? "≥ " : "";
+      const bound = q === 0 && shown.low[p.name] ? "≤ "
+        : q === 255 && shown.high[p.name] ? "≥ " : "";
       value.textContent = bound + rounded(low + q * step, step);
       mark.style.left = `${((probe.column + 0.5) / p.shape[1]) * 100}%`;
       mark.style.top = `${((probe.row + 0.5) / p.shape[0]) * 100}%`;
@@ -540,8 +545,8 @@ function render({ model, el }) {
   function drawCurves() {
     for (const one of curves) {
       const width = one.frame.clientWidth || 400;
-      const height = Math.round(clamp(0.42 * width, 210, 280));
-      const { toValue, texts } = plot(one.svg, spec, one.c, shown, width, height, ink);
+      const tall = Math.round(clamp(0.3 * width, 150, 210));
+      const { toValue, texts } = plot(one.svg, spec, one.c, shown, width, tall, ink);
       one.toValue = toValue;
       const values = texts.map((t) => t.replace(/\s+/g, " ")).join(", ");
       one.svg.setAttribute("aria-label",
@@ -599,9 +604,9 @@ function render({ model, el }) {
     fail(reason) {
       clearTimeout(later.busy);
       root.dataset.state = "error";
-      const still = shown ? ` The pictures still show ${stateText(spec, shown.position).join(", ")}.`
-        : "";
-      complain(`No picture for ${stateText(spec, wanted).join(", ")}: ${reason}.${still}`);
+      const still = stateText(spec, shown.position).join(", ");
+      complain(`No picture for ${stateText(spec, wanted).join(", ")}: ${reason}. ` +
+        `The pictures still show ${still}.`);
     },
     adopt(position) {
       wanted = [...position];
@@ -641,9 +646,16 @@ function render({ model, el }) {
     const n = spec.panels.length;
     let columns = spec.columns;
     const room = (c) => (width - (c - 1) * gap) / c;
-    while (columns > 1 && (room(columns) < (columns > 2 ? 180 : 140)
+    // a colour bar of its own asks for room; three abreast is a comparison worth keeping
+    const least = (c) => (c < 3 ? 140 : c === 3 && spec.shared ? 100 : 180);
+    while (columns > 1 && (room(columns) < least(columns)
       || (columns !== spec.columns && columns > 2 && n % columns))) columns--;
     grid.style.setProperty("--hebt-columns", columns);
+    // the author's rows stay rows, over several lines if they must
+    const loose = columns < spec.columns && spec.columns % columns !== 0;
+    panels.forEach((q, k) => {
+      q.node.style.gridColumnStart = loose && k % spec.columns === 0 ? 1 : "";
+    });
     if (shown) drawCurves();
   }
   el.replaceChildren(body);
@@ -677,20 +689,32 @@ async function savePicture(spec, picture, tables) {
   const rowHeight = (row) => Math.max(...row.map((p) =>
     24 + (wide * p.shape[0]) / p.shape[1] + (spec.shared ? 8 : 40) + 18 * notes(p).length)) + 14;
   const rows = [];
-  for (let k = 0; k < spec.panels.length; k += columns) rows.push(spec.panels.slice(k, k + columns));
+  for (let k = 0; k < spec.panels.length; k += columns) {
+    rows.push(spec.panels.slice(k, k + columns));
+  }
+  const ink = { colour: (k) => ON_WHITE[k % LINES], text: "#1f2933", muted: "#52606d",
+    grid: "#e4e7eb", back: "white" };
+  const plots = spec.curves.map((curve) => {
+    const svg = s("svg", { xmlns: SVG, style: "font-family:system-ui,sans-serif" });
+    const { height } = plot(svg, spec, curve, picture, width - 2 * margin, 200, ink);
+    return { curve, svg, height };
+  });
   const canvas = document.createElement("canvas");
   const c = canvas.getContext("2d");
-  const font = (weight = "", size = 13) => { c.font = `${weight} ${size}px system-ui, sans-serif`; };
+  const font = (weight = "", size = 13) => {
+    c.font = `${weight} ${size}px system-ui, sans-serif`;
+  };
 
   font();
   const lines = [];           // the state, broken where it does not fit
   for (const text of stateText(spec, picture.position)) {
     const longer = lines.length ? `${lines.at(-1)}   ·   ${text}` : text;
-    if (lines.length && c.measureText(longer).width <= width - 2 * margin) lines.splice(-1, 1, longer);
-    else lines.push(text);
+    const fits = lines.length && c.measureText(longer).width <= width - 2 * margin;
+    if (fits) lines[lines.length - 1] = longer; else lines.push(text);
   }
   const height = 2 * margin + 20 * lines.length + rows.reduce((sum, r) => sum + rowHeight(r), 0)
-    + (spec.shared ? 46 : 0) + 310 * spec.curves.length + 20 * free.length;
+    + (spec.shared ? 46 : 0) + plots.reduce((sum, p) => sum + 34 + p.height, 0)
+    + 20 * free.length;
   canvas.width = width * scale;
   canvas.height = height * scale;
   c.scale(scale, scale);
@@ -721,7 +745,7 @@ async function savePicture(spec, picture, tables) {
     c.save();
     c.clip();
     c.imageSmoothingEnabled = false;
-    c.drawImage(image(Uint8Array.from({ length: 256 }, (_, i) => i), tables[p.cmap], 256, 1), x, y, w, t);
+    c.drawImage(image(RAMP, tables[p.cmap], 256, 1), x, y, w, t);
     c.restore();
     c.strokeStyle = "#7b8794";
     c.lineWidth = 0.5;
@@ -744,7 +768,10 @@ async function savePicture(spec, picture, tables) {
       c.drawImage(image(bytes(picture.frames[p.name]), tables[p.cmap], p.shape[1], p.shape[0]),
         x, y + 22, wide, tall);
       let below = y + 22 + tall + 8;
-      if (!spec.shared) { bar(p, picture.low[p.name], picture.high[p.name], x, below, wide); below += 36; }
+      if (!spec.shared) {
+        bar(p, picture.low[p.name], picture.high[p.name], x, below, wide);
+        below += 36;
+      }
       for (const r of notes(p)) {
         put(`${r.label}  ${withUnit(picture.readouts[r.name], r.unit)}`, x, below);
         below += 18;
@@ -757,19 +784,14 @@ async function savePicture(spec, picture, tables) {
       Object.values(picture.high).some(Boolean), margin, y, Math.min(400, width - 2 * margin));
     y += 46;
   }
-  const ink = { colour: (k) => ON_WHITE[k % LINES], text: "#1f2933", muted: "#52606d",
-    grid: "#e4e7eb", back: "white" };
-  for (const curve of spec.curves) {
+  for (const { curve, svg, height } of plots) {
     put(curve.title, margin, y, { weight: "600" });
-    const svg = s("svg", { xmlns: SVG, style: "font-family:system-ui,sans-serif" });
-    const w = width - 2 * margin;
-    plot(svg, spec, curve, picture, w, 276, ink);
-    const picture2 = new Image();
-    picture2.src = "data:image/svg+xml;charset=utf-8," +
+    const drawn = new Image();
+    drawn.src = "data:image/svg+xml;charset=utf-8," +
       encodeURIComponent(new XMLSerializer().serializeToString(svg));
-    await picture2.decode();
-    c.drawImage(picture2, margin, y + 22, w, 276);
-    y += 310;
+    await drawn.decode();
+    c.drawImage(drawn, margin, y + 22, width - 2 * margin, height);
+    y += 34 + height;
   }
   for (const r of free) {
     put(r.label, margin, y, { colour: "#52606d" });

@@ -10,7 +10,7 @@ NEAR_WITHIN = 0.25
 RULE = (
     "agrees: the paper's number lies within two standard deviations of ours over the noise seeds, "
     "or within 5 %; near: within 25 %; else the factor between the two. For scores whose best "
-    "value is 1, the distances from 1 are compared."
+    "value is 1, the faults are compared, which are the distances from 1."
 )
 
 

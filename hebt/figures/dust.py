@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from hebt.explorers import slices
+from hebt.explorers import Control, FrameExplorer, Panel
 from hebt.figures._style import CMAP, WIDTH, panel, scale_bar, styled
 from hebt.figures._tables import Table
 
@@ -129,7 +129,8 @@ def totals(angles, haadf, maps, names):
         for name in chosen:
             values = own[list(names).index(name)]
             ax.plot(angles, values / values.mean(), color=_COLORS.get(name, "0.5"),
-                    marker=_MARKERS.get(name, "o"), markersize=4, linewidth=1.1, label=name)  # fmt: skip
+                    marker=_MARKERS.get(name, "o"), markersize=4, linewidth=1.1,
+                    label=name)  # fmt: skip
         ax.set(title=title, xlabel="tilt (degrees)")
         ax.legend(ncols=2)
     axes[0].set_ylabel("total, relative to its mean")
@@ -247,7 +248,7 @@ def _side_by_side(eds, hebt, haadf, names, pixel_size):
         for column, pair in enumerate(pairs[block * columns : (block + 1) * columns]):
             above, first, below, second, kind = pair
             limits = (0, max(np.percentile(first, 99.5), np.percentile(second, 99.5)))
-            for ax, name, image in zip(axes[:, column], (above, below), (first, second), strict=True):
+            for ax, name, image in zip(axes[:, column], (above, below), (first, second)):
                 panel(ax, image, name=name, unit="", kind=kind, limits=limits, bar_for=[])
             bar = part.colorbar(axes[1, column].images[0], ax=list(axes[:, column]),
                                 location="bottom", shrink=0.8, aspect=18, pad=0.03)  # fmt: skip
@@ -261,22 +262,43 @@ def _side_by_side(eds, hebt, haadf, names, pixel_size):
     return figure
 
 
-def plane_explorer(eds, hebt, haadf, names, *, shown, depth: float):
-    """Page through the planes of the section: some elements by EDS alone and by HEBT."""
+def plane_explorer(eds, hebt, haadf, names, pixel_size, *, shown, depth: float):
+    """Page through the planes of the section: HAADF, and some elements by EDS alone and by HEBT.
+
+    `depth` in pixels is how far to page; 0 nm is the middle of the section.
+    """
     middle = haadf.shape[1] // 2
-    inside = np.s_[:, round(middle - depth / 2) : round(middle + depth / 2)]
-    volumes = {"HAADF alone": haadf[inside]}
-    limits = {"HAADF alone": (0, float(np.percentile(haadf[inside], 99.5)))}
+    planes_ = range(round(middle - depth / 2), round(middle + depth / 2))
+    heights = [round((plane - (haadf.shape[1] - 1) / 2) * pixel_size) for plane in planes_]
+
+    def high(*volumes):
+        inside = np.s_[:, planes_.start : planes_.stop]
+        return float(max(np.percentile(v[inside], 99.5) for v in volumes))
+
+    unit = "HAADF intensity per voxel"
+    volumes = {"haadf": haadf}
+    panels = [Panel("haadf", "HAADF alone", (0, high(haadf)), unit, "gray")]
     for name in shown:
-        alone, both = eds[names.index(name)][inside], hebt[names.index(name)][inside]
-        high = float(max(np.percentile(alone, 99.5), np.percentile(both, 99.5)))
-        for title, volume in ((f"{name}, EDS only", alone), (f"{name}, HEBT", both)):
-            volumes[title], limits[title] = volume, (0, high)
-    return slices(
-        volumes, axis=1, limits=limits, cmap="inferno", unit="HAADF intensity per voxel",
+        alone, both = eds[names.index(name)], hebt[names.index(name)]
+        limits = (0, high(alone, both))
+        for key, title, volume in (
+            (f"{name}_eds", f"{name}, EDS only", alone),
+            (f"{name}_hebt", f"{name}, HEBT", both),
+        ):
+            volumes[key] = volume
+            panels.append(Panel(key, title, limits, unit, "inferno"))
+
+    def compute(height):
+        plane = planes_[heights.index(height)]
+        return {key: volume[:, plane] for key, volume in volumes.items()}
+
+    return FrameExplorer(
+        compute,
+        [Control("height", "Height above the middle", heights, heights[len(heights) // 2], "nm")],
+        panels,
         caption="Planes parallel to the section, from one face to the other. Each element has one "
-        "colour scale for both methods; the brightest 0.5 % are cut off.",
-    )  # fmt: skip
+        "colour scale for both methods; the brightest 0.5 % of the voxels are cut off.",
+    )
 
 
 @styled

@@ -413,6 +413,7 @@ def convergence(study: studies.PhantomStudy):
     ax.set_ylabel("residual |p − Wx| / |p|")
     title(ax, "HEBT", "c")
     ax.legend(loc="upper right")
+    ax.set_ylim(None, 2)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
@@ -557,7 +558,7 @@ def phantom_numbers(
         "sigma": f"{s.sigma:g}",
         "r_squared": spread_text(study.r_squared, ".3f"),
         "r_squared_both": spread_text(study.r_squared_both, ".2f"),
-        "seeds_list": ", ".join(str(v) for v in s.seeds),
+        "seeds_list": _list(s.seeds),
         "pairs": f"{len(studies.TABLE_1) * len(study.elements)}",
         "won": f"{len(study.pairs_won())}",
         "won_true": f"{len(study.pairs_won(method='hebt_gt'))}",
@@ -601,6 +602,10 @@ def phantom_numbers(
     n |= _phrases(study)
     n["kernels_won"] = f"{_kernels_won(kernels)}"
     n["kernels"] = f"{len(kernels.kernels)}"
+    for name in ("ssim", "ssim_windowed"):
+        values = getattr(kernels, name)
+        ahead = (values[:, 0] > values[:, 1]).all(axis=(1, 2))
+        n[f"kernels_won_{name}"] = f"{int(ahead.sum())}"
     low, high = kernels.r_squared.mean(axis=1).min(), kernels.r_squared.mean(axis=1).max()
     n["kernel_r_squared"] = f"{low:.2f} to {high:.2f}"
     best = kernels.at("best").mean(axis=-1)
@@ -809,7 +814,22 @@ def _phrases(study):
         if abs(study.score(n, "hebt_est", e).mean() - study.score(n, "hebt_gt", e).mean())
         > study.score(n, "hebt_est", e).std(ddof=1 if len(study.settings.seeds) > 1 else 0)
     ]
+    errors, both = (study.ratio_errors(both=b).mean(axis=0) for b in (False, True))
+    paper = np.array([_paper.printed(f"phantom.r_error.{e}").value for e in study.elements])
+    nearer = int((np.abs(both - paper) < np.abs(errors - paper)).sum())
+    ssim = {
+        name: sum(
+            _word(_paper.printed(f"table1.ssim.{e}.{m}").value, study.score(name, m, e), name)
+            in ("agrees", "near")
+            for e in study.elements
+            for m in studies.METHODS
+        )
+        for name in ("ssim", "ssim_windowed")
+    }
     return {
+        "nearer": f"{nearer}",
+        "ssim_near": f"{ssim['ssim']}",
+        "ssim_windowed_near": f"{ssim['ssim_windowed']}",
         "order": "The order of the methods is the same for every score, element and seed"
         if same_order
         else "The order of the methods changes with the score, the element or the seed",
@@ -823,6 +843,13 @@ def _phrases(study):
         "correlation_hebt": f"{study.error_correlation('hebt_est'):+.2f}".replace("-", "−"),
         "correlation_eds": f"{study.error_correlation('eds'):+.2f}".replace("-", "−"),
     }
+
+
+def _list(seeds):
+    first, last = seeds[0], seeds[-1]
+    if len(seeds) > 2 and tuple(seeds) == tuple(range(first, last + 1)):
+        return f"{first} to {last}"
+    return ", ".join(str(v) for v in seeds)
 
 
 def _place(text):
