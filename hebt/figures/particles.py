@@ -202,7 +202,7 @@ def reference_table(study: volumes.NonAlloyStudy, reference: str) -> Table:
                         text += f"\nat {at}"
                     cells.append(text)
                 cells.append(study.outcome(reference, name, element, stop=stop))
-            rows.append((f"{SCORE_NAME[name]}\n{element}", *cells))
+            rows.append((f"{name.upper()}\n{element}", *cells))
     n = study.iterations
     what = {"segmented": "the segmented HAADF reconstruction", "true": "the true specimen"}
     return Table(
@@ -212,9 +212,10 @@ def reference_table(study: volumes.NonAlloyStudy, reference: str) -> Table:
         ),
         rows,
         title=f"Scores against {what[reference]}",
-        note=f"{_seeds(study)}; better means better with every seed. The best stop is that of the "
-        "best mean over the seeds, for each score, element and method alone; both methods were "
-        f"followed to {study.checkpoints[-1]} iterations; a best stop there may lie beyond.",
+        note=f"{_seeds(study)}; better means better with every seed. SSIM, MSE and DP are as in "
+        "Table 2 above. The best stop is that of the best mean over the seeds, for each score, "
+        f"element and method alone; both methods were followed to {study.checkpoints[-1]} "
+        "iterations; a best stop there may lie beyond.",
     )  # fmt: skip
 
 
@@ -564,7 +565,7 @@ def alloy_table(study: volumes.AlloyStudy) -> Table:
                     if stop == "best":
                         text += f"\nat {study.checkpoints[study.best(name, method, element)]}"
                     cells.append(text)
-            rows.append((f"{SCORE_NAME[name]}\n{element}", *cells))
+            rows.append((f"{name.upper()}\n{element}", *cells))
     n = study.iterations
     return Table(
         ("score", f"EDS, {n} it.", f"HEBT, {n} it.", "EDS, best stop", "HEBT, best stop"),
