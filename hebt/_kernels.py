@@ -23,6 +23,7 @@ _LANES = 16  # floats in a vector; LLVM splits it where the processor has shorte
 TILE = 28  # pixels along the edge of a tile
 _ROOM = 32  # for what a line of a tile holds or is seen by: at most TILE + 2 bins for two lines
 _EDGE = 1e-9  # overlaps narrower than this (in pixels) are rounding, not weights
+_ZERO = np.float32(0)
 
 _jit = numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 _inline = numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy", inline="always")
@@ -334,13 +335,15 @@ def store(tile, x, size, row, column, first, last):
 
 
 @_jit
-def step(tile, x, inverse_sums, mask, size, row, column, first, last):
+def step(tile, x, inverse_sums, mask, size, row, column, first, last, change):
     """SIRT's step at one tile: x <- max(0, x + tile / column sum) * mask.
 
-    `mask` is (size * size, 1), or one column per slice that repeats for each element.
+    `mask` is (size * size, 1), or one column per slice that repeats for each element. The squared
+    norms of the step and of the new x go to `change`.
     """
     columns = min(TILE, size - column)
     masks = mask.shape[1]
+    moved, total = 0.0, 0.0
     for i in range(min(TILE, size - row)):
         for j in range(columns):
             pixel = (row + i) * size + column + j
@@ -348,17 +351,70 @@ def step(tile, x, inverse_sums, mask, size, row, column, first, last):
             if masks == 1:
                 keep = mask[pixel, 0]
                 for m in range(last - first):
-                    value = x[pixel, first + m] + scale * tile[i * columns + j, m]
-                    x[pixel, first + m] = keep * max(value, np.float32(0.0))
+                    old = x[pixel, first + m]
+                    value = keep * max(old + scale * tile[i * columns + j, m], _ZERO)
+                    x[pixel, first + m] = value
+                    moved += np.float64(value - old) ** 2
+                    total += np.float64(value) ** 2
             else:
                 for m in range(last - first):
-                    value = x[pixel, first + m] + scale * tile[i * columns + j, m]
-                    keep = mask[pixel, (first + m) % masks]
-                    x[pixel, first + m] = keep * max(value, np.float32(0.0))
+                    old = x[pixel, first + m]
+                    value = max(old + scale * tile[i * columns + j, m], _ZERO)
+                    value *= mask[pixel, (first + m) % masks]
+                    x[pixel, first + m] = value
+                    moved += np.float64(value - old) ** 2
+                    total += np.float64(value) ** 2
+    change[0], change[1] = moved, total
 
 
 @_jit
-def residual(wx, maps, haadf, weights, inverse_sums, elements, first_tilt, last_tilt, squares):
+def add_shared(tile, shared, slices, elements, size, row, column, first, last):
+    """Add to a tile of `backward` what all elements share, (size * size, at least slices)."""
+    columns = min(TILE, size - column)
+    for i in range(min(TILE, size - row)):
+        for j in range(columns):
+            pixel = (row + i) * size + column + j
+            for e in range(elements):
+                begin, end = max(first, e * slices), min(last, (e + 1) * slices)
+                for m in range(begin, end):
+                    tile[i * columns + j, m - first] += shared[pixel, m - e * slices]
+
+
+@_jit
+def add_up(x, shared, slices, elements, first_pixel, last_pixel):
+    """Set `shared`, (size * size, at least slices), to the sum of x over the elements."""
+    for pixel in range(first_pixel, last_pixel):
+        for m in range(slices):
+            shared[pixel, m] = x[pixel, m]
+        for e in range(1, elements):
+            for m in range(slices):
+                shared[pixel, m] += x[pixel, e * slices + m]
+
+
+@_jit
+def residual_alone(wx, data, weight, inverse_sums, series, squares, first_tilt, last_tilt):
+    """Turn projections of one modality into its weighted residual, in place.
+
+    weight * R^-1 (data - wx), where `data` holds `series` tilt series side by side in its columns.
+    Their squared norms go to `squares[tilt]`.
+    """
+    size, columns = data.shape[1:]
+    slices = columns // series
+    for a in range(first_tilt, last_tilt):
+        squares[a, :] = 0.0
+        for d in range(size):
+            scale = inverse_sums[a, d] * weight
+            for e in range(series):
+                total = 0.0
+                for m in range(e * slices, (e + 1) * slices):
+                    own = data[a, d, m] - wx[a, d, m]
+                    total += np.float64(own) ** 2
+                    wx[a, d, m] = scale * own
+                squares[a, e] += total
+
+
+@_jit
+def residual(wx, maps, haadf, weights, inverse_sums, elements, squares, first_tilt, last_tilt):
     """Turn projections into the weighted residual that SIRT projects back, in place.
 
     For each element e: R^-1 [(1 - alpha) (maps_e - wx_e) + (alpha / k) (haadf - sum_e wx_e)],

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from ._checks import as_float32, check_count, check_series, check_signs
 from .projector import Projector, empty, inverse, run, slices_first, slices_last, threads
 from .settings import progress_bar
-
-
-@dataclass(frozen=True)
-class Residuals:
-    """How far the present reconstruction is from the data, in HAADF intensity.
-
-    Attributes
-    ----------
-    eds
-        ||r_e p_e - W x_e|| for each element, shape (elements,).
-    haadf
-        ||p_h - sum_e W x_e||.
-    """
-
-    eds: np.ndarray
-    haadf: float
+from .stopping import History, Residuals
 
 
 class Interrupted(KeyboardInterrupt):
@@ -55,6 +38,8 @@ def sirt(
     start=None,
     callback=None,
     *,
+    stop=None,
+    history: History | None = None,
     progress: bool | None = None,
 ) -> np.ndarray:
     """Reconstruct slices by SIRT with non-negativity: Eq. 7 or Eq. 8 alone.
@@ -79,6 +64,12 @@ def sirt(
     callback
         Called as ``callback(iteration, x, residual)`` after each iteration, with a read-only view
         of x and ||p - W x||. If it returns True, the run stops there.
+    stop
+        A rule that ends the run before `iterations`, or a list of rules, of which the first that
+        holds ends it: `RelativeChange`, `Discrepancy`, or any function that is called as
+        ``rule(iteration, residuals)`` with the `Residuals` and returns True to stop.
+    history
+        A `History`, which writes the residuals down at no extra cost.
     progress
         Show a progress bar; if None, where somebody can see it (a terminal, a live notebook).
 
@@ -109,13 +100,11 @@ def sirt(
     if start is not None:
         start = as_float32("start", start)[None]
     flat = p.reshape(1, len(W.angles), -1, W.size)
-    none = np.zeros((len(W.angles), W.size, flat.shape[2]), np.float32)
-    weights = np.stack([np.ones(flat.shape[2]), np.zeros(flat.shape[2])]).astype(np.float32)
-    x = _run(
+    return _run(
         W,
-        _columns(flat),
-        none,
-        weights,
+        flat,
+        None,
+        np.ones((1, 1), np.float32),
         iterations,
         mask,
         start,
@@ -124,8 +113,9 @@ def sirt(
         shape=(1, *lead, W.size, W.size),
         label="SIRT",
         single=True,
+        stop=stop,
+        history=history,
     )
-    return x[0]
 
 
 def reconstruct(
@@ -139,6 +129,9 @@ def reconstruct(
     start=None,
     callback=None,
     *,
+    haadf_projector: Projector | None = None,
+    stop=None,
+    history: History | None = None,
     progress: bool | None = None,
 ) -> np.ndarray:
     """Reconstruct all elements from HAADF images and element maps together (HEBT, Eq. 11).
@@ -151,7 +144,8 @@ def reconstruct(
     Parameters
     ----------
     W
-        The projector of the tilt series; both modalities share its tilts.
+        The projector of the tilt series; both modalities share its tilts, unless
+        `haadf_projector` is given.
     haadf
         Z-contrast tilt series p_h, shape (tilts, [slices,] size).
     maps
@@ -171,6 +165,15 @@ def reconstruct(
     callback
         Called as ``callback(iteration, x, residuals)`` after each iteration, with a read-only
         view of x and its `Residuals`. If it returns True, the run stops there.
+    haadf_projector
+        The projector of the HAADF images, where they were taken at other tilts than the element
+        maps (often at more). `common_tilts` finds the tilts for `response_ratios`.
+    stop
+        A rule that ends the run before `iterations`, or a list of rules, of which the first that
+        holds ends it: `RelativeChange`, `Discrepancy`, or any function that is called as
+        ``rule(iteration, residuals)`` with the `Residuals` and returns True to stop.
+    history
+        A `History`, which writes the residuals down at no extra cost.
     progress
         Show a progress bar; if None, where somebody can see it (a terminal, a live notebook).
 
@@ -189,6 +192,14 @@ def reconstruct(
 
     Notes
     -----
+    With a projector W_H for the HAADF images (and W, R, C those of the element maps), x_e becomes
+
+    max(0, x_e + [(1-alpha) C + alpha C_H]^-1 {(1-alpha) W^T R^-1 (r_e p_e - W x_e)
+    + (alpha/k) W_H^T R_H^-1 (p_h - W_H sum x_e)})
+
+    for one forward and one back projection more, as the HAADF images see only the sum. Slices
+    without a signal in either modality stay at 0 and cost nothing.
+
     SIRT weighs each row of Eq. 11 by its inverse row sum, so what it minimises weighs the two
     modalities by (1 - alpha) and alpha / k, not by the squares of Eq. 9.
 
@@ -204,17 +215,25 @@ def reconstruct(
     >>> fit = response_ratios(haadf, maps, names=["Au", "Ag"])
     >>> gold, silver = reconstruct(W, haadf, maps, fit.ratios, alpha=0.7, iterations=100)
     """
-    haadf, maps, ratios = _check_data(W, haadf, maps, ratios)
+    haadf, maps, ratios = _check_data(W, haadf, maps, ratios, haadf_projector)
     alpha = _check_alpha("alpha", alpha)
-    elements, tilts, lead = len(maps), len(W.angles), haadf.shape[1:-1]
-    slices = haadf.size // (tilts * W.size)
-    weights = _weights([alpha] * slices, elements)
-    scaled = _columns(maps.reshape(elements, tilts, slices, W.size))
-    scaled *= ratios[:, None]
-    flat = np.ascontiguousarray(haadf.reshape(tilts, slices, W.size).swapaxes(1, 2))
-    shape = (elements, *lead, W.size, W.size)
+    elements, lead = len(maps), haadf.shape[1:-1]
     return _run(
-        W, scaled, flat, weights, iterations, mask, start, callback, progress, shape, "HEBT"
+        W,
+        maps.reshape(elements, len(W.angles), -1, W.size),
+        haadf.reshape(len(haadf), -1, W.size),
+        _weights([alpha], elements),
+        iterations,
+        mask,
+        start,
+        callback,
+        progress,
+        shape=(elements, *lead, W.size, W.size),
+        label="HEBT",
+        ratios=ratios,
+        haadf_projector=haadf_projector,
+        stop=stop,
+        history=history,
     )
 
 
@@ -273,12 +292,20 @@ def sweep(
         if iteration in counts:
             result[:, counts.index(iteration)] = x.swapaxes(0, 1)
 
-    scaled = np.moveaxis(maps * ratios[:, None, None], 0, 2)[..., None]
-    scaled = np.repeat(scaled, n, axis=3)
-    flat = np.repeat(haadf[:, :, None], n, axis=2)
-    shape = (elements, n, W.size, W.size)
-    weights = _weights(alphas, elements)
-    _run(W, scaled, flat, weights, counts[-1], None, None, keep, progress, shape, "HEBT sweep")
+    _run(
+        W,
+        np.repeat(maps[:, :, None], n, axis=2),
+        np.repeat(haadf[:, None], n, axis=1),
+        _weights(alphas, elements),
+        counts[-1],
+        None,
+        None,
+        keep,
+        progress,
+        shape=(elements, n, W.size, W.size),
+        label="HEBT sweep",
+        ratios=ratios,
+    )
     return result
 
 
@@ -294,83 +321,239 @@ def _run(
     progress,
     shape,
     label,
+    *,
+    ratios=None,
     single=False,
+    haadf_projector=None,
+    stop=None,
+    history=None,
 ):
-    """SIRT's iteration, for the solvers above.
+    """Iterate, for the solvers above.
 
-    `maps` is (tilts, size, elements, slices) and already scaled by the ratios, `haadf` is
-    (tilts, size, slices), `weights` (2, slices), `shape` that of the result.
+    `maps` is (elements, tilts, slices, size), `haadf` (tilts, slices, size) or None, `weights`
+    (2, slices or 1) with 1 - alpha and alpha / k, `shape` that of the result, whose first axis
+    goes if `single`.
     """
-    from . import _kernels
-
     iterations = check_count("iterations", iterations)
-    tilts, size, elements, slices = maps.shape
-    pixels, columns = size * size, elements * slices
-    maps = maps.reshape(tilts, size, columns)
     mask = _check_mask(mask, shape[1:])
-    inverse_rows, inverse_columns = inverse(W.row_sums), inverse(W.column_sums).ravel()
-    if start is None:
-        x, wx = empty(pixels, columns), empty(tilts, size, columns)
-        x[:], wx[:] = 0, 0
-    else:
+    rules = _check_rules(stop)
+    if history is None:
+        history = History()
+    elif not isinstance(history, History):
+        raise TypeError(f"history is {history!r}; expected a hebt.History.")
+    elements, _, slices, size = maps.shape
+    if start is not None:
         start = as_float32("start", start)
         if start.shape != shape:
             expected, came = (shape[1:], start.shape[1:]) if single else (shape, start.shape)
             raise ValueError(f"start has shape {came}; expected {expected}, that of the result.")
-        x = slices_last(start.reshape(columns, pixels))
-        wx = W._forward(x)
-    # the same memory, in the shape that the caller sees
-    view = x[:, :columns].reshape(size, size, elements, *shape[1:-2], copy=False)
-    view = np.moveaxis(view, (0, 1), (-2, -1))
-    view.setflags(write=False)
-    squares = np.zeros((tilts, elements + 1))
+        start = start.reshape(elements, slices, size * size)
 
-    def step(tile, row, column, first, last):
-        _kernels.step(tile, x, inverse_columns, mask, size, row, column, first, last)
+    # slices that would stay at 0 are left out
+    busy = _busy_slices(maps, haadf, start)
+    if len(busy) < slices:
+        maps = maps[:, :, busy]
+        haadf = None if haadf is None else haadf[:, busy]
+        start = None if start is None else start[:, busy]
+        mask = mask if mask.shape[1] == 1 else np.ascontiguousarray(mask[:, busy])
+    state = _State(W, maps, haadf, weights, mask, start, ratios, haadf_projector)
+    del maps, haadf, mask, start
+    # what the caller sees: the same memory in public shape, or a copy where slices were left out
+    view = whole = state.view()
+    if len(busy) < slices:
+        whole = np.zeros((elements, slices, size, size) if callback is not None else (1,), "f4")
+    seen = whole.reshape(shape, copy=False) if callback is not None else whole
+    seen.setflags(write=False)
 
-    def residual():
-        share = -(-tilts // threads())
-
-        def work(a):
-            _kernels.residual(
-                wx,
-                maps,
-                haadf,
-                weights,
-                inverse_rows,
-                elements,
-                a,
-                min(a + share, tilts),
-                squares,
-            )
-
-        run(work, [(a,) for a in range(0, tilts, share)])
-        norms = np.sqrt(squares.sum(axis=0))
-        return Residuals(eds=norms[:-1], haadf=float(norms[-1]))
+    def reached():
+        state.free()
+        if len(busy) == slices:
+            x = slices_first(state.x, elements * slices)
+        else:
+            x = np.zeros((elements, slices, size * size), np.float32)
+            for e, own in enumerate(x):
+                first = e * len(busy)
+                own[busy] = slices_first(state.x[:, first : first + len(busy)], len(busy))
+        x = x.reshape(shape)
+        return x[0] if single else x
 
     done = 0
+    history._clear()
     with progress_bar(iterations, label, progress) as bar:
         try:
-            residual()
+            residuals = state.residuals()
+            history._add(residuals)
             while done < iterations:
-                W._backward_tiles(wx, step)
+                state.advance()
                 done += 1
+                history.iterations = done
+                bar.set_postfix_str(_text(residuals), refresh=False)
                 bar.update()
                 # the last projection serves only the residual that the callback gets
-                if done < iterations or callback is not None:
-                    W._forward(x, out=wx)
-                    residuals = residual()
-                    if callback is not None and callback(done, view, residuals) is True:
+                if done == iterations and callback is None:
+                    break
+                state.project()
+                residuals = state.residuals()
+                history._add(residuals)
+                if callback is not None:
+                    if whole is not view:
+                        whole.setflags(write=True)
+                        whole[:, busy] = view
+                        whole.setflags(write=False)
+                    if callback(done, seen, residuals) is True:
                         break
+                history.stopped_by = next((r for r in rules if r(done, residuals) is True), None)
+                if history.stopped_by is not None:
+                    break
         except KeyboardInterrupt:
-            reached = slices_first(x, columns).reshape(shape)
-            raise Interrupted(reached[0] if single else reached, done) from None
-    return slices_first(x, columns).reshape(shape)
+            raise Interrupted(reached(), done) from None
+    return reached()
 
 
-def _check_data(W, haadf, maps, ratios):
-    haadf, maps = check_series(haadf, maps)
-    W.check_projections("haadf", haadf)
+class _State:
+    """The arrays of a run, and the parts of an iteration, for slices that all have data."""
+
+    def __init__(self, W, maps, haadf, weights, mask, start, ratios, haadf_projector):
+        self.W, self.W_haadf, self.mask = W, haadf_projector, mask
+        self.elements, self.tilts, self.slices, self.size = maps.shape
+        self.columns = columns = self.elements * self.slices
+        self.maps = _columns(maps)
+        if ratios is not None:
+            self.maps *= ratios[:, None]
+        self.maps = self.maps.reshape(self.tilts, self.size, columns)
+        self.haadf = None if haadf is None else np.ascontiguousarray(haadf.swapaxes(1, 2))
+        self.weights = np.empty((len(weights), self.slices), np.float32)
+        self.weights[:] = weights
+        self.squares = np.zeros((self.tilts, self.elements + 1))
+        self.changes = np.zeros((*W._tiles(columns), 2))
+        self.inverse_rows = inverse(W.row_sums)
+        sums = W.column_sums
+        if haadf_projector is not None:
+            own = weights[0, 0]
+            sums = own * sums + (1 - own) * haadf_projector.column_sums
+            self.haadf_inverse_rows = inverse(haadf_projector.row_sums)
+            self.haadf_squares = np.zeros((len(haadf), 1))
+            # the sum over the elements, and in turn what goes back to all of them
+            self.shared = empty(self.size**2, self.slices)
+            self.w_shared = empty(len(haadf), self.size, self.slices)
+        self.inverse_columns = inverse(sums).ravel()
+        self.wx = empty(self.tilts, self.size, columns)
+        if start is None:
+            self.x = empty(self.size**2, columns)
+            self.x[:], self.wx[:] = 0, 0
+            if haadf_projector is not None:
+                self.w_shared[:] = 0
+        else:
+            self.x = slices_last(start.reshape(columns, -1))
+            self.project()
+
+    def view(self):
+        """x as (elements, slices, size, size), the same memory."""
+        x = self.x[:, : self.columns]
+        x = x.reshape(self.size, self.size, self.elements, self.slices, copy=False)
+        return np.moveaxis(x, (0, 1), (-2, -1))
+
+    def free(self):
+        """Give back all but x."""
+        self.maps = self.haadf = self.wx = self.w_shared = self.shared = None
+
+    def project(self):
+        self.W._forward(self.x, out=self.wx)
+        if self.W_haadf is not None:
+            arguments = self.x, self.shared, self.slices, self.elements
+            _in_parts(_kernels().add_up, self.size**2, *arguments)
+            self.W_haadf._forward(self.shared, out=self.w_shared)
+
+    def residuals(self):
+        """The residuals' norms; they replace the projections, weighted as SIRT sends them back."""
+        kernels = _kernels()
+        wx, maps, squares = self.wx, self.maps, self.squares
+        weights, rows, elements = self.weights, self.inverse_rows, self.elements
+        if self.haadf is None or self.W_haadf is not None:
+            arguments = wx, maps, weights[0, 0], rows, elements, squares
+            _in_parts(kernels.residual_alone, self.tilts, *arguments)
+        else:
+            arguments = wx, maps, self.haadf, weights, rows, elements, squares
+            _in_parts(kernels.residual, self.tilts, *arguments)
+        norms = np.sqrt(squares.sum(axis=0))
+        haadf = norms[-1]
+        if self.W_haadf is not None:
+            rows, squares = self.haadf_inverse_rows, self.haadf_squares
+            arguments = self.w_shared, self.haadf, weights[1, 0], rows, 1, squares
+            _in_parts(kernels.residual_alone, len(self.haadf), *arguments)
+            haadf = np.sqrt(squares.sum())
+        moved, total = np.sqrt(self.changes.reshape(-1, 2).sum(axis=0))
+        change = moved / total if total > 0 else self.nothing
+        return Residuals(eds=norms[:-1], haadf=float(haadf), change=float(change))
+
+    nothing = float("nan")  # the relative change, where x is 0
+
+    def advance(self):
+        if self.W_haadf is not None:
+            self.W_haadf._backward(self.w_shared, out=self.shared)
+        self.W._backward_tiles(self.wx, self._step)
+        self.nothing = 0.0
+
+    def _step(self, tile, row, column, first, last):
+        kernels, size = _kernels(), self.size
+        if self.W_haadf is not None:
+            kernels.add_shared(
+                tile, self.shared, self.slices, self.elements, size, row, column, first, last
+            )
+        change = self.changes[self.W._tile(row, column, first)]
+        kernels.step(
+            tile, self.x, self.inverse_columns, self.mask, size, row, column, first, last, change
+        )
+
+
+def _kernels():
+    from . import _kernels
+
+    return _kernels
+
+
+def _in_parts(kernel, count, *arguments):
+    """Call a kernel for parts of a range, on all threads."""
+    share = -(-count // threads())
+    run(
+        lambda first: kernel(*arguments, first, min(first + share, count)),
+        [(first,) for first in range(0, count, share)],
+    )
+
+
+def _busy_slices(maps, haadf, start):
+    """Indices of the slices with a value other than 0 in any array; at least one slice."""
+    busy = maps.any(axis=(0, 1, 3))
+    if haadf is not None:
+        busy |= haadf.any(axis=(0, 2))
+    if start is not None:
+        busy |= start.any(axis=(0, 2))
+    return np.flatnonzero(busy) if busy.any() else np.array([0])
+
+
+def _check_rules(stop):
+    rules = [] if stop is None else stop if isinstance(stop, (list, tuple)) else [stop]
+    for rule in rules:
+        if isinstance(rule, type) or not callable(rule):
+            raise TypeError(
+                f"stop is {stop!r}; expected a rule such as hebt.RelativeChange(1e-3), or a list "
+                "of rules."
+            )
+    return rules
+
+
+def _text(residuals):
+    eds = np.sqrt((residuals.eds**2).sum())
+    haadf = f", HAADF {residuals.haadf:.3g}" if residuals.haadf else ""
+    return f"residual {eds:.3g}{haadf}"
+
+
+def _check_data(W, haadf, maps, ratios, haadf_projector=None):
+    if haadf_projector is None:
+        haadf, maps = check_series(haadf, maps)
+        W.check_projections("haadf", haadf)
+    else:
+        haadf, maps = _check_two_series(W, haadf_projector, haadf, maps)
     ratios = as_float32("ratios", ratios, ndim=(1,))
     if ratios.shape != (len(maps),):
         raise ValueError(
@@ -382,6 +565,28 @@ def _check_data(W, haadf, maps, ratios):
             "out as 0 cannot be told from the others by these data: leave its map out."
         )
     return haadf, maps, ratios
+
+
+def _check_two_series(W, haadf_projector, haadf, maps):
+    if not isinstance(haadf_projector, Projector) or haadf_projector.size != W.size:
+        raise ValueError(
+            f"haadf_projector is {haadf_projector!r}; expected a Projector of size {W.size}, as "
+            "that of the element maps."
+        )
+    haadf = as_float32("haadf", haadf, ndim=(2, 3))
+    maps = as_float32("maps", maps)
+    haadf_projector.check_projections("haadf", haadf)
+    if maps.ndim != haadf.ndim + 1 or maps.shape[2:] != haadf.shape[1:]:
+        raise ValueError(
+            f"maps has shape {maps.shape} and haadf {haadf.shape}; expected maps of shape "
+            f"(elements, {len(W.angles)}, {', '.join(map(str, haadf.shape[1:]))}): the same "
+            "slices and size."
+        )
+    check_signs("haadf", haadf)
+    for e, element in enumerate(maps):
+        W.check_projections(f"maps[{e}]", element)
+        check_signs(f"maps[{e}]", element, counts=True)
+    return haadf, maps
 
 
 def _check_alpha(name, alpha) -> float:
