@@ -188,7 +188,8 @@ def memory(options) -> list[dict]:
 
 def first_call(folder) -> dict:
     """Seconds of a new process with a small reconstruction, without and with compiled code."""
-    environment = os.environ | {"NUMBA_CACHE_DIR": folder}
+    environment = os.environ | {"NUMBA_CACHE_DIR": folder, "PYTHONPYCACHEPREFIX": folder}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     environment["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), *sys.path])
     found = {}
     for name in ("compiling", "compiled", "compiled again"):

@@ -84,6 +84,9 @@ class Projector:
         low, high = self.angles.min(), self.angles.max()
         return f"Projector({tilts} tilts from {low:g} to {high:g} degrees, size {self.size})"
 
+    def __dask_tokenize__(self):
+        return type(self).__name__, self.angles.tolist(), self.size
+
     @property
     def row_sums(self) -> np.ndarray:
         return self._row_and_column_sums()[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import large
 from ._checks import as_float32, check_count, check_series, check_signs
 from .projector import Projector, empty, inverse, run, slices_first, slices_last, threads
 from .settings import progress_bar
@@ -132,8 +133,9 @@ def reconstruct(
     haadf_projector: Projector | None = None,
     stop=None,
     history: History | None = None,
+    out=None,
     progress: bool | None = None,
-) -> np.ndarray:
+):
     """Reconstruct all elements from HAADF images and element maps together (HEBT, Eq. 11).
 
     SIRT with non-negativity on the stacked system of Eq. 11, whose matrix is never built. For
@@ -174,14 +176,20 @@ def reconstruct(
         ``rule(iteration, residuals)`` with the `Residuals` and returns True to stop.
     history
         A `History`, which writes the residuals down at no extra cost.
+    out
+        Where to write the result block by block, as a zarr group (a path, or anything that
+        ``zarr.open_group`` takes), whose array ``x`` it is. A run that was stopped, in whatever
+        way, goes on where it was when called again: blocks that are there already are not
+        computed again, as long as their data and parameters are the same.
     progress
         Show a progress bar; if None, where somebody can see it (a terminal, a live notebook).
 
     Returns
     -------
-    numpy.ndarray
+    numpy.ndarray or dask.array.Array
         x_e = z_e rho_e, float32, shape (elements, [slices,] size, size), in HAADF intensity per
-        voxel. `density` and `composition` turn it into densities and fractions.
+        voxel. `density` and `composition` turn it into densities and fractions. A Dask array
+        where one came in, or with `out`.
 
     Raises
     ------
@@ -200,6 +208,11 @@ def reconstruct(
     for one forward and one back projection more, as the HAADF images see only the sum. Slices
     without a signal in either modality stay at 0 and cost nothing.
 
+    Dask arrays, chunked along the slices, give a lazy Dask array: each block of slices is worked
+    out when it is needed, by whatever scheduler Dask uses (the threads of this machine, or a
+    ``dask.distributed`` cluster), with one thread a block. The `slices` axis must be there.
+    A callback, a stopping rule or a history would see single blocks and are refused.
+
     SIRT weighs each row of Eq. 11 by its inverse row sum, so what it minimises weighs the two
     modalities by (1 - alpha) and alpha / k, not by the squares of Eq. 9.
 
@@ -215,8 +228,65 @@ def reconstruct(
     >>> fit = response_ratios(haadf, maps, names=["Au", "Ag"])
     >>> gold, silver = reconstruct(W, haadf, maps, fit.ratios, alpha=0.7, iterations=100)
     """
-    haadf, maps, ratios = _check_data(W, haadf, maps, ratios, haadf_projector)
     alpha = _check_alpha("alpha", alpha)
+    iterations = check_count("iterations", iterations)
+    if out is not None or any(map(large.is_lazy, (haadf, maps, mask, start))):
+        for name, value in (("callback", callback), ("stop", stop), ("history", history)):
+            if value is not None:
+                raise ValueError(
+                    f"{name} is given for a reconstruction in blocks, each of which would see its "
+                    f"own residuals; expected None. Leave {name} out, or give numpy arrays and no "
+                    "out."
+                )
+        return large.reconstruct(
+            _solve,
+            W,
+            haadf,
+            maps,
+            _check_ratios(ratios),
+            mask=mask,
+            start=start,
+            out=out,
+            haadf_projector=_check_projector(W, haadf_projector),
+            progress=progress,
+            alpha=alpha,
+            iterations=iterations,
+        )
+    haadf, maps, ratios = _check_data(W, haadf, maps, ratios, haadf_projector)
+    return _solve(
+        W,
+        haadf,
+        maps,
+        ratios,
+        alpha=alpha,
+        iterations=iterations,
+        mask=mask,
+        start=start,
+        callback=callback,
+        haadf_projector=haadf_projector,
+        stop=stop,
+        history=history,
+        progress=progress,
+    )
+
+
+def _solve(
+    W,
+    haadf,
+    maps,
+    ratios,
+    *,
+    alpha,
+    iterations,
+    mask=None,
+    start=None,
+    callback=None,
+    haadf_projector=None,
+    stop=None,
+    history=None,
+    progress=False,
+):
+    """Run HEBT on float32 arrays that have been checked."""
     elements, lead = len(maps), haadf.shape[1:-1]
     return _run(
         W,
@@ -554,25 +624,37 @@ def _check_data(W, haadf, maps, ratios, haadf_projector=None):
         W.check_projections("haadf", haadf)
     else:
         haadf, maps = _check_two_series(W, haadf_projector, haadf, maps)
-    ratios = as_float32("ratios", ratios, ndim=(1,))
+    ratios = _check_ratios(ratios)
     if ratios.shape != (len(maps),):
         raise ValueError(
             f"ratios has shape {ratios.shape}; expected ({len(maps)},), one for each element map."
         )
+    return haadf, maps, ratios
+
+
+def _check_ratios(ratios):
+    ratios = as_float32("ratios", ratios, ndim=(1,))
     if (ratios <= 0).any():
         raise ValueError(
             f"ratios is {ratios.tolist()}; expected values above 0. An element whose ratio came "
             "out as 0 cannot be told from the others by these data: leave its map out."
         )
-    return haadf, maps, ratios
+    return ratios
 
 
-def _check_two_series(W, haadf_projector, haadf, maps):
-    if not isinstance(haadf_projector, Projector) or haadf_projector.size != W.size:
+def _check_projector(W, haadf_projector):
+    if haadf_projector is not None and (
+        not isinstance(haadf_projector, Projector) or haadf_projector.size != W.size
+    ):
         raise ValueError(
             f"haadf_projector is {haadf_projector!r}; expected a Projector of size {W.size}, as "
             "that of the element maps."
         )
+    return haadf_projector
+
+
+def _check_two_series(W, haadf_projector, haadf, maps):
+    _check_projector(W, haadf_projector)
     haadf = as_float32("haadf", haadf, ndim=(2, 3))
     maps = as_float32("maps", maps)
     haadf_projector.check_projections("haadf", haadf)
