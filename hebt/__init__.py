@@ -25,6 +25,7 @@ _MODULES = (
     "specimens",
     "microscope",
     "preprocess",
+    "validate",
     "io",
     "studies",
     "figures",

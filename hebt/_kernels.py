@@ -140,7 +140,7 @@ def _weigh_bins(w, begin, offset, t, step_t, length, bin0, taps, extent, shape):
     run over the whole room, as a constant length is what the compiler turns into vectors best.
     """
     high, low, narrow, inv_narrow, inv_wide = shape
-    half = np.float32(0.5)
+    zero, half = np.float32(0.0), np.float32(0.5)
     reach = 0.5 + extent - _EDGE
     last = max(length - taps, 0.0)
     inv_step = 1.0 / step_t
@@ -156,7 +156,7 @@ def _weigh_bins(w, begin, offset, t, step_t, length, bin0, taps, extent, shape):
             u = offset[k] + away
             right = _shadow(half - u, high, low, narrow, inv_narrow, inv_wide)
             left = _shadow(-half - u, high, low, narrow, inv_narrow, inv_wide)
-            w[q, k] = inside * (right - left)
+            w[q, k] = inside * max(right - left, zero)  # rounding can leave -1e-8
 
 
 @_jit
@@ -257,7 +257,7 @@ def forward(x, p, cosines, sines, size, first_tilt, last_tilt, first, last):
 def _weigh_pixels(w, begin, offset, t, step_t, size, extent, shape):
     """For each pixel of a row, the first detector bin that it is seen by, and three weights."""
     high, low, narrow, inv_narrow, inv_wide = shape
-    half = np.float32(0.5)
+    zero, half = np.float32(0.0), np.float32(0.5)
     last = max(size - 3.0, 0.0)
     for k in range(_ROOM):
         u = t + k * step_t
@@ -271,7 +271,7 @@ def _weigh_pixels(w, begin, offset, t, step_t, size, extent, shape):
             u = offset[k] + away
             right = _shadow(u + half, high, low, narrow, inv_narrow, inv_wide)
             left = _shadow(u - half, high, low, narrow, inv_narrow, inv_wide)
-            w[q, k] = inside * (right - left)
+            w[q, k] = inside * max(right - left, zero)  # rounding can leave -1e-8
 
 
 @_jit

@@ -515,7 +515,8 @@ def read_tilt_series(
     order = np.argsort(angles)
     # size and time of each file are part of the key: other files are other data
     stamped = tuple(
-        (str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in (files[i] for i in order)
+        (str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns)
+        for f in (files[i] for i in order)
     )
     avoid = tuple(a if isinstance(a, str) else (float(a[0]), float(a[1])) for a in avoid)
     arguments = stamped, tuple(float(angles[i]) for i in order), tuple(lines), avoid
@@ -751,7 +752,7 @@ def _line_energy(name):
 
 
 def _shell_of(name):
-    """Return the energies of the lines of one element and shell with at least 10 % of its signal."""
+    """Return the energies of the lines of a shell that have at least 10 % of its intensity."""
     shell = name.split("_")[1][0]
     lines = [v for k, v in _line_table(name).items() if k[0] == shell]
     strongest = max(v["weight"] for v in lines)

@@ -52,7 +52,7 @@ def bin_images(images, factor: int, *, axis: int | tuple[int, ...] = (-2, -1)) -
         elif length % factor:
             raise ValueError(
                 f"images has {length} pixels along axis {i}, which factor = {factor} does not "
-                f"divide; crop to {length - length % factor} pixels first, or choose another factor."
+                f"divide; crop to {length - length % factor} pixels first, or take another factor."
             )
         else:
             shape += [length // factor, factor]

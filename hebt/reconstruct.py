@@ -310,7 +310,7 @@ def _solve(
 def sweep(
     W: Projector, haadf, maps, ratios, alphas, iterations, *, progress: bool | None = None
 ) -> np.ndarray:
-    """Reconstruct one slice by HEBT for many weights and iteration counts, in one batch.
+    """Reconstruct a slice by HEBT for many weights and iteration counts, in one batch.
 
     The weights are further right-hand sides of the same projector, and all iteration counts come
     from one run.
@@ -320,9 +320,10 @@ def sweep(
     W
         The projector of the tilt series.
     haadf
-        Z-contrast sinogram of one slice, shape (tilts, size).
+        Z-contrast sinogram of one slice, shape (tilts, size); several slices, (tilts, slices,
+        size), share the batch too.
     maps
-        Element sinograms in X-ray counts, shape (elements, tilts, size).
+        Element sinograms in X-ray counts, shape (elements, tilts, [slices,] size).
     ratios
         Response ratios, shape (elements,).
     alphas
@@ -335,7 +336,7 @@ def sweep(
     Returns
     -------
     numpy.ndarray
-        float32, shape (alphas, iterations, elements, size, size).
+        float32, shape (alphas, iterations, elements, [slices,] size, size).
 
     Raises
     ------
@@ -343,11 +344,6 @@ def sweep(
         If an argument does not fit the above.
     """
     haadf, maps, ratios = _check_data(W, haadf, maps, ratios)
-    if haadf.ndim != 2:
-        raise ValueError(
-            f"haadf has shape {haadf.shape}; expected one slice, ({len(W.angles)}, {W.size}). "
-            "Call sweep for one slice, e.g. haadf[:, s] with maps[:, :, s]."
-        )
     alphas = [_check_alpha("alphas", a) for a in np.atleast_1d(alphas)]
     counts = [check_count("iterations", n) for n in np.atleast_1d(iterations)]
     if not alphas or not counts or counts != sorted(set(counts)):
@@ -355,24 +351,28 @@ def sweep(
             f"alphas has {len(alphas)} values and iterations is {counts}; expected at least one "
             "of each, and iterations rising, e.g. (50, 100, 200)."
         )
-    elements, tilts, n = len(maps), len(W.angles), len(alphas)
-    result = np.empty((n, len(counts), elements, W.size, W.size), np.float32)
+    elements, tilts, lead = len(maps), len(W.angles), haadf.shape[1:-1]
+    slices, n = haadf.size // (tilts * W.size), len(alphas)
+    result = np.empty((n, len(counts), elements, *lead, W.size, W.size), np.float32)
 
     def keep(iteration, x, residuals):
         if iteration in counts:
-            result[:, counts.index(iteration)] = x.swapaxes(0, 1)
+            result[:, counts.index(iteration)] = np.moveaxis(x, 1, 0).reshape(
+                n, elements, *lead, W.size, W.size
+            )
 
+    # the weights count as slices: all slices at the first weight, then at the second, ...
     _run(
         W,
-        np.repeat(maps[:, :, None], n, axis=2),
-        np.repeat(haadf[:, None], n, axis=1),
-        _weights(alphas, elements),
+        np.tile(maps.reshape(elements, tilts, slices, W.size), (1, 1, n, 1)),
+        np.tile(haadf.reshape(tilts, slices, W.size), (1, n, 1)),
+        _weights(np.repeat(alphas, slices), elements),
         counts[-1],
         None,
         None,
         keep,
         progress,
-        shape=(elements, n, W.size, W.size),
+        shape=(elements, n, *lead, W.size, W.size),
         label="HEBT sweep",
         ratios=ratios,
     )
@@ -426,6 +426,7 @@ def _run(
         haadf = None if haadf is None else haadf[:, busy]
         start = None if start is None else start[:, busy]
         mask = mask if mask.shape[1] == 1 else np.ascontiguousarray(mask[:, busy])
+        weights = weights if weights.shape[1] == 1 else weights[:, busy]
     state = _State(W, maps, haadf, weights, mask, start, ratios, haadf_projector)
     del maps, haadf, mask, start
     # what the caller sees: the same memory in public shape, or a copy where slices were left out

@@ -748,21 +748,64 @@ def phantom_sweep(*, alphas=ALPHAS, iterations=ITERATIONS, **changes) -> Phantom
     -------
     PhantomSweep
     """
-    settings = phantom_settings(**({"seeds": (0,)} | changes))
-    return _phantom_sweep(
+    dose = changes.pop("dose", 1.0)
+    return phantom_sweeps((dose,), alphas=alphas, iterations=iterations, **changes)[0]
+
+
+def phantom_sweeps(
+    doses, *, alphas=ALPHAS, iterations=ITERATIONS, **changes
+) -> tuple[PhantomSweep, ...]:
+    """Do the same at several doses, all in one batch, which costs little more than one of them.
+
+    Parameters
+    ----------
+    doses
+        Factors on the X-ray counts.
+    alphas, iterations, **changes
+        As for `phantom_sweep`.
+
+    Returns
+    -------
+    tuple of PhantomSweep
+        One for each dose.
+    """
+    settings = tuple(
+        phantom_settings(**({"seeds": (0,)} | changes | {"dose": dose})) for dose in doses
+    )
+    if not settings:
+        raise ValueError("doses is empty; expected at least one dose.")
+    return _phantom_sweeps(
         settings, tuple(float(a) for a in alphas), tuple(sorted(int(i) for i in iterations))
     )
 
 
 @cached
-def _phantom_sweep(settings, alphas, iterations):
-    data = phantom_data(dataclasses.replace(settings, seeds=settings.seeds[:1]))
-    fit = estimate_ratios(data, 0)
-    maps = data.maps[:, :, 0]
+def _phantom_sweeps(settings, alphas, iterations):
+    series = [phantom_data(dataclasses.replace(s, seeds=s.seeds[:1])) for s in settings]
+    data = series[0]  # projector, phantom and HAADF are the same for all
+    fits = [estimate_ratios(d, 0) for d in series]
+    # the doses are slices of one batch; each has its own ratios, which the maps take up
+    maps = np.concatenate(
+        [_weighed(d.maps, np.array(f.ratios)[None]) for d, f in zip(series, fits, strict=True)],
+        axis=2,
+    )
     # EDS alone is HEBT at a weight of 0: next to 0 it rides in the same batch for almost nothing
     swept = hebt.sweep(
-        data.W, data.haadf, maps, fit.ratios, (EDS_ALONE, *alphas), iterations
+        data.W,
+        _repeat(data.haadf, len(series)),
+        maps,
+        np.ones(len(maps)),
+        (EDS_ALONE, *alphas),
+        iterations,
     )
+    return tuple(
+        _sweep_at(d, f, swept[:, :, :, at], alphas, iterations)
+        for at, (d, f) in enumerate(zip(series, fits, strict=True))
+    )
+
+
+def _sweep_at(data, fit, swept, alphas, iterations):
+    settings = data.settings
     per_density = (
         np.array(fit.ratios) * np.array(settings.zeta) * settings.dose * settings.pixel**2
     )

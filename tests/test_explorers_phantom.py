@@ -17,9 +17,9 @@ def store(tmp_path_factory):
         patch.setenv("HEBT_CACHE", str(tmp_path_factory.mktemp("results")))
         patch.setenv("HEBT_FIDELITY", "quick")
         patch.delenv("HEBT_STATIC", raising=False)
-        phantom._sweep.cache_clear()
+        phantom._sweeps.cache_clear()
         yield
-        phantom._sweep.cache_clear()
+        phantom._sweeps.cache_clear()
 
 
 def sweep(dose):
@@ -99,7 +99,11 @@ def test_a_page_with_all_of_the_papers_values_stays_small(explorer, budget, monk
             eds_mse=np.ones((shape[1], 2)),
         )
 
-    monkeypatch.setattr(phantom, "_sweep", functools.cache(noisy))
+    @functools.cache
+    def sweeps(alphas, iterations, doses):
+        return {dose: noisy(alphas, iterations, dose) for dose in doses}
+
+    monkeypatch.setattr(phantom, "_sweeps", sweeps)
     monkeypatch.setattr(phantom, "_values", lambda: values)
     monkeypatch.delenv("HEBT_STATIC_FILES", raising=False)
     assert len(explorer().html()) < budget

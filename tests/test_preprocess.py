@@ -214,8 +214,9 @@ def test_reprojection_takes_out_what_neighbours_leave(flat_specimen):
     angles, series, jittered, true, depth = flat_specimen
     first = preprocess.align(jittered)
     refined = preprocess.refine_alignment(
-        jittered, angles, first, hebt.sirt, size=64, depth=depth, factor=1, rounds=12, tolerance=0.05
-    )
+        jittered, angles, first, hebt.sirt,
+        size=64, depth=depth, factor=1, rounds=12, tolerance=0.05,
+    )  # fmt: skip
 
     def error(shifts):
         # a shift of the volume as a whole is free: along the axis one number for all tilts,

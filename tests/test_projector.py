@@ -132,6 +132,13 @@ def test_a_projection_keeps_the_mass_of_what_the_detector_sees(angle, size, seed
     assert projection.sum(dtype=float) == pytest.approx(image.sum(), rel=1e-5)
 
 
+def test_nothing_negative_comes_from_what_is_not():
+    x = np.random.default_rng(7).random((20, 33, 33)) > 0.9
+    W = hebt.Projector([*ANGLES, 22.5, 67.1], 33)
+    assert W.forward(x).min() >= 0
+    assert W.backward(W.forward(x) > 3).min() >= 0
+
+
 def test_geometry_at_right_angles():
     image = np.arange(16.0).reshape(4, 4)
     p = hebt.Projector([0, 90, 180, -90], 4).forward(image)

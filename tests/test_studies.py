@@ -276,6 +276,12 @@ def test_the_sweep_holds_the_runs_that_it_stands_for():
         studies.SCORES["mse"](data.density[1], x[1]), rel=1e-3
     )
     np.testing.assert_array_equal(swept.truth, data.density[:, cut, cut])
+    # other doses in the batch change nothing
+    both = studies.phantom_sweeps((0.5, 2), size=128, alphas=alphas, iterations=iterations)
+    assert [one.settings.dose for one in both] == [0.5, 2]
+    np.testing.assert_allclose(both[1].hebt, swept.hebt, atol=1e-3)
+    np.testing.assert_allclose(both[1].eds_mse, swept.eds_mse, rtol=1e-4)
+    assert both[0].eds_mse[1, 0] > both[1].eds_mse[1, 0]
 
 
 def test_frames_are_means_and_hold_the_particle():

@@ -22,6 +22,7 @@
 const LINES = 6;          // colours, as --hebt-line-0 ... in frames.css
 const DASHES = ["", "6 3", "2 2.5", "8 3 2 3"];
 const ON_WHITE = ["#0b5fa5", "#c2410c", "#0f766e", "#9d3c8f", "#4d4d4d", "#8a6d00"];
+const RAMP = Uint8Array.from({ length: 256 }, (_, i) => i);
 const SVG = "http://www.w3.org/2000/svg";
 
 function h(tag, attributes = {}, ...children) {
@@ -52,7 +53,8 @@ function rounded(value, step) {
   const unit = 10 ** -digits;
   const v = Math.round(value / unit) * unit;
   if (digits > 6 || Math.abs(v) >= 1e6) {
-    const lead = v === 0 ? 0 : Math.floor(Math.log10(Math.abs(v)));
+    if (v === 0) return "0";
+    const lead = Math.floor(Math.log10(Math.abs(v)));
     return minus(v.toExponential(clamp(lead + digits, 0, 6)));
   }
   return minus((v === 0 ? 0 : v).toFixed(Math.max(0, digits)));
@@ -203,9 +205,9 @@ function plot(svg, spec, curve, picture, width, tall, ink) {
     control.label + (control.unit ? ` (${control.unit})` : ""), `fill:${ink.text}`);
   if (curve.ylabel) {
     const middle = (box.top + box.bottom) / 2;
+    const size = Math.min(12, (1.9 * (tall + 20)) / curve.ylabel.length);
     svg.append(s("text", { x: 12, y: middle, "text-anchor": "middle",
-      transform: `rotate(-90 12 ${middle})`,
-      style: `fill:${ink.text};font-size:${Math.min(12, (1.9 * (tall + 20)) / curve.ylabel.length)}px`,
+      transform: `rotate(-90 12 ${middle})`, style: `fill:${ink.text};font-size:${size}px`,
     }, curve.ylabel));
   }
 
@@ -394,8 +396,9 @@ function render({ model, el }) {
   });
 
   const bar = (name, p) => {
-    const strip = h("canvas", { class: "hebt-strip", width: 256, height: 1, "aria-hidden": "true" });
-    paint(strip, Uint8Array.from({ length: 256 }, (_, i) => i), tables[p.cmap]);
+    const strip = h("canvas", { class: "hebt-strip", width: 256, height: 1,
+      "aria-hidden": "true" });
+    paint(strip, RAMP, tables[p.cmap]);
     return h("div", { class: "hebt-bar", "data-bar": name },
       h("div", { class: "hebt-edge" }, strip),
       h("div", { class: "hebt-ends" }, h("span", {}, p.ends[0]),
@@ -527,7 +530,8 @@ function render({ model, el }) {
       const [low, high] = p.limits;
       const step = (high - low) / 255;
       const q = bytes(shown.frames[p.name])[probe.row * p.shape[1] + probe.column];
-      const bound = q === 0 && shown.low[p.name] ? "≤ " : q === 255 && shown.high[p.name] ? "≥ " : "";
+      const bound = q === 0 && shown.low[p.name] ? "≤ "
+        : q === 255 && shown.high[p.name] ? "≥ " : "";
       value.textContent = bound + rounded(low + q * step, step);
       mark.style.left = `${((probe.column + 0.5) / p.shape[1]) * 100}%`;
       mark.style.top = `${((probe.row + 0.5) / p.shape[0]) * 100}%`;
@@ -600,9 +604,9 @@ function render({ model, el }) {
     fail(reason) {
       clearTimeout(later.busy);
       root.dataset.state = "error";
-      const still = shown ? ` The pictures still show ${stateText(spec, shown.position).join(", ")}.`
-        : "";
-      complain(`No picture for ${stateText(spec, wanted).join(", ")}: ${reason}.${still}`);
+      const still = stateText(spec, shown.position).join(", ");
+      complain(`No picture for ${stateText(spec, wanted).join(", ")}: ${reason}. ` +
+        `The pictures still show ${still}.`);
     },
     adopt(position) {
       wanted = [...position];
@@ -685,7 +689,9 @@ async function savePicture(spec, picture, tables) {
   const rowHeight = (row) => Math.max(...row.map((p) =>
     24 + (wide * p.shape[0]) / p.shape[1] + (spec.shared ? 8 : 40) + 18 * notes(p).length)) + 14;
   const rows = [];
-  for (let k = 0; k < spec.panels.length; k += columns) rows.push(spec.panels.slice(k, k + columns));
+  for (let k = 0; k < spec.panels.length; k += columns) {
+    rows.push(spec.panels.slice(k, k + columns));
+  }
   const ink = { colour: (k) => ON_WHITE[k % LINES], text: "#1f2933", muted: "#52606d",
     grid: "#e4e7eb", back: "white" };
   const plots = spec.curves.map((curve) => {
@@ -695,14 +701,16 @@ async function savePicture(spec, picture, tables) {
   });
   const canvas = document.createElement("canvas");
   const c = canvas.getContext("2d");
-  const font = (weight = "", size = 13) => { c.font = `${weight} ${size}px system-ui, sans-serif`; };
+  const font = (weight = "", size = 13) => {
+    c.font = `${weight} ${size}px system-ui, sans-serif`;
+  };
 
   font();
   const lines = [];           // the state, broken where it does not fit
   for (const text of stateText(spec, picture.position)) {
     const longer = lines.length ? `${lines.at(-1)}   ·   ${text}` : text;
-    if (lines.length && c.measureText(longer).width <= width - 2 * margin) lines.splice(-1, 1, longer);
-    else lines.push(text);
+    const fits = lines.length && c.measureText(longer).width <= width - 2 * margin;
+    if (fits) lines[lines.length - 1] = longer; else lines.push(text);
   }
   const height = 2 * margin + 20 * lines.length + rows.reduce((sum, r) => sum + rowHeight(r), 0)
     + (spec.shared ? 46 : 0) + plots.reduce((sum, p) => sum + 34 + p.height, 0)
@@ -737,7 +745,7 @@ async function savePicture(spec, picture, tables) {
     c.save();
     c.clip();
     c.imageSmoothingEnabled = false;
-    c.drawImage(image(Uint8Array.from({ length: 256 }, (_, i) => i), tables[p.cmap], 256, 1), x, y, w, t);
+    c.drawImage(image(RAMP, tables[p.cmap], 256, 1), x, y, w, t);
     c.restore();
     c.strokeStyle = "#7b8794";
     c.lineWidth = 0.5;
@@ -760,7 +768,10 @@ async function savePicture(spec, picture, tables) {
       c.drawImage(image(bytes(picture.frames[p.name]), tables[p.cmap], p.shape[1], p.shape[0]),
         x, y + 22, wide, tall);
       let below = y + 22 + tall + 8;
-      if (!spec.shared) { bar(p, picture.low[p.name], picture.high[p.name], x, below, wide); below += 36; }
+      if (!spec.shared) {
+        bar(p, picture.low[p.name], picture.high[p.name], x, below, wide);
+        below += 36;
+      }
       for (const r of notes(p)) {
         put(`${r.label}  ${withUnit(picture.readouts[r.name], r.unit)}`, x, below);
         below += 18;

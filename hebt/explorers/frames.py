@@ -542,9 +542,9 @@ class FrameExplorer(base.Explorer):
                 if found[name][k] is None:
                     found[name][k] = one
                 elif found[name][k] != one:
+                    names = ", ".join(self._controls[i].name for i in axes[name])
                     raise ValueError(
-                        f"{name!r} depends on ({', '.join(self._controls[i].name for i in axes[name])})"
-                        f" but came out differently at {self._state(position)}. Name every control "
+                        f"{name!r} depends on ({names}) but came out differently at {self._state(position)}. Name every control "
                         "it varies with in depends, and let compute give the same result for the "
                         "same values (fix its seed)."
                     )
@@ -574,8 +574,6 @@ class FrameExplorer(base.Explorer):
         from hebt.explorers import _poster
 
         return _poster.draw(self.spec, self.picture)
-
-    # ----
 
     def _state(self, position):
         return {c.name: c.values[i] for c, i in zip(self._controls, position)}

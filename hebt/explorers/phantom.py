@@ -18,18 +18,19 @@ def _values():
     return hebt.studies.ALPHAS, hebt.studies.ITERATIONS, (0.25, 1.0, 4.0, 16.0)
 
 
-@functools.lru_cache(maxsize=16)
-def _sweep(alphas, iterations, dose):
+@functools.lru_cache(maxsize=4)
+def _sweeps(alphas, iterations, doses):
     # kept in memory too, so that a slider answers at once
-    return hebt.studies.phantom_sweep(alphas=alphas, iterations=iterations, dose=dose)
+    swept = hebt.studies.phantom_sweeps(doses, alphas=alphas, iterations=iterations)
+    return dict(zip(doses, swept, strict=True))
 
 
 def phantom_sweep() -> FrameExplorer:
     """Return the explorer of the phantom study: weight α, iterations and dose.
 
     Au and Ag of the phantom, by HEBT and by EDS alone, with their mean-squared errors, and the
-    errors against the weight. Each dose is one batch of reconstructions, which is computed when
-    it is first asked for and then kept on disk; while a static page is built, all of them are.
+    errors against the weight. All reconstructions are one batch, which is computed when it is
+    first asked for and then kept on disk.
 
     Returns
     -------
@@ -39,7 +40,7 @@ def phantom_sweep() -> FrameExplorer:
     elements = ("Au", "Ag")
 
     def compute(alpha, iterations, dose):
-        swept = _sweep(alphas, steps, dose)
+        swept = _sweeps(alphas, steps, doses)[dose]
         a, i = alphas.index(alpha), steps.index(iterations)
         result = {
             "by_weight": {
@@ -142,7 +143,7 @@ def first_look() -> FrameExplorer:
     at = alphas.index(0.7)
 
     def compute(iterations, dose):
-        swept = _sweep(alphas, steps, dose)
+        swept = _sweeps(alphas, steps, doses)[dose]
         i = steps.index(iterations)
         result = {}
         for e, element in enumerate(("Au", "Ag")):

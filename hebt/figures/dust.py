@@ -129,7 +129,8 @@ def totals(angles, haadf, maps, names):
         for name in chosen:
             values = own[list(names).index(name)]
             ax.plot(angles, values / values.mean(), color=_COLORS.get(name, "0.5"),
-                    marker=_MARKERS.get(name, "o"), markersize=4, linewidth=1.1, label=name)  # fmt: skip
+                    marker=_MARKERS.get(name, "o"), markersize=4, linewidth=1.1,
+                    label=name)  # fmt: skip
         ax.set(title=title, xlabel="tilt (degrees)")
         ax.legend(ncols=2)
     axes[0].set_ylabel("total, relative to its mean")
@@ -247,7 +248,7 @@ def _side_by_side(eds, hebt, haadf, names, pixel_size):
         for column, pair in enumerate(pairs[block * columns : (block + 1) * columns]):
             above, first, below, second, kind = pair
             limits = (0, max(np.percentile(first, 99.5), np.percentile(second, 99.5)))
-            for ax, name, image in zip(axes[:, column], (above, below), (first, second), strict=True):
+            for ax, name, image in zip(axes[:, column], (above, below), (first, second)):
                 panel(ax, image, name=name, unit="", kind=kind, limits=limits, bar_for=[])
             bar = part.colorbar(axes[1, column].images[0], ax=list(axes[:, column]),
                                 location="bottom", shrink=0.8, aspect=18, pad=0.03)  # fmt: skip
