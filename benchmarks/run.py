@@ -77,11 +77,12 @@ def main() -> None:
         },
     }
     with tempfile.TemporaryDirectory() as folder:
-        results["first_call"] = first_call(folder)
+        results["first_call"] = first_call(None if options.quick else folder)
         results["compiler"], library = compile_c(folder)
         results["contenders"] = contest(options, cores, library)
     results["scaling"] = scaling(options)
     results["memory"] = memory(options)
+    results["workers"] = workers(options)
     results["load_after"] = load()
     print_table(results)
     if out is not None:
@@ -186,13 +187,61 @@ def memory(options) -> list[dict]:
     return found
 
 
+def workers(options) -> list[dict]:
+    """Reconstructions in blocks into a zarr store, by one and by two workers of a cluster."""
+    import dask.array as da
+    from distributed import Client, LocalCluster
+
+    size, tilts, elements, iterations = 200, options.tilts, 2, 20
+    if options.quick:
+        size, iterations = 32, 2
+    W = hebt.Projector(np.linspace(-75, 75, tilts), size)
+    found = []
+    for count in (1, 2):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            LocalCluster(count, threads_per_worker=1, dashboard_address=None) as cluster,
+            Client(cluster) as client,
+        ):
+            for warm, slices in enumerate((512, 128, 256, 512)):  # the first loads everything
+                maps = da.random.default_rng(0).random(
+                    (elements, tilts, slices, size), dtype=np.float32, chunks=(-1, -1, 64, -1)
+                )
+                used, start = sum(client.run(time.process_time).values()), time.perf_counter()
+                x = hebt.reconstruct(
+                    W,
+                    maps.sum(axis=0),
+                    maps,
+                    np.ones(elements),
+                    iterations=iterations,
+                    out=f"{folder}/{warm}.zarr",
+                    progress=False,
+                )
+                passed = time.perf_counter() - start
+                used = sum(client.run(time.process_time).values()) - used
+                if not warm:
+                    continue
+                found.append(
+                    dict(size=size, tilts=tilts, slices=slices, elements=elements)
+                    | dict(iterations=iterations, workers=count, blocks=len(x.chunks[1]))
+                    | dict(processor=used, clock=passed)
+                    | dict(peak=max(client.run(process_memory, "VmHWM").values()))
+                )
+    return found
+
+
 def first_call(folder) -> dict:
-    """Seconds of a new process with a small reconstruction, without and with compiled code."""
-    environment = os.environ | {"NUMBA_CACHE_DIR": folder, "PYTHONPYCACHEPREFIX": folder}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    """Seconds of a new process with a small reconstruction, without and with compiled code.
+
+    Compiled code is kept in `folder`; if None, in its usual place, where it may be already.
+    """
+    environment = dict(os.environ)
+    if folder is not None:
+        environment |= {"NUMBA_CACHE_DIR": folder, "PYTHONPYCACHEPREFIX": folder}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
     environment["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), *sys.path])
     found = {}
-    for name in ("compiling", "compiled", "compiled again"):
+    for name in ("compiling", "compiled", "compiled again")[folder is None :]:
         before, start = os.times(), time.perf_counter()
         subprocess.run([sys.executable, "-c", FIRST_CALL], env=environment, check=True)
         after = os.times()
@@ -228,6 +277,11 @@ def print_table(results) -> None:
         print(
             f"peak memory, {case['elements']} elements, size {case['size']}: {ratio:.2f} times "
             "input and output"
+        )
+    for case in results["workers"]:
+        print(
+            f"{case['workers']} workers, {case['slices']} slices of {case['size']}: "
+            f"{case['processor']:.2f} s of the processor, {case['clock']:.2f} s by the clock"
         )
     for name, call in results["first_call"].items():
         print(f"first call, {name}: {call['processor']:.2f} s of the processor")

@@ -235,7 +235,7 @@ def test_the_same_call_runs_on_a_cluster(cluster, tmp_path):
 def test_a_worker_that_dies_does_not_lose_the_run(cluster, tmp_path):
     haadf, maps = scene()
     haadf, maps = np.repeat(haadf, 4, axis=1), np.repeat(maps, 4, axis=2)
-    options = OPTIONS | dict(iterations=3000)
+    options = OPTIONS | dict(iterations=500)
     out = tmp_path / "x.zarr"
     victim, pid = next(iter(cluster.run(os.getpid).items()))
     killed = []
