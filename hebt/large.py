@@ -79,7 +79,7 @@ def reconstruct(
         axes = "fsyx"[-array.ndim :] if array.shape == shape else "yx"
         chunks = {i: blocks if axis == "s" else -1 for i, axis in enumerate(axes)}
         # letters of its own for axes that every block holds whole
-        letters = {"f": "a", "y": "b", "x": "c"} if name == "mask" else {"f": "d", "y": "g", "x": "h"}
+        letters = dict(zip("fyx", "abc" if name == "mask" else "dgh"))
         arguments += [array.rechunk(chunks), "".join(letters.get(axis, axis) for axis in axes)]
         names.append(name)
 

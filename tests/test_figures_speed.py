@@ -36,7 +36,8 @@ def test_committed_results_are_whole():
     assert {c["threads"] for c in results["contenders"]} >= {1}
     names = {c["name"] for c in results["contenders"]}
     assert {speed.OURS, speed.ASTRA, speed.BARE, "scipy.sparse SIRT"} <= names
-    assert set(results["scaling"]["curves"]) == {"slices", "elements", "tilts", "iterations", "size"}
+    grown = {"slices", "elements", "tilts", "iterations", "size"}
+    assert set(results["scaling"]["curves"]) == grown
     assert results["settings"]["size"] == 300 and results["settings"]["tilts"] == 31
     assert all(c["peak"] <= 2.5 * c["input_and_output"] for c in results["memory"])
     assert {c["workers"] for c in results["workers"]} == {1, 2}

@@ -120,7 +120,8 @@ def test_only_blocks_that_changed_are_worked_out_again(tmp_path, monkeypatch):
     assert blocks(other, alpha=0.5) == [2, 3, 3, 3]
     assert blocks(other, alpha=0.5, iterations=7) == [2, 3, 3, 3]
     assert blocks(other, alpha=0.5, iterations=7, ratios=[3, 0.8]) == [2, 3, 3, 3]
-    assert blocks(other, alpha=0.5, iterations=7, ratios=[3, 0.8], mask=np.tri(SIZE)) == [2, 3, 3, 3]
+    settings = dict(alpha=0.5, iterations=7, ratios=[3, 0.8], mask=np.tri(SIZE))
+    assert blocks(other, **settings) == [2, 3, 3, 3]
 
 
 def test_a_store_with_another_result_is_refused_and_stays(tmp_path):
@@ -224,11 +225,14 @@ def test_the_same_call_runs_on_a_cluster(cluster, tmp_path):
     haadf, maps = scene()
     x = hebt.reconstruct(W, *lazy(haadf, maps), **OPTIONS)
     expected = x.compute(scheduler="threads")
-    before = sum(len(log) for log in cluster.run(lambda dask_worker: dask_worker.state.log).values())
+
+    def events():
+        return sum(map(len, cluster.run(lambda dask_worker: dask_worker.state.log).values()))
+
+    before = events()
     np.testing.assert_array_equal(x.compute(), expected)
     written = hebt.reconstruct(W, *lazy(haadf, maps), **OPTIONS, out=tmp_path / "x.zarr")
-    after = sum(len(log) for log in cluster.run(lambda dask_worker: dask_worker.state.log).values())
-    assert after > before, "the cluster did the work"
+    assert events() > before, "the cluster did the work"
     np.testing.assert_array_equal(written.compute(), expected)
 
 

@@ -344,7 +344,9 @@ def test_empty_slices_are_left_out_and_change_nothing(two, monkeypatch):
     widths = []
     forward = hebt.Projector._forward
     monkeypatch.setattr(
-        hebt.Projector, "_forward", lambda s, x, **k: widths.append(x.shape[1]) or forward(s, x, **k)
+        hebt.Projector,
+        "_forward",
+        lambda s, x, **k: widths.append(x.shape[1]) or forward(s, x, **k),
     )
     whole = hebt.reconstruct(
         W, haadf, maps, mask=mask, **options, callback=lambda n, x, r: seen.append(x.copy())

@@ -81,7 +81,8 @@ def benchmark_peers(results: dict):
     ax.set_xlim(low, high * 30)
     settings = results["settings"]
     ax.set_xlabel("processor time of one iteration of one slice (ms), one thread")
-    title(ax, f"slices of {settings['size']} × {settings['size']} pixels, {settings['tilts']} tilts")
+    size, tilts = settings["size"], settings["tilts"]
+    title(ax, f"slices of {size} × {size} pixels, {tilts} tilts")
     return figure
 
 
@@ -94,9 +95,8 @@ def benchmark_table(results: dict) -> Table:
         cells = [f"{reference / time:.3g}" if reference else "–" for reference in (astra, bare)]
         clock = statistics.median(entry["clock"])
         spread = f"{1e3 * min(entry['processor']):.3g} to {1e3 * max(entry['processor']):.3g}"
-        rows.append(
-            (entry["name"], entry["threads"], f"{1e3 * time:.3g}", spread, *cells, f"{1e3 * clock:.3g}")
-        )
+        name, own = (entry["name"], entry["threads"]), f"{1e3 * time:.3g}"
+        rows.append((*name, own, spread, *cells, f"{1e3 * clock:.3g}"))
     settings, versions = results["settings"], results["versions"]
     return Table(
         (
@@ -131,8 +131,8 @@ def _load(results) -> str:
         return "The machine was idle otherwise."
     return (
         f"Other programs were running on the machine (load {before:g} on {results['cores']} "
-        "cores): the clock holds what they took. They disturb the processor time less, but they share "
-        "its caches and its memory with what was measured."
+        "cores): the clock holds what they took. They disturb the processor time less, but they "
+        "share its caches and its memory with what was measured."
     )
 
 
@@ -168,7 +168,7 @@ def benchmark_scaling(results: dict):
 
 
 def exponents(results: dict) -> dict[str, float]:
-    """Return the power with which time grows with each quantity, fitted to all that was measured."""
+    """Return the power with which time grows with each quantity, fitted to all points."""
     found = {}
     for name, curve in results["scaling"]["curves"].items():
         medians = np.median(curve["processor"], axis=1)
@@ -191,7 +191,7 @@ def benchmark_memory(results: dict) -> Table:
     return Table(
         ("volume (voxels)", "elements", "input and output (MB)", "peak (MB)", "peak / both"),
         rows,
-        title=f"Peak memory of a reconstruction from {results['memory'][0]['tilts']} tilts, measured",
+        title=f"Peak memory from {results['memory'][0]['tilts']} tilts, measured",
     )
 
 
