@@ -27,8 +27,14 @@ def as_float32(name: str, array, *, ndim: tuple[int, ...] | None = None) -> np.n
     TypeError
         If the values are not real numbers.
     ValueError
-        If the array is empty, has another number of dimensions, or holds NaN or infinite values.
+        If the array is empty, has another number of dimensions, holds NaN or infinite values, or
+        is masked anywhere.
     """
+    if np.ma.is_masked(array):
+        raise ValueError(
+            f"{name} is a masked array with {np.ma.count_masked(array)} masked values; expected "
+            "values everywhere. Say what they are, e.g. by array.filled(0)."
+        )
     array = np.asarray(array)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} holds values of type {array.dtype}; expected real numbers.")
@@ -195,6 +201,16 @@ def check_series(haadf, maps) -> tuple[np.ndarray, np.ndarray]:
             f"(elements, {', '.join(map(str, haadf.shape))}): the same tilts, slices and size.{hint}"
         )
     check_signs("haadf", haadf)
+    check_seen(haadf, maps)
     for e, element in enumerate(maps):
         check_signs(f"maps[{e}]", element, counts=True)
     return haadf, maps
+
+
+def check_seen(haadf: np.ndarray, maps: np.ndarray) -> None:
+    """Raise a ValueError if only the element maps show anything."""
+    if not haadf.any() and maps.any():
+        raise ValueError(
+            "haadf is 0 everywhere, but maps is not; expected images of the same specimen. Check "
+            "how the HAADF images were read."
+        )

@@ -22,7 +22,8 @@ from numba.extending import intrinsic
 _LANES = 16  # floats in a vector; LLVM splits it where the processor has shorter ones
 TILE = 28  # pixels along the edge of a tile
 _ROOM = 32  # for what a line of a tile holds or is seen by: at most TILE + 2 bins for two lines
-_EDGE = 1e-9  # overlaps narrower than this (in pixels) are rounding, not weights
+_EDGE = 1e-9  # overlaps narrower than this (in pixels) are rounding, not weights,
+_LEAST = np.float32(3e-7)  # and so are weights below this, in single precision
 _ZERO = np.float32(0)
 
 _jit = numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
@@ -156,7 +157,8 @@ def _weigh_bins(w, begin, offset, t, step_t, length, bin0, taps, extent, shape):
             u = offset[k] + away
             right = _shadow(half - u, high, low, narrow, inv_narrow, inv_wide)
             left = _shadow(-half - u, high, low, narrow, inv_narrow, inv_wide)
-            w[q, k] = inside * max(right - left, zero)  # rounding can leave -1e-8
+            weight = right - left
+            w[q, k] = inside * weight if weight > _LEAST else zero
 
 
 @_jit
@@ -271,7 +273,8 @@ def _weigh_pixels(w, begin, offset, t, step_t, size, extent, shape):
             u = offset[k] + away
             right = _shadow(u + half, high, low, narrow, inv_narrow, inv_wide)
             left = _shadow(u - half, high, low, narrow, inv_narrow, inv_wide)
-            w[q, k] = inside * max(right - left, zero)  # rounding can leave -1e-8
+            weight = right - left
+            w[q, k] = inside * weight if weight > _LEAST else zero
 
 
 @_jit
@@ -423,17 +426,25 @@ def residual(wx, maps, haadf, weights, inverse_sums, elements, squares, first_ti
     (EDS per element, then HAADF) go to `squares[tilt]`.
     """
     size, slices = haadf.shape[1:]
+    total = np.empty(slices, np.float32)
     for a in range(first_tilt, last_tilt):
         squares[a, :] = 0.0
         for d in range(size):
             scale = inverse_sums[a, d]
             for m in range(slices):
-                total = haadf[a, d, m]
-                for e in range(elements):
-                    total -= wx[a, d, e * slices + m]
-                squares[a, elements] += np.float64(total) ** 2
-                total *= weights[1, m]
-                for e in range(elements):
-                    own = maps[a, d, e * slices + m] - wx[a, d, e * slices + m]
-                    squares[a, e] += np.float64(own) ** 2
-                    wx[a, d, e * slices + m] = scale * (weights[0, m] * own + total)
+                total[m] = haadf[a, d, m]
+            for e in range(elements):
+                for m in range(slices):
+                    total[m] -= wx[a, d, e * slices + m]
+            square = 0.0
+            for m in range(slices):
+                square += np.float64(total[m]) ** 2
+                total[m] *= weights[1, m]
+            squares[a, elements] += square
+            for e in range(elements):
+                square = 0.0
+                for m in range(e * slices, (e + 1) * slices):
+                    own = maps[a, d, m] - wx[a, d, m]
+                    square += np.float64(own) ** 2
+                    wx[a, d, m] = scale * (weights[0, m - e * slices] * own + total[m - e * slices])
+                squares[a, e] += square

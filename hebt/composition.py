@@ -96,7 +96,8 @@ def _atomic_weights(symbols) -> np.ndarray:
     weights = []
     for symbol in symbols:
         try:
-            weights.append(periodictable.elements.symbol(symbol).mass)
+            # "n" would be the neutron
+            weights.append(periodictable.elements.symbol(symbol if symbol != "n" else "").mass)
         except ValueError:
             raise ValueError(
                 f"elements holds {symbol!r}; expected chemical symbols such as 'Au'."

@@ -28,7 +28,8 @@ def structure_similarity(reference, image, window: str | None = "gaussian") -> f
     Returns
     -------
     float
-        At most 1, which is reached by c * reference for any c > 0.
+        At most 1, which is reached by c * reference for any c > 0; 0 for an image that is the
+        same everywhere.
 
     Raises
     ------
@@ -39,7 +40,8 @@ def structure_similarity(reference, image, window: str | None = "gaussian") -> f
     -----
     C3 = (0.03 L)^2 / 2 with L the range of the reference, which is 1 for the binary references of
     the paper. The paper prints neither window nor constants; those of [1]_ are taken. With
-    ``window=None`` C3 is left out.
+    ``window=None`` C3 is left out. Where both images are flat within a window, its term is 1: the
+    mean over small windows of an image with much empty background is close to 1 for any method.
 
     References
     ----------
@@ -54,6 +56,8 @@ def structure_similarity(reference, image, window: str | None = "gaussian") -> f
         x, y = reference - reference.mean(), image - image.mean()
         norm = np.sqrt((x * x).sum() * (y * y).sum())
         return float((x * y).sum() / norm) if norm > 0 else 0.0
+    if np.ptp(image) == 0:
+        return 0.0
     image = image * _scale(reference, image)
     c3 = (0.03 * np.ptp(reference)) ** 2 / 2
     slices = [

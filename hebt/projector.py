@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -209,7 +210,7 @@ class Projector:
         tilts, columns = len(self.angles), x.shape[1]
         if out is None:
             out = empty(tilts, self.size, columns)
-        share = -(-tilts // (2 * threads()))
+        share = -(-tilts // threads())  # each share reads all of x, so not more than one a thread
 
         def work(first, tilt):
             _kernels.forward(
@@ -244,18 +245,19 @@ class Projector:
         from . import _kernels
 
         columns = p.shape[2]
+        spare = [empty(_kernels.TILE**2, min(columns, _BLOCK)) for _ in range(threads())]
 
-        def work(first, row):
+        def work(first, row, column):
             last = min(first + _BLOCK, columns)
-            tile = empty(_kernels.TILE**2, last - first)
-            for column in range(0, self.size, _kernels.TILE):
-                _kernels.backward(
-                    p, self._cosines, self._sines, self.size, row, column, first, last, tile
-                )
-                use(tile, row, column, first, last)
+            tile = spare.pop()
+            _kernels.backward(
+                p, self._cosines, self._sines, self.size, row, column, first, last, tile
+            )
+            use(tile, row, column, first, last)
+            spare.append(tile)
 
-        rows = range(0, self.size, _kernels.TILE)
-        run(work, [(first, row) for first in range(0, columns, _BLOCK) for row in rows])
+        edges = range(0, self.size, _kernels.TILE)
+        run(work, [(f, r, c) for f in range(0, columns, _BLOCK) for r in edges for c in edges])
 
     def _tiles(self, columns: int) -> tuple[int, int, int]:
         """How many blocks of columns, and rows and columns of tiles, `_backward_tiles` takes."""
@@ -342,19 +344,30 @@ def threads() -> int:
 
 
 def run(work, tasks) -> None:
-    """Call work(*task) for each task, on all threads."""
-    count = min(threads(), len(tasks))
-    if count == 1:
-        for task in tasks:
-            work(*task)
+    """Call work(*task) for each task, on all threads, of which the caller's is one."""
+    waiting = deque(tasks)
+
+    def take():
+        while True:
+            try:
+                task = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                work(*task)
+            except BaseException:
+                waiting.clear()
+                raise
+
+    others = min(threads(), len(tasks)) - 1
+    if others < 1:
+        take()
         return
-    with ThreadPoolExecutor(count) as pool:
-        try:
-            for job in [pool.submit(work, *task) for task in tasks]:
-                job.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    with ThreadPoolExecutor(others) as pool:
+        jobs = [pool.submit(take) for _ in range(others)]
+        take()
+        for job in jobs:
+            job.result()
 
 
 def empty(*shape: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import large
-from ._checks import as_float32, check_count, check_series, check_signs
+from ._checks import as_float32, check_count, check_seen, check_series, check_signs
 from .projector import Projector, empty, inverse, run, slices_first, slices_last, threads
 from .settings import progress_bar
 from .stopping import History, Residuals
@@ -20,7 +20,7 @@ class Interrupted(KeyboardInterrupt):
         The reconstruction so far, in the shape that the call would have returned. Give it as
         `start` to go on. In a notebook: ``import sys; sys.last_value.x``.
     iteration : int
-        How many iterations it has had.
+        How many iterations it has had; a part of the next one may be in x too.
     """
 
     def __init__(self, x, iteration):
@@ -29,6 +29,9 @@ class Interrupted(KeyboardInterrupt):
             "x (in a notebook: sys.last_value.x), ready to be given as start"
         )
         self.x, self.iteration = x, iteration
+
+    def __reduce__(self):
+        return type(self), (self.x, self.iteration)
 
 
 def sirt(
@@ -91,6 +94,7 @@ def sirt(
     .. [1] J. Gregor and T. Benson, "Computational analysis and improvement of SIRT", IEEE
        Transactions on Medical Imaging 27 (2008) 918-924.
     """
+    _check_projector(W)
     p = as_float32("p", p)
     W.check_projections("p", p)
     check_signs("p", p)
@@ -238,6 +242,7 @@ def reconstruct(
                     f"own residuals; expected None. Leave {name} out, or give numpy arrays and no "
                     "out."
                 )
+        _check_projector(W)
         return large.reconstruct(
             _solve,
             W,
@@ -247,7 +252,7 @@ def reconstruct(
             mask=mask,
             start=start,
             out=out,
-            haadf_projector=_check_projector(W, haadf_projector),
+            haadf_projector=_check_haadf_projector(W, haadf_projector),
             progress=progress,
             alpha=alpha,
             iterations=iterations,
@@ -471,9 +476,9 @@ def _run(
                         whole.setflags(write=True)
                         whole[:, busy] = view
                         whole.setflags(write=False)
-                    if callback(done, seen, residuals) is True:
+                    if _is_true(callback(done, seen, residuals)):
                         break
-                history.stopped_by = next((r for r in rules if r(done, residuals) is True), None)
+                history.stopped_by = next((r for r in rules if _is_true(r(done, residuals))), None)
                 if history.stopped_by is not None:
                     break
         except KeyboardInterrupt:
@@ -619,7 +624,21 @@ def _text(residuals):
     return f"residual {eds:.3g}{haadf}"
 
 
+def _is_true(answer) -> bool:
+    # a comparison of numpy numbers gives numpy's own True
+    return isinstance(answer, (bool, np.bool_)) and bool(answer)
+
+
+def _check_projector(W):
+    if not isinstance(W, Projector):
+        raise TypeError(
+            f"W is a {type(W).__name__}; expected a hebt.Projector. Make it of the tilt angles "
+            "and the number of pixels across the tilt axis: hebt.Projector(angles, size)."
+        )
+
+
 def _check_data(W, haadf, maps, ratios, haadf_projector=None):
+    _check_projector(W)
     if haadf_projector is None:
         haadf, maps = check_series(haadf, maps)
         W.check_projections("haadf", haadf)
@@ -643,7 +662,7 @@ def _check_ratios(ratios):
     return ratios
 
 
-def _check_projector(W, haadf_projector):
+def _check_haadf_projector(W, haadf_projector):
     if haadf_projector is not None and (
         not isinstance(haadf_projector, Projector) or haadf_projector.size != W.size
     ):
@@ -655,7 +674,7 @@ def _check_projector(W, haadf_projector):
 
 
 def _check_two_series(W, haadf_projector, haadf, maps):
-    _check_projector(W, haadf_projector)
+    _check_haadf_projector(W, haadf_projector)
     haadf = as_float32("haadf", haadf, ndim=(2, 3))
     maps = as_float32("maps", maps)
     haadf_projector.check_projections("haadf", haadf)
@@ -666,6 +685,7 @@ def _check_two_series(W, haadf_projector, haadf, maps):
             "slices and size."
         )
     check_signs("haadf", haadf)
+    check_seen(haadf, maps)
     for e, element in enumerate(maps):
         W.check_projections(f"maps[{e}]", element)
         check_signs(f"maps[{e}]", element, counts=True)

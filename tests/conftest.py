@@ -4,9 +4,11 @@ import contextlib
 import http.server
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,12 +26,15 @@ BROWSER_OPTIONS = [
     "--disable-quic",
     "--disable-sync",
 ]
+ENVIRONMENT = {}
 
 
 def pytest_configure(config):
     shared = ROOT.parent / "shared" / "data"
     if "HEBT_DATA" not in os.environ and shared.is_dir():
         os.environ["HEBT_DATA"] = str(shared)
+    # tests beside which a book is built may change the environment for themselves
+    ENVIRONMENT.update(os.environ)
 
 
 def need(found, what):
@@ -39,35 +44,72 @@ def need(found, what):
     return found
 
 
-def make_book(source, out, **environment):
+def make_book(source, out, running, **environment):
     """Run the Makefile's own ``book`` in `source` with this environment's Python.
 
     Returns
     -------
     subprocess.CompletedProcess
-        With the exit code and everything printed, in ``stdout``.
+        With the exit code and everything printed, in ``stdout``. While it runs it is in the set
+        `running`.
     """
-    make = need(shutil.which("make"), "make")
-    stamp = f"{sys.prefix}/.installed"
-    return subprocess.run(
-        [make, "book", f"VENV={sys.prefix}", f"OUT={out}", "-o", stamp],
+    command = ["make", "book", f"VENV={sys.prefix}", f"OUT={out}", "-o", f"{sys.prefix}/.installed"]
+    process = subprocess.Popen(
+        command,
         cwd=source,
-        env={**os.environ, "HEBT_FIDELITY": "quick", **environment},
+        env={**ENVIRONMENT, "HEBT_FIDELITY": "quick", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
         text=True,
+        start_new_session=True,
     )
+    running.add(process)
+    printed, _ = process.communicate()
+    running.discard(process)
+    return subprocess.CompletedProcess(command, process.returncode, printed)
+
+
+def wants(session, fixture):
+    return any(fixture in item.fixturenames for item in session.items)
+
+
+def pytest_collection_modifyitems(items):
+    # Tests of built pages come last: books are built beside the other tests.
+    items.sort(key=lambda item: not {"built_book", "scenario"}.isdisjoint(item.fixturenames))
 
 
 @pytest.fixture(scope="session")
-def built_book(tmp_path_factory):
-    """The folder with the whole book's pages, every chapter run at quick fidelity."""
+def builder():
+    """Run functions that build books, one after another beside the tests; gives futures.
+
+    Each gets, after its own arguments, the set of processes that run.
+    """
+    running = set()
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        yield lambda function, *args: thread.submit(function, *args, running)
+        thread.shutdown(wait=False, cancel_futures=True)
+        for process in list(running):  # the tests were interrupted
+            os.killpg(process.pid, signal.SIGTERM)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _whole_book(request, builder, tmp_path_factory):
+    """The whole book at quick fidelity, begun with the first test."""
+    if not wants(request.session, "built_book") or not shutil.which("make"):
+        return None
     out = tmp_path_factory.mktemp("book")
-    run = make_book(ROOT, out)
+    return builder(make_book, ROOT, out), out / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def built_book(_whole_book):
+    """The folder with the whole book's pages, every chapter run at quick fidelity."""
+    run, pages = need(_whole_book, "make")
+    run = run.result()
     if run.returncode:
         pytest.fail(f"the book does not build:\n{run.stdout[-8000:]}", pytrace=False)
-    return out / "_build" / "html"
+    return pages
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

@@ -12,13 +12,14 @@ import hebt
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from conftest import ROOT, make_book
+from conftest import ROOT, make_book, need, wants
 
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 CHAPTERS = [TOC["root"], *(c["file"] for part in TOC["parts"] for c in part["chapters"])]
 PAGES = [*CHAPTERS, "index", "search", "genindex"]
 WIDTHS = (390, 820, 1440)
 HEAVIEST_PAGE = 8_000_000  # bytes, before the reader touches anything
+REPOSITORY = "https://github.com/someone/hebt-book"
 HEADER = """---
 jupytext: {text_representation: {extension: .md, format_name: myst}}
 kernelspec: {display_name: Python 3, language: python, name: python3}
@@ -30,81 +31,100 @@ kernelspec: {display_name: Python 3, language: python, name: python3}
 # ---- what a broken book does ----
 
 
-@pytest.fixture
-def tiny(tmp_path):
+def cell(code):
+    return f"```{{code-cell}} ipython3\n{code}\n```\n\n"
+
+
+class TinyBook:
     """A book of one chapter with the settings, the extension and the package of ours."""
-    book = tmp_path / "tiny"
-    shutil.copytree(ROOT / "book" / "_ext", book / "book" / "_ext")
-    shutil.copytree(ROOT / "book" / "_web", book / "book" / "_web")
-    shutil.copytree(ROOT / "data", book / "data")
-    shutil.copytree(ROOT / "hebt", book / "hebt", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Makefile", "_config.yml", "requirements.lock", "book/references.bib"):
-        shutil.copyfile(ROOT / name, book / name)
-    (book / "_toc.yml").write_text("format: jb-book\nroot: book/intro\n")
 
-    def build(chapter):
-        (book / "book" / "intro.md").write_text(HEADER + "# Tiny\n\n" + chapter, encoding="utf-8")
-        run = make_book(book, ".", PYTHONPATH=str(book))
-        page = book / "_build" / "html" / "book" / "intro.html"
-        return run, page.read_text(encoding="utf-8") if page.exists() else ""
+    def __init__(self, folder, running):
+        self.root, self.running = folder, running
+        for name in ("book/_ext", "book/_web", "data", "hebt"):
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        for name in ("Makefile", "_config.yml", "requirements.lock", "book/references.bib"):
+            shutil.copyfile(ROOT / name, folder / name)
+        (folder / "_toc.yml").write_text("format: jb-book\nroot: book/intro\n")
 
-    build.root = book
-    return build
-
-
-def cell(code, header=""):
-    return f"```{{code-cell}} ipython3\n{header}{code}\n```\n\n"
+    def build(self, chapter, repository=""):
+        """Build it with this chapter; gives the exit code, what was printed, and the page."""
+        text = HEADER + "# Tiny\n\n" + chapter
+        (self.root / "book" / "intro.md").write_text(text, encoding="utf-8")
+        environment = {"PYTHONPATH": str(self.root), "BOOK_REPOSITORY_URL": repository}
+        run = make_book(self.root, ".", self.running, **environment)
+        page = self.root / "_build" / "html" / "book" / "intro.html"
+        text = page.read_text(encoding="utf-8") if page.exists() else ""
+        return run.returncode, run.stdout, text
 
 
-def test_changed_package_runs_chapters_again(tiny, monkeypatch):
-    monkeypatch.delenv("BOOK_REPOSITORY_URL", raising=False)
+def change_package(folder, running):
+    book = TinyBook(folder, running)
     chapter = cell("import hebt\nprint('value', 2 * hebt.TINY)")
-    module = tiny.root / "hebt" / "__init__.py"
+    module = book.root / "hebt" / "__init__.py"
     source = module.read_text(encoding="utf-8")
-
     module.write_text(source + "\nTINY = 21\n", encoding="utf-8")
-    run, page = tiny(chapter)
-    assert run.returncode == 0, run.stdout
-    assert "value 42" in page
-    assert "github.com" not in page and "mybinder.org" not in page
-
-    run, page = tiny(chapter)
-    assert "Using cached" in run.stdout
-    assert "value 42" in page
-
+    builds = [book.build(chapter), book.build(chapter, REPOSITORY)]
     module.write_text(source + "\nTINY = 22\n", encoding="utf-8")
-    run, page = tiny(chapter)
-    assert run.returncode == 0, run.stdout
-    assert "Using cached" not in run.stdout
-    assert "value 44" in page
+    return [*builds, book.build(chapter)]
 
 
-def test_known_repository_gets_buttons(tiny, monkeypatch):
-    monkeypatch.setenv("BOOK_REPOSITORY_URL", "https://github.com/someone/hebt-book")
-    run, page = tiny("Text.\n")
-    assert run.returncode == 0, run.stdout
-    assert "https://github.com/someone/hebt-book" in page
-    binder = "https://mybinder.org/v2/gh/someone/hebt-book/main?urlpath=lab/tree/book/intro.md"
-    assert binder in page
+def fail_cell(folder, running):
+    book = TinyBook(folder, running)
+    return [book.build(cell("raise RuntimeError('the beam is off')")) for _ in range(2)]
 
 
-def test_failed_cell_fails_the_book_every_time(tiny):
-    for _ in range(2):
-        run, _ = tiny(cell("raise RuntimeError('the beam is off')"))
-        assert run.returncode != 0
-        assert "the beam is off" in run.stdout
-        assert "The pages are ready" not in run.stdout
-
-
-def test_faults_fail_the_book_every_time(tiny):
+def commit_faults(folder, running):
+    book = TinyBook(folder, running)
     chapter = "See {numref}`fig-nowhere`, {cite}`nobody1900` and [](#no-such-place).\n\n"
     chapter += cell("import sys\nprint('a warning', file=sys.stderr)")
     chapter += cell("import ipywidgets\nipywidgets.IntSlider()")
     chapter += cell("import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()")
-    for _ in range(2):
-        run, _ = tiny(chapter)
-        assert run.returncode != 0
-        warnings = "\n".join(line for line in run.stdout.splitlines() if "WARNING" in line)
+    return [book.build(chapter) for _ in range(2)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _scenarios(request, builder, tmp_path_factory):
+    if not wants(request.session, "scenario") or not shutil.which("make"):
+        return None
+    functions = (change_package, fail_cell, commit_faults)
+    return {f: builder(f, tmp_path_factory.mktemp(f.__name__)) for f in functions}
+
+
+@pytest.fixture
+def scenario(_scenarios):
+    """What came out of the builds of one of the functions above."""
+    return lambda function: need(_scenarios, "make")[function].result()
+
+
+def test_changed_package_runs_chapters_again(scenario):
+    first, again, changed = scenario(change_package)
+    for code, printed, _ in (first, again, changed):
+        assert code == 0, printed
+    assert "Using cached" not in first[1] and "value 42" in first[2]
+    assert "Using cached" in again[1] and "value 42" in again[2]
+    assert "Using cached" not in changed[1] and "value 44" in changed[2]
+
+
+def test_buttons_lead_to_a_known_repository_only(scenario):
+    unknown, known, _ = scenario(change_package)
+    assert "github.com" not in unknown[2] and "mybinder.org" not in unknown[2]
+    assert REPOSITORY in known[2]
+    binder = "https://mybinder.org/v2/gh/someone/hebt-book/main?urlpath=lab/tree/book/intro.md"
+    assert binder in known[2]
+
+
+def test_failed_cell_fails_the_book_every_time(scenario):
+    for code, printed, _ in scenario(fail_cell):
+        assert code != 0
+        assert "the beam is off" in printed
+        assert "The pages are ready" not in printed
+
+
+def test_faults_fail_the_book_every_time(scenario):
+    for code, printed, _ in scenario(commit_faults):
+        assert code != 0
+        warnings = "\n".join(line for line in printed.splitlines() if "WARNING" in line)
         for fault in ("fig-nowhere", "nobody1900", "no-such-place"):
             assert fault in warnings
         assert "stderr was found" in warnings

@@ -58,6 +58,7 @@ def test_thin_voxels_can_be_left_undefined():
         (dict(kind="volume"), 'kind is .volume.; expected "mass" or "atomic"'),
         (dict(kind="atomic"), "atomic fractions need symbols"),
         (dict(kind="atomic", elements=["Au", "Xx"]), "'Xx'; expected chemical symbols"),
+        (dict(kind="atomic", elements=["n", "O"]), "'n'; expected chemical symbols"),
         (dict(kind="atomic", elements=["Au"]), "names has 1 entries|expected 2"),
         (dict(ratios=[1, 2, 3]), "ratios has 3 values and x 2 elements"),
         (dict(ratios=[1, 0]), "ratios is .*expected values above 0"),

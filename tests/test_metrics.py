@@ -72,6 +72,13 @@ def test_structure_is_one_for_the_reference_itself():
         assert metrics.structure_similarity(reference, 5 * reference, window) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("window", ["gaussian", None])
+@pytest.mark.parametrize("value", [0, 7])
+def test_an_even_image_has_no_structure(window, value):
+    reference, _ = binary_and_image(1, (30, 40))
+    assert metrics.structure_similarity(reference, np.full((30, 40), value), window) == 0
+
+
 def test_structure_over_the_whole_image_is_the_correlation():
     reference, image = binary_and_image(2)
     expected = np.corrcoef(reference.ravel(), image.ravel())[0, 1]

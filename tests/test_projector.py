@@ -1,6 +1,7 @@
 """The projector against its closed form, the explicit matrix and ASTRA."""
 
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hebt
+from hebt import projector
 
 ANGLES = [0, 45, -45, 90, -90, 180, 270, 17.3, -63.1, 44.999999, 1e-7, 89.9999]
 SIZES = [1, 2, 3, 4, 5, 16, 27, 28, 29, 57, 64, 65]
@@ -137,6 +139,16 @@ def test_nothing_negative_comes_from_what_is_not():
     W = hebt.Projector([*ANGLES, 22.5, 67.1], 33)
     assert W.forward(x).min() >= 0
     assert W.backward(W.forward(x) > 3).min() >= 0
+
+
+@pytest.mark.parametrize("size", [32, 33, 64])
+def test_beside_the_shadow_of_a_specimen_there_is_nothing(size):
+    angles = [*np.arange(-75, 76, 5.0), 22.5, -67.1]
+    W = hebt.Projector(angles, size)
+    x = np.zeros((size, size))
+    x[size // 4 : 3 * size // 4, size // 4 : 3 * size // 4] = 1e6
+    exact = (W.matrix().astype(float) @ x.ravel()).reshape(len(angles), size)
+    assert (W.forward(x)[exact < 1e-3] == 0).all()
 
 
 def test_geometry_at_right_angles():
@@ -271,3 +283,26 @@ def test_common_tilts_are_found_in_any_order():
 def test_astra_is_not_needed(monkeypatch):
     monkeypatch.setitem(sys.modules, "astra", None)
     assert hebt.Projector([0, 30], 5).forward(np.ones((5, 5))).shape == (2, 5)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_error_in_one_share_of_the_work_ends_it_and_is_told(threads, monkeypatch):
+    monkeypatch.setattr(projector, "threads", lambda: threads)
+    started = []
+
+    def work(number):
+        started.append(number)
+        if number == 3:
+            raise ArithmeticError("share 3")
+        time.sleep(0.001)
+
+    with pytest.raises(ArithmeticError, match="share 3"):
+        projector.run(work, [(n,) for n in range(1000)])
+    assert 3 in started and len(started) < 1000
+
+
+def test_all_shares_of_the_work_are_done_once(monkeypatch):
+    monkeypatch.setattr(projector, "threads", lambda: 2)
+    done = []
+    projector.run(done.append, [(n,) for n in range(1000)])
+    assert sorted(done) == list(range(1000))

@@ -42,6 +42,20 @@ def test_it_is_non_negative_least_squares_on_the_pixels_above_zero():
     assert fit.pixels == inside.sum()
 
 
+@pytest.mark.filterwarnings("ignore:the response ratio of")
+def test_a_ratio_held_at_zero_changes_the_others():
+    haadf, maps = series(2)
+    maps[1] += 0.5 * maps[0]
+    haadf = 1000 * maps[0] - 300 * maps[1]
+    inside = haadf > 0
+    expected, _ = scipy.optimize.nnls(maps[:, inside].T, haadf[inside])
+    free = np.linalg.lstsq(maps[:, inside].T, haadf[inside])[0]
+    fit = hebt.response_ratios(np.maximum(haadf, 0), maps)
+    assert expected[1] == fit.ratios[1] == 0 and free[1] < 0
+    assert abs(free[0] - expected[0]) > 0.05 * expected[0]
+    np.testing.assert_allclose(fit.ratios, expected, rtol=1e-4)
+
+
 def test_one_slice_gives_the_same_as_its_stack():
     haadf, maps = series(shape=(5, 1, 20))
     one = hebt.response_ratios(haadf[:, 0], maps[:, :, 0])
@@ -89,7 +103,8 @@ def test_a_ratio_of_zero_is_reported_by_name():
     ("change", "message"),
     [
         (lambda h, m: (h, m * [[[[1]]], [[[0]]], [[[1]]]]), "maps of Ag are empty"),
-        (lambda h, m: (h * 0, m), "haadf has 0 pixels above 0"),
+        (lambda h, m: (h * 0, m), "haadf is 0 everywhere"),
+        (lambda h, m: (np.where(h == h.max(), 1, 0) * h, m), "haadf has 1 pixels above 0"),
         (lambda h, m: (h * 0 + 7, m), "same intensity 7"),
         (lambda h, m: (h[:-1], m), "maps has shape"),
         (lambda h, m: (np.where(h > 0, np.nan, h), m), "haadf holds .* NaN"),

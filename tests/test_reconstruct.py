@@ -173,6 +173,30 @@ def test_the_callback_sees_every_iteration_its_residuals_and_can_stop():
     assert residuals.haadf == pytest.approx(np.linalg.norm(haadf - projected.sum(axis=0)), rel=1e-3)
 
 
+def test_a_comparison_of_numpy_numbers_stops_the_run():
+    W, haadf, maps, ratios = scene()
+    seen = []
+
+    def callback(iteration, x, residuals):
+        seen.append(iteration)
+        return residuals.eds[0] < 1e9
+
+    hebt.reconstruct(W, haadf, maps, ratios, iterations=9, callback=callback)
+    assert seen == [1]
+
+
+def test_voxels_that_no_tilt_sees_stay_empty():
+    W = hebt.Projector(np.arange(20, 71, 5.0), 64)
+    unseen = W.matrix().sum(axis=0).reshape(64, 64) == 0
+    assert unseen.any() and (W.column_sums[unseen] == 0).all()
+    p = np.random.default_rng(0).random((len(W.angles), 64))
+    x = hebt.sirt(W, p, 20)
+    assert (x[unseen] == 0).all() and x[~unseen].max() < 1
+    matrix = W.matrix().astype(float)
+    expected = explicit_sirt(matrix, p.ravel().astype(np.float32).astype(float), 20)
+    assert np.linalg.norm(x.ravel() - expected) <= 1e-4 * np.linalg.norm(expected)
+
+
 def test_the_callback_of_sirt():
     W, haadf, _, _ = scene()
     seen = []
@@ -319,6 +343,7 @@ def test_ratios_come_from_the_common_tilts():
         (lambda W, h, m: dict(maps=m[:, :, :-1]), "the same slices and size"),
         (lambda W, h, m: dict(maps=m[0]), "expected maps of shape"),
         (lambda W, h, m: dict(haadf=-h), "haadf has values from"),
+        (lambda W, h, m: dict(haadf=0 * h), "haadf is 0 everywhere, but maps is not"),
         (lambda W, h, m: dict(maps=-m), r"maps\[0\] has values from"),
     ],
 )
@@ -412,6 +437,11 @@ def bad_value(array, value):
         (lambda a: dict(haadf=bad_value(a["haadf"], np.nan)), "haadf holds 1 NaN"),
         (lambda a: dict(maps=bad_value(a["maps"], np.inf)), "maps holds 1 NaN or infinite"),
         (lambda a: dict(haadf=-a["haadf"]), "haadf has values from .*Check its sign"),
+        (lambda a: dict(haadf=0 * a["haadf"]), "haadf is 0 everywhere, but maps is not"),
+        (
+            lambda a: dict(haadf=np.ma.masked_less(a["haadf"], 1)),
+            r"haadf is a masked array with \d+ masked values",
+        ),
         (lambda a: dict(maps=bad_value(np.rint(a["maps"]), -1)), "raw counts"),
         (lambda a: dict(maps=bad_value(a["maps"], -1e6)), r"maps\[0\] has values from -1e\+06"),
         (lambda a: dict(mask=np.ones(3)), r"mask has shape \(3,\); expected \(30, 30\) or"),
@@ -423,6 +453,15 @@ def test_bad_input_is_refused_by_name(change, message):
     arguments = changed(**change(changed()))
     with pytest.raises(ValueError, match=message):
         hebt.reconstruct(**arguments)
+
+
+@pytest.mark.parametrize("W", [ANGLES, "W", None, hebt.Projector])
+def test_something_else_than_a_projector_is_refused(W):
+    arguments = changed(W=W)
+    with pytest.raises(TypeError, match=r"W is a \w+; expected a hebt.Projector"):
+        hebt.reconstruct(**arguments)
+    with pytest.raises(TypeError, match=r"W is a \w+; expected a hebt.Projector"):
+        hebt.sirt(W, arguments["haadf"])
 
 
 def test_slightly_negative_processed_maps_are_accepted():
