@@ -162,14 +162,14 @@ def _write_block(number, haadf, maps, *others, store, blocks, **settings):
 
 
 def _digest(*parts) -> np.ndarray:
-    """SHA-256 of all that a block's result depends on."""
+    """SHA-256 of all that a block's result depends on, but for rounding on another device."""
     digest = hashlib.sha256()
 
     def add(part):
         if isinstance(part, Projector):
             part = part.angles, part.size
         if isinstance(part, dict):
-            part = sorted((k, v) for k, v in part.items() if k != "solve")
+            part = sorted((k, v) for k, v in part.items() if k not in ("solve", "device"))
         if isinstance(part, np.ndarray):
             digest.update(f"{part.shape} {part.dtype.str}".encode())
             digest.update(np.ascontiguousarray(part).tobytes())

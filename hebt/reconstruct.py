@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
+
 import numpy as np
 
-from . import large
+from . import _steps, large
 from ._checks import as_float32, check_count, check_seen, check_series, check_signs
-from .projector import Projector, empty, inverse, run, slices_first, slices_last, threads
+from ._device import check_device, choose_device
+from .projector import Projector, slices_first
 from .settings import progress_bar
-from .stopping import History, Residuals
+from .stopping import History
 
 
 class Interrupted(KeyboardInterrupt):
@@ -44,6 +48,7 @@ def sirt(
     *,
     stop=None,
     history: History | None = None,
+    device: str = "auto",
     progress: bool | None = None,
 ) -> np.ndarray:
     """Reconstruct slices by SIRT with non-negativity: Eq. 7 or Eq. 8 alone.
@@ -74,6 +79,9 @@ def sirt(
         ``rule(iteration, residuals)`` with the `Residuals` and returns True to stop.
     history
         A `History`, which writes the residuals down at no extra cost.
+    device
+        ``"cpu"``, ``"cuda"`` for an NVIDIA GPU, or ``"auto"``: a GPU where there is one that has
+        room for the run. Data stay there between iterations; results agree to rounding.
     progress
         Show a progress bar; if None, where somebody can see it (a terminal, a live notebook).
 
@@ -86,6 +94,8 @@ def sirt(
     ------
     TypeError, ValueError
         If an argument is no finite real array of the shape above, or `iterations` is below 1.
+    RuntimeError, MemoryError
+        If `device` is "cuda" and no such device can be used, or it has no room for the run.
     Interrupted
         At Ctrl-C or a notebook's stop button; a KeyboardInterrupt that holds what was reached.
 
@@ -117,6 +127,7 @@ def sirt(
         progress,
         shape=(1, *lead, W.size, W.size),
         label="SIRT",
+        device=device,
         single=True,
         stop=stop,
         history=history,
@@ -138,6 +149,7 @@ def reconstruct(
     stop=None,
     history: History | None = None,
     out=None,
+    device: str = "auto",
     progress: bool | None = None,
 ):
     """Reconstruct all elements from HAADF images and element maps together (HEBT, Eq. 11).
@@ -185,6 +197,9 @@ def reconstruct(
         ``zarr.open_group`` takes), whose array ``x`` it is. A run that was stopped, in whatever
         way, goes on where it was when called again: blocks that are there already are not
         computed again, as long as their data and parameters are the same.
+    device
+        ``"cpu"``, ``"cuda"`` for an NVIDIA GPU, or ``"auto"``: a GPU where there is one that has
+        room for the run. Data stay there between iterations; results agree to rounding.
     progress
         Show a progress bar; if None, where somebody can see it (a terminal, a live notebook).
 
@@ -199,6 +214,8 @@ def reconstruct(
     ------
     TypeError, ValueError
         If an argument does not fit the above; the message says which, what came, and what to do.
+    RuntimeError, MemoryError
+        If `device` is "cuda" and no such device can be used, or it has no room for the run.
     Interrupted
         At Ctrl-C or a notebook's stop button; a KeyboardInterrupt that holds what was reached.
 
@@ -243,6 +260,7 @@ def reconstruct(
                     "out."
                 )
         _check_projector(W)
+        check_device(device)
         return large.reconstruct(
             _solve,
             W,
@@ -256,6 +274,7 @@ def reconstruct(
             progress=progress,
             alpha=alpha,
             iterations=iterations,
+            device=device,
         )
     haadf, maps, ratios = _check_data(W, haadf, maps, ratios, haadf_projector)
     return _solve(
@@ -271,6 +290,7 @@ def reconstruct(
         haadf_projector=haadf_projector,
         stop=stop,
         history=history,
+        device=device,
         progress=progress,
     )
 
@@ -289,6 +309,7 @@ def _solve(
     haadf_projector=None,
     stop=None,
     history=None,
+    device="auto",
     progress=False,
 ):
     """Run HEBT on float32 arrays that have been checked."""
@@ -305,6 +326,7 @@ def _solve(
         progress,
         shape=(elements, *lead, W.size, W.size),
         label="HEBT",
+        device=device,
         ratios=ratios,
         haadf_projector=haadf_projector,
         stop=stop,
@@ -313,7 +335,15 @@ def _solve(
 
 
 def sweep(
-    W: Projector, haadf, maps, ratios, alphas, iterations, *, progress: bool | None = None
+    W: Projector,
+    haadf,
+    maps,
+    ratios,
+    alphas,
+    iterations,
+    *,
+    device: str = "auto",
+    progress: bool | None = None,
 ) -> np.ndarray:
     """Reconstruct a slice by HEBT for many weights and iteration counts, in one batch.
 
@@ -335,6 +365,9 @@ def sweep(
         Weights of the HAADF term, each above 0 and below 1.
     iterations
         Iteration counts at which to keep the reconstruction, rising.
+    device
+        ``"cpu"``, ``"cuda"`` for an NVIDIA GPU, or ``"auto"``: a GPU where there is one that has
+        room for the run. Data stay there between iterations; results agree to rounding.
     progress
         Show a progress bar; if None, where somebody can see it (a terminal, a live notebook).
 
@@ -347,6 +380,8 @@ def sweep(
     ------
     TypeError, ValueError
         If an argument does not fit the above.
+    RuntimeError, MemoryError
+        If `device` is "cuda" and no such device can be used, or it has no room for the run.
     """
     haadf, maps, ratios = _check_data(W, haadf, maps, ratios)
     alphas = [_check_alpha("alphas", a) for a in np.atleast_1d(alphas)]
@@ -379,6 +414,7 @@ def sweep(
         progress,
         shape=(elements, n, *lead, W.size, W.size),
         label="HEBT sweep",
+        device=device,
         ratios=ratios,
     )
     return result
@@ -397,6 +433,7 @@ def _run(
     shape,
     label,
     *,
+    device,
     ratios=None,
     single=False,
     haadf_projector=None,
@@ -410,6 +447,7 @@ def _run(
     goes if `single`.
     """
     iterations = check_count("iterations", iterations)
+    check_device(device)
     mask = _check_mask(mask, shape[1:])
     rules = _check_rules(stop)
     if history is None:
@@ -432,169 +470,85 @@ def _run(
         start = None if start is None else start[:, busy]
         mask = mask if mask.shape[1] == 1 else np.ascontiguousarray(mask[:, busy])
         weights = weights if weights.shape[1] == 1 else weights[:, busy]
-    state = _State(W, maps, haadf, weights, mask, start, ratios, haadf_projector)
-    del maps, haadf, mask, start
-    # what the caller sees: the same memory in public shape, or a copy where slices were left out
-    view = whole = state.view()
-    if len(busy) < slices:
-        whole = np.zeros((elements, slices, size, size) if callback is not None else (1,), "f4")
-    seen = whole.reshape(shape, copy=False) if callback is not None else whole
-    seen.setflags(write=False)
+    with contextlib.ExitStack() as stack:
+        system = _system(
+            device, stack, W, maps, haadf, weights, mask, ratios, haadf_projector, start
+        )
+        del maps, haadf, mask, start
+        with progress_bar(iterations, label, progress) as bar:
+            return _iterate(
+                system, busy, shape, single, iterations, callback, rules, history, bar
+            )
+
+
+def _system(device, stack, *arguments):
+    """What to iterate on: on the processor, or on a GPU, which is ours until `stack` closes."""
+    if choose_device(device) == "cuda":
+        from . import _cuda
+
+        stack.enter_context(_cuda.turn)
+        try:
+            return _cuda.Graphics(*arguments)
+        except MemoryError as error:
+            if device == "cuda":
+                raise
+            warnings.warn(f"{error} It runs on the processor now.", UserWarning, stacklevel=5)
+    return _steps.Processor(*arguments)
+
+
+def _iterate(system, busy, shape, single, iterations, callback, rules, history, bar):
+    """Iterate on the slices `busy`, and return x of all of them."""
+    elements, size = system.elements, system.size
+    slices = int(np.prod(shape[1:-2]))
+    if callback is not None:
+        # what it sees: the same memory in public shape, or a copy where slices are left out
+        view = system.fetch()[:, : system.columns].reshape(size, size, elements, -1, copy=False)
+        view = whole = np.moveaxis(view, (0, 1), (-2, -1))
+        if len(busy) < slices:
+            whole = np.zeros((elements, slices, size, size), np.float32)
+        seen = whole.reshape(shape, copy=False)
+        seen.setflags(write=False)
 
     def reached():
-        state.free()
+        system.free()
+        columns = system.fetch()
         if len(busy) == slices:
-            x = slices_first(state.x, elements * slices)
-        else:
-            x = np.zeros((elements, slices, size * size), np.float32)
-            for e, own in enumerate(x):
-                first = e * len(busy)
-                own[busy] = slices_first(state.x[:, first : first + len(busy)], len(busy))
-        x = x.reshape(shape)
-        return x[0] if single else x
+            return slices_first(columns, elements * slices).reshape(shape[single:])
+        x = np.zeros((elements, slices, size * size), np.float32)
+        for e, own in enumerate(x):
+            first = e * len(busy)
+            own[busy] = slices_first(columns[:, first : first + len(busy)], len(busy))
+        return x.reshape(shape[single:])
 
     done = 0
     history._clear()
-    with progress_bar(iterations, label, progress) as bar:
-        try:
-            residuals = state.residuals()
+    try:
+        residuals = system.residuals()
+        history._add(residuals)
+        while done < iterations:
+            system.advance()
+            done += 1
+            history.iterations = done
+            bar.set_postfix_str(_text(residuals), refresh=False)
+            bar.update()
+            # the last projection serves only the residual that the callback gets
+            if done == iterations and callback is None:
+                break
+            system.project()
+            residuals = system.residuals()
             history._add(residuals)
-            while done < iterations:
-                state.advance()
-                done += 1
-                history.iterations = done
-                bar.set_postfix_str(_text(residuals), refresh=False)
-                bar.update()
-                # the last projection serves only the residual that the callback gets
-                if done == iterations and callback is None:
+            if callback is not None:
+                system.fetch()
+                if whole is not view:
+                    whole[:, busy] = view
+                if _is_true(callback(done, seen, residuals)):
                     break
-                state.project()
-                residuals = state.residuals()
-                history._add(residuals)
-                if callback is not None:
-                    if whole is not view:
-                        whole.setflags(write=True)
-                        whole[:, busy] = view
-                        whole.setflags(write=False)
-                    if _is_true(callback(done, seen, residuals)):
-                        break
-                history.stopped_by = next((r for r in rules if _is_true(r(done, residuals))), None)
-                if history.stopped_by is not None:
-                    break
-        except KeyboardInterrupt:
-            raise Interrupted(reached(), done) from None
+            history.stopped_by = next((r for r in rules if _is_true(r(done, residuals))), None)
+            if history.stopped_by is not None:
+                break
+    except KeyboardInterrupt:
+        raise Interrupted(reached(), done) from None
     return reached()
-
-
-class _State:
-    """The arrays of a run, and the parts of an iteration, for slices that all have data."""
-
-    def __init__(self, W, maps, haadf, weights, mask, start, ratios, haadf_projector):
-        self.W, self.W_haadf, self.mask = W, haadf_projector, mask
-        self.elements, self.tilts, self.slices, self.size = maps.shape
-        self.columns = columns = self.elements * self.slices
-        self.maps = _columns(maps)
-        if ratios is not None:
-            self.maps *= ratios[:, None]
-        self.maps = self.maps.reshape(self.tilts, self.size, columns)
-        self.haadf = None if haadf is None else np.ascontiguousarray(haadf.swapaxes(1, 2))
-        self.weights = np.empty((len(weights), self.slices), np.float32)
-        self.weights[:] = weights
-        self.squares = np.zeros((self.tilts, self.elements + 1))
-        self.changes = np.zeros((*W._tiles(columns), 2))
-        self.inverse_rows = inverse(W.row_sums)
-        sums = W.column_sums
-        if haadf_projector is not None:
-            own = weights[0, 0]
-            sums = own * sums + (1 - own) * haadf_projector.column_sums
-            self.haadf_inverse_rows = inverse(haadf_projector.row_sums)
-            self.haadf_squares = np.zeros((len(haadf), 1))
-            # the sum over the elements, and in turn what goes back to all of them
-            self.shared = empty(self.size**2, self.slices)
-            self.w_shared = empty(len(haadf), self.size, self.slices)
-        self.inverse_columns = inverse(sums).ravel()
-        self.wx = empty(self.tilts, self.size, columns)
-        if start is None:
-            self.x = empty(self.size**2, columns)
-            self.x[:], self.wx[:] = 0, 0
-            if haadf_projector is not None:
-                self.w_shared[:] = 0
-        else:
-            self.x = slices_last(start.reshape(columns, -1))
-            self.project()
-
-    def view(self):
-        """x as (elements, slices, size, size), the same memory."""
-        x = self.x[:, : self.columns]
-        x = x.reshape(self.size, self.size, self.elements, self.slices, copy=False)
-        return np.moveaxis(x, (0, 1), (-2, -1))
-
-    def free(self):
-        """Give back all but x."""
-        self.maps = self.haadf = self.wx = self.w_shared = self.shared = None
-
-    def project(self):
-        self.W._forward(self.x, out=self.wx)
-        if self.W_haadf is not None:
-            arguments = self.x, self.shared, self.slices, self.elements
-            _in_parts(_kernels().add_up, self.size**2, *arguments)
-            self.W_haadf._forward(self.shared, out=self.w_shared)
-
-    def residuals(self):
-        """The residuals' norms; they replace the projections, weighted as SIRT sends them back."""
-        kernels = _kernels()
-        wx, maps, squares = self.wx, self.maps, self.squares
-        weights, rows, elements = self.weights, self.inverse_rows, self.elements
-        if self.haadf is None or self.W_haadf is not None:
-            arguments = wx, maps, weights[0, 0], rows, elements, squares
-            _in_parts(kernels.residual_alone, self.tilts, *arguments)
-        else:
-            arguments = wx, maps, self.haadf, weights, rows, elements, squares
-            _in_parts(kernels.residual, self.tilts, *arguments)
-        norms = np.sqrt(squares.sum(axis=0))
-        haadf = norms[-1]
-        if self.W_haadf is not None:
-            rows, squares = self.haadf_inverse_rows, self.haadf_squares
-            arguments = self.w_shared, self.haadf, weights[1, 0], rows, 1, squares
-            _in_parts(kernels.residual_alone, len(self.haadf), *arguments)
-            haadf = np.sqrt(squares.sum())
-        moved, total = np.sqrt(self.changes.reshape(-1, 2).sum(axis=0))
-        change = moved / total if total > 0 else self.nothing
-        return Residuals(eds=norms[:-1], haadf=float(haadf), change=float(change))
-
-    nothing = float("nan")  # the relative change, where x is 0
-
-    def advance(self):
-        if self.W_haadf is not None:
-            self.W_haadf._backward(self.w_shared, out=self.shared)
-        self.W._backward_tiles(self.wx, self._step)
-        self.nothing = 0.0
-
-    def _step(self, tile, row, column, first, last):
-        kernels, size = _kernels(), self.size
-        if self.W_haadf is not None:
-            kernels.add_shared(
-                tile, self.shared, self.slices, self.elements, size, row, column, first, last
-            )
-        change = self.changes[self.W._tile(row, column, first)]
-        kernels.step(
-            tile, self.x, self.inverse_columns, self.mask, size, row, column, first, last, change
-        )
-
-
-def _kernels():
-    from . import _kernels
-
-    return _kernels
-
-
-def _in_parts(kernel, count, *arguments):
-    """Call a kernel for parts of a range, on all threads."""
-    share = -(-count // threads())
-    run(
-        lambda first: kernel(*arguments, first, min(first + share, count)),
-        [(first,) for first in range(0, count, share)],
-    )
 
 
 def _busy_slices(maps, haadf, start):
@@ -726,8 +680,3 @@ def _check_mask(mask, shape):
 def _weights(alphas, elements):
     alphas = np.asarray(alphas, float)
     return np.stack([1 - alphas, alphas / elements]).astype(np.float32)
-
-
-def _columns(maps):
-    """(elements, tilts, slices, size) -> a new array (tilts, size, elements, slices)."""
-    return np.array(maps.transpose(1, 3, 0, 2), order="C")

@@ -365,7 +365,7 @@ def test_empty_slices_are_left_out_and_change_nothing(two, monkeypatch):
     haadf[:, gone], maps[:, :, gone] = 0, 0
     mask = np.random.default_rng(0).random((6, SIZE, SIZE)) > 0.2
     seen = []
-    options = dict(ratios=ratios, iterations=5, haadf_projector=W_haadf)
+    options = dict(ratios=ratios, iterations=5, haadf_projector=W_haadf, device="cpu")
     widths = []
     forward = hebt.Projector._forward
     monkeypatch.setattr(
