@@ -326,6 +326,10 @@ def backward(p, cosines, sines, size, row, column, first, last, tile):
                 )
 
 
+# Below, inner loops run over views of one row: with the indices of the whole array in them, the
+# compiler finds no vectors.
+
+
 @_jit
 def store(tile, x, size, row, column, first, last):
     """Write a tile of `backward` into the volume."""
@@ -333,8 +337,7 @@ def store(tile, x, size, row, column, first, last):
     for i in range(min(TILE, size - row)):
         for j in range(columns):
             pixel = (row + i) * size + column + j
-            for m in range(last - first):
-                x[pixel, first + m] = tile[i * columns + j, m]
+            x[pixel, first:last] = tile[i * columns + j, : last - first]
 
 
 @_jit
@@ -351,22 +354,30 @@ def step(tile, x, inverse_sums, mask, size, row, column, first, last, change):
         for j in range(columns):
             pixel = (row + i) * size + column + j
             scale = inverse_sums[pixel]
+            back = tile[i * columns + j]
+            own = x[pixel, first:last]
             if masks == 1:
                 keep = mask[pixel, 0]
                 for m in range(last - first):
-                    old = x[pixel, first + m]
-                    value = keep * max(old + scale * tile[i * columns + j, m], _ZERO)
-                    x[pixel, first + m] = value
+                    old = own[m]
+                    value = keep * max(old + scale * back[m], _ZERO)
+                    own[m] = value
                     moved += np.float64(value - old) ** 2
                     total += np.float64(value) ** 2
             else:
-                for m in range(last - first):
-                    old = x[pixel, first + m]
-                    value = max(old + scale * tile[i * columns + j, m], _ZERO)
-                    value *= mask[pixel, (first + m) % masks]
-                    x[pixel, first + m] = value
-                    moved += np.float64(value - old) ** 2
-                    total += np.float64(value) ** 2
+                begin = 0
+                while begin < last - first:
+                    s = (first + begin) % masks
+                    count = min(last - first - begin, masks - s)
+                    keeps = mask[pixel, s : s + count]
+                    part, back_part = own[begin : begin + count], back[begin : begin + count]
+                    for m in range(count):
+                        old = part[m]
+                        value = keeps[m] * max(old + scale * back_part[m], _ZERO)
+                        part[m] = value
+                        moved += np.float64(value - old) ** 2
+                        total += np.float64(value) ** 2
+                    begin += count
     change[0], change[1] = moved, total
 
 
@@ -379,19 +390,23 @@ def add_shared(tile, shared, slices, elements, size, row, column, first, last):
             pixel = (row + i) * size + column + j
             for e in range(elements):
                 begin, end = max(first, e * slices), min(last, (e + 1) * slices)
-                for m in range(begin, end):
-                    tile[i * columns + j, m - first] += shared[pixel, m - e * slices]
+                if begin < end:
+                    own = tile[i * columns + j, begin - first : end - first]
+                    more = shared[pixel, begin - e * slices : end - e * slices]
+                    for m in range(end - begin):
+                        own[m] += more[m]
 
 
 @_jit
 def add_up(x, shared, slices, elements, first_pixel, last_pixel):
     """Set `shared`, (size * size, at least slices), to the sum of x over the elements."""
     for pixel in range(first_pixel, last_pixel):
-        for m in range(slices):
-            shared[pixel, m] = x[pixel, m]
+        total = shared[pixel, :slices]
+        total[:] = x[pixel, :slices]
         for e in range(1, elements):
+            own = x[pixel, e * slices : (e + 1) * slices]
             for m in range(slices):
-                shared[pixel, m] += x[pixel, e * slices + m]
+                total[m] += own[m]
 
 
 @_jit
@@ -408,12 +423,14 @@ def residual_alone(wx, data, weight, inverse_sums, series, squares, first_tilt, 
         for d in range(size):
             scale = inverse_sums[a, d] * weight
             for e in range(series):
-                total = 0.0
-                for m in range(e * slices, (e + 1) * slices):
-                    own = data[a, d, m] - wx[a, d, m]
-                    total += np.float64(own) ** 2
-                    wx[a, d, m] = scale * own
-                squares[a, e] += total
+                given = data[a, d, e * slices : (e + 1) * slices]
+                projected = wx[a, d, e * slices : (e + 1) * slices]
+                square = 0.0
+                for m in range(slices):
+                    own = given[m] - projected[m]
+                    square += np.float64(own) ** 2
+                    projected[m] = scale * own
+                squares[a, e] += square
 
 
 @_jit
@@ -426,25 +443,28 @@ def residual(wx, maps, haadf, weights, inverse_sums, elements, squares, first_ti
     (EDS per element, then HAADF) go to `squares[tilt]`.
     """
     size, slices = haadf.shape[1:]
+    own_weights, total_weights = weights[0], weights[1]
     total = np.empty(slices, np.float32)
     for a in range(first_tilt, last_tilt):
         squares[a, :] = 0.0
         for d in range(size):
             scale = inverse_sums[a, d]
-            for m in range(slices):
-                total[m] = haadf[a, d, m]
+            total[:] = haadf[a, d]
             for e in range(elements):
+                projected = wx[a, d, e * slices : (e + 1) * slices]
                 for m in range(slices):
-                    total[m] -= wx[a, d, e * slices + m]
+                    total[m] -= projected[m]
             square = 0.0
             for m in range(slices):
                 square += np.float64(total[m]) ** 2
-                total[m] *= weights[1, m]
+                total[m] *= total_weights[m]
             squares[a, elements] += square
             for e in range(elements):
+                given = maps[a, d, e * slices : (e + 1) * slices]
+                projected = wx[a, d, e * slices : (e + 1) * slices]
                 square = 0.0
-                for m in range(e * slices, (e + 1) * slices):
-                    own = maps[a, d, m] - wx[a, d, m]
+                for m in range(slices):
+                    own = given[m] - projected[m]
                     square += np.float64(own) ** 2
-                    wx[a, d, m] = scale * (weights[0, m - e * slices] * own + total[m - e * slices])
+                    projected[m] = scale * (own_weights[m] * own + total[m])
                 squares[a, e] += square

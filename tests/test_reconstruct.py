@@ -289,18 +289,19 @@ def test_two_projectors_with_the_same_tilts_equal_one():
     np.testing.assert_allclose(rest, two, atol=1e-6 * one.max())
 
 
-def test_two_projectors_over_several_blocks_of_columns():
+def test_two_projectors_and_a_mask_over_several_blocks_of_columns():
     W, W_haadf, haadf, maps, ratios = two_series()
-    repeat = 130
+    mask = np.random.default_rng(0).random((3, SIZE, SIZE))
+    repeat, options = 130, dict(iterations=3, haadf_projector=W_haadf)
     many = hebt.reconstruct(
         W,
         np.repeat(haadf, repeat, axis=1),
         np.repeat(maps, repeat, axis=2),
         ratios,
-        iterations=3,
-        haadf_projector=W_haadf,
+        mask=np.repeat(mask, repeat, axis=0),
+        **options,
     )
-    few = hebt.reconstruct(W, haadf, maps, ratios, iterations=3, haadf_projector=W_haadf)
+    few = hebt.reconstruct(W, haadf, maps, ratios, mask=mask, **options)
     np.testing.assert_allclose(many, np.repeat(few, repeat, axis=1), atol=1e-5 * few.max())
 
 
