@@ -18,7 +18,6 @@ import warnings
 
 import numpy as np
 from numba import cuda
-from numba.core.errors import NumbaPerformanceWarning
 
 from . import _kernels
 from ._kernels import _EDGE, _LEAST
@@ -37,6 +36,7 @@ _ZERO, _HALF = np.float32(0), np.float32(0.5)
 turn = threading.RLock()
 
 _kernel = cuda.jit(cache=True)
+# numba does not see when this changes: after that, delete the compiled code in __pycache__
 _shadow = cuda.jit(device=True)(_kernels._shadow.py_func)
 
 
@@ -279,7 +279,7 @@ class _Launch:
         self.kernel, self.shape = kernel, ((*blocks, -(-columns // threads)), threads)
         with warnings.catch_warnings():
             # a small problem keeps a GPU no more than a little busy; numba says so once
-            warnings.simplefilter("ignore", NumbaPerformanceWarning)
+            warnings.simplefilter("ignore")
             kernel[self.shape]
 
     def __call__(self, *arguments):
@@ -395,7 +395,7 @@ class Graphics(System):
             self.project()
 
     def fetch(self):
-        """Return x in this machine's memory, (size * size, at least columns), the same each time."""
+        """Return x in this machine's memory, (size * size, at least columns); one array always."""
         if self.host is None:
             self.host = empty(self.size**2, self.columns)
         self.x.copy_to_host(self.host.reshape(-1))
@@ -475,7 +475,10 @@ def _bytes(W, shape, masks, haadf, haadf_projector) -> int:
 
 def _refuse_what_has_no_room(W, shape, masks, haadf, haadf_projector):
     needed = _bytes(W, shape, masks, haadf, haadf_projector)
-    free = cuda.current_context().get_memory_info().free
+    context = cuda.current_context()
+    if hasattr(context, "deallocations"):  # not in the simulator
+        context.deallocations.clear()  # what the last run has left and numba has yet to give back
+    free = context.get_memory_info().free
     if needed > 0.95 * free:
         elements, _, slices, size = shape
         raise MemoryError(

@@ -82,7 +82,7 @@ class Processor(System):
             self.project()
 
     def fetch(self):
-        """Return x in this machine's memory, (size * size, at least columns), the same each time."""
+        """Return x in this machine's memory, (size * size, at least columns); one array always."""
         return self.x
 
     def free(self):

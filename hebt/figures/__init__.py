@@ -48,6 +48,7 @@ from hebt.figures.phantom import (
 from hebt.figures.speed import (
     benchmark,
     benchmark_extrapolation,
+    benchmark_gpu,
     benchmark_memory,
     benchmark_numbers,
     benchmark_peers,
@@ -68,6 +69,7 @@ __all__ = [
     "agreement",
     "benchmark",
     "benchmark_extrapolation",
+    "benchmark_gpu",
     "benchmark_memory",
     "benchmark_numbers",
     "benchmark_peers",

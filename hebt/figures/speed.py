@@ -13,6 +13,7 @@ from hebt.figures._tables import Table
 FILE = Path(__file__).parents[2] / "data" / "benchmark.json"
 OURS = "hebt.reconstruct, 2 elements"
 ASTRA = "ASTRA CPU SIRT, strip"
+ASTRA_GPU = "ASTRA GPU SIRT3D"
 BARE = "the same loop in C"
 ITERATIONS = 200
 # name, slices, elements, edge of a slice, how many volumes
@@ -39,11 +40,15 @@ def benchmark(file: Path = FILE) -> dict:
         ) from None
 
 
-def _median(results, name, threads=1, clock="processor"):
+def _median(results, name, threads=1, clock="processor", device="cpu"):
     for entry in results["contenders"]:
-        if (entry["name"], entry["threads"]) == (name, threads):
+        if (entry["name"], entry["threads"], entry["device"]) == (name, threads, device):
             return statistics.median(entry[clock])
     return None
+
+
+def _on_processor(results):
+    return [e for e in results["contenders"] if e["device"] == "cpu"]
 
 
 def unit_cost(results: dict) -> float:
@@ -60,7 +65,7 @@ def core_seconds(results, slices, elements, size, tilts, iterations) -> float:
 @styled
 def benchmark_peers(results: dict):
     """Draw the time of one iteration of one slice for every program, with its rounds as dots."""
-    entries = [e for e in results["contenders"] if e["threads"] == 1]
+    entries = [e for e in _on_processor(results) if e["threads"] == 1]
     entries.sort(key=lambda e: statistics.median(e["processor"]))
     astra = _median(results, ASTRA)
     figure, ax = plt.subplots(figsize=(WIDTH, 0.42 * len(entries) + 0.8), layout="constrained")
@@ -89,14 +94,17 @@ def benchmark_peers(results: dict):
 def benchmark_table(results: dict) -> Table:
     """Return every program's time, with its ratio to ASTRA's and to that of the loop in C."""
     astra, bare = _median(results, ASTRA), _median(results, BARE)
+    astra_clock = _median(results, ASTRA, clock="clock")
     rows = []
-    for entry in sorted(results["contenders"], key=lambda e: statistics.median(e["processor"])):
-        time = statistics.median(entry["processor"])
-        cells = [f"{reference / time:.3g}" if reference else "–" for reference in (astra, bare)]
-        clock = statistics.median(entry["clock"])
+    for entry in sorted(_on_processor(results), key=lambda e: statistics.median(e["clock"])):
+        used, passed = (statistics.median(entry[name]) for name in ("processor", "clock"))
+        ratios = (astra, used), (bare, used), (astra_clock, passed)
+        ratios = [f"{reference / time:.3g}" if reference else "–" for reference, time in ratios]
         spread = f"{1e3 * min(entry['processor']):.3g} to {1e3 * max(entry['processor']):.3g}"
-        name, own = (entry["name"], entry["threads"]), f"{1e3 * time:.3g}"
-        rows.append((*name, own, spread, *cells, f"{1e3 * clock:.3g}"))
+        rows.append(
+            (entry["name"], entry["threads"], f"{1e3 * used:.3g}", spread, *ratios[:2])
+            + (f"{1e3 * passed:.3g}", ratios[2])
+        )
     settings, versions = results["settings"], results["versions"]
     return Table(
         (
@@ -107,6 +115,7 @@ def benchmark_table(results: dict) -> Table:
             "speed, ASTRA = 1",
             "speed, C = 1",
             "clock (ms)",
+            "by the clock, ASTRA = 1",
         ),
         rows,
         title=(
@@ -117,9 +126,55 @@ def benchmark_table(results: dict) -> Table:
             f"Measured on {results['date']} on {results['processor']} with {results['cores']} "
             f"cores, Python {results['python']}; "
             + ", ".join(f"{name} {number}" for name, number in versions.items())
-            + f"; C compiled by {results['compiler']}. With two threads, the processor time is "
-            f"that of both together. {_load(results)}"
+            + f"; C compiled by {results['compiler']}. hebt, C and scipy had {settings['slices']} "
+            "slices of each element at once, the others one slice. With two threads, the "
+            f"processor time is that of both together. {_load(results)}"
         ),
+    )
+
+
+def benchmark_gpu(results: dict) -> Table:
+    """Return the time of an iteration on the GPU, beside the processor; or that there was none."""
+    gpu, settings = results["gpu"], results["settings"]
+    threads = max(e["threads"] for e in results["contenders"] if e["name"] == OURS)
+    base = _median(results, OURS, threads, "clock")
+    rows = []
+    for name, device, count in (
+        (OURS, "cpu", threads),
+        (OURS, "cuda", 1),
+        ("hebt.sirt", "cuda", 1),
+        (ASTRA_GPU, "cuda", 1),
+    ):
+        time = _median(results, name, count, "clock", device)
+        where = "GPU" if device == "cuda" else f"processor, {count} threads"
+        cells = ("not measured", "–")
+        if time is not None:
+            cells = f"{1e3 * time:.3g}", f"{base / time:.3g}"
+        rows.append((name, where, *cells))
+    if gpu is None:
+        note = (
+            "Nothing here was measured on a GPU: the machine had none that could be used when "
+            "make bench ran. What the kernels give was checked in a simulator, how fast they are "
+            "was not."
+        )
+    else:
+        cpu, cuda = (statistics.median(gpu[name]) for name in ("cpu", "cuda"))
+        note = (
+            f"Measured on {results['date']} on {gpu['name']} (compute capability "
+            f"{gpu['compute_capability']}, {gpu['memory'] / 1e9:.0f} GB). {gpu['iterations']} "
+            f"iterations of two elements in one call, with all data sent there and back: "
+            f"{cuda:.3g} s on the GPU, {cpu:.3g} s on the processor; the results differ by at most "
+            f"{gpu['difference']:.1e} of the largest value."
+        )
+    size, tilts, slices = settings["size"], settings["tilts"], settings["slices"]
+    return Table(
+        ("program", "on", "clock (ms)", f"speed, {threads} threads = 1"),
+        rows,
+        title=(
+            f"One iteration of one slice of {size} × {size} pixels on a GPU, {tilts} tilts, "
+            f"{slices} slices of each element"
+        ),
+        note=note,
     )
 
 
@@ -164,6 +219,12 @@ def benchmark_scaling(results: dict):
         if ax is not axes[0][0]:
             ax.tick_params(labelleft=False, which="both")
     axes[0][0].set_ylabel("processor time (ms)")
+    base = results["scaling"]["base"]
+    figure.suptitle(
+        "{slices} slices, {elements} elements, {tilts} tilts, {iterations} iterations, "
+        "size {size}".format(**base),
+        fontsize=8,
+    )
     return figure
 
 
@@ -198,18 +259,19 @@ def benchmark_memory(results: dict) -> Table:
 def benchmark_workers(results: dict) -> Table:
     """Return the time of a reconstruction in blocks into a zarr store, with one and two workers."""
     cases = results["workers"]
-    first = {c["slices"]: c["clock"] for c in cases if c["workers"] == 1}
+    clocks = [statistics.median(case["clock"]) for case in cases]
+    first = {c["slices"]: clock for c, clock in zip(cases, clocks) if c["workers"] == 1}
     rows = [
         (
             f"{case['slices']} × {case['size']} × {case['size']}",
             case["blocks"],
             case["workers"],
-            f"{case['processor']:.2f}",
-            f"{case['clock']:.2f}",
-            f"{first[case['slices']] / case['clock']:.2f}",
+            f"{statistics.median(case['processor']):.2f}",
+            f"{clock:.2f}",
+            f"{first[case['slices']] / clock:.2f}",
             f"{case['peak'] / 1e6:.0f}",
         )
-        for case in cases
+        for case, clock in zip(cases, clocks)
     ]
     return Table(
         (
@@ -226,7 +288,10 @@ def benchmark_workers(results: dict) -> Table:
             f"A local dask.distributed cluster, {cases[0]['elements']} elements, "
             f"{cases[0]['tilts']} tilts, {cases[0]['iterations']} iterations, into zarr; measured"
         ),
-        note=f"The processor time is that of all workers together. {_load(results)}",
+        note=(
+            f"Medians of {len(cases[0]['clock'])} runs, with writing and compressing the result. "
+            f"The processor time is that of all workers together. {_load(results)}"
+        ),
     )
 
 
@@ -272,27 +337,41 @@ def benchmark_extrapolation(results: dict) -> Table:
 def benchmark_numbers(results: dict) -> dict[str, str]:
     """Return the numbers that the chapter's sentences quote, as text, ready for `glue`."""
     ours, astra, bare = (_median(results, name) for name in (OURS, ASTRA, BARE))
+    sirt = _median(results, "hebt.sirt")
     ratios = [c["peak"] / c["input_and_output"] for c in results["memory"]]
     settings = results["settings"]
+    threads = max(e["threads"] for e in results["contenders"] if e["name"] == OURS)
+    clock = _median(results, OURS, threads, "clock")
+    volume = 2 * settings["slices"] * clock
     numbers = {
-        "date": results["date"],
         "size": str(settings["size"]),
+        "slices": str(settings["slices"]),
         "tilts": str(settings["tilts"]),
+        "threads": str(threads),
         "iteration": f"{1e3 * ours:.2g} ms",
-        "particle": _duration(
-            core_seconds(results, 300, 2, 300, settings["tilts"], ITERATIONS)
-        ),
-        "astra": _times(astra / ours) if astra else "not measured",
-        "astra_sirt": _times(astra / _median(results, "hebt.sirt")) if astra else "not measured",
-        "c": f"{bare / ours:.2f}" if bare else "not measured",
-        "c_sirt": f"{bare / _median(results, 'hebt.sirt'):.2f}" if bare else "not measured",
+        "volume_iteration": _duration(volume),
+        "volume": _duration(ITERATIONS * volume),
+        "volume_iterations": str(ITERATIONS),
+        "astra": _ratio(astra, ours),
+        "astra_sirt": _ratio(astra, sirt),
+        "astra_clock": _ratio(_median(results, ASTRA, clock="clock"), clock),
+        "c": _percent(bare, ours),
+        "c_sirt": _percent(bare, sirt),
         "memory": f"{min(ratios):.1f} to {max(ratios):.1f}",
     }
     for name, call in (("first", "compiling"), ("second", "compiled")):
-        seconds = results["first_call"].get(call, {}).get("processor")
-        numbers[name] = "not measured" if seconds is None else f"{seconds:.1f} s"
+        found = results["first_call"].get(call, {}).get("clock")
+        numbers[name] = "not measured" if found is None else f"{found:.1f} s"
     numbers |= {f"power_{name}": f"{power:.2f}" for name, power in exponents(results).items()}
     return {f"speed_{name}": text for name, text in numbers.items()}
+
+
+def _ratio(reference, time) -> str:
+    return "not measured" if reference is None else _times(reference / time)
+
+
+def _percent(reference, time) -> str:
+    return "not measured" if reference is None else f"{100 * reference / time:.0f} %"
 
 
 def _times(ratio) -> str:
@@ -303,7 +382,8 @@ def _duration(seconds: float) -> str:
     for unit, length in (("days", 86400), ("h", 3600), ("min", 60), ("s", 1)):
         if seconds >= 2 * length or unit == "s":
             count = seconds / length
-            return f"{count:.0f} {unit}" if count >= 10 else f"{count:.1f} {unit}"
+            form = ".0f" if count >= 10 else ".1f" if count >= 1 else ".2g"
+            return f"{count:{form}} {unit}"
 
 
 def _bytes(count: float) -> str:
