@@ -231,7 +231,8 @@ def reconstruct(
 
     Dask arrays, chunked along the slices, give a lazy Dask array: each block of slices is worked
     out when it is needed, by whatever scheduler Dask uses (the threads of this machine, or a
-    ``dask.distributed`` cluster), with one thread a block. The `slices` axis must be there.
+    ``dask.distributed`` cluster), with one thread a block, or on a GPU one block at a time. The
+    `slices` axis must be there.
     A callback, a stopping rule or a history would see single blocks and are refused.
 
     SIRT weighs each row of Eq. 11 by its inverse row sum, so what it minimises weighs the two

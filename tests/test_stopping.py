@@ -52,10 +52,11 @@ def test_history_costs_no_projection(monkeypatch):
     )
     W.row_sums
     calls.clear()
-    plain = hebt.reconstruct(W, haadf, maps, RATIOS, iterations=5)
+    options = dict(iterations=5, device="cpu")
+    plain = hebt.reconstruct(W, haadf, maps, RATIOS, **options)
     without = len(calls)
     history = hebt.History()
-    same = hebt.reconstruct(W, haadf, maps, RATIOS, iterations=5, history=history)
+    same = hebt.reconstruct(W, haadf, maps, RATIOS, **options, history=history)
     assert len(calls) == 2 * without == 8
     assert len(history) == 5 and history.iterations == 5
     np.testing.assert_array_equal(plain, same)
@@ -132,6 +133,9 @@ def test_the_first_rule_that_holds_stops_and_rules_may_be_functions():
     assert history.iterations == 3 and "3 iterations, stopped by" in repr(history)
     hebt.sirt(W, haadf, 2, stop=third, history=history)
     assert history.iterations == 2 and history.stopped_by is None
+    # a comparison of numpy numbers gives numpy's own True
+    hebt.sirt(W, haadf, 9, stop=lambda n, residuals: residuals.eds[0] < 1e9, history=history)
+    assert history.iterations == 1
 
 
 @pytest.mark.parametrize(
