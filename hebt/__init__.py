@@ -12,10 +12,11 @@ One reconstruction that uses low-noise Z-contrast images (HAADF-STEM) and noisy 
 import importlib
 
 from .composition import composition, density
-from .projector import Projector
+from .projector import Projector, common_tilts
 from .ratios import ResponseRatios, response_ratios
-from .reconstruct import Interrupted, Residuals, reconstruct, sirt, sweep
+from .reconstruct import Interrupted, reconstruct, sirt, sweep
 from .settings import fidelity
+from .stopping import Discrepancy, History, RelativeChange, Residuals, poisson_noise
 
 # These load on first use, so that `import hebt` stays instant.
 _MODULES = (
@@ -37,13 +38,18 @@ _MODULES = (
 
 __version__ = "0.1.0"
 __all__ = [
+    "Discrepancy",
+    "History",
     "Interrupted",
     "Projector",
+    "RelativeChange",
     "Residuals",
     "ResponseRatios",
+    "common_tilts",
     "composition",
     "density",
     "fidelity",
+    "poisson_noise",
     "reconstruct",
     "response_ratios",
     "sirt",

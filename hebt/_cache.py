@@ -19,6 +19,8 @@ from .settings import fidelity
 PACKAGE = Path(__file__).parent
 # figures and explorers only show results: a new colour must not cost an hour
 NOT_IN_KEY = ("figures", "explorers")
+# what was measured of speed changes no result
+NOT_IN_DATA_KEY = ("benchmark.json",)
 LIBRARIES = ("numpy", "scipy", "numba", "scikit-image", "hyperspy", "exspy", "rosettasciio")
 KEEP_FOLDERS = 5
 KEEP_ALWAYS_SECONDS = 3600.0
@@ -39,8 +41,8 @@ def cache_folder() -> Path:
 def code_key(package: Path = PACKAGE) -> str:
     """Return a hash of all that a result depends on beside its arguments.
 
-    That is the code of `package` (less what only shows results), the data files beside it, and
-    the versions of Python and of the libraries that compute.
+    That is the code of `package` (less what only shows results), the data files beside it (less
+    benchmarks), and the versions of Python and of the libraries that compute.
     """
     digest = hashlib.sha256(sys.version.encode())
     for name in LIBRARIES:
@@ -54,7 +56,8 @@ def code_key(package: Path = PACKAGE) -> str:
         for p in package.rglob("*.py")
         if p.relative_to(package).parts[0] not in NOT_IN_KEY
     ]
-    files += (package.parent / "data").glob("*.json")
+    data = (package.parent / "data").glob("*.json")
+    files += [p for p in data if p.name not in NOT_IN_DATA_KEY]
     for path in sorted(files):
         digest.update(f"\0{path.relative_to(package.parent).as_posix()}\0".encode())
         digest.update(path.read_bytes())

@@ -201,11 +201,16 @@ def check_series(haadf, maps) -> tuple[np.ndarray, np.ndarray]:
             f"(elements, {', '.join(map(str, haadf.shape))}): the same tilts, slices and size.{hint}"
         )
     check_signs("haadf", haadf)
+    check_seen(haadf, maps)
+    for e, element in enumerate(maps):
+        check_signs(f"maps[{e}]", element, counts=True)
+    return haadf, maps
+
+
+def check_seen(haadf: np.ndarray, maps: np.ndarray) -> None:
+    """Raise a ValueError if only the element maps show anything."""
     if not haadf.any() and maps.any():
         raise ValueError(
             "haadf is 0 everywhere, but maps is not; expected images of the same specimen. Check "
             "how the HAADF images were read."
         )
-    for e, element in enumerate(maps):
-        check_signs(f"maps[{e}]", element, counts=True)
-    return haadf, maps

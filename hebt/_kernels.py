@@ -24,6 +24,7 @@ TILE = 28  # pixels along the edge of a tile
 _ROOM = 32  # for what a line of a tile holds or is seen by: at most TILE + 2 bins for two lines
 _EDGE = 1e-9  # overlaps narrower than this (in pixels) are rounding, not weights,
 _LEAST = np.float32(3e-7)  # and so are weights below this, in single precision
+_ZERO = np.float32(0)
 
 _jit = numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 _inline = numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy", inline="always")
@@ -325,6 +326,10 @@ def backward(p, cosines, sines, size, row, column, first, last, tile):
                 )
 
 
+# Below, inner loops run over views of one row: with the indices of the whole array in them, the
+# compiler finds no vectors.
+
+
 @_jit
 def store(tile, x, size, row, column, first, last):
     """Write a tile of `backward` into the volume."""
@@ -332,36 +337,104 @@ def store(tile, x, size, row, column, first, last):
     for i in range(min(TILE, size - row)):
         for j in range(columns):
             pixel = (row + i) * size + column + j
-            for m in range(last - first):
-                x[pixel, first + m] = tile[i * columns + j, m]
+            x[pixel, first:last] = tile[i * columns + j, : last - first]
 
 
 @_jit
-def step(tile, x, inverse_sums, mask, size, row, column, first, last):
+def step(tile, x, inverse_sums, mask, size, row, column, first, last, change):
     """SIRT's step at one tile: x <- max(0, x + tile / column sum) * mask.
 
-    `mask` is (size * size, 1), or one column per slice that repeats for each element.
+    `mask` is (size * size, 1), or one column per slice that repeats for each element. The squared
+    norms of the step and of the new x go to `change`.
     """
     columns = min(TILE, size - column)
     masks = mask.shape[1]
+    moved, total = 0.0, 0.0
     for i in range(min(TILE, size - row)):
         for j in range(columns):
             pixel = (row + i) * size + column + j
             scale = inverse_sums[pixel]
+            back = tile[i * columns + j]
+            own = x[pixel, first:last]
             if masks == 1:
                 keep = mask[pixel, 0]
                 for m in range(last - first):
-                    value = x[pixel, first + m] + scale * tile[i * columns + j, m]
-                    x[pixel, first + m] = keep * max(value, np.float32(0.0))
+                    old = own[m]
+                    value = keep * max(old + scale * back[m], _ZERO)
+                    own[m] = value
+                    moved += np.float64(value - old) ** 2
+                    total += np.float64(value) ** 2
             else:
-                for m in range(last - first):
-                    value = x[pixel, first + m] + scale * tile[i * columns + j, m]
-                    keep = mask[pixel, (first + m) % masks]
-                    x[pixel, first + m] = keep * max(value, np.float32(0.0))
+                begin = 0
+                while begin < last - first:
+                    s = (first + begin) % masks
+                    count = min(last - first - begin, masks - s)
+                    keeps = mask[pixel, s : s + count]
+                    part, back_part = own[begin : begin + count], back[begin : begin + count]
+                    for m in range(count):
+                        old = part[m]
+                        value = keeps[m] * max(old + scale * back_part[m], _ZERO)
+                        part[m] = value
+                        moved += np.float64(value - old) ** 2
+                        total += np.float64(value) ** 2
+                    begin += count
+    change[0], change[1] = moved, total
 
 
 @_jit
-def residual(wx, maps, haadf, weights, inverse_sums, elements, first_tilt, last_tilt, squares):
+def add_shared(tile, shared, slices, elements, size, row, column, first, last):
+    """Add to a tile of `backward` what all elements share, (size * size, at least slices)."""
+    columns = min(TILE, size - column)
+    for i in range(min(TILE, size - row)):
+        for j in range(columns):
+            pixel = (row + i) * size + column + j
+            for e in range(elements):
+                begin, end = max(first, e * slices), min(last, (e + 1) * slices)
+                if begin < end:
+                    own = tile[i * columns + j, begin - first : end - first]
+                    more = shared[pixel, begin - e * slices : end - e * slices]
+                    for m in range(end - begin):
+                        own[m] += more[m]
+
+
+@_jit
+def add_up(x, shared, slices, elements, first_pixel, last_pixel):
+    """Set `shared`, (size * size, at least slices), to the sum of x over the elements."""
+    for pixel in range(first_pixel, last_pixel):
+        total = shared[pixel, :slices]
+        total[:] = x[pixel, :slices]
+        for e in range(1, elements):
+            own = x[pixel, e * slices : (e + 1) * slices]
+            for m in range(slices):
+                total[m] += own[m]
+
+
+@_jit
+def residual_alone(wx, data, weight, inverse_sums, series, squares, first_tilt, last_tilt):
+    """Turn projections of one modality into its weighted residual, in place.
+
+    weight * R^-1 (data - wx), where `data` holds `series` tilt series side by side in its columns.
+    Their squared norms go to `squares[tilt]`.
+    """
+    size, columns = data.shape[1:]
+    slices = columns // series
+    for a in range(first_tilt, last_tilt):
+        squares[a, :] = 0.0
+        for d in range(size):
+            scale = inverse_sums[a, d] * weight
+            for e in range(series):
+                given = data[a, d, e * slices : (e + 1) * slices]
+                projected = wx[a, d, e * slices : (e + 1) * slices]
+                square = 0.0
+                for m in range(slices):
+                    own = given[m] - projected[m]
+                    square += np.float64(own) ** 2
+                    projected[m] = scale * own
+                squares[a, e] += square
+
+
+@_jit
+def residual(wx, maps, haadf, weights, inverse_sums, elements, squares, first_tilt, last_tilt):
     """Turn projections into the weighted residual that SIRT projects back, in place.
 
     For each element e: R^-1 [(1 - alpha) (maps_e - wx_e) + (alpha / k) (haadf - sum_e wx_e)],
@@ -370,25 +443,28 @@ def residual(wx, maps, haadf, weights, inverse_sums, elements, first_tilt, last_
     (EDS per element, then HAADF) go to `squares[tilt]`.
     """
     size, slices = haadf.shape[1:]
+    own_weights, total_weights = weights[0], weights[1]
     total = np.empty(slices, np.float32)
     for a in range(first_tilt, last_tilt):
         squares[a, :] = 0.0
         for d in range(size):
             scale = inverse_sums[a, d]
-            for m in range(slices):
-                total[m] = haadf[a, d, m]
+            total[:] = haadf[a, d]
             for e in range(elements):
+                projected = wx[a, d, e * slices : (e + 1) * slices]
                 for m in range(slices):
-                    total[m] -= wx[a, d, e * slices + m]
+                    total[m] -= projected[m]
             square = 0.0
             for m in range(slices):
                 square += np.float64(total[m]) ** 2
-                total[m] *= weights[1, m]
+                total[m] *= total_weights[m]
             squares[a, elements] += square
             for e in range(elements):
+                given = maps[a, d, e * slices : (e + 1) * slices]
+                projected = wx[a, d, e * slices : (e + 1) * slices]
                 square = 0.0
-                for m in range(e * slices, (e + 1) * slices):
-                    own = maps[a, d, m] - wx[a, d, m]
+                for m in range(slices):
+                    own = given[m] - projected[m]
                     square += np.float64(own) ** 2
-                    wx[a, d, m] = scale * (weights[0, m - e * slices] * own + total[m - e * slices])
+                    projected[m] = scale * (own_weights[m] * own + total[m])
                 squares[a, e] += square

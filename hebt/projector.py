@@ -85,6 +85,9 @@ class Projector:
         low, high = self.angles.min(), self.angles.max()
         return f"Projector({tilts} tilts from {low:g} to {high:g} degrees, size {self.size})"
 
+    def __dask_tokenize__(self):
+        return type(self).__name__, self.angles.tolist(), self.size
+
     @property
     def row_sums(self) -> np.ndarray:
         return self._row_and_column_sums()[0]
@@ -225,11 +228,11 @@ class Projector:
         run(work, [(b, a) for b in range(0, columns, _BLOCK) for a in range(0, tilts, share)])
         return out
 
-    def _backward(self, p: np.ndarray) -> np.ndarray:
+    def _backward(self, p: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Project p, (tilts, size, columns), back into (size * size, columns)."""
         from . import _kernels
 
-        x = empty(self.size * self.size, p.shape[2])
+        x = empty(self.size * self.size, p.shape[2]) if out is None else out
 
         def keep(tile, row, column, first, last):
             _kernels.store(tile, x, self.size, row, column, first, last)
@@ -256,6 +259,19 @@ class Projector:
         edges = range(0, self.size, _kernels.TILE)
         run(work, [(f, r, c) for f in range(0, columns, _BLOCK) for r in edges for c in edges])
 
+    def _tiles(self, columns: int) -> tuple[int, int, int]:
+        """How many blocks of columns, and rows and columns of tiles, `_backward_tiles` takes."""
+        from . import _kernels
+
+        edge = -(-self.size // _kernels.TILE)
+        return -(-columns // _BLOCK), edge, edge
+
+    def _tile(self, row: int, column: int, first: int) -> tuple[int, int, int]:
+        """Which of these one tile is."""
+        from . import _kernels
+
+        return first // _BLOCK, row // _kernels.TILE, column // _kernels.TILE
+
     def _row_and_column_sums(self):
         if self._sums is None:
             tilts, size = len(self.angles), self.size
@@ -265,6 +281,54 @@ class Projector:
             for sums in self._sums:
                 sums.setflags(write=False)
         return self._sums
+
+
+def common_tilts(angles, other_angles, *, within: float = 0.05) -> tuple[np.ndarray, np.ndarray]:
+    """Find the tilts that two tilt series have in common.
+
+    Where HAADF images were taken at more tilts than element maps, response ratios come from the
+    tilts at which both were taken, and `reconstruct` uses all of them.
+
+    Parameters
+    ----------
+    angles, other_angles
+        Tilt angles in degrees, of the element maps and of the HAADF images for example.
+    within
+        Angles that differ by no more than this, in degrees, count as the same tilt.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Indices into `angles` and, in the same order, into `other_angles`. No index comes twice.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is no list of angles, `within` is below 0, or no tilt is common.
+
+    Examples
+    --------
+    >>> eds, images = common_tilts(W.angles, W_haadf.angles)
+    >>> fit = response_ratios(haadf[images], maps[:, eds])
+    >>> x = reconstruct(W, haadf, maps, fit.ratios, haadf_projector=W_haadf)
+    """
+    angles, others = check_angles(angles), check_angles(other_angles)
+    if not within >= 0:
+        raise ValueError(f"within is {within!r}; expected degrees of at least 0.")
+    away = np.abs(angles[:, None] - others)
+    pairs = []
+    # nearest pairs first; decimal angles such as 0.1 are not exact
+    for i, j in np.argwhere(away <= within + 1e-9)[np.argsort(away[away <= within + 1e-9])]:
+        if all(i != a and j != b for a, b in pairs):
+            pairs.append((i, j))
+    if not pairs:
+        raise ValueError(
+            f"angles (from {angles.min():g} to {angles.max():g}) and other_angles (from "
+            f"{others.min():g} to {others.max():g}) have no tilt in common within {within:g} "
+            "degrees; expected at least one. Check the angles, or give a larger within."
+        )
+    first, second = np.array(sorted(pairs)).T
+    return first, second
 
 
 def inverse(sums: np.ndarray) -> np.ndarray:

@@ -68,7 +68,7 @@ def test_another_code_starts_an_empty_store(store, monkeypatch):
     assert len(calls) == 2
 
 
-def test_the_key_follows_code_and_data_but_not_figures(tmp_path):
+def test_the_key_follows_code_and_data_but_not_figures_and_benchmarks(tmp_path):
     package = tmp_path / "hebt"
     for name in ("solver.py", "figures/phantom.py", "explorers/base.py"):
         (package / name).parent.mkdir(parents=True, exist_ok=True)
@@ -79,6 +79,8 @@ def test_the_key_follows_code_and_data_but_not_figures(tmp_path):
     assert key == _cache.code_key(package)
 
     (package / "figures" / "phantom.py").write_text("one = 2\n")
+    assert _cache.code_key(package) == key
+    (tmp_path / "data" / "benchmark.json").write_text("{}")
     assert _cache.code_key(package) == key
     (package / "solver.py").write_text("one = 2\n")
     changed = _cache.code_key(package)

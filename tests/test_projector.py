@@ -266,6 +266,20 @@ def test_arrays_that_are_not_real_are_refused(array):
         hebt.Projector([0], 5).forward(array)
 
 
+def test_common_tilts_are_found_in_any_order():
+    first, second = hebt.common_tilts([-60, 10, 0, 33.0], [33.04, 0, 5, -60, 60, 0.01])
+    assert first.tolist() == [0, 2, 3] and second.tolist() == [3, 1, 0]
+    # the nearest pairs; no tilt is used twice
+    first, second = hebt.common_tilts([1, 2, 3], [2.7, 3.1], within=0.8)
+    assert first.tolist() == [1, 2] and second.tolist() == [0, 1]
+    first, second = hebt.common_tilts(np.arange(-70, 71, 10), np.linspace(-70, 70, 29))
+    assert len(first) == 15
+    with pytest.raises(ValueError, match="no tilt in common within 0.05"):
+        hebt.common_tilts([0, 10], [1, 11])
+    with pytest.raises(ValueError, match="within is -1"):
+        hebt.common_tilts([0], [0], within=-1)
+
+
 def test_astra_is_not_needed(monkeypatch):
     monkeypatch.setitem(sys.modules, "astra", None)
     assert hebt.Projector([0, 30], 5).forward(np.ones((5, 5))).shape == (2, 5)

@@ -245,6 +245,150 @@ def test_sirt_takes_several_leading_axes():
     assert view == [(2, 3, SIZE, SIZE)] * 2
 
 
+def two_series(elements=2, slices=3):
+    """A scene whose HAADF images were taken at more tilts, some of them common."""
+    W, _, maps, ratios = scene(elements, slices)
+    W_haadf = hebt.Projector(np.arange(-75, 76, 5.0), SIZE)
+    x = np.zeros((slices, SIZE, SIZE))
+    for e in range(elements):
+        for s in range(slices):
+            x[s, 6 + 4 * e + s : 16 + 4 * e, 8:22] += 1 + e
+    return W, W_haadf, W_haadf.forward(x), maps, ratios
+
+
+@pytest.mark.parametrize("elements", [1, 2, 3])
+@pytest.mark.parametrize("alpha", [0.2, 0.9])
+def test_two_projectors_equal_sirt_on_the_stacked_matrix(elements, alpha):
+    W, W_haadf, haadf, maps, ratios = two_series(elements)
+    result = hebt.reconstruct(
+        W, haadf, maps, ratios, alpha=alpha, iterations=40, haadf_projector=W_haadf
+    )
+    matrix, images = W.matrix().astype(float), W_haadf.matrix().astype(float)
+    blocks = [
+        [(1 - alpha) * matrix if i == j else None for j in range(elements)] for i in range(elements)
+    ]
+    explicit = scipy.sparse.block_array([*blocks, [alpha * images] * elements]).tocsr()
+    for s in range(3):
+        scaled = [(1 - alpha) * r * p[:, s].ravel() for r, p in zip(ratios, maps)]
+        data = np.concatenate([*scaled, alpha * haadf[:, s].ravel()])
+        expected = explicit_sirt(explicit, data, 40)
+        got = result[:, s].ravel()
+        assert np.linalg.norm(got - expected) <= 1e-4 * np.linalg.norm(expected)
+
+
+def test_two_projectors_with_the_same_tilts_equal_one():
+    W, haadf, maps, ratios = scene(3, slices=5)
+    one = hebt.reconstruct(W, haadf, maps, ratios, iterations=30)
+    same = hebt.Projector(ANGLES, SIZE)
+    two = hebt.reconstruct(W, haadf, maps, ratios, iterations=30, haadf_projector=same)
+    np.testing.assert_allclose(two, one, atol=1e-4 * one.max())
+    start = hebt.reconstruct(W, haadf, maps, ratios, iterations=10, haadf_projector=same)
+    rest = hebt.reconstruct(
+        W, haadf, maps, ratios, iterations=20, haadf_projector=same, start=start
+    )
+    np.testing.assert_allclose(rest, two, atol=1e-6 * one.max())
+
+
+def test_two_projectors_and_a_mask_over_several_blocks_of_columns():
+    W, W_haadf, haadf, maps, ratios = two_series()
+    mask = np.random.default_rng(0).random((3, SIZE, SIZE))
+    repeat, options = 130, dict(iterations=3, haadf_projector=W_haadf)
+    many = hebt.reconstruct(
+        W,
+        np.repeat(haadf, repeat, axis=1),
+        np.repeat(maps, repeat, axis=2),
+        ratios,
+        mask=np.repeat(mask, repeat, axis=0),
+        **options,
+    )
+    few = hebt.reconstruct(W, haadf, maps, ratios, mask=mask, **options)
+    np.testing.assert_allclose(many, np.repeat(few, repeat, axis=1), atol=1e-5 * few.max())
+
+
+def test_residuals_with_two_projectors():
+    W, W_haadf, haadf, maps, ratios = two_series()
+    last = {}
+    result = hebt.reconstruct(
+        W,
+        haadf,
+        maps,
+        ratios,
+        iterations=4,
+        haadf_projector=W_haadf,
+        callback=lambda n, x, residuals: last.update({n: residuals}),
+    )
+    p = np.moveaxis(W.forward(result), 1, 0)
+    eds = [np.linalg.norm(r * m - q) for r, m, q in zip(ratios, maps, p)]
+    np.testing.assert_allclose(last[4].eds, eds, rtol=1e-4)
+    image = np.linalg.norm(haadf - W_haadf.forward(result.sum(axis=0)))
+    assert last[4].haadf == pytest.approx(image, rel=1e-4)
+
+
+def test_ratios_come_from_the_common_tilts():
+    W, W_haadf, haadf, maps, ratios = two_series()
+    eds, images = hebt.common_tilts(W.angles, W_haadf.angles)
+    np.testing.assert_array_equal(W.angles[eds], W_haadf.angles[images])
+    assert len(eds) == len(ANGLES)
+    fit = hebt.response_ratios(haadf[images], maps[:, eds])
+    np.testing.assert_allclose(fit.ratios, ratios, rtol=0.2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda W, h, m: dict(haadf_projector=None), "maps has shape.*and haadf"),
+        (lambda W, h, m: dict(haadf_projector=W), "haadf.*31 tilts, the projector 15 angles"),
+        (lambda W, h, m: dict(haadf_projector=hebt.Projector([0], 31)), "of size 30"),
+        (lambda W, h, m: dict(haadf_projector="W"), "haadf_projector is 'W'; expected a Proj"),
+        (lambda W, h, m: dict(maps=m[:, :-1]), r"maps\[0\] has shape.*14 tilts"),
+        (lambda W, h, m: dict(maps=m[:, :, :-1]), "the same slices and size"),
+        (lambda W, h, m: dict(maps=m[0]), "expected maps of shape"),
+        (lambda W, h, m: dict(haadf=-h), "haadf has values from"),
+        (lambda W, h, m: dict(haadf=0 * h), "haadf is 0 everywhere, but maps is not"),
+        (lambda W, h, m: dict(maps=-m), r"maps\[0\] has values from"),
+    ],
+)
+def test_bad_input_for_two_projectors_is_refused_by_name(change, message):
+    W, W_haadf, haadf, maps, ratios = two_series()
+    arguments = dict(haadf=haadf, maps=maps, haadf_projector=W_haadf)
+    arguments |= change(W, haadf, maps)
+    with pytest.raises(ValueError, match=message):
+        hebt.reconstruct(W, ratios=ratios, iterations=2, **arguments)
+
+
+@pytest.mark.parametrize("two", [False, True])
+def test_empty_slices_are_left_out_and_change_nothing(two, monkeypatch):
+    W, W_haadf, haadf, maps, ratios = two_series(2, 6)
+    if not two:
+        W_haadf, haadf = None, scene(2, 6)[1]
+    busy = [1, 2, 4]
+    gone = [s for s in range(6) if s not in busy]
+    haadf[:, gone], maps[:, :, gone] = 0, 0
+    mask = np.random.default_rng(0).random((6, SIZE, SIZE)) > 0.2
+    seen = []
+    options = dict(ratios=ratios, iterations=5, haadf_projector=W_haadf, device="cpu")
+    widths = []
+    forward = hebt.Projector._forward
+    monkeypatch.setattr(
+        hebt.Projector,
+        "_forward",
+        lambda s, x, **k: widths.append(x.shape[1]) or forward(s, x, **k),
+    )
+    whole = hebt.reconstruct(
+        W, haadf, maps, mask=mask, **options, callback=lambda n, x, r: seen.append(x.copy())
+    )
+    assert max(widths) <= 2 * len(busy)
+    few = hebt.reconstruct(W, haadf[:, busy], maps[:, :, busy], mask=mask[busy], **options)
+    np.testing.assert_array_equal(whole[:, busy], few)
+    assert not whole[:, gone].any()
+    np.testing.assert_array_equal(seen[-1], whole)
+    # a start other than 0 has to be worked on, also where there are no data
+    start = np.zeros_like(whole)
+    start[:, 0] = 1
+    assert 0 < hebt.reconstruct(W, haadf, maps, start=start, **options)[:, 0].max() < 1
+    assert not hebt.reconstruct(W, haadf * 0, maps * 0, **options).any()
+
+
 def test_inputs_are_never_changed():
     W, *arrays = scene()
     arrays = [np.asarray(a, np.float32) for a in arrays]

@@ -45,6 +45,17 @@ from hebt.figures.phantom import (
     stability,
     table1,
 )
+from hebt.figures.speed import (
+    benchmark,
+    benchmark_extrapolation,
+    benchmark_gpu,
+    benchmark_memory,
+    benchmark_numbers,
+    benchmark_peers,
+    benchmark_scaling,
+    benchmark_table,
+    benchmark_workers,
+)
 
 __all__ = [
     "CMAP",
@@ -56,6 +67,15 @@ __all__ = [
     "WIDTH",
     "Table",
     "agreement",
+    "benchmark",
+    "benchmark_extrapolation",
+    "benchmark_gpu",
+    "benchmark_memory",
+    "benchmark_numbers",
+    "benchmark_peers",
+    "benchmark_scaling",
+    "benchmark_table",
+    "benchmark_workers",
     "best_stop_table",
     "built_with",
     "claims_table",

@@ -1,0 +1,394 @@
+"""Figures and tables of the chapter on speed, from what `make bench` measured."""
+
+import json
+import statistics
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.ticker import LogLocator
+
+from hebt.figures._style import WIDTH, styled, title
+from hebt.figures._tables import Table
+
+FILE = Path(__file__).parents[2] / "data" / "benchmark.json"
+OURS = "hebt.reconstruct, 2 elements"
+ASTRA = "ASTRA CPU SIRT, strip"
+ASTRA_GPU = "ASTRA GPU SIRT3D"
+BARE = "the same loop in C"
+ITERATIONS = 200
+# name, slices, elements, edge of a slice, how many volumes
+STUDIES = (
+    ("a particle, 300³", 300, 2, 300, 1),
+    ("100 such particles", 300, 2, 300, 100),
+    ("a volume of 1000³", 1000, 10, 1000, 1),
+)
+
+
+def benchmark(file: Path = FILE) -> dict:
+    """Return the results of the last ``make bench``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are none.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"There are no benchmark results at {file}; run make bench in a checkout."
+        ) from None
+
+
+def _median(results, name, threads=1, clock="processor", device="cpu"):
+    for entry in results["contenders"]:
+        if (entry["name"], entry["threads"], entry["device"]) == (name, threads, device):
+            return statistics.median(entry[clock])
+    return None
+
+
+def _on_processor(results):
+    return [e for e in results["contenders"] if e["device"] == "cpu"]
+
+
+def unit_cost(results: dict) -> float:
+    """Return the processor seconds of one iteration for one voxel of one element at one tilt."""
+    settings = results["settings"]
+    return _median(results, OURS) / (settings["size"] ** 2 * settings["tilts"])
+
+
+def core_seconds(results, slices, elements, size, tilts, iterations) -> float:
+    """Return the processor seconds of a reconstruction, by proportion to the measured one."""
+    return unit_cost(results) * slices * elements * size**2 * tilts * iterations
+
+
+@styled
+def benchmark_peers(results: dict):
+    """Draw the time of one iteration of one slice for every program, with its rounds as dots."""
+    entries = [e for e in _on_processor(results) if e["threads"] == 1]
+    entries.sort(key=lambda e: statistics.median(e["processor"]))
+    astra = _median(results, ASTRA)
+    figure, ax = plt.subplots(figsize=(WIDTH, 0.42 * len(entries) + 0.8), layout="constrained")
+    for row, entry in enumerate(entries):
+        times = 1e3 * np.array(entry["processor"])
+        ours = entry["name"].startswith("hebt")
+        ax.barh(row, np.median(times), color="#0072B2" if ours else "0.75", height=0.65)
+        ax.plot(times, np.full(len(times), row), ".", color="black", ms=3, alpha=0.6)
+        text = f"{np.median(times):.3g} ms"
+        if astra is not None and entry["name"] != ASTRA:
+            ratio = 1e3 * astra / np.median(times)
+            text += f", {_times(ratio)} ASTRA's speed"
+        ax.text(1.15 * times.max(), row, text, va="center", fontsize=8)
+    ax.set_yticks(range(len(entries)), [e["name"] for e in entries])
+    ax.invert_yaxis()
+    ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    ax.set_xlim(low, high * 30)
+    settings = results["settings"]
+    ax.set_xlabel("processor time of one iteration of one slice (ms), one thread")
+    size, tilts = settings["size"], settings["tilts"]
+    title(ax, f"slices of {size} × {size} pixels, {tilts} tilts")
+    return figure
+
+
+def benchmark_table(results: dict) -> Table:
+    """Return every program's time, with its ratio to ASTRA's and to that of the loop in C."""
+    astra, bare = _median(results, ASTRA), _median(results, BARE)
+    astra_clock = _median(results, ASTRA, clock="clock")
+    rows = []
+    for entry in sorted(_on_processor(results), key=lambda e: statistics.median(e["clock"])):
+        used, passed = (statistics.median(entry[name]) for name in ("processor", "clock"))
+        ratios = (astra, used), (bare, used), (astra_clock, passed)
+        ratios = [f"{reference / time:.3g}" if reference else "–" for reference, time in ratios]
+        spread = f"{1e3 * min(entry['processor']):.3g} to {1e3 * max(entry['processor']):.3g}"
+        rows.append(
+            (entry["name"], entry["threads"], f"{1e3 * used:.3g}", spread, *ratios[:2])
+            + (f"{1e3 * passed:.3g}", ratios[2])
+        )
+    settings, versions = results["settings"], results["versions"]
+    return Table(
+        (
+            "program",
+            "threads",
+            "processor (ms)",
+            "over the rounds",
+            "speed, ASTRA = 1",
+            "speed, C = 1",
+            "clock (ms)",
+            "by the clock, ASTRA = 1",
+        ),
+        rows,
+        title=(
+            f"One iteration of one slice of {settings['size']} × {settings['size']} pixels, "
+            f"{settings['tilts']} tilts; median of {settings['rounds']} rounds"
+        ),
+        note=(
+            f"Measured on {results['date']} on {results['processor']} with {results['cores']} "
+            f"cores, Python {results['python']}; "
+            + ", ".join(f"{name} {number}" for name, number in versions.items())
+            + f"; C compiled by {results['compiler']}. hebt, C and scipy had {settings['slices']} "
+            "slices of each element at once, the others one slice. With two threads, the "
+            f"processor time is that of both together. {_load(results)}"
+        ),
+    )
+
+
+def benchmark_gpu(results: dict) -> Table:
+    """Return the time of an iteration on the GPU, beside the processor; or that there was none."""
+    gpu, settings = results["gpu"], results["settings"]
+    threads = max(e["threads"] for e in results["contenders"] if e["name"] == OURS)
+    base = _median(results, OURS, threads, "clock")
+    rows = []
+    for name, device, count in (
+        (OURS, "cpu", threads),
+        (OURS, "cuda", 1),
+        ("hebt.sirt", "cuda", 1),
+        (ASTRA_GPU, "cuda", 1),
+    ):
+        time = _median(results, name, count, "clock", device)
+        where = "GPU" if device == "cuda" else f"processor, {count} threads"
+        cells = ("not measured", "–")
+        if time is not None:
+            cells = f"{1e3 * time:.3g}", f"{base / time:.3g}"
+        rows.append((name, where, *cells))
+    if gpu is None:
+        note = (
+            "Nothing here was measured on a GPU: the machine had none that could be used when "
+            "make bench ran. What the kernels give was checked in a simulator, how fast they are "
+            "was not."
+        )
+    else:
+        cpu, cuda = (statistics.median(gpu[name]) for name in ("cpu", "cuda"))
+        note = (
+            f"Measured on {results['date']} on {gpu['name']} (compute capability "
+            f"{gpu['compute_capability']}, {gpu['memory'] / 1e9:.0f} GB). {gpu['iterations']} "
+            f"iterations of two elements in one call, with all data sent there and back: "
+            f"{cuda:.3g} s on the GPU, {cpu:.3g} s on the processor; the results differ by at most "
+            f"{gpu['difference']:.1e} of the largest value."
+        )
+    size, tilts, slices = settings["size"], settings["tilts"], settings["slices"]
+    return Table(
+        ("program", "on", "clock (ms)", f"speed, {threads} threads = 1"),
+        rows,
+        title=(
+            f"One iteration of one slice of {size} × {size} pixels on a GPU, {tilts} tilts, "
+            f"{slices} slices of each element"
+        ),
+        note=note,
+    )
+
+
+def _load(results) -> str:
+    before = results["load_before"]
+    if before is None:
+        return ""
+    if before <= 0.5:
+        return "The machine was idle otherwise."
+    return (
+        f"Other programs were running on the machine (load {before:g} on {results['cores']} "
+        "cores): the clock holds what they took. They disturb the processor time less, but they "
+        "share its caches and its memory with what was measured."
+    )
+
+
+@styled
+def benchmark_scaling(results: dict):
+    """Draw the time of a reconstruction against each quantity, beside proportionality."""
+    curves = results["scaling"]["curves"]
+    power = {"size": 2}
+    figure, axes = plt.subplots(
+        1, len(curves), figsize=(WIDTH, 0.32 * WIDTH), layout="constrained", squeeze=False
+    )
+    for ax, (name, curve), mark in zip(axes[0], curves.items(), "abcdefgh"):
+        values = np.array(curve["values"], float)
+        medians = 1e3 * np.median(curve["processor"], axis=1)
+        exponent = power.get(name, 1)
+        line = np.exp(np.mean(np.log(medians / values**exponent))) * values**exponent
+        label = "∝ size²" if exponent == 2 else "proportional"
+        ax.loglog(values, line, color="0.6", label=label, zorder=0)
+        ax.loglog(values, medians, "o", color="#0072B2", ms=4)
+        ax.set_xticks(values, [f"{v:g}" for v in values], rotation=90)
+        ax.set_xticks([], minor=True)
+        ax.set_xlabel(name)
+        ax.legend(loc="upper left", handlelength=1.2, fontsize=6.5)
+        title(ax, "", mark)
+    low = min(ax.get_ylim()[0] for ax in axes[0])
+    high = max(ax.get_ylim()[1] for ax in axes[0]) * 1.6
+    for ax in axes[0]:
+        ax.set_ylim(low, high)
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter("")
+        if ax is not axes[0][0]:
+            ax.tick_params(labelleft=False, which="both")
+    axes[0][0].set_ylabel("processor time (ms)")
+    base = results["scaling"]["base"]
+    figure.suptitle(
+        "{slices} slices, {elements} elements, {tilts} tilts, {iterations} iterations, "
+        "size {size}".format(**base),
+        fontsize=8,
+    )
+    return figure
+
+
+def exponents(results: dict) -> dict[str, float]:
+    """Return the power with which time grows with each quantity, fitted to all points."""
+    found = {}
+    for name, curve in results["scaling"]["curves"].items():
+        medians = np.median(curve["processor"], axis=1)
+        found[name] = float(np.polyfit(np.log(curve["values"]), np.log(medians), 1)[0])
+    return found
+
+
+def benchmark_memory(results: dict) -> Table:
+    """Return the peak memory of reconstructions, beside their input and output."""
+    rows = [
+        (
+            f"{case['slices']} × {case['size']} × {case['size']}",
+            case["elements"],
+            f"{case['input_and_output'] / 1e6:.0f}",
+            f"{case['peak'] / 1e6:.0f}",
+            f"{case['peak'] / case['input_and_output']:.2f}",
+        )
+        for case in results["memory"]
+    ]
+    return Table(
+        ("volume (voxels)", "elements", "input and output (MB)", "peak (MB)", "peak / both"),
+        rows,
+        title=f"Peak memory from {results['memory'][0]['tilts']} tilts, measured",
+    )
+
+
+def benchmark_workers(results: dict) -> Table:
+    """Return the time of a reconstruction in blocks into a zarr store, with one and two workers."""
+    cases = results["workers"]
+    clocks = [statistics.median(case["clock"]) for case in cases]
+    first = {c["slices"]: clock for c, clock in zip(cases, clocks) if c["workers"] == 1}
+    rows = [
+        (
+            f"{case['slices']} × {case['size']} × {case['size']}",
+            case["blocks"],
+            case["workers"],
+            f"{statistics.median(case['processor']):.2f}",
+            f"{clock:.2f}",
+            f"{first[case['slices']] / clock:.2f}",
+            f"{case['peak'] / 1e6:.0f}",
+        )
+        for case, clock in zip(cases, clocks)
+    ]
+    return Table(
+        (
+            "volume (voxels)",
+            "blocks",
+            "workers",
+            "processor (s)",
+            "clock (s)",
+            "speed-up",
+            "largest worker (MB)",
+        ),
+        rows,
+        title=(
+            f"A local dask.distributed cluster, {cases[0]['elements']} elements, "
+            f"{cases[0]['tilts']} tilts, {cases[0]['iterations']} iterations, into zarr; measured"
+        ),
+        note=(
+            f"Medians of {len(cases[0]['clock'])} runs, with writing and compressing the result. "
+            f"The processor time is that of all workers together. {_load(results)}"
+        ),
+    )
+
+
+def benchmark_extrapolation(results: dict) -> Table:
+    """Return what larger work would take, by proportion to what was measured."""
+    tilts = results["settings"]["tilts"]
+    rows = []
+    for name, slices, elements, size, volumes in STUDIES:
+        seconds = volumes * core_seconds(results, slices, elements, size, tilts, ITERATIONS)
+        output = 4 * elements * slices * size**2
+        rows.append(
+            (
+                name,
+                elements,
+                f"{seconds / 3600:.2g}",
+                _duration(seconds / 2),
+                _duration(seconds / 64),
+                _bytes(volumes * output),
+                _bytes(2 * 4 * elements * size**2 * -(-128 // elements)),
+            )
+        )
+    return Table(
+        (
+            "what",
+            "elements",
+            "core-hours",
+            "on 2 cores",
+            "on 64 cores",
+            "result",
+            "memory a worker",
+        ),
+        rows,
+        title=f"Extrapolated, not measured: {ITERATIONS} iterations of HEBT from {tilts} tilts",
+        note=(
+            "Time in proportion to the measured iteration of two elements on one thread, divided "
+            "by the number of cores; reading, writing and waiting are left out, and a processor "
+            "whose cores share less memory bandwidth than the measured one will take longer. "
+            "Memory: twice the result of a block of 128 slices times elements."
+        ),
+    )
+
+
+def benchmark_numbers(results: dict) -> dict[str, str]:
+    """Return the numbers that the chapter's sentences quote, as text, ready for `glue`."""
+    ours, astra, bare = (_median(results, name) for name in (OURS, ASTRA, BARE))
+    sirt = _median(results, "hebt.sirt")
+    ratios = [c["peak"] / c["input_and_output"] for c in results["memory"]]
+    settings = results["settings"]
+    threads = max(e["threads"] for e in results["contenders"] if e["name"] == OURS)
+    clock = _median(results, OURS, threads, "clock")
+    volume = 2 * settings["slices"] * clock
+    numbers = {
+        "size": str(settings["size"]),
+        "slices": str(settings["slices"]),
+        "tilts": str(settings["tilts"]),
+        "threads": str(threads),
+        "iteration": f"{1e3 * ours:.2g} ms",
+        "volume_iteration": _duration(volume),
+        "volume": _duration(ITERATIONS * volume),
+        "volume_iterations": str(ITERATIONS),
+        "astra": _ratio(astra, ours),
+        "astra_sirt": _ratio(astra, sirt),
+        "astra_clock": _ratio(_median(results, ASTRA, clock="clock"), clock),
+        "c": _percent(bare, ours),
+        "c_sirt": _percent(bare, sirt),
+        "memory": " to ".join(sorted({f"{min(ratios):.1f}", f"{max(ratios):.1f}"})),
+    }
+    for name, call in (("first", "compiling"), ("second", "compiled")):
+        found = results["first_call"].get(call, {}).get("clock")
+        numbers[name] = "not measured" if found is None else f"{found:.1f} s"
+    numbers |= {f"power_{name}": f"{power:.2f}" for name, power in exponents(results).items()}
+    return {f"speed_{name}": text for name, text in numbers.items()}
+
+
+def _ratio(reference, time) -> str:
+    return "not measured" if reference is None else _times(reference / time)
+
+
+def _percent(reference, time) -> str:
+    return "not measured" if reference is None else f"{100 * reference / time:.0f} %"
+
+
+def _times(ratio) -> str:
+    return f"{ratio:.0f} times" if ratio >= 10 else f"{ratio:.2g} times"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        if seconds >= 2 * length or unit == "s":
+            count = seconds / length
+            form = ".0f" if count >= 10 else ".1f" if count >= 1 else ".2g"
+            return f"{count:{form}} {unit}"
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 1e9:.2g} GB" if count < 1e11 else f"{count / 1e9:.0f} GB"

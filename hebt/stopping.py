@@ -1,0 +1,208 @@
+"""When to stop: residuals of a run, their history, and rules that end it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._checks import as_float32
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """How far the present reconstruction is from the data, in HAADF intensity.
+
+    Attributes
+    ----------
+    eds
+        ||r_e p_e - W x_e|| for each element, shape (elements,).
+    haadf
+        ||p_h - sum_e W x_e||.
+    change
+        ||x - x_before|| / ||x||, how far the last iteration has moved the reconstruction; NaN
+        before the first.
+    """
+
+    eds: np.ndarray
+    haadf: float
+    change: float = float("nan")
+
+
+class History:
+    """The residuals of a run, written down while it runs.
+
+    Give it as ``history=`` to `sirt` or `reconstruct`. It takes the residuals that the iteration
+    works out anyway, so it costs no projection. Entry n belongs to the reconstruction after n
+    iterations, entry 0 to `start`. The residual of the last one would need one more projection;
+    it is there only where a callback or a stopping rule asked for it.
+
+    Attributes
+    ----------
+    iterations : int
+        How many iterations the run had.
+    stopped_by
+        The rule that ended it; None if it ran to the end (or the callback stopped it).
+    eds : numpy.ndarray
+        ||r_e p_e - W x_e||, shape (entries, elements); for `sirt`, ||p - W x||, with one column.
+    haadf : numpy.ndarray
+        ||p_h - sum_e W x_e||, shape (entries,); 0 for `sirt`.
+    change : numpy.ndarray
+        ||x - x_before|| / ||x||, shape (entries,); NaN for entry 0.
+
+    Examples
+    --------
+    >>> history = History()
+    >>> x = reconstruct(W, haadf, maps, ratios, history=history)
+    >>> matplotlib.pyplot.semilogy(history.eds)
+    """
+
+    def __init__(self):
+        self._clear()
+
+    def __repr__(self) -> str:
+        end = f", stopped by {self.stopped_by}" if self.stopped_by is not None else ""
+        return f"History({self.iterations} iterations{end})"
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _clear(self):
+        self.iterations, self.stopped_by, self._entries = 0, None, []
+
+    def _add(self, residuals):
+        self._entries.append(residuals)
+
+    @property
+    def eds(self) -> np.ndarray:
+        return np.array([r.eds for r in self._entries])
+
+    @property
+    def haadf(self) -> np.ndarray:
+        return np.array([r.haadf for r in self._entries])
+
+    @property
+    def change(self) -> np.ndarray:
+        return np.array([r.change for r in self._entries])
+
+
+@dataclass(frozen=True)
+class RelativeChange:
+    """Stop once an iteration moves the reconstruction by less than a part of itself.
+
+    Parameters
+    ----------
+    tolerance
+        Stop at ||x - x_before|| <= tolerance ||x||.
+
+    Notes
+    -----
+    A small step does not mean that the end is near: with a large alpha the differences between
+    elements go on converging slowly long after their sum has stopped (see `reconstruct`).
+    """
+
+    tolerance: float = 1e-3
+
+    def __post_init__(self):
+        _check_positive("tolerance", self.tolerance)
+
+    def __call__(self, iteration: int, residuals: Residuals) -> bool:
+        return bool(residuals.change <= self.tolerance)
+
+
+@dataclass(frozen=True)
+class Discrepancy:
+    """Stop once the data are explained to within their noise (Morozov's discrepancy principle).
+
+    Going on would fit the noise. Where both modalities are given, both must be explained.
+
+    Parameters
+    ----------
+    eds
+        Expected norm of the noise in r_e p_e, shape (elements,), e.g. from `poisson_noise`; for
+        `sirt`, the norm of the noise in p. The elements count together, each in units of its
+        noise: stop at mean((residual_e / noise_e)^2) <= factor^2.
+    haadf
+        Expected norm of the noise in p_h.
+    factor
+        Stop at this many times the noise.
+
+    References
+    ----------
+    .. [1] V. A. Morozov, "On the solution of functional equations by the method of
+       regularization", Soviet Mathematics Doklady 7 (1966) 414-417.
+    """
+
+    eds: tuple[float, ...] | None = None
+    haadf: float | None = None
+    factor: float = 1.0
+
+    def __post_init__(self):
+        if self.eds is None and self.haadf is None:
+            raise ValueError(
+                "Discrepancy needs eds, haadf or both: the expected norms of the noise."
+            )
+        _check_positive("factor", self.factor)
+        if self.eds is not None:
+            eds = tuple(float(e) for e in np.atleast_1d(self.eds))
+            for e in eds:
+                _check_positive("eds", e)
+            object.__setattr__(self, "eds", eds)
+        if self.haadf is not None:
+            _check_positive("haadf", self.haadf)
+
+    def __call__(self, iteration: int, residuals: Residuals) -> bool:
+        explained = True
+        if self.eds is not None:
+            if len(self.eds) != len(residuals.eds):
+                raise ValueError(
+                    f"eds of Discrepancy has {len(self.eds)} values; expected "
+                    f"{len(residuals.eds)}, one for each element map."
+                )
+            explained = np.mean((residuals.eds / self.eds) ** 2) <= self.factor**2
+        if self.haadf is not None:
+            explained = explained and residuals.haadf <= self.factor * self.haadf
+        return bool(explained)
+
+
+def poisson_noise(maps, ratios) -> np.ndarray:
+    """Expect the norm of the noise in r_e p_e from counting X-rays.
+
+    The variance of a count is the count: ||noise_e||^2 = r_e^2 sum(p_e). It holds for raw counts;
+    smoothed or denoised maps have less noise.
+
+    Parameters
+    ----------
+    maps
+        Element maps in X-ray counts, shape (elements, ...).
+    ratios
+        Response ratios, shape (elements,).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (elements,), in HAADF intensity, for `Discrepancy`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is no finite real array of that shape, or a map has no counts.
+    """
+    maps, ratios = as_float32("maps", maps), as_float32("ratios", ratios, ndim=(1,))
+    if maps.ndim < 2 or len(maps) != len(ratios):
+        raise ValueError(
+            f"maps has shape {maps.shape} and ratios {ratios.shape}; expected (elements, ...) and "
+            "(elements,)."
+        )
+    counts = maps.reshape(len(maps), -1).sum(axis=1, dtype=np.float64)
+    if (counts <= 0).any():
+        raise ValueError(
+            f"maps holds {counts.tolist()} counts; expected more than 0 of each element. Leave "
+            "an element without counts out."
+        )
+    return ratios * np.sqrt(counts)
+
+
+def _check_positive(name, value):
+    if not (np.isscalar(value) and np.isfinite(value) and value > 0):
+        raise ValueError(f"{name} is {value!r}; expected a number above 0.")

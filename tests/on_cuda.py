@@ -1,0 +1,221 @@
+"""Reconstructions on a CUDA device agree with those on the processor.
+
+`test_cuda.py` runs these tests, in a process of their own: on a device where there is one, and in
+numba's CUDA simulator, which interprets the kernels, thread by thread. It has to be switched on
+before numba is imported.
+"""
+
+import sys
+
+import numba
+import numpy as np
+import pytest
+
+import hebt
+
+SIMULATED = bool(numba.config.ENABLE_CUDASIM)
+ANGLES = np.array([-75, -45, 0, 20, 90])
+
+
+@pytest.fixture(autouse=True)
+def simulator(monkeypatch):
+    """Small blocks for the simulator, which gives each thread of a block one of Python's."""
+    if SIMULATED:
+        from hebt import _cuda
+
+        monkeypatch.setattr(_cuda, "_WARP", 2)
+        monkeypatch.setattr(_cuda, "_LANES", 4)
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-5)
+        yield
+        sys.setswitchinterval(interval)
+    else:
+        yield
+
+
+def scene(size=5, slices=3, elements=2, angles=ANGLES):
+    """Noisy data of random specimens, with more lines, tilts and columns than one small block."""
+    rng = np.random.default_rng(size)
+    W = hebt.Projector(angles, size)
+    x = rng.random((elements, slices, size, size)) * (rng.random((slices, size, size)) > 0.4)
+    ratios = np.array([2.0, 0.5, 1.5])[:elements]
+    maps = np.moveaxis(W.forward(x), 1, 0) / ratios[:, None, None, None]
+    haadf = W.forward(x.sum(axis=0))
+    return W, haadf + rng.random(haadf.shape), maps + 0.1 * rng.random(maps.shape), ratios
+
+
+def both(function, *arguments, **options):
+    """What `function` gives on the processor and on the GPU, which must agree."""
+    found = [function(*arguments, **options, device=device) for device in ("cpu", "cuda")]
+    np.testing.assert_allclose(found[1], found[0], atol=1e-5 * np.abs(found[0]).max())
+    assert found[1].dtype == np.float32 and found[1].max() > 0
+    return found
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 6])
+def test_projections_equal_the_matrix(size):
+    from numba import cuda
+
+    from hebt import _cuda
+    from hebt.projector import empty
+
+    W, columns = hebt.Projector(ANGLES, size), 3
+    rng = np.random.default_rng(0)
+    matrix = W.matrix()
+    beam = _cuda._Beam(W, columns)
+    x, p = empty(size * size, columns), empty(len(ANGLES) * size, columns)
+    for array in (x, p):
+        array[:] = rng.random(array.shape)
+    projected, back = cuda.to_device(p.ravel()), cuda.to_device(x.ravel())
+    beam.forward(cuda.to_device(x.ravel()), projected)
+    found = projected.copy_to_host().reshape(p.shape)
+    np.testing.assert_allclose(found[:, :columns], matrix @ x[:, :columns], atol=1e-5 * size)
+    beam.backward(cuda.to_device(p.ravel()), back)
+    found = back.copy_to_host().reshape(x.shape)
+    np.testing.assert_allclose(found[:, :columns], matrix.T @ p[:, :columns], atol=1e-4)
+
+
+def test_sirt():
+    W, haadf, _, _ = scene()
+    history = hebt.History()
+    x, other = both(hebt.sirt, W, haadf, 2, history=history)
+    assert other.shape == (3, 5, 5) and history.iterations == 2 and (history.haadf == 0).all()
+    both(hebt.sirt, W, haadf[:, 0], 1)
+
+
+@pytest.mark.parametrize("elements", [1, 2, 3])
+def test_hebt(elements):
+    W, haadf, maps, ratios = scene(elements=elements)
+    both(hebt.reconstruct, W, haadf, maps, ratios, alpha=0.4, iterations=2)
+
+
+def test_hebt_of_two_tilt_series():
+    W, _, maps, ratios = scene()
+    W_haadf = hebt.Projector(np.linspace(-80, 80, 7), 5)
+    haadf = np.random.default_rng(0).random((7, 3, 5))
+    seen = {}
+    for device in ("cpu", "cuda"):
+        seen[device] = hebt.History()
+        options = dict(haadf_projector=W_haadf, history=seen[device], iterations=2)
+        seen[device].x = hebt.reconstruct(W, haadf, maps, ratios, device=device, **options)
+    for name in ("x", "eds", "haadf", "change"):
+        one, other = (getattr(seen[device], name) for device in ("cpu", "cuda"))
+        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_mask_start_and_empty_slices(axes):
+    W, haadf, maps, ratios = scene()
+    haadf[:, 1], maps[:, :, 1] = 0, 0
+    rng = np.random.default_rng(1)
+    mask = rng.random((3, 5, 5)[-axes:]) > 0.2
+    start = rng.random((2, 3, 5, 5))
+    start[:, 1] = 0
+    options = dict(iterations=2, mask=mask)
+    _, x = both(hebt.reconstruct, W, haadf, maps, ratios, **options, start=start)
+    assert not x[:, 1].any() and not (x * ~mask).any()
+
+
+def test_a_run_in_two_parts_equals_one():
+    W, haadf, _, _ = scene(slices=1)
+    first = hebt.sirt(W, haadf, 1, device="cuda")
+    rest = hebt.sirt(W, haadf, 1, start=first, device="cuda")
+    np.testing.assert_array_equal(rest, hebt.sirt(W, haadf, 2, device="cuda"))
+
+
+def test_callback_history_and_rules():
+    W, haadf, maps, ratios = scene()
+    haadf[:, 1], maps[:, :, 1] = 0, 0
+    seen = []
+
+    def callback(iteration, x, residuals):
+        seen.append((iteration, x.copy(), residuals))
+        assert not x.flags.writeable
+        return iteration == 2
+
+    history = hebt.History()
+    options = dict(iterations=9, callback=callback, history=history)
+    _, x = both(hebt.reconstruct, W, haadf, maps, ratios, **options)
+    assert [n for n, _, _ in seen] == [1, 2, 1, 2] and history.iterations == 2
+    np.testing.assert_array_equal(seen[-1][1], x)
+    for (_, _, one), (_, _, other) in zip(seen[:2], seen[2:]):
+        np.testing.assert_allclose(other.eds, one.eds, rtol=1e-5)
+        assert other.haadf == pytest.approx(one.haadf, rel=1e-5)
+        assert other.change == pytest.approx(one.change, rel=1e-4)
+    assert np.isnan(history.change[0])
+    rule = hebt.RelativeChange(0.5)
+    history = hebt.History()
+    hebt.sirt(W, haadf, 9, stop=rule, history=history, device="cuda")
+    assert history.stopped_by is rule and history.change[-1] <= 0.5 < history.change[-2]
+
+
+def test_a_sweep():
+    W, haadf, maps, ratios = scene(slices=1)
+    both(hebt.sweep, W, haadf[:, 0], maps[:, :, 0], ratios, [0.3, 0.6], [1, 2])
+
+
+def test_an_interruption_keeps_what_was_reached():
+    W, haadf, _, _ = scene(slices=2)
+
+    def callback(iteration, x, residual):
+        if iteration == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(hebt.Interrupted) as caught:
+        hebt.sirt(W, haadf, 9, callback=callback, device="cuda")
+    expected = hebt.sirt(W, haadf, 2, device="cuda")
+    np.testing.assert_array_equal(caught.value.x, expected)
+
+
+def test_dask_arrays():
+    da = pytest.importorskip("dask.array")
+    W, haadf, maps, ratios = scene()
+    images = da.from_array(haadf, chunks=(-1, 2, -1))
+    x = hebt.reconstruct(W, images, maps, ratios, iterations=1, device="cuda")
+    expected = hebt.reconstruct(W, haadf, maps, ratios, iterations=1, device="cpu")
+    found = x.compute(scheduler="threads")
+    np.testing.assert_allclose(found, expected, atol=1e-5 * expected.max())
+
+
+def test_what_has_no_room_is_refused_or_runs_on_the_processor(monkeypatch):
+    from hebt import _cuda
+
+    class Small:
+        def get_memory_info(self):
+            return type("Memory", (), {"free": 1000})
+
+    monkeypatch.setattr(_cuda.cuda, "current_context", Small)
+    module = sys.modules["hebt.reconstruct"]
+    monkeypatch.setattr(module, "choose_device", lambda d: "cpu" if d == "cpu" else "cuda")
+    W, haadf, maps, ratios = scene()
+    arguments = W, haadf, maps, ratios, 0.7, 2
+    with pytest.raises(MemoryError, match="3 slices of 2 x 5 x 5 voxels need .* Give Dask"):
+        hebt.reconstruct(*arguments, device="cuda")
+    with pytest.warns(UserWarning, match="It runs on the processor now"):
+        x = hebt.reconstruct(*arguments, device="auto")
+    np.testing.assert_array_equal(x, hebt.reconstruct(*arguments, device="cpu"))
+
+
+def test_memory_is_reckoned_with_all_that_is_taken(monkeypatch):
+    from hebt import _cuda
+
+    taken = []
+    for name in ("to_device", "device_array"):
+        function = getattr(_cuda.cuda, name)
+
+        def count(*arguments, function=function):
+            array = function(*arguments)
+            taken.append(array.size * array.dtype.itemsize)
+            return array
+
+        monkeypatch.setattr(_cuda.cuda, name, count)
+    for images in (None, hebt.Projector(np.arange(0, 90, 5), 40)):
+        W, _, maps, ratios = scene(40, 64, 2)
+        haadf = np.ones((len((images or W).angles), 64, 40), np.float32)
+        reckoned = _cuda._bytes(W, maps.shape, 1, haadf, images)
+        taken.clear()
+        mask = np.ones((1600, 1), np.float32)
+        maps = maps.astype(np.float32)
+        weights = np.ones((2, 1), np.float32)
+        _cuda.Graphics(W, maps, haadf, weights, mask, None, images, None)
+        assert reckoned == pytest.approx(sum(taken), rel=0.1)

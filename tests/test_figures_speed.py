@@ -1,0 +1,160 @@
+"""The chapter on speed: drawn from measured results, and right about them."""
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hebt import figures
+from hebt.figures import speed
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def results():
+    """Made-up results, with times in round numbers."""
+    found = copy.deepcopy(figures.benchmark())
+    found["settings"] = {"size": 100, "tilts": 10, "slices": 128, "rounds": 3}
+    times = {speed.OURS: 1, "hebt.sirt": 1, speed.BARE: 2, speed.ASTRA: 200}
+    found["contenders"] = [
+        {"name": name, "device": "cpu", "threads": 1}
+        | {"processor": [t * 1e-3] * 3, "clock": [t * 2e-3] * 3}
+        for name, t in times.items()
+    ]
+    two = {"name": speed.OURS, "device": "cpu", "threads": 2}
+    found["contenders"].append(two | {"processor": [1.2e-3] * 3, "clock": [1e-3] * 3})
+    found["gpu"] = None
+    for name, curve in found["scaling"]["curves"].items():
+        power = 2 if name == "size" else 1
+        curve["processor"] = [[1e-3 * v**power] * 3 for v in curve["values"]]
+    return found
+
+
+def test_committed_results_are_whole():
+    results = figures.benchmark()
+    ours = [c for c in results["contenders"] if c["name"] == speed.OURS and c["device"] == "cpu"]
+    assert {c["threads"] for c in ours} == {1, 2}
+    assert all(len(c["clock"]) == results["settings"]["rounds"] for c in results["contenders"])
+    names = {c["name"] for c in results["contenders"]}
+    assert {speed.OURS, speed.ASTRA, speed.BARE, "scipy.sparse SIRT"} <= names
+    grown = {"slices", "elements", "tilts", "iterations", "size"}
+    assert set(results["scaling"]["curves"]) == grown
+    assert results["settings"]["size"] == results["settings"]["slices"] == 300
+    assert results["settings"]["tilts"] == 31
+    assert all(c["peak"] <= 2.5 * c["input_and_output"] for c in results["memory"])
+    assert {c["workers"] for c in results["workers"]} == {1, 2}
+    assert (results["gpu"] is None) == all(c["device"] == "cpu" for c in results["contenders"])
+    text = json.dumps(results)
+    assert "/tmp" not in text and "/home" not in text
+
+
+def test_numbers_follow_from_the_results(results):
+    numbers = figures.benchmark_numbers(results)
+    assert numbers["speed_astra"] == "200 times" and numbers["speed_c"] == "200 %"
+    assert numbers["speed_iteration"] == "1 ms"
+    # two threads: 0.4 s of ASTRA's clock against 1 ms, and 256 slices of both elements
+    assert numbers["speed_astra_clock"] == "400 times" and numbers["speed_threads"] == "2"
+    assert numbers["speed_volume_iteration"] == "0.26 s" and numbers["speed_volume"] == "51 s"
+    assert numbers["speed_power_slices"] == "1.00" and numbers["speed_power_size"] == "2.00"
+    # 300 slices of 2 elements, 9 times the pixels, 200 iterations of 1 ms
+    assert speed.core_seconds(results, 300, 2, 300, 10, 200) == pytest.approx(0.001 * 600 * 9 * 200)
+
+
+def test_extrapolation_is_proportional_and_says_what_it_is(results):
+    table = figures.benchmark_extrapolation(results)
+    assert "not measured" in table.title
+    one, hundred, large = (float(row[2]) for row in table.rows)
+    assert hundred == pytest.approx(100 * one, rel=0.06)
+    assert large == pytest.approx(one * (1000 / 300) ** 3 * 5, rel=0.06)
+    assert [row[5] for row in table.rows] == ["0.22 GB", "22 GB", "40 GB"]
+
+
+def test_tables_show_every_measurement(results):
+    table = figures.benchmark_table(results)
+    assert len(table.rows) == len(results["contenders"])
+    rows = {row[:2]: row[2:] for row in table.rows}
+    one, astra = rows[speed.OURS, "1"], rows[speed.ASTRA, "1"]
+    assert one == ("1", "1 to 1", "200", "2", "2", "200") and astra[2] == astra[5] == "1"
+    assert rows[speed.OURS, "2"][4:] == ("1", "400")
+    assert results["processor"] in table.note and results["date"] in table.note
+    assert len(figures.benchmark_memory(results).rows) == len(results["memory"])
+    assert len(figures.benchmark_workers(results).rows) == len(results["workers"])
+
+
+def test_a_busy_machine_is_admitted(results):
+    results["load_before"] = 3.5
+    assert "load 3.5" in figures.benchmark_table(results).note
+    results["load_before"] = 0.1
+    assert "idle" in figures.benchmark_table(results).note
+
+
+def test_results_without_astra_or_a_compiler_are_shown_too(results):
+    del results["contenders"][2:4]
+    numbers = figures.benchmark_numbers(results)
+    assert {numbers[f"speed_{name}"] for name in ("astra", "astra_clock", "c")} == {"not measured"}
+    assert figures.benchmark_table(results).rows[0][4:6] == ("–", "–")
+    figures.benchmark_peers(results)
+
+
+def test_a_gpu_that_was_not_there_is_said_to_be_missing(results):
+    table = figures.benchmark_gpu(results)
+    assert "Nothing here was measured on a GPU" in table.note
+    assert [row[2] for row in table.rows] == ["1"] + ["not measured"] * 3
+
+
+def test_a_gpu_is_compared_with_the_processor_and_with_astra(results):
+    results["gpu"] = {"name": "Some GPU", "compute_capability": "9.0", "memory": 8e10}
+    results["gpu"] |= {"iterations": 50, "cpu": [10.0], "cuda": [2.0, 1.0, 1.5], "difference": 2e-6}
+    entry = {"device": "cuda", "threads": 1, "processor": [1.0] * 3}
+    for name, t in ((speed.OURS, 1e-5), ("hebt.sirt", 2e-5), (speed.ASTRA_GPU, 5e-5)):
+        results["contenders"].append(entry | {"name": name, "clock": [t] * 3})
+    table = figures.benchmark_gpu(results)
+    assert [row[3] for row in table.rows] == ["1", "100", "50", "20"]
+    assert "Some GPU" in table.note and "2.0e-06" in table.note and "1.5 s on the GPU" in table.note
+    # the processor's table and figure are about the processor
+    assert len(figures.benchmark_table(results).rows) == 5
+    assert len(figures.benchmark_peers(results).axes[0].patches) == 4
+
+
+def test_figures_show_the_medians(results):
+    (ax,) = figures.benchmark_peers(results).axes
+    widths = sorted(bar.get_width() for bar in ax.patches)
+    np.testing.assert_allclose(widths, [1, 1, 2, 200])
+    assert "200 times ASTRA's speed" in [t.get_text() for t in ax.texts][0]
+    figure = figures.benchmark_scaling(results)
+    assert [ax.get_xlabel() for ax in figure.axes] == list(results["scaling"]["curves"])
+    for ax in figure.axes:
+        line, points = ax.get_lines()
+        np.testing.assert_allclose(line.get_ydata(), points.get_ydata(), rtol=1e-6)
+
+
+def test_missing_results_name_the_command(tmp_path):
+    with pytest.raises(FileNotFoundError, match="run make bench"):
+        figures.benchmark(tmp_path / "benchmark.json")
+
+
+def test_the_benchmark_runs_and_its_results_can_be_drawn(tmp_path):
+    pytest.importorskip("distributed")
+    out = tmp_path / "benchmark.json"
+    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--quick", "--out", str(out)]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr[-3000:]
+    results = figures.benchmark(out)
+    assert results["settings"]["size"] == 64 and len(results["workers"]) == 6
+    assert results["first_call"]["compiled"]["processor"] > 0
+    for draw in (
+        figures.benchmark_peers,
+        figures.benchmark_scaling,
+        figures.benchmark_table,
+        figures.benchmark_memory,
+        figures.benchmark_workers,
+        figures.benchmark_extrapolation,
+        figures.benchmark_gpu,
+        figures.benchmark_numbers,
+    ):
+        assert draw(results) is not None

@@ -1,0 +1,171 @@
+"""When a run stops, and what it writes down."""
+
+import numpy as np
+import pytest
+
+import hebt
+
+SIZE = 24
+W = hebt.Projector(np.arange(-60, 61, 15.0), SIZE)
+RATIOS = np.array([3.0, 0.7])
+
+
+def scene(dose=4.0):
+    x = np.zeros((2, 2, SIZE, SIZE))
+    x[0, :, 5:12, 6:18] = 2
+    x[1, :, 12:19, 6:18] = 1
+    p = np.moveaxis(W.forward(x), 1, 0)
+    counts = np.random.default_rng(3).poisson(dose * p / RATIOS[:, None, None, None]) / dose
+    return p.sum(axis=0), counts * 1.0
+
+
+def norm_of_residuals(x, haadf, maps):
+    p = np.moveaxis(W.forward(x), 1, 0)
+    eds = [np.linalg.norm(r * m - q) for r, m, q in zip(RATIOS, maps, p)]
+    return np.array(eds), np.linalg.norm(haadf - p.sum(axis=0))
+
+
+def test_history_holds_the_residuals_of_every_iteration():
+    haadf, maps = scene()
+    history = hebt.History()
+    xs = [np.zeros((2, 2, SIZE, SIZE), np.float32)]
+    keep = lambda n, x, r: xs.append(x.copy())  # noqa: E731
+    hebt.reconstruct(W, haadf, maps, RATIOS, iterations=6, callback=keep, history=history)
+    assert len(history) == len(xs) == 7 and history.iterations == 6
+    assert history.eds.shape == (7, 2) and history.haadf.shape == history.change.shape == (7,)
+    for n, x in enumerate(xs):
+        eds, image = norm_of_residuals(x, haadf, maps)
+        np.testing.assert_allclose(history.eds[n], eds, rtol=1e-3)
+        assert history.haadf[n] == pytest.approx(image, rel=1e-2)
+    assert np.isnan(history.change[0])
+    for n in range(1, 7):
+        change = np.linalg.norm(xs[n] - xs[n - 1]) / np.linalg.norm(xs[n])
+        assert history.change[n] == pytest.approx(change, rel=1e-4)
+
+
+def test_history_costs_no_projection(monkeypatch):
+    haadf, maps = scene()
+    calls = []
+    forward = hebt.Projector._forward
+    monkeypatch.setattr(
+        hebt.Projector, "_forward", lambda *a, **k: calls.append(1) or forward(*a, **k)
+    )
+    W.row_sums
+    calls.clear()
+    options = dict(iterations=5, device="cpu")
+    plain = hebt.reconstruct(W, haadf, maps, RATIOS, **options)
+    without = len(calls)
+    history = hebt.History()
+    same = hebt.reconstruct(W, haadf, maps, RATIOS, **options, history=history)
+    assert len(calls) == 2 * without == 8
+    assert len(history) == 5 and history.iterations == 5
+    np.testing.assert_array_equal(plain, same)
+
+
+def test_history_of_sirt_and_used_twice():
+    haadf, _ = scene()
+    history = hebt.History()
+    for _ in range(2):
+        hebt.sirt(W, haadf, 4, history=history)
+        assert history.eds.shape == (4, 1) and not history.haadf.any()
+    assert history.eds[0, 0] == pytest.approx(np.linalg.norm(haadf), rel=1e-5)
+    assert (np.diff(history.eds[:, 0]) < 0).all()
+
+
+def test_relative_change_stops_at_the_first_iteration_that_is_small_enough():
+    haadf, maps = scene()
+    full, short = hebt.History(), hebt.History()
+    hebt.reconstruct(W, haadf, maps, RATIOS, iterations=60, history=full)
+    rule = hebt.RelativeChange(0.02)
+    x = hebt.reconstruct(W, haadf, maps, RATIOS, iterations=60, stop=rule, history=short)
+    n = short.iterations
+    assert 1 < n < 60 and short.stopped_by is rule
+    assert full.change[n] <= 0.02 < full.change[n - 1]
+    expected = hebt.reconstruct(W, haadf, maps, RATIOS, iterations=n)
+    np.testing.assert_array_equal(x, expected)
+
+
+def test_discrepancy_stops_when_the_data_are_explained_to_their_noise():
+    haadf, maps = scene(dose=1.0)
+    noise = hebt.poisson_noise(maps, RATIOS)
+    history = hebt.History()
+    rules = [hebt.RelativeChange(1e-9), hebt.Discrepancy(noise)]
+    x = hebt.reconstruct(
+        W, haadf, maps, RATIOS, alpha=0.3, iterations=200, stop=rules, history=history
+    )
+    assert history.stopped_by == rules[1] and 1 < history.iterations < 200
+    eds, _ = norm_of_residuals(x, haadf, maps)
+    assert np.mean((eds / noise) ** 2) <= 1.0
+    assert np.mean((history.eds[-2] / noise) ** 2) > 1.0
+
+
+def test_discrepancy_waits_for_both_modalities():
+    residuals = hebt.Residuals(eds=np.array([1.0, 3.0]), haadf=5.0)
+    assert hebt.Discrepancy(eds=[2, 3])(1, residuals)
+    assert hebt.Discrepancy(haadf=5)(1, residuals)
+    assert not hebt.Discrepancy(eds=[2, 3], haadf=4)(1, residuals)
+    assert hebt.Discrepancy(eds=[2, 3], haadf=4, factor=1.3)(1, residuals)
+    assert not hebt.Discrepancy(eds=[1, 2])(1, residuals)
+    with pytest.raises(ValueError, match="eds of Discrepancy has 1 values; expected 2"):
+        hebt.Discrepancy(eds=1)(1, residuals)
+
+
+def test_poisson_noise_is_the_norm_of_the_noise():
+    rng = np.random.default_rng(0)
+    expected = rng.random((2, 5, 400, 40)) * [[[[3.0]]], [[[20.0]]]]
+    counts = rng.poisson(expected)
+    norms = np.sqrt(((RATIOS[:, None, None, None] * (counts - expected)) ** 2).sum(axis=(1, 2, 3)))
+    np.testing.assert_allclose(hebt.poisson_noise(counts, RATIOS), norms, rtol=0.02)
+
+
+def test_the_first_rule_that_holds_stops_and_rules_may_be_functions():
+    haadf, maps = scene()
+    history = hebt.History()
+
+    def third(iteration, residuals):
+        assert isinstance(residuals, hebt.Residuals)
+        return iteration == 3
+
+    rules = [hebt.RelativeChange(1e-12), third]
+    hebt.reconstruct(W, haadf, maps, RATIOS, iterations=9, stop=rules, history=history)
+    assert history.iterations == 3 and history.stopped_by is third
+    hebt.sirt(W, haadf, 9, stop=third, history=history)
+    assert history.iterations == 3 and "3 iterations, stopped by" in repr(history)
+    hebt.sirt(W, haadf, 2, stop=third, history=history)
+    assert history.iterations == 2 and history.stopped_by is None
+    # a comparison of numpy numbers gives numpy's own True
+    hebt.sirt(W, haadf, 9, stop=lambda n, residuals: residuals.eds[0] < 1e9, history=history)
+    assert history.iterations == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: hebt.RelativeChange(0), "tolerance is 0; expected a number above 0"),
+        (lambda: hebt.RelativeChange(float("nan")), "tolerance is nan"),
+        (lambda: hebt.Discrepancy(), "needs eds, haadf or both"),
+        (lambda: hebt.Discrepancy([1, -1]), "eds is -1.0"),
+        (lambda: hebt.Discrepancy(haadf=0), "haadf is 0"),
+        (lambda: hebt.Discrepancy(1, factor=-1), "factor is -1"),
+        (lambda: hebt.poisson_noise(np.ones((2, 3)), [1.0]), r"maps has shape \(2, 3\) and ratios"),
+        (lambda: hebt.poisson_noise(np.eye(2) * [1, 0], [1, 1]), "Leave an element without"),
+    ],
+)
+def test_impossible_rules_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        (dict(stop=1e-3), "stop is 0.001; expected a rule"),
+        (dict(stop=hebt.RelativeChange), "expected a rule"),
+        (dict(stop=[hebt.RelativeChange(), "soon"]), "expected a rule"),
+        (dict(history=[]), r"history is \[\]; expected a hebt.History"),
+    ],
+)
+def test_wrong_types_are_refused(argument, message):
+    haadf, maps = scene()
+    with pytest.raises(TypeError, match=message):
+        hebt.reconstruct(W, haadf, maps, RATIOS, iterations=2, **argument)
