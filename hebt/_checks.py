@@ -158,16 +158,22 @@ def check_signs(name: str, array: np.ndarray, *, counts: bool = False) -> None:
         If `array` is negative on the whole, or holds negative raw counts.
     """
     low = array.min()
+    if low < 0:
+        whole = counts and bool((array == np.rint(array)).all())
+        check_range(name, float(low), float(array.max()), whole=whole)
+
+
+def check_range(name: str, low: float, high: float, *, whole: bool) -> None:
+    """Do `check_signs` for the lowest and highest value, and whether all are raw counts."""
     if low >= 0:
         return
-    high = array.max()
     if -low > high:
         raise ValueError(
             f"{name} has values from {low:g} to {high:g}; expected intensities or counts of at "
             "least 0 (slightly negative ones after background subtraction are accepted). Check "
             "its sign and its background."
         )
-    if counts and (array == np.rint(array)).all():
+    if whole:
         raise ValueError(
             f"{name} holds whole numbers from {low:g} to {high:g}; expected raw counts of at "
             "least 0. Check how the file was read (a signed type for unsigned counts?)."

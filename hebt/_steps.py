@@ -42,6 +42,7 @@ class System:
         self.haadf = None if haadf is None else np.ascontiguousarray(haadf.swapaxes(1, 2))
         self.weights = np.empty((len(weights), self.slices), np.float32)
         self.weights[:] = weights
+        self.alone = haadf is None
         self.inverse_rows = inverse(W.row_sums)
         sums = W.column_sums
         if haadf_projector is not None:
@@ -55,7 +56,8 @@ class System:
         """Residuals from sums of squares: of the data, of the last step and of x."""
         # the relative change where x is 0
         change = np.sqrt(moved / total) if total > 0 else 0.0 if self.advanced else np.nan
-        return Residuals(eds=np.sqrt(eds), haadf=float(np.sqrt(haadf)), change=float(change))
+        haadf = np.nan if self.alone else float(np.sqrt(haadf))
+        return Residuals(eds=np.sqrt(eds), haadf=haadf, change=float(change))
 
 
 class Processor(System):

@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-from ._checks import as_float32
+from ._checks import as_float32, check_range, check_seen, check_signs
 from .projector import Projector
 
 # A block should have this many columns, slices times elements, to be fast (if there are so many).
@@ -104,6 +104,7 @@ def reconstruct(
             align_arrays=False,
             meta=np.empty((0, 0, 0, 0), np.float32),
         )
+    _check_values(haadf, maps)
     if isinstance(out, (str, os.PathLike)) and "://" not in str(out):
         out = os.path.abspath(out)  # workers may run in another folder
     store = _open(out, (elements, slices, size, size), blocks)
@@ -121,8 +122,19 @@ def reconstruct(
         align_arrays=False,
         meta=np.empty(0, bool),
     )
-    with _progress(len(blocks), progress):
-        written.compute()
+    try:
+        with _progress(len(blocks), progress):
+            written.compute()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted; the finished blocks are in {out}, and the same call goes on from there"
+        ) from None
+    done = _array(store, "done")[:].any(axis=1)
+    if not done.all():
+        raise RuntimeError(
+            f"out, {out}, has {np.count_nonzero(done)} of {len(blocks)} blocks; expected all. The "
+            "workers wrote somewhere else: give a path or address that all of them reach."
+        )
     return da.from_zarr(_array(store, "x"))
 
 
@@ -131,6 +143,11 @@ def _solve_block(haadf, maps, *others, solve, W, ratios, haadf_projector, names,
     import numba
 
     haadf, maps = as_float32("haadf", haadf), as_float32("maps", maps)
+    images = [("haadf", haadf, False), *((f"maps[{e}]", m, True) for e, m in enumerate(maps))]
+    for name, array, counts in images:
+        # a block without particle has noise on both sides of 0
+        if array.max() <= 0 or (counts and (array == np.rint(array)).all()):
+            check_signs(name, array, counts=counts)
     before = numba.get_num_threads()
     numba.set_num_threads(1)
     try:
@@ -155,6 +172,8 @@ def _write_block(number, haadf, maps, *others, store, blocks, **settings):
     if not np.array_equal(done[n], digest):
         first = sum(blocks[:n])
         result = _solve_block(haadf, maps, *others, **settings)
+        # while it is written it counts as no result, not as the one that was there before
+        done[n] = 0
         x[:, first : first + blocks[n]] = result
         # only now does it count; whatever stops a run before, the block is worked out again
         done[n] = digest
@@ -180,7 +199,9 @@ def _digest(*parts) -> np.ndarray:
         else:
             digest.update(repr(part).encode())
 
-    add(parts)
+    from . import __version__
+
+    add((__version__, parts))
     return np.frombuffer(digest.digest(), np.uint8)
 
 
@@ -189,7 +210,13 @@ def _open(out, shape, blocks):
     import zarr
 
     chunk = (1, max(blocks), *shape[2:])
-    group = zarr.open_group(out, mode="a")
+    try:
+        group = zarr.open_group(out, mode="a")
+    except (TypeError, ValueError, FileExistsError) as error:
+        raise ValueError(
+            f"out is {out!r}, which zarr cannot open as a group ({error}); expected a path or "
+            "address of a new place, or of one that such a run has written."
+        ) from error
     layout = {
         "x": dict(shape=shape, chunks=chunk, dtype="float32", fill_value=0),
         # a chunk for each block: its digest, once the block is written
@@ -231,6 +258,22 @@ def _lazy(name, array):
     return da.from_array(array, chunks=-1)
 
 
+def _check_values(haadf, maps):
+    """Do the checks of values that need all of the data, before anything is written."""
+    import dask
+
+    def range_of(array):
+        array = array.astype(np.float32)
+        return array.min(), array.max(), (array == np.rint(array)).all()
+
+    found = dask.compute(range_of(haadf), *(range_of(m) for m in maps))
+    low, high, _ = found[0]
+    check_range("haadf", float(low), float(high), whole=False)
+    check_seen(np.array([low, high]), np.array([values[:2] for values in found[1:]]))
+    for e, (low, high, whole) in enumerate(found[1:]):
+        check_range(f"maps[{e}]", float(low), float(high), whole=bool(whole))
+
+
 def _check_shapes(W, W_haadf, haadf, maps, ratios):
     if haadf.ndim != 3 or maps.ndim != 4:
         raise ValueError(
@@ -253,7 +296,8 @@ def _blocks(thickness, slices, elements, size) -> tuple[int, ...]:
     """Slices in each block: all as thick as asked for, but thick enough to be fast, and not so
     thick that few of them fit in memory. Equal blocks also share no chunk of the result."""
     least = -(-_COLUMNS // elements)
-    most = max(least, _BYTES // (4 * elements * size**2))
+    # more than twice that is hardly faster, and leaves workers without a block
+    most = min(2 * least, max(least, _BYTES // (4 * elements * size**2)))
     if thickness < least:
         thickness *= -(-least // thickness)
     thickness = min(thickness, most)

@@ -194,9 +194,9 @@ def reconstruct(
         A `History`, which writes the residuals down at no extra cost.
     out
         Where to write the result block by block, as a zarr group (a path, or anything that
-        ``zarr.open_group`` takes), whose array ``x`` it is. A run that was stopped, in whatever
-        way, goes on where it was when called again: blocks that are there already are not
-        computed again, as long as their data and parameters are the same.
+        ``zarr.open_group`` takes and all workers reach), whose array ``x`` it is. A run that was
+        stopped, in whatever way, goes on where it was when called again: blocks that are there
+        already are not computed again, as long as their data and parameters are the same.
     device
         ``"cpu"``, ``"cuda"`` for an NVIDIA GPU, or ``"auto"``: a GPU where there is one that has
         room for the run. Data stay there between iterations; results agree to rounding.
@@ -233,7 +233,10 @@ def reconstruct(
     out when it is needed, by whatever scheduler Dask uses (the threads of this machine, or a
     ``dask.distributed`` cluster), with one thread a block, or on a GPU one block at a time. The
     `slices` axis must be there.
-    A callback, a stopping rule or a history would see single blocks and are refused.
+    A callback, a stopping rule or a history would see single blocks and are refused. Signs are
+    checked for the whole series with `out`, which reads the data once more; a lazy result checks
+    each block, which cannot know that HAADF is 0 in all the others. Ctrl-C there is a plain
+    KeyboardInterrupt; the blocks that are finished are in `out`.
 
     SIRT weighs each row of Eq. 11 by its inverse row sum, so what it minimises weighs the two
     modalities by (1 - alpha) and alpha / k, not by the squares of Eq. 9.
@@ -532,8 +535,8 @@ def _iterate(system, busy, shape, single, iterations, callback, rules, history, 
             history.iterations = done
             bar.set_postfix_str(_text(residuals), refresh=False)
             bar.update()
-            # the last projection serves only the residual that the callback gets
-            if done == iterations and callback is None:
+            # the last projection serves only the residual that callback and rules get
+            if done == iterations and callback is None and not rules:
                 break
             system.project()
             residuals = system.residuals()
@@ -547,9 +550,9 @@ def _iterate(system, busy, shape, single, iterations, callback, rules, history, 
             history.stopped_by = next((r for r in rules if _is_true(r(done, residuals))), None)
             if history.stopped_by is not None:
                 break
+        return reached()
     except KeyboardInterrupt:
         raise Interrupted(reached(), done) from None
-    return reached()
 
 
 def _busy_slices(maps, haadf, start):
@@ -575,7 +578,7 @@ def _check_rules(stop):
 
 def _text(residuals):
     eds = np.sqrt((residuals.eds**2).sum())
-    haadf = f", HAADF {residuals.haadf:.3g}" if residuals.haadf else ""
+    haadf = "" if np.isnan(residuals.haadf) else f", HAADF {residuals.haadf:.3g}"
     return f"residual {eds:.3g}{haadf}"
 
 

@@ -161,6 +161,11 @@ class Discrepancy:
                 )
             explained = np.mean((residuals.eds / self.eds) ** 2) <= self.factor**2
         if self.haadf is not None:
+            if np.isnan(residuals.haadf):
+                raise ValueError(
+                    "haadf of Discrepancy is given, but sirt has one modality only; expected eds, "
+                    "also where it is HAADF that is reconstructed: Discrepancy(eds=...)."
+                )
             explained = explained and residuals.haadf <= self.factor * self.haadf
         return bool(explained)
 

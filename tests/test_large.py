@@ -15,6 +15,7 @@ import pytest
 import hebt
 from hebt import large
 
+dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 zarr = pytest.importorskip("zarr")
 
@@ -171,9 +172,11 @@ chance = random.Random(seed)
 kills = stores = partly = 0
 while kills < least:
     name = f"killed{stores}"
+    longest = takes
     while True:
         child = start(name)
-        time.sleep(chance.uniform(0, takes))
+        time.sleep(chance.uniform(0, longest))
+        longest *= 1.1  # a machine that became slower must not keep the run from its end
         os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
         if not os.WIFSIGNALED(status):
@@ -302,3 +305,60 @@ def test_bad_values_stop_the_run(tmp_path):
         hebt.reconstruct(W, *lazy(haadf, maps), **OPTIONS, out=tmp_path / "x").compute()
     with pytest.raises(TypeError, match="complex"):
         hebt.reconstruct(W, da.ones((7, SLICES, SIZE), dtype=complex), maps, **OPTIONS)
+
+
+def test_a_block_that_is_being_rewritten_is_not_taken_for_the_old_result(tmp_path, monkeypatch):
+    haadf, maps = scene()
+    out = str(tmp_path / "x.zarr")
+    first = hebt.reconstruct(W, *lazy(haadf, maps), out=out, **OPTIONS).compute()
+    other = OPTIONS | {"alpha": 0.3}
+    array = large._array
+
+    class Dies:
+        def __init__(self, real):
+            self.real = real
+
+        def __setitem__(self, where, values):
+            self.real[:1, where[1]] = values[:1]
+            raise OSError("the disk is full")
+
+    monkeypatch.setattr(
+        large, "_array", lambda s, n: Dies(array(s, n)) if n == "x" else array(s, n)
+    )
+    # in this process, also where a test before left a cluster
+    with dask.config.set(scheduler="threads"), pytest.raises(OSError, match="the disk is full"):
+        hebt.reconstruct(W, *lazy(haadf, maps), out=out, **other)
+    monkeypatch.setattr(large, "_array", array)
+    again = hebt.reconstruct(W, *lazy(haadf, maps), out=out, **OPTIONS).compute()
+    assert np.array_equal(again, first)
+
+
+@pytest.mark.parametrize("with_out", [False, True])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda h, m: (h, np.where(np.arange(SIZE) == 3, -3, np.rint(9 * m))), "whole numbers"),
+        (lambda h, m: (-h, m), "haadf has values from"),
+        (lambda h, m: (0 * h, m), "haadf is 0 everywhere"),
+    ],
+)
+def test_data_are_checked_as_arrays_in_memory_are(tmp_path, with_out, spoil, message):
+    haadf, maps = spoil(*scene())
+    with pytest.raises(ValueError, match=message):
+        hebt.reconstruct(W, haadf, maps, **OPTIONS)
+    if not with_out and message.startswith("haadf is 0"):
+        return  # a block cannot know that of all others
+    out = str(tmp_path / "x.zarr") if with_out else None
+    with pytest.raises(ValueError, match=message):
+        hebt.reconstruct(W, *lazy(haadf, maps), out=out, **OPTIONS).compute()
+    assert out is None or not os.path.exists(out)
+
+
+def test_a_place_that_workers_do_not_share_is_no_silent_loss(tmp_path):
+    haadf, maps = scene()
+    with dask.config.set(scheduler="processes"):
+        with pytest.raises(RuntimeError, match="has 0 of 4 blocks; expected all"):
+            hebt.reconstruct(W, *lazy(haadf, maps), out=zarr.storage.MemoryStore(), **OPTIONS)
+    (tmp_path / "file").write_text("no zarr")
+    with pytest.raises(ValueError, match="which zarr cannot open as a group"):
+        hebt.reconstruct(W, *lazy(haadf, maps), out=tmp_path / "file", **OPTIONS)

@@ -67,7 +67,7 @@ def test_history_of_sirt_and_used_twice():
     history = hebt.History()
     for _ in range(2):
         hebt.sirt(W, haadf, 4, history=history)
-        assert history.eds.shape == (4, 1) and not history.haadf.any()
+        assert history.eds.shape == (4, 1) and np.isnan(history.haadf).all()
     assert history.eds[0, 0] == pytest.approx(np.linalg.norm(haadf), rel=1e-5)
     assert (np.diff(history.eds[:, 0]) < 0).all()
 
@@ -169,3 +169,20 @@ def test_wrong_types_are_refused(argument, message):
     haadf, maps = scene()
     with pytest.raises(TypeError, match=message):
         hebt.reconstruct(W, haadf, maps, RATIOS, iterations=2, **argument)
+
+
+def test_sirt_has_no_haadf_residual_to_stop_by():
+    haadf, _ = scene()
+    history = hebt.History()
+    hebt.sirt(W, haadf, 3, history=history)
+    assert np.isnan(history.haadf).all()
+    with pytest.raises(ValueError, match="sirt has one modality only; expected eds"):
+        hebt.sirt(W, haadf, 9, stop=hebt.Discrepancy(haadf=1e9))
+
+
+def test_a_rule_may_hold_at_the_last_iteration():
+    haadf, _ = scene()
+    history = hebt.History()
+    rule = lambda n, residuals: n == 3  # noqa: E731
+    hebt.sirt(W, haadf, 3, stop=rule, history=history)
+    assert history.stopped_by is rule and history.iterations == 3
