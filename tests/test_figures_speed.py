@@ -166,13 +166,16 @@ def test_tables_show_every_measurement(results):
 
 
 def test_a_busy_machine_is_admitted(results):
-    results["load_before"] = 3.5
+    results["load_before"], results["cores"] = 3.5, 2
     assert "load 3.5" in figures.benchmark_table(results).note
     assert "load 3.5" in figures.benchmark_extrapolation(results).note
-    assert "load 3.5" in figures.benchmark_numbers(results)["speed_load"]
+    assert figures.benchmark_numbers(results)["speed_load"] == "busy (load 3.5 on 2 cores)"
     results["load_before"] = 0.1
     assert "idle" in figures.benchmark_table(results).note
     assert "idle" in figures.benchmark_numbers(results)["speed_load"]
+    results["load_before"] = results["load_after"] = None
+    assert "not known" in figures.benchmark_table(results).note
+    assert "unknown" in figures.benchmark_numbers(results)["speed_load"]
 
 
 def test_results_without_astra_or_a_compiler_are_shown_too(results):

@@ -21,6 +21,7 @@ BARE = "the same loop in C"
 SCIPY = "scipy.sparse SIRT"
 ITERATIONS = 200
 CLUSTER = 64
+IDLE = 0.5  # up to this load
 # name, slices, elements, edge of a slice, how many volumes
 STUDIES = (
     ("a particle of 300³, 2 elements", 300, 2, 300, 1),
@@ -266,7 +267,7 @@ def _load(results) -> str:
     before, after = results["load_before"], results["load_after"]
     if before is None:
         return "How busy the machine was otherwise is not known."
-    if before <= 0.5:
+    if before <= IDLE:
         return "The machine was idle otherwise."
     return (
         f"Other programs were running on the machine (load {before:g} on {results['cores']} "
@@ -274,6 +275,13 @@ def _load(results) -> str:
         "what they took. They disturb the processor time less, but they share its caches and its "
         "memory with what was measured."
     )
+
+
+def _busy(results) -> str:
+    before = results["load_before"]
+    if before is None:
+        return "busy to an unknown extent"
+    return f"{'idle' if before <= IDLE else 'busy'} (load {before:g} on {results['cores']} cores)"
 
 
 @styled
@@ -473,7 +481,7 @@ def benchmark_numbers(results: dict) -> dict[str, str]:
         "columns": str(_at_once(results, OURS)),
         "cores": str(CLUSTER),
         "blocks": str(len(large._blocks(1, *STUDIES[0][1:4]))),
-        "load": _load(results),
+        "load": _busy(results),
         "memory": " to ".join(sorted({f"{min(ratios):.1f}", f"{max(ratios):.1f}"})),
     }
     for name, call in (("first", "compiling"), ("second", "compiled")):
