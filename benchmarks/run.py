@@ -349,6 +349,7 @@ def print_table(results) -> None:
             f"{' ' * len(row) if on_gpu else row}{1e3 * passed[i]:12.3f}{ratios[2]:9.1f}"
         )
     print("\nan iteration of a slice; the processor's time is that of all threads together")
+    print("of hebt's rows, only hebt.sirt works on as many columns at once as C")
     if gpu:
         cpu, cuda = (statistics.median(gpu[name]) for name in ("cpu", "cuda"))
         print(

@@ -62,16 +62,92 @@ def test_numbers_follow_from_the_results(results):
     assert numbers["speed_volume_iteration"] == "0.26 s" and numbers["speed_volume"] == "51 s"
     assert numbers["speed_power_slices"] == "1.00" and numbers["speed_power_size"] == "2.00"
     # 300 slices of 2 elements, 9 times the pixels, 200 iterations of 1 ms
-    assert speed.core_seconds(results, 300, 2, 300, 10, 200) == pytest.approx(0.001 * 600 * 9 * 200)
+    assert speed.seconds(results, 300, 2, 300, 10, 200) == pytest.approx(0.001 * 600 * 9 * 200)
+    # the made-up curves grow in proportion, and with the square of the edge
+    assert numbers["speed_last_slices"] == "2.00" and numbers["speed_last_size"] == "4.00"
+
+
+def test_the_last_doubling_is_not_hidden_by_the_fit(results):
+    curve = results["scaling"]["curves"]["slices"]
+    assert curve["values"] == [32, 64, 128, 256]
+    curve["processor"] = [[1.0] * 3, [2.0] * 3, [4.0] * 3, [11.0, 12.0, 90.0]]
+    assert figures.benchmark_numbers(results)["speed_last_slices"] == "3.00"
+    results["scaling"]["curves"]["size"]["values"] = [64, 128, 192, 250]
+    assert "size" not in speed.last_doublings(results)
 
 
 def test_extrapolation_is_proportional_and_says_what_it_is(results):
     table = figures.benchmark_extrapolation(results)
     assert "not measured" in table.title
-    one, hundred, large = (float(row[2]) for row in table.rows)
+    one, hundred, large = (float(row[5]) for row in table.rows)
     assert hundred == pytest.approx(100 * one, rel=0.06)
     assert large == pytest.approx(one * (1000 / 300) ** 3 * 5, rel=0.06)
-    assert [row[5] for row in table.rows] == ["0.22 GB", "22 GB", "40 GB"]
+    assert [row[7] for row in table.rows] == ["0.22 GB", "22 GB", "40 GB"]
+
+
+def test_two_cores_take_what_two_threads_took():
+    results = figures.benchmark()
+    table = figures.benchmark_extrapolation(results)
+    particle = dict(zip(table.columns, table.rows[0]))
+    # the sentence on the page is about the same volume, 300 slices of 300 × 300 and two elements
+    assert particle["on 2 threads"] == figures.benchmark_numbers(results)["speed_volume"]
+    (clock,) = (
+        c["clock"] for c in results["contenders"] if (c["name"], c["threads"]) == (speed.OURS, 2)
+    )
+    found = speed.seconds(results, 300, 2, 300, 31, 200, threads=2, clock="clock")
+    assert found == pytest.approx(np.median(clock) * 600 * 200)
+
+
+def test_no_more_cores_work_than_there_are_blocks(results):
+    # 64 slices of two elements make a block of 128 columns: 300 slices, five blocks. One takes
+    # 2 ms of the clock × 128 columns × 9 times the pixels × 200 iterations.
+    work = 300, 2, 300, 10, 200
+    block = 2e-3 * 128 * 9 * 200
+    for cores, waves in (1, 5), (2, 3), (4, 2), (5, 1), (64, 1), (1000, 1):
+        found = speed.cluster_seconds(results, *work, cores=cores)
+        assert found == (5, waves, pytest.approx(waves * block))
+    # a hundred of them: 500 blocks, of which seven waves of 64 leave 52
+    found = speed.cluster_seconds(results, *work, volumes=100, cores=64)
+    assert found == (500, 8, pytest.approx(8 * block))
+    # 13 slices of 10 elements fill a block: 76 blocks, and 12 slices left
+    found = speed.cluster_seconds(results, 1000, 10, 1000, 10, 200, cores=64)
+    assert found == (77, 2, pytest.approx(2 * 2e-3 * 130 * 100 * 200))
+    rows = figures.benchmark_extrapolation(results).rows
+    assert [row[2:4] for row in rows] == [("5", "1"), ("500", "8"), ("77", "2")]
+    # 64 cores are held for one wave of 461 s
+    assert rows[0][4] == "7.7 min" and rows[0][6] == "8.2"
+
+
+def test_the_blocks_are_those_of_a_reconstruction(results):
+    import dask.array as da
+
+    import hebt
+
+    W = hebt.Projector([-30, 0, 30], 8)
+    haadf = da.ones((3, 300, 8), chunks=(3, 1, 8))
+    maps = da.ones((2, 3, 300, 8), chunks=(2, 3, 1, 8))
+    volume = hebt.reconstruct(W, haadf, maps, [1, 1], iterations=1)
+    found = speed.cluster_seconds(results, 300, 2, 8, 3, 1, cores=64)
+    assert found[0] == len(volume.chunks[1]) == 5
+
+
+def test_a_worker_needs_memory_for_its_process_too(results):
+    # blocks whose 64 slices of 100 × 100 take 2 × (0.768 MB of data and 5.12 MB of result), and
+    # 5.12 MB while they are written, in a process of 200 MB
+    results["memory"] = [{"peak": 3, "input_and_output": 2}, {"peak": 4, "input_and_output": 2}]
+    block = 2 * (0.768e6 + 5.12e6) + 5.12e6
+    case = {"size": 100, "tilts": 10, "slices": 256, "elements": 2, "blocks": 4}
+    results["workers"] = [case | {"peak": 190e6 + block}, case | {"peak": 200e6 + block}]
+    assert speed.worker_memory(results, 64, 2, 100, 10) == pytest.approx(200e6 + block)
+    assert speed.worker_memory(results, 128, 2, 100, 10) == pytest.approx(200e6 + 2 * block)
+    results["workers"][0]["peak"] = results["workers"][1]["peak"] = float("nan")
+    assert figures.benchmark_extrapolation(results).rows[0][8] == "not measured"
+
+
+def test_larger_blocks_need_more_memory_than_was_measured_for_small_ones():
+    results = figures.benchmark()
+    measured = max(case["peak"] for case in results["workers"])
+    assert measured < speed.worker_memory(results, 64, 2, 300, 31) < 2 * measured
 
 
 def test_tables_show_every_measurement(results):
@@ -79,25 +155,34 @@ def test_tables_show_every_measurement(results):
     assert len(table.rows) == len(results["contenders"])
     rows = {row[:2]: row[2:] for row in table.rows}
     one, astra = rows[speed.OURS, "1"], rows[speed.ASTRA, "1"]
-    assert one == ("1", "1 to 1", "200", "2", "2", "200") and astra[2] == astra[5] == "1"
-    assert rows[speed.OURS, "2"][4:] == ("1", "400")
+    assert one == ("256", "1", "1 to 1", "200", "(2)", "2", "200") and astra[3] == astra[6] == "1"
+    assert rows[speed.OURS, "2"][5:] == ("1", "400")
+    # only hebt.sirt has the columns of C, so that only its ratio stands without brackets
+    assert rows["hebt.sirt", "1"][0] == rows[speed.BARE, "1"][0] == "128" and astra[0] == "1"
+    assert rows["hebt.sirt", "1"][4] == "2" and astra[4] == "(0.01)"
     assert results["processor"] in table.note and results["date"] in table.note
     assert len(figures.benchmark_memory(results).rows) == len(results["memory"])
     assert len(figures.benchmark_workers(results).rows) == len(results["workers"])
 
 
 def test_a_busy_machine_is_admitted(results):
-    results["load_before"] = 3.5
+    results["load_before"], results["cores"] = 3.5, 2
     assert "load 3.5" in figures.benchmark_table(results).note
+    assert "load 3.5" in figures.benchmark_extrapolation(results).note
+    assert figures.benchmark_numbers(results)["speed_load"] == "busy (load 3.5 on 2 cores)"
     results["load_before"] = 0.1
     assert "idle" in figures.benchmark_table(results).note
+    assert "idle" in figures.benchmark_numbers(results)["speed_load"]
+    results["load_before"] = results["load_after"] = None
+    assert "not known" in figures.benchmark_table(results).note
+    assert "unknown" in figures.benchmark_numbers(results)["speed_load"]
 
 
 def test_results_without_astra_or_a_compiler_are_shown_too(results):
     del results["contenders"][2:4]
     numbers = figures.benchmark_numbers(results)
     assert {numbers[f"speed_{name}"] for name in ("astra", "astra_clock", "c")} == {"not measured"}
-    assert figures.benchmark_table(results).rows[0][4:6] == ("–", "–")
+    assert figures.benchmark_table(results).rows[0][5:7] == ("–", "–")
     figures.benchmark_peers(results)
 
 

@@ -1,6 +1,7 @@
 """Figures and tables of the chapter on speed, from what `make bench` measured."""
 
 import json
+import math
 import statistics
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import LogLocator
 
+from hebt import large
 from hebt.figures._style import WIDTH, styled, title
 from hebt.figures._tables import Table
 
@@ -16,12 +18,15 @@ OURS = "hebt.reconstruct, 2 elements"
 ASTRA = "ASTRA CPU SIRT, strip"
 ASTRA_GPU = "ASTRA GPU SIRT3D"
 BARE = "the same loop in C"
+SCIPY = "scipy.sparse SIRT"
 ITERATIONS = 200
+CLUSTER = 64
+IDLE = 0.5  # up to this load
 # name, slices, elements, edge of a slice, how many volumes
 STUDIES = (
-    ("a particle, 300³", 300, 2, 300, 1),
+    ("a particle of 300³, 2 elements", 300, 2, 300, 1),
     ("100 such particles", 300, 2, 300, 100),
-    ("a volume of 1000³", 1000, 10, 1000, 1),
+    ("a volume of 1000³, 10 elements", 1000, 10, 1000, 1),
 )
 
 
@@ -52,15 +57,85 @@ def _on_processor(results):
     return [e for e in results["contenders"] if e["device"] == "cpu"]
 
 
-def unit_cost(results: dict) -> float:
-    """Return the processor seconds of one iteration for one voxel of one element at one tilt."""
+def _threads(results) -> int:
+    return max(e["threads"] for e in _on_processor(results) if e["name"] == OURS)
+
+
+def _at_once(results, name) -> int:
+    """Return how many columns (slices times elements) a program works on at once."""
+    slices = results["settings"]["slices"]
+    return {OURS: 2 * slices, "hebt.sirt": slices, BARE: slices, SCIPY: slices}.get(name, 1)
+
+
+def seconds(
+    results: dict,
+    slices: int,
+    elements: int,
+    size: int,
+    tilts: int,
+    iterations: int,
+    *,
+    threads: int = 1,
+    clock: str = "processor",
+) -> float:
+    """Return the seconds of a reconstruction, by proportion to the measured iteration.
+
+    Parameters
+    ----------
+    threads
+        On how many threads; only those that were measured.
+    clock
+        "processor" for the time of all threads together, "clock" for what passes meanwhile.
+    """
     settings = results["settings"]
-    return _median(results, OURS) / (settings["size"] ** 2 * settings["tilts"])
+    unit = _median(results, OURS, threads, clock) / (settings["size"] ** 2 * settings["tilts"])
+    return unit * slices * elements * size**2 * tilts * iterations
 
 
-def core_seconds(results, slices, elements, size, tilts, iterations) -> float:
-    """Return the processor seconds of a reconstruction, by proportion to the measured one."""
-    return unit_cost(results) * slices * elements * size**2 * tilts * iterations
+def cluster_seconds(
+    results: dict,
+    slices: int,
+    elements: int,
+    size: int,
+    tilts: int,
+    iterations: int,
+    *,
+    volumes: int = 1,
+    cores: int,
+) -> tuple[int, int, float]:
+    """Return the blocks of `volumes` volumes, their waves on `cores` cores, and the seconds.
+
+    The blocks are those of `hebt.reconstruct` for arrays that are not chunked. Each runs on one
+    thread, so that a wave takes as long as the thickest block, however many cores there are.
+    """
+    blocks = large._blocks(1, slices, elements, size)
+    waves = -(-volumes * len(blocks) // cores)
+    block = seconds(results, max(blocks), elements, size, tilts, iterations, clock="clock")
+    return volumes * len(blocks), waves, waves * block
+
+
+def worker_memory(results: dict, slices: int, elements: int, size: int, tilts: int) -> float:
+    """Return the bytes that a worker of one thread needs for a block of so many slices.
+
+    What the process of a worker takes besides its block is the measured peak of workers, less
+    their block. A block takes as many times its input and output as was measured, and another
+    copy of its result while that is compressed and written.
+    """
+
+    def block(slices, elements, size, tilts):
+        line = 4 * slices * size
+        result = line * elements * size
+        return factor * (line * (elements + 1) * tilts + result) + result
+
+    factor = max(case["peak"] / case["input_and_output"] for case in results["memory"])
+    process = max(
+        case["peak"]
+        - block(
+            -(-case["slices"] // case["blocks"]), case["elements"], case["size"], case["tilts"]
+        )
+        for case in results["workers"]
+    )
+    return process + block(slices, elements, size, tilts)
 
 
 @styled
@@ -93,7 +168,10 @@ def benchmark_peers(results: dict):
 
 
 def benchmark_table(results: dict) -> Table:
-    """Return every program's time, with its ratio to ASTRA's and to that of the loop in C."""
+    """Return every program's time, with its ratio to ASTRA's and to that of the loop in C.
+
+    The ratio to C stands in brackets where a program works on another number of columns at once.
+    """
     astra, bare = _median(results, ASTRA), _median(results, BARE)
     astra_clock = _median(results, ASTRA, clock="clock")
     rows = []
@@ -101,9 +179,12 @@ def benchmark_table(results: dict) -> Table:
         used, passed = (statistics.median(entry[name]) for name in ("processor", "clock"))
         ratios = (astra, used), (bare, used), (astra_clock, passed)
         ratios = [f"{reference / time:.3g}" if reference else "–" for reference, time in ratios]
+        columns = _at_once(results, entry["name"])
+        if bare and columns != _at_once(results, BARE):
+            ratios[1] = f"({ratios[1]})"
         spread = f"{1e3 * min(entry['processor']):.3g} to {1e3 * max(entry['processor']):.3g}"
         rows.append(
-            (entry["name"], entry["threads"], f"{1e3 * used:.3g}", spread, *ratios[:2])
+            (entry["name"], entry["threads"], columns, f"{1e3 * used:.3g}", spread, *ratios[:2])
             + (f"{1e3 * passed:.3g}", ratios[2])
         )
     settings, versions = results["settings"], results["versions"]
@@ -111,6 +192,7 @@ def benchmark_table(results: dict) -> Table:
         (
             "program",
             "threads",
+            "columns at once",
             "processor (ms)",
             "over the rounds",
             "speed, ASTRA = 1",
@@ -127,9 +209,11 @@ def benchmark_table(results: dict) -> Table:
             f"Measured on {results['date']} on {results['processor']} with {results['cores']} "
             f"cores, Python {results['python']}; "
             + ", ".join(f"{name} {number}" for name, number in versions.items())
-            + f"; C compiled by {results['compiler']}. hebt, C and scipy had {settings['slices']} "
-            "slices of each element at once, the others one slice. With two threads, the "
-            f"processor time is that of both together. {_load(results)}"
+            + f"; C compiled by {results['compiler']}. Columns are slices times elements: of "
+            f"hebt's rows, only those of hebt.sirt have the {_at_once(results, BARE)} of C. Where "
+            "the columns differ, the speed against that of C is in brackets, as more columns share "
+            "the work on the weights. With two threads, the processor time is that of both "
+            f"together. {_load(results)}"
         ),
     )
 
@@ -137,7 +221,7 @@ def benchmark_table(results: dict) -> Table:
 def benchmark_gpu(results: dict) -> Table:
     """Return the time of an iteration on the GPU, beside the processor; or that there was none."""
     gpu, settings = results["gpu"], results["settings"]
-    threads = max(e["threads"] for e in results["contenders"] if e["name"] == OURS)
+    threads = _threads(results)
     base = _median(results, OURS, threads, "clock")
     rows = []
     for name, device, count in (
@@ -180,16 +264,24 @@ def benchmark_gpu(results: dict) -> Table:
 
 
 def _load(results) -> str:
-    before = results["load_before"]
+    before, after = results["load_before"], results["load_after"]
     if before is None:
-        return ""
-    if before <= 0.5:
+        return "How busy the machine was otherwise is not known."
+    if before <= IDLE:
         return "The machine was idle otherwise."
     return (
         f"Other programs were running on the machine (load {before:g} on {results['cores']} "
-        "cores): the clock holds what they took. They disturb the processor time less, but they "
-        "share its caches and its memory with what was measured."
+        f"cores before; {after:g} at the end, which counts the benchmark too): the clock holds "
+        "what they took. They disturb the processor time less, but they share its caches and its "
+        "memory with what was measured."
     )
+
+
+def _busy(results) -> str:
+    before = results["load_before"]
+    if before is None:
+        return "busy to an unknown extent"
+    return f"{'idle' if before <= IDLE else 'busy'} (load {before:g} on {results['cores']} cores)"
 
 
 @styled
@@ -238,6 +330,17 @@ def exponents(results: dict) -> dict[str, float]:
     for name, curve in results["scaling"]["curves"].items():
         medians = np.median(curve["processor"], axis=1)
         found[name] = float(np.polyfit(np.log(curve["values"]), np.log(medians), 1)[0])
+    return found
+
+
+def last_doublings(results: dict) -> dict[str, float]:
+    """Return how many times longer the last doubling of each quantity made the reconstruction."""
+    found = {}
+    for name, curve in results["scaling"]["curves"].items():
+        medians = dict(zip(curve["values"], np.median(curve["processor"], axis=1)))
+        largest = max(medians)
+        if largest / 2 in medians:
+            found[name] = float(medians[largest] / medians[largest / 2])
     return found
 
 
@@ -301,39 +404,52 @@ def benchmark_workers(results: dict) -> Table:
 
 def benchmark_extrapolation(results: dict) -> Table:
     """Return what larger work would take, by proportion to what was measured."""
-    tilts = results["settings"]["tilts"]
+    tilts, threads = results["settings"]["tilts"], _threads(results)
     rows = []
     for name, slices, elements, size, volumes in STUDIES:
-        seconds = volumes * core_seconds(results, slices, elements, size, tilts, ITERATIONS)
-        output = 4 * elements * slices * size**2
+        work = slices, elements, size, tilts, ITERATIONS
+        blocks, waves, passed = cluster_seconds(results, *work, volumes=volumes, cores=CLUSTER)
+        here = volumes * seconds(results, *work, threads=threads, clock="clock")
+        thickest = max(large._blocks(1, slices, elements, size))
         rows.append(
             (
                 name,
-                elements,
-                f"{seconds / 3600:.2g}",
-                _duration(seconds / 2),
-                _duration(seconds / 64),
-                _bytes(volumes * output),
-                _bytes(2 * 4 * elements * size**2 * -(-128 // elements)),
+                _duration(here),
+                blocks,
+                waves,
+                _duration(passed),
+                f"{volumes * seconds(results, *work) / 3600:.2g}",
+                f"{CLUSTER * passed / 3600:.2g}",
+                _bytes(volumes * 4 * elements * slices * size**2),
+                _bytes(worker_memory(results, thickest, elements, size, tilts)),
             )
         )
     return Table(
         (
             "what",
-            "elements",
-            "core-hours",
-            "on 2 cores",
-            "on 64 cores",
+            f"on {threads} threads",
+            "blocks",
+            f"waves on {CLUSTER} cores",
+            f"on {CLUSTER} cores",
+            "core-hours at work",
+            f"core-hours of {CLUSTER} cores",
             "result",
-            "memory a worker",
+            "memory per worker of one thread",
         ),
         rows,
         title=f"Extrapolated, not measured: {ITERATIONS} iterations of HEBT from {tilts} tilts",
         note=(
-            "Time in proportion to the measured iteration of two elements on one thread, divided "
-            "by the number of cores; reading, writing and waiting are left out, and a processor "
-            "whose cores share less memory bandwidth than the measured one will take longer. "
-            "Memory: twice the result of a block of 128 slices times elements."
+            "In proportion to the measured iteration of two elements on slices of "
+            f"{results['settings']['size']} × {results['settings']['size']} pixels. On {threads} "
+            f"threads: the clock of {threads} threads on one machine, if the volume has room in "
+            "its memory. On the cluster: the number of waves, which is blocks divided by cores and "
+            "rounded up, times the clock of the thickest block on one thread; the particles are "
+            "handed over together. Reading, writing and waiting are left out, and cores that share "
+            "less memory bandwidth than the measured ones take longer. Core-hours at work are "
+            "processor time; those of the cluster also count the cores that wait. Memory: what the "
+            "process of a worker took besides its block, in the table of workers; a block with its "
+            "input and output, as in the table of memory; and a copy of its result while that is "
+            f"written. {_load(results)}"
         ),
     )
 
@@ -344,7 +460,7 @@ def benchmark_numbers(results: dict) -> dict[str, str]:
     sirt = _median(results, "hebt.sirt")
     ratios = [c["peak"] / c["input_and_output"] for c in results["memory"]]
     settings = results["settings"]
-    threads = max(e["threads"] for e in results["contenders"] if e["name"] == OURS)
+    threads = _threads(results)
     clock = _median(results, OURS, threads, "clock")
     volume = 2 * settings["slices"] * clock
     numbers = {
@@ -361,12 +477,18 @@ def benchmark_numbers(results: dict) -> dict[str, str]:
         "astra_clock": _ratio(_median(results, ASTRA, clock="clock"), clock),
         "c": _percent(bare, ours),
         "c_sirt": _percent(bare, sirt),
+        "columns_c": str(_at_once(results, BARE)),
+        "columns": str(_at_once(results, OURS)),
+        "cores": str(CLUSTER),
+        "blocks": str(len(large._blocks(1, *STUDIES[0][1:4]))),
+        "load": _busy(results),
         "memory": " to ".join(sorted({f"{min(ratios):.1f}", f"{max(ratios):.1f}"})),
     }
     for name, call in (("first", "compiling"), ("second", "compiled")):
         found = results["first_call"].get(call, {}).get("clock")
         numbers[name] = "not measured" if found is None else f"{found:.1f} s"
     numbers |= {f"power_{name}": f"{power:.2f}" for name, power in exponents(results).items()}
+    numbers |= {f"last_{name}": f"{times:.2f}" for name, times in last_doublings(results).items()}
     return {f"speed_{name}": text for name, text in numbers.items()}
 
 
@@ -391,4 +513,6 @@ def _duration(seconds: float) -> str:
 
 
 def _bytes(count: float) -> str:
+    if math.isnan(count):
+        return "not measured"
     return f"{count / 1e9:.2g} GB" if count < 1e11 else f"{count / 1e9:.0f} GB"
