@@ -31,6 +31,8 @@ _MODULES = (
     "segmentation",
     "render",
     "volumes",
+    "sweeps",
+    "laboratory",
     "figures",
     "explorers",
 )

@@ -7,6 +7,7 @@ is built) they become one piece of HTML with everything inside.
 
 from hebt.explorers.base import Explorer
 from hebt.explorers.frames import Control, Curve, FrameExplorer, Panel, Readout, slices
+from hebt.explorers._laboratory import Laboratory, laboratory
 from hebt.explorers.phantom import first_look, phantom_sweep
 from hebt.explorers.turntable import Turntable
 
@@ -15,10 +16,12 @@ __all__ = [
     "Curve",
     "Explorer",
     "FrameExplorer",
+    "Laboratory",
     "Panel",
     "Readout",
     "Turntable",
     "first_look",
+    "laboratory",
     "phantom_sweep",
     "slices",
 ]
