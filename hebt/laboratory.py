@@ -182,8 +182,8 @@ PRESETS = {
     ),
     "few": Preset(
         "Few tilts", "streaks",
-        "Seven tilts. Streaks run from dot to dot along the few directions that were seen, and "
-        "the smallest dots fade, in both methods. HAADF cannot help: it was recorded at the same "
+        "Seven tilts. Streaks cross the silver along the few directions that were seen, and the "
+        "smallest dots fade, in both methods. HAADF cannot help: it was recorded at the same "
         "tilts.",
         {"specimen": "dots", "step": 25.0, "counts": 256.0},
     ),
@@ -395,6 +395,11 @@ def run(conditions: Conditions | None = None, density=None, *, series: Series | 
             for key, value in _scores(m, e, true, found)
         },
     )
+
+
+def run_presets(names=None) -> dict[str, Outcome]:
+    """Run presets, all of them if `names` is None: name -> `Outcome`."""
+    return {name: run(preset(name)) for name in (PRESETS if names is None else names)}
 
 
 def _scores(method, element, true, found):

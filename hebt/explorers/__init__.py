@@ -1,10 +1,12 @@
 """Interactive figures: live in JupyterLab, self-contained on a page without a kernel.
 
-`FrameExplorer` shows images, numbers and curves that follow sliders; `slices` pages through
-volumes. With a kernel they call Python at every move. With ``HEBT_STATIC=1`` (set while the book
+`FrameExplorer` shows images, numbers and curves that follow sliders; `slices`, `tilts` and `sweep`
+take arrays: volumes, tilt series, and what `hebt.sweep` gives. `laboratory` reconstructs what the
+reader draws. With a kernel they call Python at every move. With ``HEBT_STATIC=1`` (set while the book
 is built) they become one piece of HTML with everything inside.
 """
 
+from hebt.explorers.arrays import sweep, tilts
 from hebt.explorers.base import Explorer
 from hebt.explorers.frames import Control, Curve, FrameExplorer, Panel, Readout, slices
 from hebt.explorers._laboratory import Laboratory, laboratory
@@ -24,4 +26,6 @@ __all__ = [
     "laboratory",
     "phantom_sweep",
     "slices",
+    "sweep",
+    "tilts",
 ]

@@ -9,7 +9,9 @@ import pathlib
 import numpy as np
 import traitlets
 
-from hebt import _paper, laboratory as bench
+import hebt
+from hebt import _paper
+from hebt import laboratory as bench
 from hebt.explorers import base
 from hebt.explorers.frames import DRAW, Control, _lut
 
@@ -83,7 +85,7 @@ class Laboratory(base.Explorer):
     densities = traitlets.Bytes(b"").tag(sync=True)
 
     def __init__(self):
-        now = dataclasses.asdict(bench.Conditions())
+        now = dataclasses.asdict(_start())
         stack = np.stack([bench.specimen(name) for name in bench.SPECIMENS])
         super().__init__(
             caption="A simulated slice, its tilt series, and both reconstructions, computed on "
@@ -130,7 +132,7 @@ class Laboratory(base.Explorer):
 
     def describe(self) -> str:
         """Return the alternative text of the first picture."""
-        now = bench.Conditions()
+        now = _start()
         return (
             "The gold diamond and its silver square: the specimen, HEBT, and EDS alone, after "
             f"{now.iterations} iterations at weight {now.alpha:g} with {now.counts:g} counts a "
@@ -142,10 +144,18 @@ class Laboratory(base.Explorer):
         return picture(first())
 
 
-@functools.lru_cache(maxsize=1)
+def _start():
+    """The conditions of a page when it opens; shorter where everything is to be quick."""
+    now = bench.Conditions()
+    return dataclasses.replace(now, iterations=20) if hebt.fidelity() == "quick" else now
+
+
 def first():
     """The experiment at the first settings, as `hebt.laboratory.run` gives it."""
-    return bench.run()
+    return _first(_start())
+
+
+_first = functools.lru_cache(maxsize=2)(bench.run)
 
 
 def picture(outcome, *, width: float = 8.0) -> bytes:
