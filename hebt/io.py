@@ -961,6 +961,70 @@ def to_signal(
     return signal
 
 
+def spectra_to_signal(data, *, pixel_size: float, energies, title: str = ""):
+    """Return a spectrum image as a HyperSpy EDS signal with calibrated axes.
+
+    Parameters
+    ----------
+    data
+        (slices, size, channels): counts, of any integer or real type, which is kept.
+    pixel_size
+        Length of a pixel's side, in nm.
+    energies
+        (channels,): energy of each channel in keV, in equal steps.
+    title
+        What the signal is called.
+
+    Returns
+    -------
+    exspy.signals.EDSTEMSpectrum
+        Axes in nm and keV.
+
+    Raises
+    ------
+    ValueError
+        If an argument does not fit the above.
+    """
+    data = np.asarray(data)
+    energies = np.asarray(energies, np.float64)
+    if data.ndim != 3 or energies.shape != data.shape[2:]:
+        raise ValueError(
+            f"data has shape {data.shape} and energies {energies.shape}; expected (slices, size, "
+            "channels) and (channels,)."
+        )
+    steps = np.diff(energies)
+    if not len(steps) or not steps[0] > 0 or not np.allclose(steps, steps[0], rtol=0.01):
+        raise ValueError(
+            f"energies are {len(energies)} values in steps from {steps.min(initial=np.inf):g} to "
+            f"{steps.max(initial=0):g} keV; expected at least two, rising in equal steps. Make a "
+            "signal of each run of neighbouring channels."
+        )
+    if not (np.isscalar(pixel_size) and np.isfinite(pixel_size) and pixel_size > 0):
+        raise ValueError(f"pixel_size is {pixel_size!r}; expected a length in nm above 0.")
+    hs = hyperspy()
+    names = ("slice", "across")
+    axes = [
+        {"name": n, "size": k, "scale": float(pixel_size), "units": "nm", "navigate": True}
+        for n, k in zip(names, data.shape)
+    ]
+    step = float((energies[-1] - energies[0]) / (len(energies) - 1))
+    axes.append(
+        {
+            "name": "Energy",
+            "size": len(energies),
+            "scale": step,
+            "offset": float(energies[0]),
+            "units": "keV",
+            "navigate": False,
+        }
+    )
+    with quiet():
+        signal = hs.signals.Signal1D(data, axes=axes)
+        signal.set_signal_type("EDS_TEM")
+    signal.metadata.General.title = title
+    return signal
+
+
 def _rises_or_falls(steps):
     return bool((steps > 0).all() or (steps < 0).all())
 

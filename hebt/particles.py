@@ -273,6 +273,32 @@ class Acquisition:
             self.haadf, pixel_size=self.voxel_size, angles=self.angles, title="HAADF as recorded"
         )
 
+    def spectrum_signals(self, tilt: int) -> list:
+        """Return the spectrum image of one tilt as HyperSpy EDS signals with units.
+
+        Parameters
+        ----------
+        tilt
+            Number of the tilt.
+
+        Returns
+        -------
+        list of exspy.signals.EDSTEMSpectrum
+            One for each run of neighbouring channels, (slices, size | energy), uint16.
+        """
+        image = self.spectrum_image(tilt)
+        gaps = np.flatnonzero(np.diff(self.energies) > 1.5 * microscope.CHANNEL) + 1
+        runs = np.split(np.arange(len(self.energies)), gaps)
+        return [
+            io.spectra_to_signal(
+                image[..., run],
+                pixel_size=self.voxel_size,
+                energies=self.energies[run],
+                title=f"Spectra at {self.angles[tilt]:g} degrees",
+            )
+            for run in runs
+        ]
+
 
 def _dense(spectra, size):
     return spectra.toarray().reshape(size, size, -1)
@@ -284,7 +310,7 @@ def acquire(settings: ParticleSettings, *, progress: bool | None = None) -> Acqu
     HAADF is Eq. 2 with damping, drift, offset and noise. Each pixel of a spectrum image holds
     Poisson counts of the lines of Au and Ag and their bremsstrahlung (Eq. 4, times what the
     detectors see at that tilt). Copper and the support film are in other channels: see
-    `full_spectrum`.
+    `spectrum_study`.
 
     Parameters
     ----------
@@ -853,23 +879,57 @@ def map_error(maps, expected, inside) -> np.ndarray:
     )
 
 
-def step_errors(series: ProcessedSeries, found: Steps) -> dict[str, np.ndarray]:
-    """Return the errors of the maps after each step of the processing: name -> (elements,).
-
-    Over all tilts, in the pixels with particle, against maps without noise, drift and smoothing.
-    """
-    now = series.settings
-    ideal = series.ideal_maps
-    inside = series.ideal > 0.01 * series.ideal.max()
-    smoothed = _smooth(found.denoised, now)
-    stages = {
+def _stages(series, found):
+    """The maps after each step of the processing: name -> (elements, tilts, slices, size)."""
+    smoothed = _smooth(found.denoised, series.settings)
+    return {
         "as recorded": found.raw_maps,
         "denoised": found.denoised,
         "smoothed": smoothed,
         "normalised": preprocess.normalise_tilts(smoothed, found.response),
         "aligned": series.maps,
     }
-    return {name: map_error(maps, ideal, inside) for name, maps in stages.items()}
+
+
+def step_errors(series: ProcessedSeries, found: Steps) -> dict[str, np.ndarray]:
+    """Return the errors of the maps after each step of the processing: name -> (elements,).
+
+    Over all tilts, in the pixels with particle, against maps without noise, drift and smoothing.
+    """
+    ideal = series.ideal_maps
+    inside = series.ideal > 0.01 * series.ideal.max()
+    return {name: map_error(m, ideal, inside) for name, m in _stages(series, found).items()}
+
+
+def step_signals(series: ProcessedSeries, found: Steps) -> dict:
+    """Return what each step of the processing made, as HyperSpy signals with units and axes.
+
+    Parameters
+    ----------
+    series, found
+        From `steps`.
+
+    Returns
+    -------
+    dict
+        Name -> hyperspy.signals.Signal2D: HAADF less its offset, undamped and aligned, then the
+        element maps after each step. ``signal.save("name.hspy")`` writes one, and
+        `hebt.io.from_signal` gives the numbers back.
+    """
+    images = {
+        "HAADF, offset removed": found.recorded,
+        "HAADF, undamped": preprocess.undamp(found.recorded, found.damping.saturation),
+        "HAADF, aligned": series.haadf,
+    }
+    calibration = {"pixel_size": series.voxel_size, "angles": series.angles}
+    return {
+        name: io.to_signal(image, title=name, **calibration) for name, image in images.items()
+    } | {
+        f"maps, {name}": io.to_signal(
+            maps, title=f"Element maps, {name}", elements=series.elements, **calibration
+        )
+        for name, maps in _stages(series, found).items()
+    }
 
 
 def _smooth(maps, settings):

@@ -612,3 +612,20 @@ def test_to_signal_refuses_what_does_not_fit():
         io.to_signal(np.zeros((2, 4, 5, 6)), pixel_size=1, angles=[0, 10, 20, 30])
     with pytest.raises(ValueError, match="pixel_size is 0"):
         io.to_signal(np.zeros((4, 5, 5)), pixel_size=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": np.ones((4, 5))}, r"data has shape \(4, 5\)"),
+        ({"energies": [2.0, 2.01]}, r"energies \(2,\); expected \(slices, size, channels\)"),
+        ({"energies": [2.0, 2.01, 2.05]}, "in steps from 0.01 to 0.04 keV; expected"),
+        ({"energies": [2.02, 2.01, 2.00]}, "rising in equal steps"),
+        ({"pixel_size": 0}, "pixel_size is 0"),
+    ],
+)
+def test_spectra_without_calibration_are_refused(changes, message):
+    arguments = {"data": np.ones((4, 5, 3)), "pixel_size": 0.5, "energies": [2.0, 2.01, 2.02]}
+    io.spectra_to_signal(**arguments)
+    with pytest.raises(ValueError, match=message):
+        io.spectra_to_signal(**(arguments | changes))

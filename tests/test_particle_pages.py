@@ -108,11 +108,29 @@ def alloy():
     )
 
 
-def test_figures_draw(nonalloy, alloy):
+@pytest.fixture(scope="module")
+def doses():
+    counts = np.array([0.25, 1.0, 4.0])
+    settings = tuple(types.SimpleNamespace(counts=c) for c in counts)
+    mse = np.ones((2, 2, 3, 2))
+    # EDS alone is twice as bad at the first dose, after the printed number of iterations
+    mse[0, :, 0, 0] = 2
+    return volumes.DoseStudy(settings, 2, 100, np.array([100, 200]), 1 - 0.0125 / counts, mse)
+
+
+def test_the_dose_like_the_papers_is_read_off_its_fit(doses):
+    numbers = figures.dose_numbers(doses)
+    assert numbers["dose_like_paper"] == "0.2 counts"
+    assert numbers["dose_nearest"] == "0.25" and numbers["dose_nearest_r_squared"] == "0.95"
+    assert (numbers["dose_printed_Au"], numbers["dose_best_Au"]) == ("2.0", "1.0")
+    assert (numbers["dose_paper_Au"], numbers["dose_paper_Ag"]) == ("1.3", "1.6")
+
+
+def test_figures_draw(nonalloy, alloy, doses):
     for figure in (
         figures.figure5(nonalloy), figures.figure6(nonalloy), figures.figure9(nonalloy),
         figures.convergence3d(nonalloy), figures.edges(nonalloy), figures.figure10(alloy),
-        figures.figure11(alloy), figures.gold_profile(alloy),
+        figures.figure11(alloy), figures.gold_profile(alloy), figures.dose(doses),
     ):  # fmt: skip
         out = io.BytesIO()
         figure.savefig(out, format="png", dpi=40)
@@ -156,12 +174,13 @@ def test_numbers_for_the_prose_are_text(nonalloy, alloy):
     )
 
 
-def test_chapters_quote_no_other_numbers(nonalloy, alloy):
+def test_chapters_quote_no_other_numbers(nonalloy, alloy, doses):
     import re
     from pathlib import Path
 
     book = Path(__file__).parents[1] / "book"
     numbers = figures.nonalloy_numbers(nonalloy) | figures.alloy_numbers(alloy)
+    numbers |= figures.dose_numbers(doses)
     for page in ("nonalloy", "alloy"):
         quoted = set(re.findall(r"\{glue:text\}`(\w+)`", (book / f"{page}.md").read_text("utf-8")))
         assert quoted and quoted <= set(numbers)

@@ -158,3 +158,35 @@ def test_the_whole_spectrum_agrees_with_the_series(study):
     np.testing.assert_array_equal(
         study.spectrum[study.kept], recording.spectrum_image(tilt).sum(axis=(0, 1))
     )
+
+
+def test_each_step_can_be_saved_and_taken_up_again(walk, tmp_path):
+    _, _, series, steps = walk
+    signals = particles.step_signals(series, steps)
+    assert len(signals) == 8
+    for name in ("HAADF, undamped", "maps, denoised", "maps, aligned"):
+        path = tmp_path / f"{name}.hspy"
+        signals[name].save(path)
+        back = io.from_signal(io.hyperspy().load(path))
+        assert np.array_equal(back.data, signals[name].data)
+        assert back.pixel_size == pytest.approx(series.voxel_size)
+        assert np.allclose(back.angles, series.angles)
+    assert tuple(back.elements) == series.elements
+    assert np.array_equal(back.data, series.maps)
+
+
+def test_recorded_spectra_keep_their_energies(walk, tmp_path):
+    _, recording, _, _ = walk
+    low, high = recording.spectrum_signals(3)
+    low.save(tmp_path / "spectra.hspy")
+    low = io.hyperspy().load(tmp_path / "spectra.hspy")
+    assert low.metadata.Signal.signal_type == "EDS_TEM"
+    axis = low.axes_manager["Energy"]
+    assert axis.units == "keV" and axis.scale == pytest.approx(microscope.CHANNEL)
+    both = np.concatenate([s.axes_manager["Energy"].axis for s in (low, high)])
+    assert np.allclose(both, recording.energies)
+    assert np.array_equal(
+        np.concatenate([low.data, high.data], axis=-1), recording.spectrum_image(3)
+    )
+    assert low.axes_manager["across"].units == "nm"
+    assert low.axes_manager["across"].scale == pytest.approx(recording.voxel_size)

@@ -274,3 +274,51 @@ def test_bad_arguments_are_refused(studies):
     with pytest.raises(TypeError, match="no such setting"):
         volumes.nonalloy_study(seeds=[0], colour="red")
     assert dataclasses.is_dataclass(study)
+
+
+@pytest.fixture(scope="module")
+def doses(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEBT_CACHE", str(tmp_path_factory.mktemp("results")))
+        patch.setenv("HEBT_FIDELITY", "quick")
+        yield volumes.dose_study(counts=(0.25, 4))
+
+
+def test_few_counts_cost_eds_alone_more_than_hebt(doses):
+    assert (np.diff(doses.r_squared) > 0).all()
+    printed = list(doses.checkpoints).index(doses.iterations)
+    assert (doses.mse[0, :, 0, printed] > 2 * doses.mse[0, :, 1, printed]).all()
+    for element in volumes.ELEMENTS:
+        low, high = doses.gain(element)
+        assert low > max(high, 1)
+
+
+def test_the_dose_studys_error_is_that_of_the_reconstruction(doses):
+    settings, size = doses.settings[1], doses.settings[1].size
+    series = particles.process(settings)
+    band = slice(size // 2 - doses.slices // 2, size // 2 + doses.slices // 2)
+    W = hebt.Projector(series.angles, size)
+    x = hebt.reconstruct(
+        W, series.haadf[:, band], series.maps[:, :, band], series.fit.ratios, 0.7, doses.iterations
+    )
+    true = particles.truth(settings)[:, band]
+    at = list(doses.checkpoints).index(doses.iterations)
+    for e in range(2):
+        error = ((true[e] - np.vdot(true[e], x[e]) / np.vdot(x[e], x[e]) * x[e]) ** 2).sum()
+        assert doses.mse[1, e, 1, at] == pytest.approx(error / (true[e] ** 2).sum(), rel=1e-3)
+
+
+def test_the_dose_at_a_given_fit_lies_between_those_tried():
+    counts = np.array([0.25, 1.0, 4.0])
+    study = volumes.DoseStudy(
+        tuple(types.SimpleNamespace(counts=c) for c in counts),
+        2, 100, np.array([100]), 1 - 0.01 / counts, np.ones((2, 2, 3, 1)),
+    )  # fmt: skip
+    assert study.counts_at(0.98) == pytest.approx(0.5)
+    assert np.isnan(study.counts_at(0.5)) and np.isnan(study.counts_at(0.9999))
+
+
+@pytest.mark.parametrize("counts", [[], [1, 0.5], [0, 1], 3])
+def test_doses_must_rise(counts):
+    with pytest.raises(ValueError, match="counts is .*; expected rising numbers above 0"):
+        volumes.dose_study(counts=counts)

@@ -304,7 +304,7 @@ def scree(study):
         label, color, line, marker = _CHANNELS[name]
         ax.semilogy(np.arange(1, 31), variance[:30], color=color, linestyle=line, marker=marker,
                     markersize=3.5, linewidth=1, label=label)  # fmt: skip
-    ax.axvline(study.settings.components + 0.5, color="0.4", linewidth=1)
+    ax.axvline(study.settings.components + 0.5, ymax=0.72, color="0.4", linewidth=1)
     ax.set(xlabel="component", ylabel="share of the variance")
     ax.legend(fontsize=7)
     title(ax, "scree plot", "a")
