@@ -18,7 +18,7 @@ SIZE = 128
 
 @dataclasses.dataclass(frozen=True)
 class Conditions:
-    """What an experiment on the bench is done with; the paper's phantom study, if not changed.
+    """What an experiment on the bench is done with; much as in the paper's phantom study.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class Conditions:
         One of `SPECIMENS`, or "own" for one of the reader's own.
     counts
         X-ray counts in an element map on a pixel of the particle's projection, in the mean over
-        pixels and elements. 16 is the paper's dose for a pixel of a frame of 128.
+        pixels and elements. The paper's dose would be about 12 for a pixel of a frame of 128.
     tilt, step
         Largest tilt and step between tilts, degrees.
     alpha, iterations
@@ -155,9 +155,9 @@ class Preset:
 
 PRESETS = {
     "paper": Preset(
-        "As in the paper", "",
-        "The conditions of the paper's phantom study. HEBT is smoother than EDS alone, and its "
-        "outlines are sharper.",
+        "Much as in the paper", "",
+        "Tilts, weight and dose are about those of the paper's phantom study. HEBT is smoother "
+        "than EDS alone, and its outlines are sharper.",
         {},
     ),
     "ghost": Preset(

@@ -4,11 +4,23 @@ import base64
 import dataclasses
 import io
 
+import jupytext
 import numpy as np
 import pytest
 import scipy.stats
+from conftest import ROOT
 from PIL import Image
-from test_explorers import CONTRAST, CODE, WIDTHS, colours, pixels, slider, visit  # noqa: F401
+from test_explorers import (  # noqa: F401 (fixtures)
+    CODE,
+    CONTRAST,
+    WIDTHS,
+    Page,
+    colours,
+    lab,
+    pixels,
+    slider,
+    visit,
+)
 
 import hebt
 from hebt import explorers, laboratory
@@ -197,6 +209,12 @@ def test_random_numbers_are_uniform_and_follow_their_seed(core):
     assert abs(np.corrcoef(runs[0], runs[1])[0, 1]) < 0.03
 
 
+def test_the_papers_dose_is_about_twelve_counts():
+    settings = hebt.studies.phantom_settings(size=laboratory.SIZE, seeds=[0])
+    data = hebt.studies.phantom_data(settings)
+    assert data.counts[:, :, 0][:, data.haadf > 0].mean() == pytest.approx(12.5, abs=0.5)
+
+
 def test_what_cannot_be_computed_is_refused(core):
     def reason(code):
         return core(f"try {{ {code} }} catch (e) {{ return e.message; }} return '';")
@@ -212,25 +230,59 @@ def test_what_cannot_be_computed_is_refused(core):
 # ---- the page ----
 
 
-@pytest.fixture(autouse=True)
-def on_a_page(monkeypatch, request):
-    if "core" not in request.fixturenames:
-        monkeypatch.setenv("HEBT_STATIC", "1")
-    monkeypatch.delenv("HEBT_STATIC_FILES", raising=False)
+@pytest.fixture(scope="module", autouse=True)
+def on_a_page():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEBT_STATIC", "1")
+        patch.delenv("HEBT_STATIC_FILES", raising=False)
+        patch.setenv("HEBT_FIDELITY", "paper")
+        yield
+
+
+@pytest.fixture(scope="module")
+def fast(on_a_page):
+    """The laboratory, with 10 iterations to begin with."""
+    room = explorers.laboratory()
+    room.spec = {**room.spec, "defaults": {**room.spec["defaults"], "iterations": 10}}
+    return room
 
 
 @pytest.fixture
-def enter(visit):  # noqa: F811
-    """Open the laboratory; `iterations` is the number that it is to start with."""
+def enter(visit, fast):  # noqa: F811
+    """Open the laboratory in a browser with options of its own."""
 
-    def start(iterations=10, **options):
-        room = explorers.laboratory()
-        room.spec = {**room.spec, "defaults": {**room.spec["defaults"], "iterations": iterations}}
-        page = visit(room, **options)
-        done(page, iterations)
+    def start(**options):
+        page = visit(fast, **options)
+        done(page, 10)
         return page
 
     return start
+
+
+@pytest.fixture(scope="module")
+def open_page(browser, fast, tmp_path_factory):
+    path = tmp_path_factory.mktemp("laboratory") / "page.html"
+    path.write_text(
+        f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>t</title>{fast.html()}</html>',
+        encoding="utf-8",
+    )
+    one = Page(browser, path.as_uri())
+    page = one.open()
+    page.set_default_timeout(15_000)
+    yield page
+    one.context.close()
+    assert one.errors == []
+    assert {r for r in one.requests if not r.startswith(("data:", "blob:"))} == {one.address}
+
+
+@pytest.fixture
+def page(open_page):
+    """The laboratory as it opens; tests share it."""
+    open_page.mouse.move(1, 1)
+    open_page.locator("[data-tool=Au]").click()
+    open_page.locator("[data-role=reset]").click()
+    done(open_page, 10)
+    return open_page
 
 
 def done(page, iteration=None):
@@ -305,15 +357,16 @@ def test_each_control_changes_what_it_should(enter):
         page.locator("[data-role=reset]").click()
         done(page, 10)
         assert page.locator("select[data-control=preset]").input_value() == "paper"
-        assert changed(before, everything(page)) == set(), name
+    assert changed(before, everything(page)) == set()
 
 
 def scores(page):
     return page.locator("td[data-score]").all_text_contents()
 
 
-def test_the_page_agrees_with_python(enter):
-    page = enter(DEFAULTS.iterations)
+def test_the_page_agrees_with_python(page):
+    choose(page, "iterations", DEFAULTS.iterations)
+    done(page, DEFAULTS.iterations)
     here = first()
     for (name, method, element), value in here.scores.items():
         cell = page.locator(f'[data-score="{name},{element},{method}"]').text_content()
@@ -331,12 +384,10 @@ def test_the_page_agrees_with_python(enter):
     assert "R²" in page.locator("[data-role=ratios]").text_content()
 
 
-def test_run_pause_step_and_start(enter):
-    page = enter(500)
+def test_run_pause_step_and_start(page):
+    choose(page, "iterations", 500)
     run = page.locator("[data-role=run]")
-    assert run.text_content() == "Run"
     page.locator("[data-role=start]").click()
-    page.wait_for_selector(".hebt-explorer[data-iteration='0']")
     done(page, 0)
     assert len(np.unique(pixels(page, "Au_hebt") @ CODE)) == 1  # nothing yet
     for n in (1, 2, 3):
@@ -354,8 +405,6 @@ def test_run_pause_step_and_start(enter):
     page.wait_for_timeout(150)
     done(page, stopped)
     assert "a second" in page.locator("[data-role=rate]").text_content()
-    run.click()
-    page.wait_for_selector(".hebt-explorer[data-state=ready][data-iteration='500']")
     # the same steps again give the same pictures
     page.locator("[data-role=start]").click()
     page.wait_for_selector(".hebt-explorer[data-iteration='0']")
@@ -365,10 +414,10 @@ def test_run_pause_step_and_start(enter):
     assert changed(three, everything(page)) == set()
 
 
-def test_residuals_are_drawn_as_the_run_goes_on(enter):
-    page = enter(5)
+def test_residuals_are_drawn_as_the_run_goes_on(page):
     label = page.locator("svg[data-curve=residuals]")
     first = label.get_attribute("aria-label")
+    assert "10" in label.text_content()
     markers = page.locator("svg circle[data-line]")
     assert markers.count() == 5
     values = [float(t.split()[-1].rstrip(".,")) for t in first.split(", ")[1::2]]
@@ -379,8 +428,7 @@ def test_residuals_are_drawn_as_the_run_goes_on(enter):
     assert "100" in label.text_content()
 
 
-def test_presets_set_what_they_say(enter):
-    page = enter(10)
+def test_presets_set_what_they_say(page):
     before = everything(page)
     said = page.locator("[data-role=preset]")
     for name, preset in laboratory.PRESETS.items():
@@ -399,11 +447,10 @@ def test_presets_set_what_they_say(enter):
     assert said.text_content() == ""
 
 
-def test_specimens_can_be_picked(enter):
-    page = enter(5)
+def test_specimens_can_be_picked(page):
     for name in laboratory.SPECIMENS:
         page.locator("select[data-control=specimen]").select_option(value=name)
-        done(page, 5)
+        done(page, 10)
         expected = laboratory.specimen(name)
         for e, element in enumerate(("Au", "Ag")):
             steps = np.rint(255 * expected[e]) / 255  # as the page holds it
@@ -423,8 +470,7 @@ def density(page):
     return np.stack([pixels(page, f"{e}_truth") @ CODE == one for e in ("Au", "Ag")])
 
 
-def test_drawing_by_mouse(enter):
-    page = enter()
+def test_drawing_by_mouse(page):
     before = everything(page)
     assert density(page)[0, 64, 64] and not density(page).any(axis=0)[10, 10]
     page.locator("[data-tool=Ag]").click()
@@ -453,8 +499,7 @@ def test_drawing_by_mouse(enter):
     assert changed(before, everything(page)) == set()
 
 
-def test_an_empty_specimen_says_what_is_missing(enter):
-    page = enter()
+def test_an_empty_specimen_says_what_is_missing(page):
     page.locator("[data-role=clear]").click()
     message = page.locator("[data-role=message]")
     page.wait_for_selector(".hebt-explorer[data-state=error]")
@@ -476,8 +521,7 @@ def test_an_empty_specimen_says_what_is_missing(enter):
         assert shown[64, x] > shown[64, 130 - x]
 
 
-def test_drawing_by_keyboard(enter):
-    page = enter()
+def test_drawing_by_keyboard(page):
     page.locator("canvas[data-panel=drawing]").focus()
     for key in ("Shift+ArrowLeft",) * 6 + ("ArrowUp",) * 3 + (" ",):
         page.keyboard.press(key)
@@ -493,8 +537,7 @@ def test_drawing_by_keyboard(enter):
     assert box["y"] + box["height"] / 2 == pytest.approx(y, abs=1.5)
 
 
-def test_keyboard_moves_the_controls(enter):
-    page = enter()
+def test_keyboard_moves_the_controls(page):
     slider(page, "alpha").focus()
     page.keyboard.press("ArrowRight")
     assert page.locator("output[data-value=alpha]").text_content() == "0.8"
@@ -525,8 +568,7 @@ def test_touch_draws_and_presses(enter):
     assert "Au, HEBT, row 6" in page.locator("[data-role=probe]").text_content()
 
 
-def test_pointer_reads_values(enter):
-    page = enter()
+def test_pointer_reads_values(page):
     panel = page.locator("canvas[data-panel=Au_truth]")
     panel.scroll_into_view_if_needed()
     box = panel.bounding_box()
@@ -614,6 +656,38 @@ def test_a_page_takes_no_arrays():
 
 
 # ---- with a kernel ----
+
+
+def test_the_chapter_runs_in_jupyterlab(lab, browser):  # noqa: F811
+    address, folder = lab
+    chapter = jupytext.read(ROOT / "book" / "laboratory.md")
+    code = [cell for cell in chapter.cells if cell.cell_type == "code"]
+    code[0].source = "import os\nos.environ['HEBT_FIDELITY'] = 'quick'\n" + code[0].source
+    jupytext.write(chapter, folder / "laboratory.ipynb")
+    one = Page(browser, f"{address}/lab/tree/laboratory.ipynb?reset")
+    page = one.open(ready=False)
+    page.set_default_timeout(30_000)
+    page.locator(".jp-Notebook").first.click()
+    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    picture = page.locator(".jp-OutputArea img.widget-image, .jp-OutputArea .widget-image img")
+    picture.first.wait_for()
+    before = picture.first.get_attribute("src")
+    # as many outputs as cells, and no error among them
+    page.wait_for_function(
+        "n => document.querySelectorAll('.jp-CodeCell .jp-OutputArea-output').length >= n",
+        arg=len(code),
+    )
+    assert page.locator(".jp-OutputArea-output [data-mime-type*='error']").count() == 0
+    # a slider of ipywidgets, by keyboard
+    handle = page.locator(".widget-slider .noUi-handle").first
+    handle.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "([img, src]) => img.src !== src", arg=[picture.first.element_handle(), before]
+    )
+    one.context.close()
 
 
 @pytest.fixture

@@ -281,7 +281,10 @@ function render({ model, el }) {
   const start = button("start", "To iteration 0", () => { if (series) solve(0); });
   const reset = button("reset", "Reset", () => {
     drawn = null;
-    change({ ...spec.defaults });
+    Object.assign(state, spec.defaults);
+    showSettings();
+    complain("");
+    record();
   });
   const save = button("save", "Save PNG", () => savePicture(...asPicture(), tables)
     .catch((error) => complain(`The picture could not be saved (${error.message ?? error}).`,

@@ -235,7 +235,7 @@ def minima(study: sweeps.PhantomBands):
     axes[1].set_ylim(0, None)
     title(axes[0], "best weight α", "a")
     title(axes[1], "(1 − α) T at the best weight", "b")
-    axes[0].legend(title="counts a pixel", loc="lower right")
+    axes[1].legend(title="counts a pixel", loc="upper left")
     return figure
 
 
@@ -289,10 +289,12 @@ def minimum_table(study: sweeps.SliceSweep) -> Table:
                 (
                     f"{n}",
                     REFERENCE_NAME[r],
-                    ", ".join(f"{e} {_weight(b, study.alphas)}" for e, b in zip(study.elements, best)),
-                    _pair(study.elements, study.mse[r][:, i].min(axis=0), ".4f"),
-                    _pair(study.elements, 100 * (usual - 1), "+.0f", " %"),
-                    _pair(study.elements, study.eds_mse[r][i], ".4f"),
+                    "\n".join(
+                        f"{e} {_weight(b, study.alphas)}" for e, b in zip(study.elements, best)
+                    ),
+                    _pair(study.elements, study.mse[r][:, i].min(axis=0), ".4f", sep="\n"),
+                    _pair(study.elements, 100 * (usual - 1), "+.0f", " %", sep="\n"),
+                    _pair(study.elements, study.eds_mse[r][i], ".4f", sep="\n"),
                 )
             )
     return Table(
@@ -507,6 +509,8 @@ def sweep_numbers(study: sweeps.SliceSweep, phantom: sweeps.PhantomBands) -> dic
             if np.isfinite(v).any()
         ),
         "eds_stop": f"{stops[0]}",
+        "best_at_top": f"{sum(phantom.best(d)[1] == top for d in phantom.doses)} of "
+        f"{len(phantom.doses)}",
         "best_point": f"α = {alpha:g} and {iterations} iterations",
         "stops": ", ".join(
             f"{phantom.best_eds(dose)[0]} at {c:.3g}"
@@ -557,9 +561,9 @@ def _weight(value, alphas):
     return f"≥ {alphas[-1]:g}" if value >= alphas[-1] else f"{value:.2f}"
 
 
-def _pair(elements, values, digits, unit=""):
-    return ", ".join(
-        f"{e} {format(float(v), digits)}{unit}".replace("-", "−")
+def _pair(elements, values, digits, unit="", sep=", "):
+    return sep.join(
+        f"{e}\u00a0{format(float(v), digits)}{unit}".replace("-", "−").replace(" ", "\u00a0")
         for e, v in zip(elements, values, strict=True)
     )
 
