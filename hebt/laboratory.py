@@ -110,7 +110,8 @@ def _dots(size):
     gold = np.zeros((size, size), bool)
     for turn, r in enumerate((0.075, 0.06, 0.047, 0.037, 0.029, 0.023, 0.018, 0.014)):
         angle = math.radians(45 * turn)
-        gold |= np.hypot(x[None, :] - 0.23 * math.cos(angle), x[:, None] - 0.23 * math.sin(angle)) < r
+        across, down = 0.23 * math.cos(angle), 0.23 * math.sin(angle)
+        gold |= np.hypot(x[None, :] - across, x[:, None] - down) < r
     inside = radius < 0.36
     return np.stack([gold, inside & ~gold])
 

@@ -1,4 +1,4 @@
-"""The sweeps over weight and iterations: batches against single runs, minima, figures, explorers."""
+"""Sweeps over weight and iterations: batches against single runs, minima, figures, explorers."""
 
 import dataclasses
 import io

@@ -2,8 +2,8 @@
 
 `FrameExplorer` shows images, numbers and curves that follow sliders; `slices`, `tilts` and `sweep`
 take arrays: volumes, tilt series, and what `hebt.sweep` gives. `laboratory` reconstructs what the
-reader draws. With a kernel they call Python at every move. With ``HEBT_STATIC=1`` (set while the book
-is built) they become one piece of HTML with everything inside.
+reader draws. With a kernel they call Python at every move. With ``HEBT_STATIC=1`` (set while the
+book is built) they become one piece of HTML with everything inside.
 """
 
 from hebt.explorers.arrays import sweep, tilts

@@ -67,7 +67,8 @@ def tilts(
     count = next(iter(shapes.values()))[0]
     if count != len(angles):
         raise ValueError(
-            f"images hold {count} tilts and angles {len(angles)}; expected as many angles as images."
+            f"images hold {count} tilts and angles {len(angles)}; expected as many "
+            "angles as images."
         )
     order = np.argsort(angles, kind="stable")
     values = [float(angles[i]) for i in order]

@@ -119,9 +119,10 @@ const HEBT = (() => {
       ah += a[i] * v; bh += b[i] * v;
       sum += v; square += v * v; n++;
     }
-    if (!(aa > 0 && bb > 0)) throw new RangeError("an element map is empty");
+    if (!(aa > 0 && bb > 0)) throw new RangeError("an element map has no counts");
     const det = aa * bb - ab * ab;
-    let r = det > 1e-15 * aa * bb ? [(bb * ah - ab * bh) / det, (aa * bh - ab * ah) / det] : [-1];
+    let r = [-1, -1];
+    if (det > 1e-15 * aa * bb) r = [(bb * ah - ab * bh) / det, (aa * bh - ab * ah) / det];
     if (!(r[0] >= 0 && r[1] >= 0)) {        // at the edge: one of them is 0
       r = (ah * ah) / aa > (bh * bh) / bb ? [ah / aa, 0] : [0, bh / bb];
     }

@@ -19,7 +19,7 @@ const PAINTS = [[230, 159, 0], [86, 180, 233]];     // of Au and Ag in the drawi
 // The worker's side. It runs in pieces, so that a message is never kept waiting, and sends the
 // next picture only when the last one was drawn.
 function worker(HEBT) {
-  let series = null, solvers = null, scale = null, norms = null, taken = [];
+  let series = null, solvers = null, scale = null, norms = null;
   let until = 0, running = false, shown = true, last = 0, fresh = [], rate = 0;
   const timed = { from: 0, iteration: 0 };
   const channel = new MessageChannel();
@@ -33,7 +33,7 @@ function worker(HEBT) {
     const norm = (p) => Math.sqrt(p.reduce((sum, v) => sum + v * v, 0));
     norms = [...maps.map((p, e) => ratios[e] * norm(p)), norm(haadf)];
     fresh = [];
-    taken = [];
+    shown = true;       // a picture of the job before is no longer waited for
     Object.assign(timed, { from: 0, iteration: 0 });
   }
   function iterate() {
@@ -139,7 +139,11 @@ function render({ model, el }) {
     if (data.job !== job) return;
     if (data.kind === "recorded") recorded(data);
     else if (data.kind === "picture") requestAnimationFrame(() => received(data));
-    else complain(`No reconstruction: ${data.reason}.`);
+    else {
+      recording = false;
+      series = null;
+      complain(`No reconstruction: ${data.reason}.`);
+    }
   };
 
   // -- the page
@@ -529,7 +533,7 @@ function render({ model, el }) {
     const { curve, rows: lines, at } = asCurve();
     const wide = frame.clientWidth || 400;
     const { texts } = plot(svg, { controls: [{ label: "Iterations", unit: "", numbers: at }] },
-      curve, { position: [at.length - 1], curves: { residuals: lines } }, wide,
+      curve, { position: [Math.max(0, curves.length - 1)], curves: { residuals: lines } }, wide,
       Math.round(clamp(0.45 * wide, 150, 210)), ink);
     svg.setAttribute("aria-label", "Relative residuals against the iteration: " +
       texts.map((t) => t.replace(/\s+/g, " ")).join(", ") + ".");
@@ -651,7 +655,7 @@ function render({ model, el }) {
       readouts: picture ? readouts : [],
       curves: [curve],
     }, {
-      position: [at.length - 1, ...chosen.slice(1).map(() => 0)],
+      position: [Math.max(0, curves.length - 1), ...chosen.slice(1).map(() => 0)],
       frames: Object.fromEntries(named.map((q) =>
         [q.p.name, quantised(q.values, spec.limits)])),
       low: {}, high: { any: true },

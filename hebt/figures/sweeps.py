@@ -411,7 +411,7 @@ def claims_table(study: sweeps.SliceSweep) -> Table:
                 ),
                 "it increases, as over-fitting should"
                 if all(over.values())
-                else ("it decreases" if not any((g > 1).any() for g in growth.values()) else "in part"),
+                else ("in part" if any((g > 1).any() for g in growth.values()) else "it decreases"),
             ),
             (
                 "large weights need more iterations",
