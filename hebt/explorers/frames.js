@@ -56,7 +56,7 @@ function fromStore(model, spec) {
   // neighbours on every slider, so that the next step is there before it is asked for
   async function ahead(position) {
     for (let i = 0; i < sizes.length; i++) {
-      for (const d of [1, -1]) {
+      for (const d of [1, -1, 2, -2]) {
         const next = position.map((v, k) => (k === i ? v + d : v));
         if (next[i] < 0 || next[i] >= sizes[i]) continue;
         for (const ref of refs(next)) await take(ref).catch(() => {});

@@ -179,7 +179,10 @@ def bands(study: sweeps.PhantomBands):
             )  # fmt: skip
         eds = study.eds_mse[d][:, e].mean(axis=1).min()
         ax.axhline(eds, color="0.5", linewidth=1)
-        ax.text(0.01, eds, "EDS only, best stop", color="0.35", fontsize=7, va="bottom")
+        ax.text(
+            0.01, eds * 1.02, "EDS only, best stop", color="0.3", fontsize=7, va="bottom",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
+        )  # fmt: skip
         ax.set_yscale("log")
         ax.yaxis.set_minor_formatter(NullFormatter())
         _plain(ax)
