@@ -961,7 +961,16 @@ def to_signal(
     return signal
 
 
-def spectra_to_signal(data, *, pixel_size: float, energies, title: str = ""):
+def spectra_to_signal(
+    data,
+    *,
+    pixel_size: float,
+    energies,
+    tilt: float,
+    voltage: float,
+    elements: Sequence[str],
+    title: str = "",
+):
     """Return a spectrum image as a HyperSpy EDS signal with calibrated axes.
 
     Parameters
@@ -972,6 +981,12 @@ def spectra_to_signal(data, *, pixel_size: float, energies, title: str = ""):
         Length of a pixel's side, in nm.
     energies
         (channels,): energy of each channel in keV, in equal steps.
+    tilt
+        Tilt of the specimen in degrees.
+    voltage
+        Of the microscope, in kV.
+    elements
+        Names of the elements in the specimen.
     title
         What the signal is called.
 
@@ -1021,6 +1036,8 @@ def spectra_to_signal(data, *, pixel_size: float, energies, title: str = ""):
     with quiet():
         signal = hs.signals.Signal1D(data, axes=axes)
         signal.set_signal_type("EDS_TEM")
+        signal.set_microscope_parameters(beam_energy=float(voltage), tilt_stage=float(tilt))
+        signal.set_elements(list(elements))
     signal.metadata.General.title = title
     return signal
 

@@ -118,6 +118,7 @@ def element_maps(
 # --- what a microscope adds to the two models ----------------------------------------------------
 
 CHANNELS, CHANNEL = 2048, 0.010  # energy channels, and the width of one in keV
+VOLTAGE = 200.0  # kV
 # counts of one shell for a count of another, at 200 kV. No table that we use has them; chosen.
 SHELLS = {"Au": {"M": 1.0, "L": 0.5}, "Ag": {"L": 1.0}, "Cu": {"K": 1.0, "L": 0.4}, "C": {"K": 1.0}}
 
@@ -183,10 +184,10 @@ def move(images, shifts) -> np.ndarray:
     """
     images = _checks.as_float32("images", images)
     shifts = np.asarray(shifts, np.float64)
-    if images.ndim < 3 or shifts.shape != (images.shape[-3], 2):
+    if images.ndim < 3 or shifts.shape != (images.shape[-3], 2) or not np.isfinite(shifts).all():
         raise ValueError(
             f"images has shape {images.shape} and shifts {shifts.shape}; expected "
-            "(..., tilts, slices, size) and (tilts, 2) with as many tilts."
+            "(..., tilts, slices, size) and (tilts, 2) with as many tilts, and finite shifts."
         )
     moved = np.empty_like(images)
     for where in np.ndindex(images.shape[:-2]):
@@ -219,6 +220,9 @@ def record_haadf(
     numpy.ndarray
         float32, (tilts, slices, size).
     """
+    for name, value in (("noise", noise), ("offset", offset)):
+        if not (np.isscalar(value) and np.isfinite(value) and value >= 0):
+            raise ValueError(f"{name} is {value!r}; expected a finite number of at least 0.")
     recorded = damp(move(ideal, shifts), saturation)
     rng = np.random.default_rng(seed)
     for image in recorded:
@@ -226,23 +230,18 @@ def record_haadf(
     return recorded
 
 
-def detector_response(angles, *, least=0.55, free=30.0, second=0.93) -> np.ndarray:
+def detector_response(angles) -> np.ndarray:
     """Return which share of the X-rays the detectors see at each tilt, (tilts,).
 
     Four detectors stand around the specimen. Only the two towards which it is tilted are on; the
-    holder hides the others. Near 0 degrees its rim hides a part of these two as well, which
-    shrinks steadily until the specimen is tilted by `free` degrees. The two pairs are not alike.
+    holder hides the others. Near 0 degrees its rim hides a part of these two as well, 45 %, which
+    shrinks steadily until the specimen is tilted by 30 degrees. The pair that is used at negative
+    tilts has 93 % of the other's response.
 
     Parameters
     ----------
     angles
         (tilts,), degrees.
-    least
-        Share that is seen at 0 degrees.
-    free
-        Tilt from which on nothing is hidden, in degrees.
-    second
-        Response of the pair that is used at negative tilts, relative to the other.
 
     Notes
     -----
@@ -250,8 +249,8 @@ def detector_response(angles, *, least=0.55, free=30.0, second=0.93) -> np.ndarr
     the numbers are ours.
     """
     angles = _checks.check_angles(angles)
-    seen = least + (1 - least) * np.minimum(np.abs(angles) / free, 1)
-    return seen * np.where(angles < 0, second, 1.0)
+    seen = 0.55 + 0.45 * np.minimum(np.abs(angles) / 30, 1)
+    return seen * np.where(angles < 0, 0.93, 1.0)
 
 
 def energies() -> np.ndarray:
@@ -276,7 +275,7 @@ def lines_spectrum(element: str, *, counted=None, resolution: float = 130.0) -> 
     Raises
     ------
     ValueError
-        If `element` is not one of `SHELLS`.
+        If `element` is not one of `SHELLS`, or has no line of a name in `counted`.
     """
     from scipy.special import ndtr
 
@@ -285,17 +284,26 @@ def lines_spectrum(element: str, *, counted=None, resolution: float = 130.0) -> 
     shells = SHELLS[element]
     edges = CHANNEL * (np.arange(CHANNELS + 1) - 0.5)
     spectrum, total = np.zeros(CHANNELS), 0.0
-    for line, table in io.xray_lines(element).items():
+    lines = io.xray_lines(element)
+    unknown = [] if counted is None else [line for line in counted if line not in lines]
+    if unknown or (counted is not None and not len(counted)):
+        raise ValueError(
+            f"counted is {counted!r}; expected names of lines of {element} in exspy's tables: "
+            f"{', '.join(lines)}."
+        )
+    for line, table in lines.items():
         weight = shells.get(line[0], 0.0) * table["weight"]
         energy = table["energy (keV)"]
         if counted is None or line in counted:
             total += weight
         sigma = io.line_width(energy, resolution) / np.sqrt(8 * np.log(2))
         spectrum += weight * np.diff(ndtr((edges - energy) / sigma))
+    if total == 0:
+        raise ValueError(f"counted is {counted!r}; expected a line of a shell in SHELLS.")
     return spectrum / total
 
 
-def bremsstrahlung(*, voltage: float = 200.0) -> np.ndarray:
+def bremsstrahlung() -> np.ndarray:
     """Return the shape of the background, (2048,), with 1 per channel at 3 keV.
 
     Kramers' law, (E0 - E) / E, times what the detector's window lets through at low energies.
@@ -303,7 +311,7 @@ def bremsstrahlung(*, voltage: float = 200.0) -> np.ndarray:
     energy = np.maximum(energies(), CHANNEL / 2)
 
     def shape(e):
-        return (voltage - e) / e * np.exp(-((0.6 / e) ** 2))
+        return (VOLTAGE - e) / e * np.exp(-((0.6 / e) ** 2))
 
     return shape(energy) / shape(3.0)
 
@@ -327,7 +335,7 @@ def spectrum_image(means, spectra, *, seed):
     Returns
     -------
     scipy.sparse.csr_array
-        uint16, (slices * size, channels): counts; nearly all are 0.
+        uint16, (slices * size, channels): counts; nearly all are 0. uint32, if one is above 65535.
     """
     means = _checks.as_float32("means", means, ndim=(3,))
     spectra = np.asarray(spectra, np.float64)
@@ -348,12 +356,14 @@ def spectrum_image(means, spectra, *, seed):
         chance[-1] = 1.0
         drawn = rng.random(photons.sum())
         channels.append(np.searchsorted(chance, drawn, side="right").astype(np.int32))
-    pixels, channels = np.concatenate(pixels), np.concatenate(channels)
+    empty = [np.empty(0, np.int32)]
+    pixels, channels = np.concatenate(pixels or empty), np.concatenate(channels or empty)
     counts = sparse.coo_array(
-        (np.ones(len(pixels), np.uint16), (pixels, channels)),
+        (np.ones(len(pixels), np.uint32), (pixels, channels)),
         shape=(means[0].size, spectra.shape[1]),
-    )
-    return counts.tocsr()  # adds up the photons of one pixel and channel
+    ).tocsr()  # adds up the photons of one pixel and channel
+    small = counts.data.max(initial=0) <= np.iinfo(np.uint16).max
+    return counts.astype(np.uint16) if small else counts
 
 
 def _density(density):

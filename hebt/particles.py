@@ -160,30 +160,44 @@ def settings(which: str, **changes) -> ParticleSettings:
         values[name] = _checks.check_count(name, values[name], least=0)
     others = set(values) - {"angles", "z", "sensitivity", "size", "components", "width", "seed"}
     for name in others:
-        values[name] = float(values[name])
+        number = values[name] = float(values[name])
+        least = "above 0" if name in ("counts", "saturation", "sigma") else "of at least 0"
+        if not (number > 0 or (number == 0 and least == "of at least 0")) or (
+            np.isinf(number) and name != "saturation"
+        ):
+            raise ValueError(f"{name} is {number:g}; expected a number {least}.")
+    for name in ("z", "sensitivity"):
+        if len(values[name]) != len(ELEMENTS) or not min(values[name]) > 0:
+            raise ValueError(
+                f"{name} is {values[name]}; expected a number above 0 for each of "
+                f"{', '.join(ELEMENTS)}."
+            )
     return ParticleSettings(particle=which, **values)
 
 
 def specimen(settings: ParticleSettings) -> specimens.Specimen:
     """Return the specimen: density (elements, size, size, size) in kg/m³, and its voxel size."""
-    make = {"nonalloy": specimens.embedded_octahedron, "alloy": specimens.alloy_particle}
-    return make[settings.particle](settings.size)
+    return _SPECIMEN[settings.particle](settings.size)
+
+
+_SPECIMEN = {"nonalloy": specimens.embedded_octahedron, "alloy": specimens.alloy_particle}
 
 
 def truth(settings: ParticleSettings) -> np.ndarray:
-    """Return the true densities, float32, (elements, slices, size, size), in kg/m³."""
-    return _truth(settings.particle, settings.size)
+    """Return the true densities, float32, (elements, slices, size, size), in kg/m³; read-only."""
+    return _truth(settings.particle, settings.size).density
 
 
 @functools.lru_cache(maxsize=1)
 def _truth(particle, size):
-    make = {"nonalloy": specimens.embedded_octahedron, "alloy": specimens.alloy_particle}
-    return make[particle](size).density
+    made = _SPECIMEN[particle](size)
+    made.density.setflags(write=False)
+    return made
 
 
 def voxel_size(settings: ParticleSettings) -> float:
     """Return the side of a voxel in nm."""
-    return {"nonalloy": 135.0, "alloy": 37.5}[settings.particle] / settings.size
+    return _truth(settings.particle, settings.size).voxel_size
 
 
 def _mass_thickness(settings):
@@ -193,12 +207,11 @@ def _mass_thickness(settings):
 @cached
 def _projections(particle, size, angles):
     """Mass-thickness in kg/m², (elements, tilts, slices, size): noise and dose do not change it."""
-    density = _truth(particle, size)
+    made = _truth(particle, size)
     W = hebt.Projector(np.array(angles), size)
-    voxel = {"nonalloy": 135.0, "alloy": 37.5}[particle] / size
-    projected = np.stack([W.forward(element) for element in density])
+    projected = np.stack([W.forward(element) for element in made.density])
     # rounding may leave a projection of nothing just below 0
-    return np.maximum(projected * np.float32(voxel * 1e-9), 0)
+    return np.maximum(projected * np.float32(made.voxel_size * 1e-9), 0)
 
 
 def _zeta(settings, thickness):
@@ -273,28 +286,38 @@ class Acquisition:
             self.haadf, pixel_size=self.voxel_size, angles=self.angles, title="HAADF as recorded"
         )
 
-    def spectrum_signals(self, tilt: int) -> list:
+    def spectrum_signals(self, tilt: int, found: preprocess.Components | None = None) -> list:
         """Return the spectrum image of one tilt as HyperSpy EDS signals with units.
 
         Parameters
         ----------
         tilt
             Number of the tilt.
+        found
+            Components to denoise the spectra with; None takes them as recorded.
 
         Returns
         -------
         list of exspy.signals.EDSTEMSpectrum
-            One for each run of neighbouring channels, (slices, size | energy), uint16.
+            One for each run of neighbouring channels, (slices, size | energy): uint16 as
+            recorded, float32 denoised.
         """
-        image = self.spectrum_image(tilt)
+        image, what = self.spectrum_image(tilt), "Spectra"
+        if found is not None:
+            image = found.denoise(image.reshape(-1, image.shape[-1])).reshape(image.shape)
+            image, what = image.astype(np.float32), "Denoised spectra"
         gaps = np.flatnonzero(np.diff(self.energies) > 1.5 * microscope.CHANNEL) + 1
         runs = np.split(np.arange(len(self.energies)), gaps)
+        angle = float(self.angles[tilt])
         return [
             io.spectra_to_signal(
                 image[..., run],
                 pixel_size=self.voxel_size,
                 energies=self.energies[run],
-                title=f"Spectra at {self.angles[tilt]:g} degrees",
+                tilt=angle,
+                voltage=microscope.VOLTAGE,
+                elements=ELEMENTS,
+                title=f"{what} at {angle:g} degrees",
             )
             for run in runs
         ]
@@ -550,7 +573,7 @@ def process_steps(
         Whether to show a progress bar; if None, where somebody can see it.
     """
     now = acquisition.settings
-    masks = preprocess.particle_masks(acquisition.haadf, margin=2)
+    masks = _masks(acquisition.haadf, now, margin=2)
     recorded = preprocess.remove_offset(acquisition.haadf, masks)
     damping = preprocess.estimate_damping(recorded)
     linear = preprocess.undamp(recorded, damping.saturation)
@@ -604,7 +627,7 @@ def process_steps(
 
 
 def components(
-    acquisition: Acquisition, *, count: int | None = None, progress: bool | None = None
+    acquisition: Acquisition, *, progress: bool | None = None
 ) -> preprocess.Components:
     """Return the principal components of all tilts near the Au and Ag peaks.
 
@@ -615,8 +638,6 @@ def components(
     ----------
     acquisition
         From `acquire`.
-    count
-        How many; as in the settings, if None.
     progress
         Whether to show a progress bar; if None, where somebody can see it.
     """
@@ -628,14 +649,20 @@ def components(
             blocks.append(_blocks(spectra, now, mask))
             bar.update()
     return preprocess.decompose(
-        np.concatenate(blocks), acquisition.energies, components=count or now.components
+        np.concatenate(blocks), acquisition.energies, components=now.components
     )
 
 
 def _wide_masks(haadf, settings):
     # spectra are recorded after the image, so the particle may have moved on
     margin = 2 + int(np.ceil(1.5 * settings.drift / settings.pixel))
-    return preprocess.particle_masks(haadf, margin=margin)
+    return _masks(haadf, settings, margin=margin)
+
+
+def _masks(haadf, settings, *, margin):
+    # the particle nearly fills the field, so the border shrinks with larger pixels
+    border = max(2, round(4 / settings.pixel))
+    return preprocess.particle_masks(haadf, border=border, margin=margin)
 
 
 def _blocks(spectra, settings, mask):
@@ -653,7 +680,7 @@ def element_maps(acquisition: Acquisition, found: preprocess.Components | None =
     found
         Components to denoise the spectra with; None takes them as recorded.
     """
-    weights = np.stack([w.weights(acquisition.energies) for w in WINDOWS])
+    weights = map_weights(acquisition.energies)
     if found is not None:
         weights = found.weights(weights)
     maps = np.empty((len(WINDOWS), *acquisition.haadf.shape), np.float32)
@@ -662,19 +689,39 @@ def element_maps(acquisition: Acquisition, found: preprocess.Components | None =
     return maps
 
 
+def overlaps() -> np.ndarray:
+    """Return what the windows of one element count of another's lines, (elements, elements).
+
+    Row: whose windows. Column: whose counts in the mapped lines, of which this is the share. Off
+    the diagonal it is not 0: Ag Ll lies in a background window of Au, for example.
+    """
+    energies = microscope.energies()
+    lines = [microscope.lines_spectrum(e, counted=LINES[e]) for e in ELEMENTS]
+    return np.array([[w.weights(energies) @ line for line in lines] for w in WINDOWS])
+
+
 def window_shares() -> np.ndarray:
-    """Return which share of the counts in an element's mapped lines its windows keep, (elements,).
+    """Return which share of the counts in an element's mapped lines its map keeps, (elements,).
 
     Less than 1: the ends of the peaks lie outside the windows, and what other lines of the
     element leave in the background windows is subtracted.
     """
-    energies = microscope.energies()
-    return np.array(
-        [
-            w.weights(energies) @ microscope.lines_spectrum(w.element, counted=LINES[w.element])
-            for w in WINDOWS
-        ]
-    )
+    return np.diag(overlaps())
+
+
+def map_weights(energies) -> np.ndarray:
+    """Return what each channel counts in each element's map, (elements, channels).
+
+    The windows' weights, combined so that no element counts in another's map.
+
+    Parameters
+    ----------
+    energies
+        (channels,), keV; all channels of the windows are among them.
+    """
+    shares = overlaps()
+    windows = np.stack([w.weights(energies) for w in WINDOWS])
+    return np.diag(shares)[:, None] * np.linalg.solve(shares, windows)
 
 
 # --- one tilt with all its channels --------------------------------------------------------------
@@ -799,7 +846,7 @@ def _spectrum_study(settings):
     found, maps, errors, smoothed = {}, {}, {}, {}
     for name, (keV, parts, counts, scaled) in sources.items():
         found[name] = preprocess.decompose(parts, keV, components=most, scaled=scaled)
-        weights = np.stack([w.weights(keV) for w in WINDOWS])
+        weights = map_weights(keV)
         maps[name] = np.stack(
             [
                 (counts @ found[name].weights(weights, count).T).T.reshape(expected.shape)
@@ -812,7 +859,7 @@ def _spectrum_study(settings):
         )
     raw = _map(
         acquisition.spectra[tilt],
-        np.stack([w.weights(energies[used]) for w in WINDOWS]),
+        map_weights(energies[used]),
         settings.size,
     )
 
@@ -879,8 +926,8 @@ def map_error(maps, expected, inside) -> np.ndarray:
     )
 
 
-def _stages(series, found):
-    """The maps after each step of the processing: name -> (elements, tilts, slices, size)."""
+def stages(series, found):
+    """Return the maps after each step of the processing: name -> (elements, tilts, slices, size)."""
     smoothed = _smooth(found.denoised, series.settings)
     return {
         "as recorded": found.raw_maps,
@@ -898,7 +945,7 @@ def step_errors(series: ProcessedSeries, found: Steps) -> dict[str, np.ndarray]:
     """
     ideal = series.ideal_maps
     inside = series.ideal > 0.01 * series.ideal.max()
-    return {name: map_error(m, ideal, inside) for name, m in _stages(series, found).items()}
+    return {name: map_error(m, ideal, inside) for name, m in stages(series, found).items()}
 
 
 def step_signals(series: ProcessedSeries, found: Steps) -> dict:
@@ -928,7 +975,7 @@ def step_signals(series: ProcessedSeries, found: Steps) -> dict:
         f"maps, {name}": io.to_signal(
             maps, title=f"Element maps, {name}", elements=series.elements, **calibration
         )
-        for name, maps in _stages(series, found).items()
+        for name, maps in stages(series, found).items()
     }
 
 

@@ -495,16 +495,16 @@ def particle_masks(haadf, *, border: int = 4, margin: int = 0) -> np.ndarray:
     Raises
     ------
     ValueError
-        If an image shows nothing that stands out from its border.
+        If an image shows nothing that stands out from its border, or something in it.
     """
     haadf = _checks.as_float32("haadf", haadf, ndim=(3,))
-    frame = _frame(haadf.shape[1:], border)
+    frame, edge = (_frame(haadf.shape[1:], n) for n in (border, 1))
     masks = np.empty(haadf.shape, bool)
     for i, image in enumerate(haadf):
         smoothed = ndimage.gaussian_filter(image, 1.5)
         empty = smoothed[frame]
-        # without noise there is still rounding
-        spread = max(empty.std(dtype=np.float64), 1e-6 * np.ptp(smoothed))
+        # without noise there is still what the smoothing carries over the edge
+        spread = max(empty.std(dtype=np.float64), 1e-3 * np.ptp(smoothed))
         pieces, count = ndimage.label(smoothed > empty.mean(dtype=np.float64) + 5 * spread)
         if count == 0:
             raise ValueError(
@@ -513,9 +513,48 @@ def particle_masks(haadf, *, border: int = 4, margin: int = 0) -> np.ndarray:
             )
         largest = 1 + np.argmax(np.bincount(pieces.ravel())[1:])
         masks[i] = ndimage.binary_fill_holes(pieces == largest)
+        # a bright part of a particle in the border makes it uneven, and hides the particle
+        if (masks[i] & edge).any() or np.ptp(empty) > 0.4 * np.ptp(smoothed):
+            raise ValueError(
+                f"haadf shows something in the border of {border} pixels at tilt {i}; expected a "
+                "particle that lies wholly in every image, in an empty surrounding. Give a "
+                "narrower border, or mask and align the series otherwise, e.g. with `align`."
+            )
         if margin:
             masks[i] = ndimage.binary_dilation(masks[i], iterations=margin)
     return masks
+
+
+def binarise(haadf, *, fraction: float = 0.05) -> np.ndarray:
+    """Return where each Z-contrast image is brighter than a fraction of its brightest pixel.
+
+    Parameters
+    ----------
+    haadf
+        (tilts, slices, size), without offset.
+    fraction
+        Above 0 and below 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, (tilts, slices, size).
+
+    Raises
+    ------
+    ValueError
+        If `fraction` is out of range, or an image shows nothing above 0.
+    """
+    haadf = _checks.as_float32("haadf", haadf, ndim=(3,))
+    if not (np.isscalar(fraction) and 0 < fraction < 1):
+        raise ValueError(f"fraction is {fraction!r}; expected a number above 0 and below 1.")
+    brightest = haadf.max(axis=(1, 2))
+    if brightest.min() <= 0:
+        raise ValueError(
+            f"haadf has nothing above 0 at tilt {int(brightest.argmin())}; expected a particle in "
+            "every image."
+        )
+    return haadf > np.float32(fraction) * brightest[:, None, None]
 
 
 def remove_offset(haadf, masks) -> np.ndarray:
@@ -598,7 +637,7 @@ def undamp(haadf, saturation: float) -> np.ndarray:
     Ultramicroscopy 184 (2018) 57-65.
     """
     haadf = _checks.as_float32("haadf", haadf)
-    if np.isinf(saturation):
+    if saturation == np.inf:
         return haadf.copy()
     if not saturation > haadf.max():
         raise ValueError(
@@ -634,7 +673,8 @@ def estimate_damping(haadf, *, groups: int = 20) -> Damping:
     Raises
     ------
     ValueError
-        If there are fewer than two tilts, or an image is empty.
+        If there are fewer than two tilts, an image is empty, or the damping is too strong to be
+        estimated.
     """
     from scipy.optimize import minimize_scalar
 
@@ -664,6 +704,12 @@ def estimate_damping(haadf, *, groups: int = 20) -> Damping:
     tried = np.linspace(0, 0.9, 46)
     spreads = np.array([spread(strength) for strength in tried])
     best = int(spreads.argmin())
+    if best == len(tried) - 1:
+        raise ValueError(
+            f"haadf goes up to {highest:g} and would fit a saturation of "
+            f"{highest / tried[-1]:.4g} or less; expected intensities below 0.9 of it. Damping so "
+            "strong cannot be undone: leave out the thickest tilts, or remove hot pixels."
+        )
     found = tried[best]
     if 0 < best < len(tried) - 1:
         bounds = tried[best - 1], tried[best + 1]

@@ -51,7 +51,8 @@ def segment(volume, *, materials: int = 2, sigma: float = 1.0) -> Segmentation:
     volume
         HAADF reconstruction, (slices, size, size) or (size, size), not below 0.
     materials
-        How many materials to tell apart.
+        How many materials to tell apart. The method finds as many as it is asked for: in a
+        particle of one material a second one would be its blurred edge.
     sigma
         Standard deviation of the smoothing in voxels; 0 for none.
 
@@ -84,6 +85,11 @@ def segment(volume, *, materials: int = 2, sigma: float = 1.0) -> Segmentation:
     materials = _checks.check_count("materials", materials)
     if not (np.isscalar(sigma) and np.isfinite(sigma) and sigma >= 0):
         raise ValueError(f"sigma is {sigma!r}; expected a number of voxels of at least 0.")
+    if volume.min() < 0:
+        raise ValueError(
+            f"volume goes down to {volume.min():g}; expected values of at least 0, as SIRT with "
+            "non-negativity gives. Remove the offset, or cut at 0."
+        )
     if volume.max() == volume.min():
         raise ValueError(
             f"volume is {volume.flat[0]:g} everywhere; expected a particle on a darker background."

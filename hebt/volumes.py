@@ -37,6 +37,8 @@ _SHELL = 8.0  # nm: what lies nearer to a surface than this belongs to no region
 _SHELL_WIDTH = 1.0  # nm
 _BALL = 14.0  # nm: radius of the ball that the alloy's shells fill
 _BODY = 84  # voxels along the edge of a body to render, at most
+# whose edge at which surface; gold has none at the outer edge
+_EDGES = (("Au", "interface"), ("Ag", "interface"), ("Ag", "edge"))
 _REACH = 12.0  # nm on both sides of a surface, for the profile across it
 _CLEAR = 16.0  # nm from the other surface, so that the two do not mix
 
@@ -154,12 +156,12 @@ class NonAlloyStudy:
         (methods, seeds): leak after the paper's number of iterations once values below half the
         mean in pure Au are set to 0; and the share of voxels in pure Ag that stay above it.
     profiles
-        (method or "haadf", element or "haadf", "interface" or "edge") -> a Profile for each seed.
+        (method, "haadf" or "true", element or "haadf", "interface" or "edge") -> a Profile for
+        each seed.
     localised
         Name -> (elements, seeds) for each of `LOCALISED`, over the middle third of the slices:
         "error", squared error inside the true particle relative to the reference, at the best
-        scale; "contrast", difference of the means in both materials relative to that in the own
-        one; "outside", share of the intensity that lies outside the particle; "width", of the
+        scale; "outside", share of the intensity that lies outside the particle; "width", of the
         interface in nm; "mse", mean over voxels, against the truth.
     masked
         (mask, element, size, size), uint8 steps: the middle slice of Figure 9 from the first
@@ -238,15 +240,6 @@ class NonAlloyStudy:
         gain = self.gain(reference, name, element, stop=stop)
         return "HEBT" if (gain > 1).all() else "EDS" if (gain < 1).all() else "tie"
 
-    def pairs_won(self, reference, *, stop: str = "printed") -> list[tuple[str, str]]:
-        """Return the pairs (score, element) in which HEBT is better with every seed."""
-        return [
-            (name, element)
-            for name in TABLE_2
-            for element in ELEMENTS
-            if self.outcome(reference, name, element, stop=stop) == "HEBT"
-        ]
-
     def widths(self, method: str, element: str, surface: str) -> np.ndarray:
         """Return the width of an edge over the seeds, in nm."""
         return np.array([p.width for p in self.profiles[method, element, surface]])
@@ -303,7 +296,8 @@ class AlloyStudy:
         values = self.scores[name][METHODS.index(method), ELEMENTS.index(element)]
         if stop not in ("printed", "best"):
             raise ValueError(f"stop is {stop!r}; expected 'printed' or 'best'.")
-        return values[:, -1 if stop == "printed" else self.best(name, method, element)]
+        at = list(self.checkpoints).index(self.iterations)
+        return values[:, at if stop == "printed" else self.best(name, method, element)]
 
     def profile_error(self) -> np.ndarray:
         """Return the root mean square error of the profiles over the shells, (methods, seeds)."""
@@ -437,9 +431,11 @@ def dose_study(*, counts=None, **changes) -> DoseStudy:
 
 def _settings(name, seeds, changes):
     seeds = range(2 if hebt.fidelity() == "quick" else 3) if seeds is None else seeds
-    if np.ndim(seeds) == 0 or len(seeds) == 0:
-        raise ValueError(f"seeds is {seeds!r}; expected a list of seeds, such as range(3).")
-    return tuple(particles.settings(name, seed=int(seed), **changes) for seed in seeds)
+    if np.ndim(seeds) == 0 or len(seeds) == 0 or len(set(seeds)) < len(seeds):
+        raise ValueError(
+            f"seeds is {seeds!r}; expected a list of seeds without repeats, such as range(3)."
+        )
+    return tuple(particles.settings(name, seed=seed, **changes) for seed in seeds)
 
 
 @cached
@@ -504,7 +500,8 @@ def _nonalloy_seed(settings, truth, iterations, pictures):
     result = truth.compare(parts) | {
         "ratios": np.asarray(series.fit.ratios, float),
         "r_squared": float(series.fit.r_squared),
-        "profiles": {("haadf", "haadf", s): truth.profile(haadf, s) for s in truth.surfaces},
+        "profiles": {("haadf", "haadf", s): truth.profile(haadf, s) for s in truth.surfaces}
+        | truth.own_profiles(),
         "localised": {},
     }
     slices, whole, bodies = [None] * len(COLUMNS), [None] * len(COLUMNS), {}
@@ -512,13 +509,9 @@ def _nonalloy_seed(settings, truth, iterations, pictures):
     def look(name, x):
         """Profiles, localisation and pictures of a finished reconstruction."""
         scaled = x * truth.scale(x)[:, None, None, None]
-        edges = {
-            (name, e, s): truth.profile(scaled[k], s)
-            for k, e in enumerate(ELEMENTS)
-            for s in truth.surfaces
-            if (e, s) != ("Au", "edge")
+        result["profiles"] |= {
+            (name, e, s): truth.profile(scaled[ELEMENTS.index(e)], s) for e, s in _EDGES
         }
-        result["profiles"] |= edges
         result["localised"][name] = truth.localised(scaled[:, truth.band])
         if pictures:
             for k, e in enumerate(ELEMENTS):
@@ -631,8 +624,7 @@ def mask_maps(haadf, maps) -> np.ndarray:
     Parameters
     ----------
     haadf
-        Z-contrast tilt series, (tilts, slices, size), binarised by
-        `hebt.preprocess.particle_masks`.
+        Z-contrast tilt series, (tilts, slices, size), binarised by `hebt.preprocess.binarise`.
     maps
         Element maps, (tilts, slices, size), or several behind each other along the slices.
 
@@ -653,7 +645,7 @@ def mask_maps(haadf, maps) -> np.ndarray:
             f"maps has shape {maps.shape} and haadf {haadf.shape}; expected the same, or several "
             "maps behind each other along the slices."
         )
-    inside = preprocess.particle_masks(haadf, border=2)
+    inside = preprocess.binarise(haadf)
     return maps * np.concatenate([inside] * (maps.shape[1] // haadf.shape[1]), axis=1)
 
 
@@ -864,26 +856,30 @@ class _Truth:
         at = np.bincount(bins, weights=distance[use])[some] / counts[some]
         return Profile(at, values, _edge_width(at, values, counts[some]))
 
+    def own_profiles(self) -> dict:
+        """Return the profiles of the true specimen itself, which nothing has blurred."""
+        fraction = self.fraction / np.float32(_STEPS)
+        return {
+            ("true", e, s): self.profile(fraction[ELEMENTS.index(e)], s) for e, s in _EDGES
+        }
+
     def localised(self, scaled) -> dict:
         """Say how well both elements are told apart in the slices of `band`, at the best scale."""
-        labels, region = self.labels[self.band], self.region[self.band]
-        inside = labels > 0
-        error, contrast, outside, mse, width = [], [], [], [], []
-        for k, (y, own) in enumerate(zip(scaled, (3, 2), strict=True)):
+        inside = self.labels[self.band] > 0
+        error, outside, mse, width = [], [], [], []
+        for k, y in enumerate(scaled):
             f = self.fraction[k, self.band][inside] * np.float32(1 / _STEPS)
             cut = y[inside]
             cross, square, power = (float(np.dot(a, b)) for a, b in ((f, cut), (cut, cut), (f, f)))
             error.append(1 - cross**2 / (square * power))
-            means = [float(y[region == r].mean(dtype=np.float64)) for r in (own, 5 - own)]
-            contrast.append(1 - means[1] / means[0])
             outside.append(1 - cut.sum(dtype=np.float64) / y.sum(dtype=np.float64))
             cross, square = _dots(self.fraction[k, self.band], y)
             values = np.bincount(self.fraction[k, self.band].ravel(), minlength=256)
             whole = float(values @ (np.arange(256) / _STEPS) ** 2)
             mse.append((whole - (cross / _STEPS) ** 2 / square) / y.size)
             width.append(self.profile(y, "interface", self.band).width)
-        keys = ("error", "contrast", "outside", "mse", "width")
-        values = (error, contrast, outside, mse, width)
+        keys = ("error", "outside", "mse", "width")
+        values = (error, outside, mse, width)
         return {key: np.array(v, np.float64) for key, v in zip(keys, values, strict=True)}
 
     # ---- composition
@@ -914,8 +910,8 @@ class _Truth:
         error = (found - true).astype(np.float64)
         return {
             "profile": self._profile(parts),
+            # a voxel in which nothing was reconstructed has no composition
             "voxel_error": float(np.sqrt(np.nanmean(error**2))),
-            "empty": float(np.isnan(error).mean()),
         }
 
     def _shells(self):

@@ -626,6 +626,8 @@ def test_to_signal_refuses_what_does_not_fit():
 )
 def test_spectra_without_calibration_are_refused(changes, message):
     arguments = {"data": np.ones((4, 5, 3)), "pixel_size": 0.5, "energies": [2.0, 2.01, 2.02]}
-    io.spectra_to_signal(**arguments)
+    arguments |= {"tilt": -30, "voltage": 200, "elements": ["Au"]}
+    microscope = io.spectra_to_signal(**arguments).metadata.Acquisition_instrument.TEM
+    assert microscope.Stage.tilt_alpha == -30 and microscope.beam_energy == 200
     with pytest.raises(ValueError, match=message):
         io.spectra_to_signal(**(arguments | changes))

@@ -197,3 +197,23 @@ def test_detectors_see_least_near_zero_tilt():
     seen = microscope.detector_response(angles)
     assert angles[seen.argmin()] == 0 and seen.max() == 1
     assert seen[0] == pytest.approx(0.93)
+
+
+def test_many_counts_in_one_channel_are_all_there():
+    one = microscope.spectrum_image(np.full((1, 1, 1), 1e5), [[1.0]], seed=0)
+    assert one.toarray()[0, 0] == pytest.approx(1e5, rel=0.02)
+    nothing = microscope.spectrum_image(np.ones((1, 2, 2)), [[0.0, 0.0]], seed=0)
+    assert nothing.shape == (4, 2) and nothing.nnz == 0
+
+
+@pytest.mark.parametrize("counted", [("La", "Lb"), ("x",), ()])
+def test_lines_that_the_tables_do_not_have_are_refused(counted):
+    with pytest.raises(ValueError, match=r"counted is .*; expected names of lines of Ag.*Lb1"):
+        microscope.lines_spectrum("Ag", counted=counted)
+
+
+@pytest.mark.parametrize("change", [{"noise": -1}, {"offset": np.nan}, {"shifts": [[0, np.nan]]}])
+def test_recordings_that_cannot_be_are_refused(change):
+    arguments = {"saturation": 2.0, "noise": 0.1, "offset": 0.1, "shifts": [[0, 0]], "seed": 0}
+    with pytest.raises(ValueError, match=next(iter(change))):
+        microscope.record_haadf(np.ones((1, 4, 4)), **(arguments | change))

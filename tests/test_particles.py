@@ -50,9 +50,9 @@ def test_wrong_settings_are_refused(change, error):
 
 
 def test_the_dose_is_what_the_settings_say(walk):
-    settings, recording, _, steps = walk
+    settings, recording, series, steps = walk
     full = recording.response.argmax()
-    inside = preprocess.particle_masks(recording.haadf)[full]
+    inside = series.ideal[full] > 0.01 * series.ideal.max()
     shares = particles.window_shares()
     counts = [m[full][inside].mean() / s for m, s in zip(steps.raw_maps, shares, strict=True)]
     expected = settings.counts * settings.pixel**2
@@ -190,3 +190,39 @@ def test_recorded_spectra_keep_their_energies(walk, tmp_path):
     )
     assert low.axes_manager["across"].units == "nm"
     assert low.axes_manager["across"].scale == pytest.approx(recording.voxel_size)
+
+
+def test_no_element_counts_in_the_map_of_the_other(store):
+    energies = microscope.energies()
+    weights = particles.map_weights(energies)
+    lines = [microscope.lines_spectrum(e, counted=particles.LINES[e]) for e in particles.ELEMENTS]
+    found = np.array([[w @ line for line in lines] for w in weights])
+    np.testing.assert_allclose(found, np.diag(particles.window_shares()), atol=1e-12)
+    # the windows alone do not do that: Ag Ll is in a background window of Au
+    assert particles.overlaps()[0, 1] < -0.01
+
+
+def test_denoised_spectra_are_those_the_maps_are_made_of(walk):
+    _, recording, _, steps = walk
+    signals = recording.spectrum_signals(2, steps.components)
+    spectra = np.concatenate([s.data for s in signals], axis=-1)
+    maps = spectra @ particles.map_weights(recording.energies).T
+    expected = np.moveaxis(steps.denoised[:, 2], 0, -1)
+    np.testing.assert_allclose(maps, expected, atol=1e-3 * expected.max())
+    stage = signals[0].metadata.Acquisition_instrument.TEM.Stage
+    assert stage.tilt_alpha == pytest.approx(recording.angles[2])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"noise": -0.01}, {"counts": 0}, {"drift": np.nan}, {"sigma": np.inf}, {"seed": 0.2},
+     {"z": (1.0,)}, {"sensitivity": (1.0, 0.0)}],
+)  # fmt: skip
+def test_settings_that_no_microscope_has_are_refused(change):
+    with pytest.raises((ValueError, TypeError), match=next(iter(change))):
+        particles.settings("nonalloy", **change)
+
+
+def test_the_true_densities_cannot_be_changed_by_mistake(walk):
+    with pytest.raises(ValueError, match="read-only"):
+        particles.truth(walk[0])[:] = 0

@@ -459,3 +459,39 @@ def test_the_response_of_the_tilts_comes_from_the_totals():
         preprocess.tilt_response(maps * np.array([1, 0, 1])[:, None, None])
     with pytest.raises(ValueError, match="one value above 0"):
         preprocess.normalise_tilts(maps, response[:2])
+
+
+def _balls(saturation):
+    """A ball of another thickness at each tilt, of the same mass, as HAADF records it."""
+    y, x = np.mgrid[-20:21, -20:21] / 12
+    images = []
+    for squeeze in (1, 0.8, 0.65):
+        images.append(2 / squeeze * np.sqrt(np.maximum(1 - (x / squeeze) ** 2 - y**2, 0)))
+    images = np.stack(images)
+    return saturation * (1 - np.exp(-images / saturation))
+
+
+def test_damping_beyond_what_is_tried_is_not_given_for_an_estimate():
+    assert preprocess.estimate_damping(_balls(4.0)).saturation == pytest.approx(4, rel=0.03)
+    with pytest.raises(ValueError, match=r"a saturation of .* or less; expected intensities below"):
+        preprocess.estimate_damping(_balls(0.7))
+
+
+def test_a_particle_cut_by_the_frame_is_not_taken_for_a_whole_one():
+    image = np.pad(_balls(4.0)[:1], ((0, 0), (0, 0), (20, 20)))
+    preprocess.particle_masks(image)
+    with pytest.raises(ValueError, match="shows something in the border of 4 pixels at tilt 0"):
+        preprocess.particle_masks(image[:, 10:])
+    with pytest.raises(ValueError, match="nothing that stands out from the border at tilt 0"):
+        preprocess.particle_masks(image[:, 14:27, 30:50])
+
+
+def test_a_binarised_image_holds_what_is_above_the_fraction():
+    images = np.array([[[0, 0.4, 0.6, 10]], [[0, 0.04, 0.06, 1]]])
+    assert preprocess.binarise(images).tolist() == [[[False, False, True, True]]] * 2
+    with pytest.raises(ValueError, match="nothing above 0 at tilt 1"):
+        preprocess.binarise(images * [[[1]], [[0]]])
+    with pytest.raises(ValueError, match="fraction is 1"):
+        preprocess.binarise(images, fraction=1)
+    with pytest.raises(ValueError, match="saturation is -inf"):
+        preprocess.undamp(images, -np.inf)

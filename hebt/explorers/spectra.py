@@ -29,13 +29,9 @@ def _top(images, percent=99.8):
 @functools.lru_cache(maxsize=2)
 def _walk(settings):
     series, steps = particles.steps(settings)
-    smoothed = particles._smooth(steps.denoised, settings)
-    maps = {
-        name: _shown(images)
-        for name, images in zip(
-            STEPS, (steps.raw_maps, steps.denoised, smoothed, series.maps), strict=True
-        )
-    }
+    made = particles.stages(series, steps)
+    shown = ("as recorded", "denoised", "smoothed", "aligned")
+    maps = {name: _shown(made[stage]) for name, stage in zip(STEPS, shown, strict=True)}
     predicted = series.fit.predict(series.maps)
     return series, maps, _shown(series.haadf), _shown(predicted)
 

@@ -285,12 +285,17 @@ def window_table() -> Table:
     kept = ", ".join(
         f"{100 * s:.0f} % for {e}" for s, e in zip(shares, particles.ELEMENTS, strict=True)
     )
+    matrix = particles.overlaps()
+    crossing = " and ".join(
+        f"{100 * matrix[1 - e, e]:+.1f} % ({name})" for e, name in enumerate(particles.ELEMENTS)
+    )
     return Table(
         ("element", "counted (keV)", "background (keV)"),
         rows,
         title="Energy windows of the element maps",
         note="Of the counts in the lines that the paper maps, less what is taken for background, "
-        f"the windows keep {kept}.",
+        f"the windows keep {kept}. Of the other element's they count {crossing}, which is taken "
+        "out again.",
     )
 
 
