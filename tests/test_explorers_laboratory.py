@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+import re
 
 import jupytext
 import numpy as np
@@ -671,8 +672,14 @@ def test_the_chapter_runs_in_jupyterlab(lab, browser):  # noqa: F811
     page.set_default_timeout(90_000)
     page.locator(".jp-Notebook").first.click()
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_text("Run All Cells", exact=True).click()
+    # JupyterLab drops the command without a word while the kernel is still connecting
+    begun = page.locator(".jp-InputPrompt").filter(has_text=re.compile(r"[*\d]"))
+    for _ in range(20):
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_text("Run All Cells", exact=True).click()
+        page.wait_for_timeout(1500)
+        if begun.count():
+            break
     picture = page.locator(".jp-OutputArea img.widget-image, .jp-OutputArea .widget-image img")
     picture.first.wait_for()
     before = picture.first.get_attribute("src")

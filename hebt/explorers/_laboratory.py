@@ -171,11 +171,12 @@ def picture(outcome, *, width: float = 8.0) -> bytes:
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({"font.size": 9, "axes.titlelocation": "left"})
-        figure = Figure(figsize=(width, 0.9 * width), facecolor="white", layout="constrained")
+        figure = Figure(figsize=(width, 0.95 * width), facecolor="white", layout="constrained")
         FigureCanvasAgg(figure)
         grid = figure.add_gridspec(3, 3, height_ratios=(3, 3, 2.2))
         axes = []
@@ -202,9 +203,12 @@ def picture(outcome, *, width: float = 8.0) -> bytes:
         for k, ((label, values), style) in enumerate(zip(lines, styles, strict=True)):
             ax.plot(n, values, linestyle=style, label=label, color=_INK[k])
         ax.set(xscale="log", yscale="log", xlabel="Iterations", ylabel="|p − W x| / |p|")
-        ax.set_title("Residuals")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.set_minor_formatter(NullFormatter())
         ax.spines[["top", "right"]].set_visible(False)
-        ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+        ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
         out = io.BytesIO()
         figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
     return out.getvalue()
@@ -223,9 +227,9 @@ def scores_html(outcome) -> str:
         value = outcome.scores[name, m, e]
         return "–" if np.isnan(value) else format(value, digits)
 
-    head = "".join(f'<th scope="col">{e}, {NAMES[m]}</th>' for m, e in columns)
+    head = "".join(f'<th scope="col" style="padding:0 1em 0 0">{e}, {NAMES[m]}</th>' for m, e in columns)
     body = "".join(
-        f'<tr><th scope="row">{label}</th>'
+        f'<tr><th scope="row" style="padding:0 1em 0 0;text-align:left">{label}</th>'
         + "".join(f"<td>{cell(name, m, e, digits)}</td>" for m, e in columns)
         + "</tr>"
         for name, label, digits in rows
@@ -262,7 +266,8 @@ def _widgets():
             wide = {"description_width": "11em"}
             self.controls = {
                 "specimen": ipywidgets.Dropdown(
-                    options=specimens, value=start.specimen, description="Specimen", style=wide
+                    options=specimens, value=start.specimen, description="Specimen", style=wide,
+                    layout={"width": "28em"},
                 )
             }
             for c in CONTROLS:
@@ -278,7 +283,7 @@ def _widgets():
             titles = {p.title: name for name, p in bench.PRESETS.items()}
             self.preset = ipywidgets.Dropdown(
                 options={**titles, "Your own settings": ""}, value="paper",
-                description="Preset", style=wide,
+                description="Preset", style=wide, layout={"width": "28em"},
             )  # fmt: skip
             self.text, self.table = ipywidgets.HTML(), ipywidgets.HTML()
             self.image = ipywidgets.Image(format="png", layout={"max_width": "50em"})
