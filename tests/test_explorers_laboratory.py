@@ -673,12 +673,13 @@ def test_the_chapter_runs_in_jupyterlab(lab, browser):  # noqa: F811
     page.locator(".jp-Notebook").first.click()
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
     # JupyterLab drops the command without a word while the kernel is still connecting
-    begun = page.locator(".jp-InputPrompt").filter(has_text=re.compile(r"[*\d]"))
-    for _ in range(20):
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_text("Run All Cells", exact=True).click()
-        page.wait_for_timeout(1500)
-        if begun.count():
+    ran = page.locator(".jp-InputPrompt").filter(has_text=re.compile(r"\[\d+\]"))
+    for k in range(40):
+        if k % 8 == 0 or not page.locator(".jp-InputPrompt").filter(has_text="*").count():
+            page.get_by_role("menuitem", name="Run", exact=True).click()
+            page.get_by_text("Run All Cells", exact=True).click()
+        page.wait_for_timeout(2000)
+        if ran.count():
             break
     picture = page.locator(".jp-OutputArea img.widget-image, .jp-OutputArea .widget-image img")
     picture.first.wait_for()
