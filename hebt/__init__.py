@@ -32,6 +32,8 @@ _MODULES = (
     "segmentation",
     "render",
     "volumes",
+    "sweeps",
+    "laboratory",
     "figures",
     "explorers",
 )

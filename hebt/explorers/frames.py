@@ -18,6 +18,7 @@ from hebt import _checks
 from hebt.explorers import base
 
 HERE = pathlib.Path(__file__).parent
+DRAW = (HERE / "draw.js").read_text(encoding="utf-8")
 _BLOCK = 1 << 18  # bytes of frames that a page unpacks or loads at once
 _RAW = 256_000_000  # bytes before compression; beyond, nothing is computed
 _FIELD = re.compile(r"\{(\w+)\}")
@@ -416,7 +417,7 @@ class FrameExplorer(base.Explorer):
     ... )
     """
 
-    _esm = (HERE / "frames.js").read_text(encoding="utf-8")
+    _esm = DRAW + (HERE / "frames.js").read_text(encoding="utf-8")
     _css = (HERE / "frames.css").read_text(encoding="utf-8")
 
     spec = traitlets.Dict().tag(sync=True)

@@ -1,0 +1,233 @@
+"""Explorers of the reader's own arrays: a tilt series, and a sweep of weight and iterations."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from hebt import _checks, metrics
+from hebt.explorers.frames import Control, Curve, FrameExplorer, Panel
+
+
+def tilts(
+    images,
+    angles,
+    *,
+    limits=None,
+    unit: str = "",
+    cmap: str = "gray",
+    start: float | None = None,
+    columns: int | None = None,
+    caption: str = "",
+) -> FrameExplorer:
+    """Page through the tilts of a series, or of several side by side.
+
+    Parameters
+    ----------
+    images
+        ``(tilts, slices, size)``, or a mapping from names to such series of one shape, such as
+        HAADF images and element maps.
+    angles
+        (tilts,), degrees.
+    limits
+        Ends of the colour bar: a pair for all series, or a mapping from names to pairs. If None,
+        the lowest and highest value of each series.
+    unit
+        Of the values.
+    cmap
+        Name of a matplotlib colour map.
+    start
+        The angle shown first; the one nearest to 0, if None.
+    columns
+        The most series side by side; as many as look well, if None.
+    caption
+        A sentence below the figure.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the series are not 3D arrays of finite numbers and of one shape, or do not have an image
+        for each angle.
+
+    Examples
+    --------
+    >>> hebt.explorers.tilts(haadf, angles)                               # doctest: +SKIP
+    >>> hebt.explorers.tilts({"Au": maps[0], "Ag": maps[1]}, angles)      # doctest: +SKIP
+    """
+    series = images if isinstance(images, Mapping) else {"": images}
+    if not series:
+        raise ValueError("images is an empty mapping; expected at least one series.")
+    series = {
+        str(name): _checks.as_float32(f"images {name!r}" if name else "images", v, ndim=(3,))
+        for name, v in series.items()
+    }
+    angles = _checks.check_angles(angles)
+    shapes = {name: v.shape for name, v in series.items()}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"images have the shapes {shapes}; expected the same for all.")
+    count = next(iter(shapes.values()))[0]
+    if count != len(angles):
+        raise ValueError(
+            f"images hold {count} tilts and angles {len(angles)}; expected as many "
+            "angles as images."
+        )
+    order = np.argsort(angles, kind="stable")
+    values = [float(angles[i]) for i in order]
+    places = {angle: int(i) for angle, i in zip(values, order)}
+    panels = [
+        Panel(f"series{k}", name, limits=pair, unit=unit, cmap=cmap)
+        for k, (name, pair) in enumerate(_pairs(series, limits).items())
+    ]
+    shown = min(values, key=abs) if start is None else start
+    return FrameExplorer(
+        lambda tilt: {f"series{k}": v[places[tilt]] for k, v in enumerate(series.values())},
+        [Control("tilt", "Tilt", values, default=shown, unit="°")],
+        panels,
+        alt="The tilt series at {tilt} degrees"
+        + (f": {', '.join(series)}." if any(series) else "."),
+        caption=caption,
+        columns=columns,
+        filename="tilt",
+    )
+
+
+def sweep(
+    x,
+    alphas: Sequence[float],
+    iterations: Sequence[int],
+    *,
+    names: Sequence[str] | None = None,
+    reference=None,
+    limits=None,
+    unit: str = "HAADF intensity",
+    cmap: str = "inferno",
+    start: tuple[float, int] | None = None,
+    caption: str = "",
+) -> FrameExplorer:
+    """Move weight and iterations over the result of `hebt.sweep`.
+
+    Parameters
+    ----------
+    x
+        ``(alphas, iterations, elements, size, size)``, as `hebt.sweep` gives it for one slice.
+    alphas, iterations
+        What the first two axes stand for.
+    names
+        The elements' names; numbers, if None.
+    reference
+        The truth, or what to take for it, ``(elements, size, size)``. With it there are pictures
+        of the difference, after the best scaling, and a curve of the mean-squared error against
+        the weight, relative to the reference.
+    limits
+        Ends of the colour bar: a pair for all elements, or a mapping from names to pairs. If None,
+        0 and the 99.8th percentile of each element.
+    unit
+        Of the values.
+    cmap
+        Name of a matplotlib colour map.
+    start
+        Weight and iterations shown first; the middle ones, if None.
+    caption
+        A sentence below the figure.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes do not fit. For a page without a kernel also if the pictures are too many; the
+        message says how to bin.
+
+    Examples
+    --------
+    >>> x = hebt.sweep(W, haadf, maps, ratios, alphas, iterations)           # doctest: +SKIP
+    >>> hebt.explorers.sweep(x, alphas, iterations, names=["Au", "Ag"])      # doctest: +SKIP
+    """
+    x = _checks.as_float32("x", x, ndim=(5,))
+    alphas, iterations = [float(a) for a in alphas], [int(i) for i in iterations]
+    if x.shape[:2] != (len(alphas), len(iterations)):
+        raise ValueError(
+            f"x has shape {x.shape}, alphas {len(alphas)} and iterations {len(iterations)} values; "
+            "expected (alphas, iterations, elements, size, size), as hebt.sweep returns it."
+        )
+    names = _checks.check_names(names, x.shape[2])
+    if limits is None:
+        top = [float(np.percentile(x[:, :, e], 99.8)) or 1.0 for e in range(len(names))]
+        limits = {name: (0.0, t) for name, t in zip(names, top)}
+    pairs = _pairs(dict.fromkeys(names), limits)
+    panels = [
+        Panel(f"element{e}", name, limits=pairs[name], unit=unit, cmap=cmap)
+        for e, name in enumerate(names)
+    ]
+    curves, mse = [], None
+    if reference is not None:
+        reference = _checks.as_float32("reference", reference, ndim=(3,))
+        if reference.shape != x.shape[2:]:
+            raise ValueError(
+                f"reference has shape {reference.shape}; expected {x.shape[2:]}, an image for each "
+                "element."
+            )
+        scale, mse = _scaled(x, reference)
+        panels += [
+            Panel(
+                f"difference{e}",
+                f"{name}, less the reference",
+                limits=(-float(np.ptp(reference[e])), float(np.ptp(reference[e]))),
+                cmap="RdBu_r",
+            )
+            for e, name in enumerate(names)
+        ]
+        curves = [
+            Curve(
+                "mse", "Error against the weight", "alpha", names, ylabel="MSE, relative",
+                alt="Mean-squared error against the weight after {iterations} iterations",
+            )
+        ]  # fmt: skip
+
+    def compute(**state):
+        a, i = alphas.index(state["alpha"]), iterations.index(state["iterations"])
+        result = {f"element{e}": x[a, i, e] for e in range(len(names))}
+        if mse is not None:
+            result |= {
+                f"difference{e}": scale[a, i, e] * x[a, i, e] - reference[e]
+                for e in range(len(names))
+            }
+            result["mse"] = {name: mse[:, i, e] for e, name in enumerate(names)}
+        return result
+
+    alpha, steps = start or (alphas[len(alphas) // 2], iterations[len(iterations) // 2])
+    return FrameExplorer(
+        compute,
+        [
+            Control("alpha", "Weight α", alphas, default=alpha, format="g"),
+            Control("iterations", "Iterations", iterations, default=steps),
+        ],
+        panels,
+        curves=curves,
+        columns=min(len(names), 4),
+        alt=f"{', '.join(names)} at weight {{alpha}} after {{iterations}} iterations"
+        + (", and their differences from the reference." if mse is not None else "."),
+        caption=caption,
+        filename="sweep",
+    )
+
+
+def _scaled(x, reference):
+    """Best scale of each image, and what MSE is left, relative to the reference."""
+    scale, mse = np.empty(x.shape[:3], np.float32), np.empty(x.shape[:3])
+    for a, i, e in np.ndindex(*x.shape[:3]):
+        scale[a, i, e] = metrics.optimal_scale(reference[e], x[a, i, e])
+        mse[a, i, e] = metrics.scaled_mse(reference[e], x[a, i, e])
+    return scale, mse
+
+
+def _pairs(arrays, limits) -> dict:
+    """Ends of the colour bar for each name."""
+    if isinstance(limits, Mapping):
+        limits = {str(name): pair for name, pair in limits.items()}
+        if set(limits) != set(arrays):
+            raise ValueError(
+                f"limits are given for {list(limits)}; expected a pair for each of {list(arrays)}."
+            )
+        return {name: limits[name] for name in arrays}
+    if limits is not None:
+        return dict.fromkeys(arrays, limits)
+    ends = {name: (float(v.min()), float(v.max())) for name, v in arrays.items()}
+    return {name: (low, high if high > low else low + 1) for name, (low, high) in ends.items()}

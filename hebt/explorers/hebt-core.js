@@ -1,0 +1,374 @@
+// HEBT for one slice and two elements, in JavaScript: the numerics of the laboratory.
+//
+// The same as `hebt` in Python, which tests hold it against: the area weights of a strip in closed
+// form (Eq. 3, 5), response ratios by NNLS (Eq. 6), SIRT with non-negativity on the stacked system
+// of Eq. 11, and the three scores of section 4. Only the random numbers differ.
+//
+// Arrays are flat and typed: an image is (size, size), row by row; a sinogram is (tilts, size);
+// a pair of elements is an array of two of them. Angles are degrees. Nothing here touches a page,
+// so that it runs in a worker, in a page, and outside a browser. It is a plain script, since a
+// worker that is a module does not start everywhere from a file; all is in the object HEBT.
+
+const HEBT = (() => {
+  "use strict";
+  const EDGE = 1e-9;        // overlaps narrower than this (in pixels) are rounding, not weights,
+  const LEAST = 3e-7;       // and so are weights below this
+  const TAPS = 3;           // detector bins that see a voxel, at most
+
+  const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
+
+  // Tilts in steps of `step` degrees up to `most` on both sides of 0. A tilt of -90 would see what
+  // 90 sees, and is left out.
+  function tilts(most, step) {
+    const n = Math.floor(most / step + 1e-9);
+    const all = Float64Array.from({ length: 2 * n + 1 }, (_, i) => (i - n) * step);
+    return all.filter((angle) => angle > -90);
+  }
+
+  // ---- W
+
+  // The matrix W of a single-axis tilt series, as the weights of each (voxel, tilt) pair.
+  //
+  // A voxel casts a trapezoidal shadow of area 1 on the detector: the convolution of two boxes of
+  // widths |cos| and |sin|. A weight is the part of it that falls into a bin. Returned are `at`,
+  // the place of the first of three bins in a sinogram, `weights`, three for each pair, and the
+  // inverse sums of rows and columns, 0 where a sum is 0.
+  function projector(angles, size) {
+    if (!(size >= TAPS)) throw new RangeError(`size is ${size}; expected at least ${TAPS}`);
+    const count = angles.length;
+    const at = new Int32Array(size * size * count);
+    const weights = new Float32Array(TAPS * at.length);
+    const half = (size - 1) / 2;
+    for (let a = 0; a < count; a++) {
+      const cosine = Math.cos((angles[a] * Math.PI) / 180);
+      const sine = Math.sin((angles[a] * Math.PI) / 180);
+      const wide = Math.max(Math.abs(cosine), Math.abs(sine));
+      const narrow = Math.min(Math.abs(cosine), Math.abs(sine));
+      const high = (wide + narrow) / 2;
+      const low = (wide - narrow) / 2;
+      const ramp = Math.max(narrow, 1e-30);
+      const leftOf = (u) => {       // part of the shadow that lies left of u
+        const rise = clamp(u + high, 0, narrow);
+        const flat = clamp(u + low, 0, 2 * low);
+        const fall = clamp(u - low, 0, narrow);
+        return (flat + fall + (rise * (rise / ramp) - fall * (fall / ramp)) / 2) / wide;
+      };
+      for (let row = 0, j = 0; row < size; row++) {
+        for (let column = 0; column < size; column++, j++) {
+          const u = half + (column - half) * cosine + (half - row) * sine;
+          const bin = clamp(Math.ceil(u - high + EDGE - 0.5), 0, size - TAPS);
+          const k = j * count + a;
+          at[k] = a * size + bin;
+          for (let t = 0; t < TAPS; t++) {
+            const w = leftOf(bin + t + 0.5 - u) - leftOf(bin + t - 0.5 - u);
+            weights[TAPS * k + t] = w > LEAST ? w : 0;
+          }
+        }
+      }
+    }
+    const W = { angles: Float64Array.from(angles), size, tilts: count, at, weights };
+    const inverse = (sums) => Float32Array.from(sums, (s) => (s > 0 ? 1 / s : 0));
+    W.rows = inverse(forward(W, new Float32Array(size * size).fill(1)));
+    W.columns = inverse(backward(W, new Float32Array(count * size).fill(1)));
+    return W;
+  }
+
+  // p = W x, for one image.
+  function forward(W, x) {
+    const { at, weights, tilts } = W;
+    const p = new Float64Array(tilts * W.size);
+    for (let j = 0; j < x.length; j++) {
+      const value = x[j];
+      if (value === 0) continue;
+      for (let k = j * tilts; k < (j + 1) * tilts; k++) {
+        const d = at[k];
+        p[d] += weights[3 * k] * value;
+        p[d + 1] += weights[3 * k + 1] * value;
+        p[d + 2] += weights[3 * k + 2] * value;
+      }
+    }
+    return Float32Array.from(p);
+  }
+
+  // x = W' p, for one sinogram.
+  function backward(W, p) {
+    const { at, weights, tilts, size } = W;
+    const x = new Float32Array(size * size);
+    for (let j = 0; j < x.length; j++) {
+      let sum = 0;
+      for (let k = j * tilts; k < (j + 1) * tilts; k++) {
+        const d = at[k];
+        sum += weights[3 * k] * p[d] + weights[3 * k + 1] * p[d + 1]
+          + weights[3 * k + 2] * p[d + 2];
+      }
+      x[j] = sum;
+    }
+    return x;
+  }
+
+  // ---- response ratios
+
+  // Eq. 6: NNLS of haadf = r0 maps[0] + r1 maps[1] over the pixels with haadf > 0.
+  function responseRatios(haadf, maps) {
+    const [a, b] = maps;
+    let aa = 0, ab = 0, bb = 0, ah = 0, bh = 0, sum = 0, square = 0, n = 0;
+    for (let i = 0; i < haadf.length; i++) {
+      const v = haadf[i];
+      if (!(v > 0)) continue;
+      aa += a[i] * a[i]; ab += a[i] * b[i]; bb += b[i] * b[i];
+      ah += a[i] * v; bh += b[i] * v;
+      sum += v; square += v * v; n++;
+    }
+    if (!(aa > 0 && bb > 0)) throw new RangeError("an element map has no counts");
+    const det = aa * bb - ab * ab;
+    let r = [-1, -1];
+    if (det > 1e-15 * aa * bb) r = [(bb * ah - ab * bh) / det, (aa * bh - ab * ah) / det];
+    if (!(r[0] >= 0 && r[1] >= 0)) {        // at the edge: one of them is 0
+      r = (ah * ah) / aa > (bh * bh) / bb ? [ah / aa, 0] : [0, bh / bb];
+    }
+    // sum of squares of what is left, without cancellation
+    let left = 0;
+    for (let i = 0; i < haadf.length; i++) {
+      if (haadf[i] > 0) left += (haadf[i] - r[0] * a[i] - r[1] * b[i]) ** 2;
+    }
+    return { ratios: r, rSquared: 1 - left / (square - (sum * sum) / n) };
+  }
+
+  // ---- reconstruction
+
+  // SIRT with non-negativity on the stacked system of Eq. 11, whose matrix is never built:
+  //
+  //   x_e <- max(0, x_e + C^-1 W' R^-1 [(1 - alpha) (r_e p_e - W x_e) + (alpha / 2) (p_h - sum W x)])
+  //
+  // With alpha = 0 this is SIRT on each element's map alone. `step()` runs one iteration, `image(e)`
+  // copies an element, in HAADF intensity per voxel; `residuals` holds |r_e p_e - W x_e| of both
+  // elements and |p_h - sum W x|.
+  function reconstruction(W, haadf, maps, ratios, alpha) {
+    const { at, weights, rows, columns, tilts } = W;
+    const bins = haadf.length;
+    // both elements side by side: one walk through the weights serves both
+    const x = new Float32Array(2 * columns.length);
+    const wx = new Float64Array(2 * bins);
+    const r = new Float64Array(2 * bins);
+    const p = new Float32Array(2 * bins);
+    for (let i = 0; i < bins; i++) {
+      p[2 * i] = ratios[0] * maps[0][i];
+      p[2 * i + 1] = ratios[1] * maps[1][i];
+    }
+    const own = { iteration: 0, alpha, residuals: [0, 0, 0], step, image };
+
+    function weigh() {
+      let s0 = 0, s1 = 0, sh = 0;
+      for (let i = 0, k = 0; i < bins; i++, k += 2) {
+        const e0 = p[k] - wx[k];
+        const e1 = p[k + 1] - wx[k + 1];
+        const h = haadf[i] - wx[k] - wx[k + 1];
+        s0 += e0 * e0; s1 += e1 * e1; sh += h * h;
+        const shared = 0.5 * alpha * h;
+        r[k] = rows[i] * ((1 - alpha) * e0 + shared);
+        r[k + 1] = rows[i] * ((1 - alpha) * e1 + shared);
+      }
+      own.residuals = [Math.sqrt(s0), Math.sqrt(s1), Math.sqrt(sh)];
+    }
+
+    function step() {
+      wx.fill(0);
+      for (let j = 0; j < columns.length; j++) {
+        let t0 = 0, t1 = 0;
+        const end = (j + 1) * tilts;
+        for (let k = j * tilts; k < end; k++) {
+          const d = 2 * at[k];
+          const a = weights[3 * k], b = weights[3 * k + 1], c = weights[3 * k + 2];
+          t0 += a * r[d] + b * r[d + 2] + c * r[d + 4];
+          t1 += a * r[d + 1] + b * r[d + 3] + c * r[d + 5];
+        }
+        const x0 = x[2 * j] = Math.max(0, x[2 * j] + columns[j] * t0);
+        const x1 = x[2 * j + 1] = Math.max(0, x[2 * j + 1] + columns[j] * t1);
+        if (x0 === 0 && x1 === 0) continue;
+        // the weights are still in the processor's cache: project the new voxel at once
+        for (let k = j * tilts; k < end; k++) {
+          const d = 2 * at[k];
+          const a = weights[3 * k], b = weights[3 * k + 1], c = weights[3 * k + 2];
+          wx[d] += a * x0; wx[d + 1] += a * x1;
+          wx[d + 2] += b * x0; wx[d + 3] += b * x1;
+          wx[d + 4] += c * x0; wx[d + 5] += c * x1;
+        }
+      }
+      own.iteration++;
+      weigh();
+    }
+
+    function image(e) {
+      const out = new Float32Array(columns.length);
+      for (let j = 0; j < out.length; j++) out[j] = x[2 * j + e];
+      return out;
+    }
+
+    weigh();
+    return own;
+  }
+
+  // ---- a simulated tilt series
+
+  // Random numbers from 0 to 1, below 1: "sfc32", started from one number.
+  function random(seed) {
+    let s = seed >>> 0;
+    const part = () => {      // splitmix32
+      s = (s + 0x9e3779b9) | 0;
+      let t = s ^ (s >>> 16);
+      t = Math.imul(t, 0x21f0aaad);
+      t ^= t >>> 15;
+      t = Math.imul(t, 0x735a2d97);
+      return (t ^ (t >>> 15)) | 0;
+    };
+    let a = part(), b = part(), c = part(), d = 1;
+    const next = () => {
+      const t = (((a + b) | 0) + d) | 0;
+      d = (d + 1) | 0;
+      a = b ^ (b >>> 9);
+      b = (c + (c << 3)) | 0;
+      c = (c << 21) | (c >>> 11);
+      c = (c + t) | 0;
+      return (t >>> 0) / 4294967296;
+    };
+    for (let i = 0; i < 12; i++) next();
+    return next;
+  }
+
+  // A number from the Poisson distribution: by multiplying uniform numbers where the mean is small,
+  // else by Hörmann's transformed rejection (PTRS, Insurance: Mathematics and Economics 12, 1993).
+  function poisson(mean, uniform) {
+    if (mean < 10) {
+      const limit = Math.exp(-mean);
+      let count = -1;
+      for (let product = 1; product > limit; count++) product *= uniform();
+      return Math.max(0, count);
+    }
+    const b = 0.931 + 2.53 * Math.sqrt(mean);
+    const a = -0.059 + 0.02483 * b;
+    const inverse = 1.1239 + 1.1328 / (b - 3.4);
+    const safe = 0.9277 - 3.6224 / (b - 2);
+    for (;;) {
+      const u = uniform() - 0.5;
+      const v = uniform();
+      const us = 0.5 - Math.abs(u);
+      const k = Math.floor(((2 * a) / us + b) * u + mean + 0.43);
+      if (us >= 0.07 && v <= safe) return k;
+      if (k < 0 || (us < 0.013 && v > us)) continue;
+      const left = Math.log((v * inverse) / (a / (us * us) + b));
+      if (left <= k * Math.log(mean) - mean - logFactorial(k)) return k;
+    }
+  }
+
+  function logFactorial(k) {
+    if (k < 10) {
+      let product = 1;
+      for (let i = 2; i <= k; i++) product *= i;
+      return Math.log(product);
+    }
+    const n = k + 1;        // Stirling's series of log Gamma(k + 1)
+    return (n - 0.5) * Math.log(n) - n + 0.9189385332046727
+      + 1 / (12 * n) - 1 / (360 * n ** 3) + 1 / (1260 * n ** 5);
+  }
+
+  // Smooth each row by a Gaussian of `sigma` pixels, cut at three sigma; mirrored at the edges.
+  function smooth(p, size, sigma) {
+    if (!(sigma > 0)) return Float32Array.from(p);
+    const reach = Math.ceil(3 * sigma);
+    const kernel = Float64Array.from({ length: 2 * reach + 1 },
+      (_, i) => Math.exp(-0.5 * ((i - reach) / sigma) ** 2));
+    const sum = kernel.reduce((a, b) => a + b);
+    const out = new Float32Array(p.length);
+    for (let row = 0; row < p.length; row += size) {
+      for (let i = 0; i < size; i++) {
+        let value = 0;
+        for (let k = -reach; k <= reach; k++) {
+          let j = i + k;
+          while (j < 0 || j >= size) j = j < 0 ? -1 - j : 2 * size - 1 - j;
+          value += kernel[k + reach] * p[row + j];
+        }
+        out[row + i] = value / sum;
+      }
+    }
+    return out;
+  }
+
+  // Move each row by whole pixels towards higher indices; 0 moves in.
+  function shift(p, size, by) {
+    const out = new Float32Array(p.length);
+    for (let i = 0; i < p.length; i++) {
+      const column = (i % size) - by;
+      if (column >= 0 && column < size) out[i] = p[i - by];
+    }
+    return out;
+  }
+
+  // HAADF without noise (Eq. 3), and element maps with counting noise (Eq. 5), of a density pair.
+  //
+  // `zeta` sets the elements' sensitivities against each other; both are scaled so that a map has
+  // `counts` on a pixel of the particle's projection, in the mean over pixels and elements.
+  function simulate(W, density, { z, zeta, counts, shift: by = 0, smoothing = 0, seed = 0 }) {
+    const projected = density.map((x) => forward(W, x));
+    const haadf = projected[0].map((v, i) => z[0] * v + z[1] * projected[1][i]);
+    let sum = 0, n = 0;
+    for (let i = 0; i < haadf.length; i++) {
+      if (haadf[i] > 0) { sum += zeta[0] * projected[0][i] + zeta[1] * projected[1][i]; n++; }
+    }
+    if (!(sum > 0)) throw new RangeError("the specimen is empty");
+    const dose = (2 * counts * n) / sum;
+    const uniform = random(seed);
+    const found = projected.map((p, e) =>
+      shift(p.map((v) => poisson(dose * zeta[e] * v, uniform)), W.size, by));
+    return {
+      haadf, counts: found, maps: found.map((p) => smooth(p, W.size, smoothing)),
+      zeta: zeta.map((v) => dose * v),
+    };
+  }
+
+  // ---- scores
+
+  // Mean-squared error after the best scaling, relative to the reference: min |x - c y|^2 / |x|^2.
+  function scaledMse(reference, image) {
+    let xx = 0, xy = 0, yy = 0;
+    for (let i = 0; i < image.length; i++) {
+      xx += reference[i] * reference[i];
+      xy += reference[i] * image[i];
+      yy += image[i] * image[i];
+    }
+    return yy > 0 ? Math.max(0, 1 - (xy * xy) / (xx * yy)) : 1;
+  }
+
+  // SSIM's structure term over the whole image, which is the correlation coefficient.
+  function structureSimilarity(reference, image) {
+    const n = image.length;
+    const mean = (v) => v.reduce((a, b) => a + b, 0) / n;
+    const mx = mean(reference), my = mean(image);
+    let xx = 0, xy = 0, yy = 0;
+    for (let i = 0; i < n; i++) {
+      const x = reference[i] - mx, y = image[i] - my;
+      xx += x * x; xy += x * y; yy += y * y;
+    }
+    return xx > 0 && yy > 0 ? xy / Math.sqrt(xx * yy) : 0;
+  }
+
+  // Wrong pixels at the best threshold, exactly; NaN where the reference is not of 0 and 1.
+  function pixelDifference(reference, image) {
+    const ones = [], zeros = [];
+    for (let i = 0; i < image.length; i++) {
+      if (reference[i] !== 0 && reference[i] !== 1) return NaN;
+      (reference[i] ? ones : zeros).push(image[i]);
+    }
+    const up = Float32Array.from(ones).sort(), down = Float32Array.from(zeros).sort();
+    let wrong = up.length;    // nothing set
+    for (let i = up.length, j = down.length; i > 0 || j > 0;) {
+      const value = Math.max(i ? up[i - 1] : -Infinity, j ? down[j - 1] : -Infinity);
+      while (i && up[i - 1] === value) i--;
+      while (j && down[j - 1] === value) j--;
+      wrong = Math.min(wrong, i + down.length - j);   // ones left out, zeros set
+    }
+    return wrong;
+  }
+
+  return { tilts, projector, forward, backward, responseRatios, reconstruction, random, poisson,
+    smooth, shift, simulate, scaledMse, structureSimilarity, pixelDifference };
+})();

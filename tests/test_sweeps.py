@@ -1,0 +1,389 @@
+"""Sweeps over weight and iterations: batches against single runs, minima, figures, explorers."""
+
+import dataclasses
+import io
+import re
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+from test_explorers import at, colours, pixels, slider, visit  # noqa: F401
+
+import hebt
+from hebt import explorers, laboratory, metrics, particles, specimens, studies, sweeps, volumes
+from hebt.explorers.frames import quantise
+from hebt.explorers.sweeps import slice_sweep as slice_explorer
+from hebt.figures import sweeps as figures
+
+ALPHAS = (0.05, 0.3, 0.7, 0.95)
+ITERATIONS = (2, 10, 50)
+SMALL = {"size": 40, "angles": np.arange(-60, 61, 20)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def store(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEBT_CACHE", str(tmp_path_factory.mktemp("results")))
+        patch.setenv("HEBT_FIDELITY", "quick")
+        patch.delenv("HEBT_STATIC", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def study(store):
+    return sweeps.slice_sweep(alphas=ALPHAS, iterations=ITERATIONS, **SMALL)
+
+
+@pytest.fixture(scope="module")
+def bands(store):
+    return sweeps.phantom_bands(iterations=(20, 50, 100), doses=(0.25, 1, 4), size=64)
+
+
+# ---- where a curve is lowest ----
+
+
+@pytest.mark.parametrize("best", [0.2, 0.62, 0.7, 0.93])
+def test_the_lowest_point_lies_between_the_weights(best):
+    alphas = np.array(sweeps.ALPHAS)
+    assert len(alphas) >= 33 and alphas[0] == 0.01 and alphas[-1] == 0.99
+    values = 3 + (np.log(1 - alphas) - np.log(1 - best)) ** 2
+    assert sweeps.lowest(alphas, values) == pytest.approx(best, abs=1e-6)
+
+
+def test_at_an_end_the_lowest_point_is_the_end():
+    alphas = (0.1, 0.5, 0.9)
+    assert sweeps.lowest(alphas, [1, 2, 3]) == 0.1
+    assert sweeps.lowest(alphas, [3, 2, 1]) == 0.9
+    assert sweeps.lowest(alphas, [1, 1, 1]) == 0.1
+    assert 0.1 < sweeps.lowest(alphas, [2, 1, 2]) < 0.9
+
+
+# ---- the slice ----
+
+
+def test_the_batch_equals_single_runs(study):
+    settings = particles.settings("nonalloy", **SMALL)
+    series = particles.process(settings)
+    place = settings.size // 2
+    assert study.slice == place and study.settings == settings
+    np.testing.assert_allclose(study.ratios, series.fit.ratios)
+    W = hebt.Projector(series.angles, settings.size)
+    haadf, maps = series.haadf[:, place], series.maps[:, :, place]
+    scaled = maps * study.ratios[:, None, None].astype(np.float32)
+
+    def left(x):
+        parts = [haadf - W.forward(x.sum(axis=0)), *(scaled - W.forward(x).swapaxes(0, 1))]
+        return [np.linalg.norm(r) / np.linalg.norm(p) for r, p in zip(parts, (haadf, *scaled))]
+
+    for alpha, iterations in ((0.7, 10), (0.95, 50)):
+        a, i = study.at(alpha, iterations)
+        x = hebt.reconstruct(W, haadf, maps, study.ratios, alpha, iterations)
+        for r, reference in study.references.items():
+            expected = [metrics.scaled_mse(t, y, normalise="pixels") for t, y in zip(reference, x)]
+            np.testing.assert_allclose(study.mse[r][a, i], expected, rtol=1e-3)
+        np.testing.assert_allclose(study.residuals[a, i], left(x), rtol=1e-3)
+    eds = np.stack([hebt.sirt(W, p, 10) for p in scaled])
+    i = study.iterations.index(10)
+    for r, reference in study.references.items():
+        expected = [metrics.scaled_mse(t, y, normalise="pixels") for t, y in zip(reference, eds)]
+        np.testing.assert_allclose(study.eds_mse[r][i], expected, rtol=1e-3)
+    np.testing.assert_allclose(study.eds_residuals[i], left(eds), rtol=1e-3)
+
+
+def test_references_are_a_segmentation_and_the_truth(study):
+    true = particles.specimen(study.settings).density[:, study.slice]
+    bulk = [specimens.DENSITY[e] for e in study.elements]
+    np.testing.assert_allclose(study.references["true"], true / np.reshape(bulk, (2, 1, 1)))
+    mask = study.references["segmented"]
+    assert set(np.unique(mask)) == {0, 1} and mask.sum(axis=0).max() == 1
+    for found, wanted in zip(mask, study.references["true"]):
+        both = 2 * (found * (wanted > 0.5)).sum()
+        assert both / (found.sum() + (wanted > 0.5).sum()) > 0.8
+
+
+def test_pictures_are_densities_cut_to_the_particle(study):
+    n = study.pictures.shape[-1]
+    assert study.pictures.shape == (len(ALPHAS), len(ITERATIONS), 2, n, n)
+    true = study.reference_pictures["true"]
+    total = volumes.from_steps(true).sum() * study.binning**2
+    assert total == pytest.approx(study.references["true"].sum(), rel=0.01)
+    gold = volumes.from_steps(study.pictures[study.at(0.7, 50)])[0]
+    assert np.median(gold[true[0] > 160]) == pytest.approx(1, abs=0.25)
+
+
+@pytest.mark.parametrize("size", [40, 61, 300])
+def test_pictures_of_any_size_hold_the_particle_and_stay_small(size):
+    inside = np.zeros((2, size, size))
+    first, last = size // 5, size - size // 8
+    inside[0, first:last, size // 3 : size // 2] = 1
+    cut, binning = sweeps._cut(inside)
+    small = sweeps._small(inside.astype(np.float32), cut, binning)
+    assert small.shape[-1] <= sweeps.FRAME
+    assert small[0].sum() * binning**2 == pytest.approx(inside.sum())
+
+
+def test_what_was_not_swept_is_named(study, bands):
+    with pytest.raises(ValueError, match="alpha is 0.71; expected one of 0.05"):
+        study.at(0.71, 10)
+    with pytest.raises(ValueError, match="iterations is 11"):
+        study.at(0.7, 11)
+    with pytest.raises(ValueError, match="dose is 3"):
+        bands.best_alphas(3, 20)
+    with pytest.raises(ValueError, match="expected 1 among them"):
+        sweeps.phantom_bands(doses=(2,))
+
+
+# ---- the phantom ----
+
+
+def test_the_batch_of_doses_seeds_and_weights_equals_single_runs(bands):
+    d, seed = bands.doses.index(4.0), 1
+    settings = bands.settings[d]
+    assert settings.dose == 4 and len(bands.settings[1].seeds) == 3
+    data = studies.phantom_data(settings)
+    fit = studies.estimate_ratios(data, seed)
+    a, i = bands.alphas.index(0.7), bands.iterations.index(50)
+    x = hebt.reconstruct(data.W, data.haadf, data.maps[:, :, seed], fit.ratios, 0.7, 50)
+    expected = [metrics.scaled_mse(t, y, normalise="pixels") for t, y in zip(data.density, x)]
+    np.testing.assert_allclose(bands.mse[d][a, i, :, seed], expected, rtol=1e-3)
+    eds = [hebt.sirt(data.W, m, 50) for m in data.maps[:, :, seed]]
+    expected = [metrics.scaled_mse(t, y, normalise="pixels") for t, y in zip(data.density, eds)]
+    np.testing.assert_allclose(bands.eds_mse[d][i, :, seed], expected, rtol=1e-3)
+    inside = np.moveaxis(data.counts, 2, -1)[:, data.haadf > 0]
+    assert bands.counts[d] == pytest.approx(inside.mean())
+
+
+def test_the_best_weight_grows_with_iterations_and_falls_with_dose(bands):
+    best = np.array([[bands.best_alphas(d, n).mean() for n in bands.iterations]
+                     for d in bands.doses])  # fmt: skip
+    assert (np.diff(best[0]) > 0).all() and (np.diff(best[1]) > 0).all()
+    assert (np.diff(best, axis=0) <= 0).all() and (np.diff(best[:, -1]) < 0).all()
+    assert bands.mse[1].shape == (len(bands.alphas), 3, 2, 3)
+
+
+def made(mse, eds):
+    """A study with given errors, (alphas, iterations, elements, seeds)."""
+    return sweeps.PhantomBands(
+        settings=(studies.phantom_settings(size=64, seeds=range(mse.shape[-1])),),
+        elements=("Au", "Ag"), alphas=(0.1, 0.5, 0.9), iterations=(10, 100), doses=(1.0,),
+        counts=np.array([6.0]), mse=(mse,), eds_mse=(eds,),
+    )  # fmt: skip
+
+
+def test_best_point_interval_and_flat_range():
+    mse = np.full((3, 2, 2, 2), 4.0)
+    mse[:, 0] = np.reshape([1.0, 1.05, 3.0], (3, 1, 1))
+    mse[:, 1] = np.reshape([2.0, 0.5, 2.0], (3, 1, 1))
+    mse[1, 1, 1] = 0.7      # Ag
+    eds = np.reshape([1.5, 2.0], (2, 1, 1)) * np.ones((2, 2, 2))
+    study = made(mse, eds)
+    assert study.best(1.0) == (0.5, 100, pytest.approx(0.6))
+    assert study.best_eds(1.0) == (10, 1.5)
+    assert study.flat(1.0, 10) == (0.1, 0.5)
+    assert study.flat(1.0, 100) == (0.5, 0.5)
+    assert (study.best_alphas(1.0, 10) == 0.1).all()
+    assert study.best_alphas(1.0, 100, "Au").shape == (2,)
+    mse[0, 1, :, 1] = 0.1      # one seed has its minimum elsewhere
+    found = made(mse, eds).best_alphas(1.0, 100)
+    assert found[1] == 0.1 and found[0] > 0.3
+
+
+# ---- figures, tables, numbers ----
+
+
+def drawn(figure):
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=50)
+    return np.array(Image.open(out).convert("L"))
+
+
+def test_figures_are_drawn(study, bands):
+    for figure in (
+        figures.figure7(study), figures.figure8(study), figures.residuals(study),
+        figures.bands(bands), figures.minima(bands),
+        figures.failures(laboratory.run_presets(["ghost"])),
+    ):  # fmt: skip
+        assert drawn(figure).std() > 10
+
+
+def test_figure_7_shows_the_errors(study):
+    axes = figures.figure7(study).axes
+    for ax, (r, e) in zip(axes, [(r, e) for r in sweeps.REFERENCES for e in (0, 1)]):
+        lines = [line for line in ax.lines if len(line.get_xdata()) == len(ALPHAS)]
+        for line, n in zip(lines, study.iterations[-len(lines):], strict=True):
+            i = study.iterations.index(n)
+            np.testing.assert_allclose(line.get_ydata(), study.mse[r][:, i, e])
+
+
+def test_tables_hold_the_numbers(study, bands):
+    text = str(figures.minimum_table(study))
+    i = study.iterations.index(50)
+    assert f"{study.mse['true'][:, i, 0].min():.4f}" in text
+    assert f"{study.eds_mse['true'][i, 1]:.4f}" in text
+    text = str(figures.advice_table(bands))
+    for dose in bands.doses:
+        assert f"{bands.best(dose)[2]:.4f}" in text
+    assert len(figures.claims_table(study).rows) == 6
+
+
+def words(study):
+    return [row[-1] for row in figures.claims_table(study).rows]
+
+
+def test_claims_follow_the_results(study):
+    """Errors made to agree with the paper, and to contradict it."""
+    alphas = np.array(sweeps.ALPHAS)
+    steps = sweeps.ITERATIONS
+    best = np.array([0.1, 0.1, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9])
+    x, x0 = np.log(1 - alphas)[:, None], np.log(1 - best)[None]
+    mse = 0.01 * (1 + (x - x0) ** 2)[..., None].repeat(2, axis=-1)
+    n = study.pictures.shape[-1]
+    pictures = np.zeros((len(alphas), len(steps), 2, n, n), np.uint8)
+    true = study.reference_pictures["true"]
+    gold, silver = true > 160
+    pictures[:, :, 0, gold] = 170
+    pictures[:, :, 0][..., silver] = np.reshape([60] * 5 + [60, 20, 10, 0], (9, 1))
+    full = dataclasses.replace(
+        study, alphas=sweeps.ALPHAS, iterations=steps, pictures=pictures,
+        mse={"segmented": mse, "true": mse},
+    )  # fmt: skip
+    assert words(full)[:3] == ["agrees"] * 3 and words(full)[4:] == ["agrees"] * 2
+    assert "increases" in words(full)[3]
+    flat = np.full_like(mse, 0.01) + 0.001 * alphas[:, None, None]
+    flat[:, steps.index(100)] *= 2
+    other = dataclasses.replace(
+        full, pictures=pictures[:, ::-1], mse={"segmented": flat, "true": flat[:, ::-1]}
+    )
+    assert words(other)[0] == "does not" and words(other)[2] == "does not"
+    assert words(other)[5] == "does not"
+
+
+def test_every_number_of_the_chapter_is_there(study, bands):
+    text = (ROOT / "book" / "sweeps.md").read_text(encoding="utf-8")
+    quoted = set(re.findall(r"\{glue:text\}`(\w+)`", text))
+    numbers = figures.sweep_numbers(study, bands)
+    assert quoted <= set(numbers), quoted - set(numbers)
+    assert all(numbers[name].strip() and "nan" not in numbers[name] for name in quoted)
+
+
+# ---- explorers ----
+
+
+def test_the_slice_explorer_shows_the_sweep(study):
+    shown = slice_explorer(study)
+    shown.move(alpha=0.95, iterations=50)
+    a, i = study.at(0.95, 50)
+    picture = volumes.from_steps(study.pictures[a, i, 1])
+    expected = quantise(picture, (0, 1.5))[0].tobytes()
+    assert shown.picture["frames"]["Ag"] == expected
+    true = volumes.from_steps(study.reference_pictures["true"][1])
+    expected = quantise(picture - true, (-1, 1))[0].tobytes()
+    assert shown.picture["frames"]["Ag_difference"] == expected
+    assert shown.picture["readouts"]["Ag_mse"] == f"{study.mse['true'][a, i, 1]:.4f}"
+    np.testing.assert_allclose(
+        shown.picture["curves"]["by_weight"][0][0], study.mse["true"][:, i, 0], rtol=1e-4
+    )
+
+
+def test_a_page_with_the_papers_sweep_stays_small(study, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    shape = (len(sweeps.ALPHAS), len(sweeps.ITERATIONS), 2)
+    true = np.zeros((2, 140, 140), np.uint8)
+    true[0, 40:100, 40:100] = 170
+    true[1, 15:125, 15:125] = 170 - true[0, 15:125, 15:125]
+    noise = rng.normal(1, 0.05, (*shape, 140, 140)) * true
+    big = dataclasses.replace(
+        study, alphas=sweeps.ALPHAS, iterations=sweeps.ITERATIONS,
+        pictures=np.clip(noise, 0, 255).astype(np.uint8), reference_pictures={"true": true},
+        mse=dict.fromkeys(sweeps.REFERENCES, np.ones(shape)),
+        eds_mse=dict.fromkeys(sweeps.REFERENCES, np.ones(shape[1:])),
+    )  # fmt: skip
+    monkeypatch.setenv("HEBT_STATIC", "1")
+    monkeypatch.setenv("HEBT_STATIC_FILES", str(tmp_path))
+    assert len(slice_explorer(big).html()) < 2e6
+    assert sum(f.stat().st_size for f in tmp_path.iterdir()) < 30e6
+
+
+RNG = np.random.default_rng(2)
+X = RNG.random((3, 2, 2, 12, 12)).astype(np.float32)
+TRUTH = RNG.random((2, 12, 12)).astype(np.float32)
+SERIES = RNG.random((3, 8, 12)).astype(np.float32)
+
+
+def test_own_sweep_shows_differences_and_errors():
+    shown = explorers.sweep(X, [0.1, 0.5, 0.9], (10, 20), names=["Au", "Ag"], reference=TRUTH)
+    shown.move(alpha=0.9, iterations=10)
+    c = metrics.optimal_scale(TRUTH[1], X[2, 0, 1])
+    pair = (-float(np.ptp(TRUTH[1])), float(np.ptp(TRUTH[1])))
+    expected = quantise(c * X[2, 0, 1] - TRUTH[1], pair)[0]
+    got = np.frombuffer(shown.picture["frames"]["difference1"], np.uint8).reshape(12, 12)
+    assert np.abs(got.astype(int) - expected).max() <= 1
+    errors = [metrics.scaled_mse(TRUTH[0], X[a, 0, 0]) for a in range(3)]
+    np.testing.assert_allclose(shown.picture["curves"]["mse"][0][0], errors, rtol=1e-4)
+    plain = explorers.sweep(X, [0.1, 0.5, 0.9], (10, 20))
+    assert plain.state == {"alpha": 0.5, "iterations": 20}
+    assert set(plain.picture["frames"]) == {"element0", "element1"}
+
+
+def test_own_tilts_are_sorted_by_angle():
+    shown = explorers.tilts({"Au": SERIES, "Ag": 2 * SERIES}, [20, -20, 0], limits=(0, 2))
+    assert shown.state == {"tilt": 0.0}
+    shown.move(tilt=-20)
+    for k, factor in ((0, 1), (1, 2)):
+        expected = quantise(factor * SERIES[1], (0, 2))[0].tobytes()
+        assert shown.picture["frames"][f"series{k}"] == expected
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: explorers.sweep(X[0], [1], [1]), "4 dimensions"),
+        (lambda: explorers.sweep(X, [0.1, 0.2], [1, 2]), "alphas 2 and iterations 2"),
+        (lambda: explorers.sweep(X, [0.1, 0.2, 0.3], [1, 2], names=["Au"]), "Au"),
+        (lambda: explorers.sweep(X, [0.1, 0.2, 0.3], [1, 2], reference=X[0, 0, :1]), "reference"),
+        (lambda: explorers.sweep(X, [0.1, 0.2, 0.3], [1, 2], limits={"a": (0, 1)}), "limits"),
+        (lambda: explorers.tilts(SERIES[0], [1, 2, 3]), "2 dimensions"),
+        (lambda: explorers.tilts(SERIES, [0, 20]), "3 tilts and angles 2"),
+        (lambda: explorers.tilts({}, [0, 20]), "empty"),
+        (lambda: explorers.tilts({"a": SERIES, "b": SERIES[:, 1:]}, [0, 9, 20]), "same for all"),
+    ],
+)
+def test_bad_arrays_are_named(make, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        make()
+
+
+def test_on_a_page_each_slider_moves_its_pictures(visit, study):  # noqa: F811
+    page = visit(
+        slice_explorer(study),
+        explorers.sweep(X, [0.1, 0.5, 0.9], (10, 20), names=["a", "b"], reference=TRUTH,
+                        limits=(0, 1)),
+        explorers.tilts(SERIES, [-20, 0, 20], limits=(0, 1)),
+    )  # fmt: skip
+    at(page, 2, 1, nth=0)
+    before = {n: pixels(page, n) for n in ("Au", "Ag", "Au_difference", "Ag_difference")}
+    marker = page.locator("circle[data-line]").first
+    place = marker.get_attribute("cx")
+    slider(page, "alpha", 0).focus()
+    page.keyboard.press("ArrowRight")
+    at(page, 3, 1, nth=0)
+    assert all((pixels(page, n) != v).any() for n, v in before.items())
+    assert marker.get_attribute("cx") != place
+    height = marker.get_attribute("cy")
+    slider(page, "iterations", 0).focus()
+    page.keyboard.press("Home")
+    at(page, 3, 0, nth=0)
+    assert marker.get_attribute("cy") != height
+    true = volumes.from_steps(study.pictures[study.at(0.95, 10)])[0]
+    np.testing.assert_array_equal(pixels(page, "Au"), colours(true, "inferno", (0, 1.5)))
+    slider(page, "alpha", 1).fill("2")
+    slider(page, "iterations", 1).fill("0")
+    at(page, 2, 0, nth=1)
+    np.testing.assert_array_equal(
+        pixels(page, "element1"), colours(X[2, 0, 1], "inferno", (0, 1))
+    )
+    slider(page, "tilt").fill("2")
+    at(page, 2, nth=2)
+    grey = pixels(page, "series0")[..., 0]
+    assert np.corrcoef(grey.ravel(), SERIES[2].ravel())[0, 1] > 0.999
