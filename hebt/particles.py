@@ -14,6 +14,7 @@ from hebt import _checks, _paper, io, microscope, preprocess, specimens
 from hebt import settings as _settings
 from hebt._cache import cached
 from hebt.preprocess import ElementWindow
+from hebt.projector import run
 
 PARTICLES = ("nonalloy", "alloy")
 ELEMENTS = ("Au", "Ag")
@@ -356,11 +357,15 @@ def acquire(settings: ParticleSettings, *, progress: bool | None = None) -> Acqu
     )
     energies = microscope.energies()
     used = preprocess.near(energies, NEAR_PEAKS)
-    spectra = []
+    zeta = _zeta(settings, thickness)
+    spectra = [None] * len(angles)
     with _settings.progress_bar(len(angles), "recording spectra", progress) as bar:
-        for tilt in range(len(angles)):
-            spectra.append(_record(settings, thickness, tilt, used, stream=2))
+
+        def record(tilt):
+            spectra[tilt] = _record(settings, thickness, zeta, tilt, used, stream=2)
             bar.update()
+
+        run(record, [(tilt,) for tilt in range(len(angles))])
     return Acquisition(
         settings=settings,
         angles=angles,
@@ -368,7 +373,7 @@ def acquire(settings: ParticleSettings, *, progress: bool | None = None) -> Acqu
         haadf=haadf,
         energies=energies[used],
         spectra=tuple(spectra),
-        zeta=_zeta(settings, thickness),
+        zeta=zeta,
         drift=shifts,
         spectrum_drift=spectrum_shifts,
         response=microscope.detector_response(angles),
@@ -387,11 +392,10 @@ def _ideal_haadf(settings, thickness):
     return np.einsum("e,e...->...", np.array(settings.z, np.float32), thickness)
 
 
-def _record(settings, thickness, tilt, channels, *, stream):
+def _record(settings, thickness, zeta, tilt, channels, *, stream):
     """Draw the spectrum image of one tilt in some of the channels."""
     _, shifts = _drifts(settings)
-    response = microscope.detector_response(np.array(settings.angles))[tilt]
-    zeta = _zeta(settings, thickness) * response
+    zeta = zeta * microscope.detector_response(np.array(settings.angles))[tilt]
     means = microscope.move(thickness[:, tilt : tilt + 1], shifts[tilt : tilt + 1])[:, 0]
     means = means * zeta[:, None, None].astype(np.float32)
     stray = _stray(settings, settings.angles[tilt])
@@ -643,11 +647,14 @@ def components(
     """
     now = acquisition.settings
     masks = _wide_masks(acquisition.haadf, now)
-    blocks = []
+    blocks = [None] * len(masks)
     with _settings.progress_bar(len(masks), "binning spectra", progress) as bar:
-        for spectra, mask in zip(acquisition.spectra, masks, strict=True):
-            blocks.append(_blocks(spectra, now, mask))
+
+        def block(tilt):
+            blocks[tilt] = _blocks(acquisition.spectra[tilt], now, masks[tilt])
             bar.update()
+
+        run(block, [(tilt,) for tilt in range(len(masks))])
     return preprocess.decompose(
         np.concatenate(blocks), acquisition.energies, components=now.components
     )
@@ -814,18 +821,26 @@ def _spectrum_study(settings):
     masks = _wide_masks(acquisition.haadf, settings)
     near_peaks = acquisition.spectrum_image(tilt)
     # the copper of all tilts, of which only blocks are kept, but for the tilt that is shown
-    blocks = {"peaks": [], "copper": []}
-    for i, spectra in enumerate(acquisition.spectra):
-        holder = _record(settings, thickness, i, copper, stream=4)
+    holders, blocks = {}, {"peaks": {}, "copper": {}}
+
+    def block(i):
+        holder = _record(settings, thickness, acquisition.zeta, i, copper, stream=4)
         if i == tilt:
-            here = holder
-        blocks["peaks"].append(_blocks(spectra, settings, masks[i]))
-        blocks["copper"].append(_blocks(holder, settings, masks[i]))
-    blocks = {name: np.concatenate(parts) for name, parts in blocks.items()}
+            holders[i] = holder
+        blocks["peaks"][i] = _blocks(acquisition.spectra[i], settings, masks[i])
+        blocks["copper"][i] = _blocks(holder, settings, masks[i])
+
+    run(block, [(i,) for i in range(len(angles))])
+    here = holders[tilt]
+    blocks = {
+        name: np.concatenate([parts[i] for i in range(len(angles))])
+        for name, parts in blocks.items()
+    }
     spectrum = np.zeros(len(energies))
     spectrum[used] = near_peaks.sum(axis=(0, 1), dtype=np.int64)
     spectrum[copper] = here.sum(axis=0, dtype=np.int64)
-    spectrum[rest] = _record(settings, thickness, tilt, rest, stream=5).sum(axis=0, dtype=np.int64)
+    others = _record(settings, thickness, acquisition.zeta, tilt, rest, stream=5)
+    spectrum[rest] = others.sum(axis=0, dtype=np.int64)
 
     moved = microscope.move(
         thickness[:, tilt : tilt + 1], acquisition.spectrum_drift[tilt : tilt + 1]

@@ -189,12 +189,7 @@ def align(haadf, *, upsample: int = 50) -> np.ndarray:
         for i in way:
             neighbour = i - 1 if i > middle else i + 1
             still = _shift(haadf[neighbour], shifts[neighbour])
-            shifts[i] = shifts[neighbour]
-            for _ in range(5):
-                step = _correlate(still, _shift(haadf[i], shifts[i]), upsample)
-                shifts[i] += step
-                if np.abs(step).max() <= 1 / upsample:
-                    break
+            shifts[i] = _move_onto(still, haadf[i], shifts[neighbour], upsample)
     return shifts - np.median(shifts, axis=0)
 
 
@@ -405,7 +400,10 @@ def refine_alignment(
         for _ in range(rounds):
             p, q = _reproject(haadf, angles, shifts, solve, size, depth, slices, factor, iterations)
             step = factor * np.array(
-                [_correlate(there, here, 50, 1 / factor) for there, here in zip(q, p, strict=True)]
+                [
+                    _correlate(_structure(there, 1 / factor), _structure(here, 1 / factor), 50)
+                    for there, here in zip(q, p, strict=True)
+                ]
             )
             steps.append(np.abs(step).max())
             residuals.append(_apart(p, q))
@@ -781,11 +779,7 @@ def align_to(reference, images, *, upsample: int = 50) -> np.ndarray:
         )
     shifts = np.zeros((len(images), 2))
     for i, (still, moving) in enumerate(zip(reference, images, strict=True)):
-        for _ in range(5):
-            step = _correlate(still, _shift(moving, shifts[i]), upsample)
-            shifts[i] += step
-            if np.abs(step).max() <= 1 / upsample:
-                break
+        shifts[i] = _move_onto(still, moving, shifts[i], upsample)
     return shifts
 
 
@@ -1151,19 +1145,28 @@ def _shift(image, shift):
     return ndimage.shift(image, shift, order=1, mode="nearest")
 
 
-def _correlate(still, moving, upsample, scale=1.0):
-    """Return by how many pixels `moving` must move to fit `still`, (2,)."""
+def _move_onto(still, moving, shift, upsample):
+    """Return the shift that brings an image onto another, (2,), from a first guess."""
+    shift, still = np.array(shift), _structure(still)
+    for _ in range(5):
+        step = _correlate(still, _structure(_shift(moving, shift)), upsample)
+        shift += step
+        if np.abs(step).max() <= 1 / upsample:
+            break
+    return shift
+
+
+def _structure(image, scale=1.0):
+    """Return what of an image can be compared: band-passed, and faded out towards the edges."""
+    fade = np.outer(*(np.hanning(n + 2)[1:-1] for n in image.shape))
+    fine = ndimage.gaussian_filter(image, max(_FINE * scale, 0.5))
+    return (fine - ndimage.gaussian_filter(image, _COARSE * scale)) * fade
+
+
+def _correlate(still, moving, upsample):
+    """Return by how many pixels the structure `moving` must move to fit `still`, (2,)."""
     from skimage.registration import phase_cross_correlation
 
-    fade = np.outer(*(np.hanning(n + 2)[1:-1] for n in still.shape))
-    still, moving = (
-        (
-            ndimage.gaussian_filter(image, max(_FINE * scale, 0.5))
-            - ndimage.gaussian_filter(image, _COARSE * scale)
-        )
-        * fade
-        for image in (still, moving)
-    )
     # without normalisation: with it, noise counts as much as structure
     return phase_cross_correlation(still, moving, upsample_factor=upsample, normalization=None)[0]
 
