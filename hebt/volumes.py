@@ -4,6 +4,7 @@ Volumes of 300³ voxels are too large to keep. What stays of a run are scores, p
 views, cut to the particle, for pictures.
 """
 
+import copy
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
@@ -159,7 +160,8 @@ class NonAlloyStudy:
         (method, "haadf" or "true", element or "haadf", "interface" or "edge") -> a Profile for
         each seed.
     localised
-        Name -> (elements, seeds) for each of `LOCALISED`, over the middle third of the slices:
+        Name -> (elements, seeds) for each of `LOCALISED`, over every second slice of the middle
+        third:
         "error", squared error inside the true particle relative to the reference, at the best
         scale; "outside", share of the intensity that lies outside the particle; "width", of the
         interface in nm; "mse", mean over voxels, against the truth.
@@ -258,7 +260,8 @@ class AlloyStudy:
     settings, voxel_size, ratios, r_squared, checkpoints, iterations
         As in `NonAlloyStudy`.
     scores
-        Score -> (methods, elements, seeds, checkpoints), against the true specimen.
+        Score -> (methods, elements, seeds, checkpoints), against the true specimen, over every
+        second of the slices that hold the particle.
     radius
         (shells,): mean distance of a shell's voxels from the centre, in nm.
     true_profile
@@ -545,9 +548,7 @@ def _nonalloy_seed(settings, truth, iterations, pictures):
     )  # fmt: skip
     del x, follow
 
-    # slices do not talk to each other, so the middle third stands for all
-    count = truth.band.stop - truth.band.start
-
+    # slices do not talk to each other, so some of the middle stand for all
     def middle(maps):
         maps = maps.reshape(len(maps), len(ELEMENTS), -1, settings.size)[:, :, truth.band]
         return maps.reshape(len(maps), -1, settings.size)
@@ -559,10 +560,10 @@ def _nonalloy_seed(settings, truth, iterations, pictures):
         ("projection_mask", mask_maps(series.haadf, stacked), None),
     ):
         x = hebt.sirt(W, middle(maps), iterations=iterations, mask=kept)
-        x = x.reshape(len(ELEMENTS), count, settings.size, settings.size)
+        x = x.reshape(len(ELEMENTS), -1, settings.size, settings.size)
         x *= truth.scale(x, truth.band)[:, None, None, None]
         result["localised"][name] = truth.localised(x)
-        masked.append(to_steps(x[:, settings.size // 2 - truth.band.start]))
+        masked.append(to_steps(x[:, (settings.size // 2 - truth.band.start) // truth.band.step]))
     del x, mask
     if pictures:
         slices[-1], whole[-1] = truth.views(haadf / np.float32(brightest))
@@ -656,43 +657,51 @@ def mask_maps(haadf, maps) -> np.ndarray:
 def _alloy_study(settings):
     iterations = int(_paper.printed("alloy.iterations").value)
     alpha = float(_paper.printed("alloy.alpha").value)
-    truth = _Truth(particles.specimen(settings[0]), surfaces=False)
+    whole = _Truth(particles.specimen(settings[0]), surfaces=False)
     checkpoints = _checkpoints(iterations, iterations)
+    # The slices that hold the particle, and those that are scored: the maps are smoothed over
+    # several slices, so every second one knows as much. Pictures need all, of the first seed.
+    held = whole.box.slices[0]
+    scored = slice(held.start, held.stop, 2)
+    truth = whole.part(scored)
     seeds, views = [], None
     for number, one in enumerate(settings):
+        pictures = number == 0
+        kept, every = (held, 2) if pictures else (scored, 1)
         series = particles.process(one)
         W = hebt.Projector(series.angles, one.size)
+        maps = np.ascontiguousarray(series.maps[:, :, kept])
         result = {"ratios": series.fit.ratios, "r_squared": series.fit.r_squared}
-        slices, whole, bodies = [None] * len(COLUMNS), [None] * len(COLUMNS), {}
+        slices, pages, bodies = [None] * len(COLUMNS), [None] * len(COLUMNS), {}
         for method in METHODS:
-            follow = _Follow(truth, None, checkpoints)
+            follow = _Follow(truth, None, checkpoints, every)
             if method == "eds":
-                stacked = np.concatenate(list(series.maps), axis=1)
+                stacked = np.concatenate(list(maps), axis=1)
                 x = hebt.sirt(W, stacked, iterations=iterations, callback=follow.stacked)
-                x = x.reshape(truth.fraction.shape)
+                x = x.reshape(len(ELEMENTS), -1, *x.shape[1:])
                 factors = np.asarray(series.zeta, float)
             else:
                 x = hebt.reconstruct(
-                    W, series.haadf, series.maps, series.fit.ratios, alpha=alpha,
+                    W, series.haadf[:, kept], maps, series.fit.ratios, alpha=alpha,
                     iterations=iterations, callback=follow.volume,
                 )  # fmt: skip
                 factors = np.asarray(series.zeta, float) * series.fit.ratios
-            result[method] = follow.results(x, None)
-            result[method] |= truth.composition(x, factors)
-            if number == 0:
-                scaled = x * truth.scale(x)[:, None, None, None]
+            result[method] = follow.results(x[:, ::every], None)
+            result[method] |= truth.composition(x[:, ::every], factors)
+            if pictures:
+                scaled = whole.filled(x * truth.scale(x[:, ::every])[:, None, None, None], held)
                 for k, e in enumerate(ELEMENTS):
                     at = COLUMNS.index(f"{e}_{method}")
-                    slices[at], whole[at] = truth.views(scaled[k])
-                bodies[method] = truth.body(scaled)
+                    slices[at], pages[at] = whole.views(scaled[k])
+                bodies[method] = whole.body(scaled)
                 del scaled
             del x, follow
-        if number == 0:
-            haadf = hebt.sirt(W, series.haadf, iterations=iterations)
+        if pictures:
+            haadf = hebt.sirt(W, series.haadf[:, kept], iterations=iterations)
             particle = segmentation.segment(haadf, materials=1)
-            brightness = np.float32(np.median(haadf[particle.particle]))
-            slices[-1], whole[-1] = truth.views(haadf / brightness)
-            views = truth.gather(slices, whole, bodies)
+            haadf /= np.float32(np.median(haadf[particle.particle]))
+            slices[-1], pages[-1] = whole.views(whole.filled(haadf, held))
+            views = whole.gather(slices, pages, bodies)
             del haadf
         seeds.append(result)
     radius, true_profile = truth.true_profile()
@@ -760,14 +769,28 @@ class _Truth:
         inside = self.fraction.sum(axis=0, dtype=np.uint16) * 2 > _STEPS
         self.labels = np.where(inside, 1, 0).astype(np.uint8)
         self.labels[self.fraction[0] > _STEPS // 2] = 2
-        self.box = _Box(inside, 6)
-        # as the solver holds volumes
-        self.layout = np.ascontiguousarray(self.fraction.transpose(0, 2, 3, 1))
         self.region = np.zeros_like(self.labels)
         self.distance = {}
-        self._powers = None
+        # nm from the middle
+        self.heights = (np.arange(self.size) - (self.size - 1) / 2) * self.voxel_size
         if surfaces:
             self._measure()
+        self._complete()
+
+    def _complete(self):
+        self.box = _Box(self.labels > 0, 6)
+        # as the solver holds volumes
+        self.layout = np.ascontiguousarray(self.fraction.transpose(0, 2, 3, 1))
+        self._powers = None
+
+    def part(self, slices: slice) -> "_Truth":
+        """Return the truth of some slices; without distances from surfaces and what needs them."""
+        part = copy.copy(self)
+        part.fraction, part.labels = self.fraction[:, slices], self.labels[slices]
+        part.region, part.heights = self.region[slices], self.heights[slices]
+        part.distance = {}
+        part._complete()
+        return part
 
     def _measure(self):
         """Distances from both surfaces, in nm, at every second voxel; and the regions."""
@@ -823,9 +846,9 @@ class _Truth:
 
     @property
     def band(self) -> slice:
-        """The middle third of the slices, for the mask experiments."""
+        """Every second slice of the middle third, for the mask experiments."""
         first = 2 * (self.size // 6)
-        return slice(first, self.size - first)
+        return slice(first, self.size - first, 2)
 
     def scale(self, x, band=slice(None)) -> np.ndarray:
         """Return (elements,): the factor that brings each element nearest to the truth."""
@@ -835,14 +858,17 @@ class _Truth:
             factors.append(cross / square / _STEPS if square else 0.0)
         return np.array(factors, np.float32)
 
-    def profile(self, image, surface: str, band=slice(None)) -> Profile:
+    def profile(self, image, surface: str, *, banded: bool = False) -> Profile:
         """Average a volume over surfaces of equal distance from one of the true surfaces.
 
-        `image` holds the slices of `band`, which starts at an even one.
+        `image` holds all slices, or those of `band`.
         """
-        thin = slice(None)
-        if band.start:
-            thin = slice(band.start // 2, band.start // 2 + -(-len(image) // 2))
+        thin, image = slice(None), image[:, ::2, ::2]
+        if banded:
+            first = self.band.start // 2
+            thin = slice(first, first + len(image))
+        else:
+            image = image[::2]
         distance = self.distance[surface][thin]
         other = self.distance["edge" if surface == "interface" else "interface"][thin]
         # deep below the edge, or far outside the gold
@@ -852,7 +878,7 @@ class _Truth:
         bins = np.rint((distance[use] + _REACH) / step).astype(int)
         counts = np.bincount(bins)
         some = counts > 0
-        values = np.bincount(bins, weights=image[::2, ::2, ::2][use])[some] / counts[some]
+        values = np.bincount(bins, weights=image[use])[some] / counts[some]
         at = np.bincount(bins, weights=distance[use])[some] / counts[some]
         return Profile(at, values, _edge_width(at, values, counts[some]))
 
@@ -877,7 +903,7 @@ class _Truth:
             values = np.bincount(self.fraction[k, self.band].ravel(), minlength=256)
             whole = float(values @ (np.arange(256) / _STEPS) ** 2)
             mse.append((whole - (cross / _STEPS) ** 2 / square) / y.size)
-            width.append(self.profile(y, "interface", self.band).width)
+            width.append(self.profile(y, "interface", banded=True).width)
         keys = ("error", "outside", "mse", "width")
         values = (error, outside, mse, width)
         return {key: np.array(v, np.float64) for key, v in zip(keys, values, strict=True)}
@@ -916,8 +942,11 @@ class _Truth:
 
     def _shells(self):
         """Number of the shell of 1 nm, and the radius, of each voxel of a ball in the box."""
-        at = (np.arange(self.size) - (self.size - 1) / 2) * self.voxel_size
-        z, y, x = (at[part].astype(np.float32) for part in self.box.slices)
+        across = (np.arange(self.size) - (self.size - 1) / 2) * self.voxel_size
+        z, y, x = (
+            at[part].astype(np.float32)
+            for at, part in zip((self.heights, across, across), self.box.slices, strict=True)
+        )
         radius = np.sqrt(z[:, None, None] ** 2 + y[:, None] ** 2 + x**2)
         width = max(_SHELL_WIDTH, 2 * self.voxel_size)
         shells = int(_BALL / width)
@@ -935,6 +964,12 @@ class _Truth:
         return hebt.composition(masses, np.ones(2), np.ones(2), ELEMENTS, "atomic")[0]
 
     # ---- pictures
+
+    def filled(self, x, slices: slice) -> np.ndarray:
+        """Return x (..., slices, size, size) among all slices; those that it lacks are 0."""
+        every = np.zeros((*x.shape[:-3], self.size, *x.shape[-2:]), np.float32)
+        every[..., slices, :, :] = x
+        return every
 
     def views(self, scaled):
         """Return the slices of the box, binned, and the chosen slices, as 8-bit steps."""
@@ -993,10 +1028,13 @@ class _Box:
 
 
 class _Follow:
-    """Scores of a running reconstruction at checkpoints; its methods are solvers' callbacks."""
+    """Scores of a running reconstruction at checkpoints; its methods are solvers' callbacks.
 
-    def __init__(self, truth, labels, checkpoints):
-        self.truth, self.checkpoints = truth, list(checkpoints)
+    `every`: of the reconstruction's slices, `truth` has only each one that this divides.
+    """
+
+    def __init__(self, truth, labels, checkpoints, every=1):
+        self.truth, self.checkpoints, self.every = truth, list(checkpoints), every
         self.code = truth.codes(labels)
         code = np.arange(truth.CODES)
         self.labels = {"segmented": code % 3, "true": code // 3 % 3}
@@ -1019,7 +1057,7 @@ class _Follow:
         """Callback of `reconstruct`."""
         iteration += self.done
         if iteration in self.checkpoints:
-            self._take(self.checkpoints.index(iteration), x)
+            self._take(self.checkpoints.index(iteration), x[:, :: self.every])
 
     def _take(self, at, x):
         from hebt import _volume_kernels

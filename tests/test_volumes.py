@@ -73,6 +73,26 @@ def test_scores_of_a_run_are_those_of_the_metrics(specimen, truth):
             assert exact * (1 - 1e-9) <= found <= exact * 1.02
 
 
+def test_every_second_slice_is_scored_by_its_own_truth(specimen, truth):
+    x = noisy(specimen, seed=5)
+    held = truth.box.slices[0]
+    part = truth.part(slice(held.start, held.stop, 2))
+    one = volumes._Follow(part, None, [1], every=2)
+    one.volume(1, x[:, held], None)
+    for e in range(2):
+        true = truth.fraction[e, held][::2] / np.float32(250)
+        own = x[e, held][::2]
+        assert one.scores["true"]["mse"][e, 0] == pytest.approx(
+            metrics.scaled_mse(true, own, normalise="pixels"), rel=1e-4
+        )
+        assert one.scores["true"]["ssim"][e, 0] == pytest.approx(
+            metrics.structure_similarity(true, own, window=None), rel=1e-4
+        )
+    back = truth.filled(x[:, held], held)
+    assert back.shape == x.shape and (back[:, held] == x[:, held]).all()
+    assert not np.delete(back, range(held.start, held.stop), axis=1).any()
+
+
 def test_a_perfect_reconstruction_has_perfect_scores(specimen, truth):
     x = fractions(specimen) * np.array([5.0, 2.0], np.float32)[:, None, None, None]
     one = follow(truth, x)
@@ -153,6 +173,9 @@ def test_the_truth_has_its_own_composition():
     # half of the gold is gone: the fraction f becomes (f / 2) / (1 - f / 2)
     x[0] /= 2
     lost = truth.composition(x, factors)
+    every_second = slice(truth.box.slices[0].start, truth.box.slices[0].stop, 2)
+    part = truth.part(every_second).composition(x[:, every_second], factors)
+    assert part["profile"] == pytest.approx(lost["profile"], abs=0.01)
     assert lost["profile"] == pytest.approx(true / 2 / (1 - true / 2), abs=0.01)
 
 

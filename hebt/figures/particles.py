@@ -505,9 +505,9 @@ def localisation_table(study: volumes.NonAlloyStudy) -> Table:
         ("against the true specimen", *(NAME[m] for m in volumes.LOCALISED)),
         rows,
         title=f"What the masks change, after {study.iterations} iterations",
-        note=f"{_seeds(study)}, over the middle third of the slices. The error inside is the "
-        "squared error over the particle's voxels, relative to the squared reference, at the best "
-        "scale.",
+        note=f"{_seeds(study)}, over every second slice of the middle third. The error inside "
+        "is the squared error over the particle's voxels, relative to the squared reference, at "
+        "the best scale.",
     )
 
 
@@ -590,9 +590,9 @@ def alloy_table(study: volumes.AlloyStudy) -> Table:
         ("score", f"EDS, {n} it.", f"HEBT, {n} it.", "EDS, best stop", "HEBT, best stop"),
         rows,
         title="The alloy particle against the true specimen",
-        note=f"{_seeds(study)}. The best stop is that of the best mean over the seeds, for each "
-        f"score, element and method alone, within {study.checkpoints[-1]} iterations; a best stop "
-        "there may lie beyond.",
+        note=f"{_seeds(study)}, over every second of the slices that hold the particle. The best "
+        "stop is that of the best mean over the seeds, for each score, element and method alone, "
+        f"within {study.checkpoints[-1]} iterations; a best stop there may lie beyond.",
     )
 
 
@@ -743,7 +743,10 @@ def nonalloy_numbers(study: volumes.NonAlloyStudy) -> dict[str, str]:
 
 def alloy_numbers(study: volumes.AlloyStudy) -> dict[str, str]:
     """Return the numbers that the alloy chapter's sentences quote; names begin with ``alloy_``."""
-    numbers = _common(study) | {"alpha": f"{_paper.printed('alloy.alpha').value:g}"}
+    numbers = _common(study) | {
+        "alpha": f"{_paper.printed('alloy.alpha').value:g}",
+        "width": f"{max(1, round(study.settings[0].width / study.settings[0].pixel))}",
+    }
     error = study.profile_error()
     for m, method in enumerate(volumes.METHODS):
         numbers[f"profile_{method}"] = spread_text(error[m], ".1f", scale=100)
