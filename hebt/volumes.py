@@ -18,8 +18,8 @@ from hebt.settings import progress_bar
 
 ELEMENTS = ("Au", "Ag")
 METHODS = ("eds", "hebt")
-# Table 2's scores. As for the phantom, "ssim" is the structure term over the whole volume and
-# "mse" the mean over its voxels; the other reading of SSIM stands beside.
+# Table 2's scores. As for the phantom, "ssim" is the structure term over all voxels at once and
+# "mse" their mean; the other reading of SSIM stands beside.
 TABLE_2 = ("ssim", "mse", "dp")
 SCORES = (*TABLE_2, "ssim_windowed")
 BEST_IS_LARGE = ("ssim", "ssim_windowed")
@@ -260,8 +260,9 @@ class AlloyStudy:
     settings, voxel_size, ratios, r_squared, checkpoints, iterations
         As in `NonAlloyStudy`.
     scores
-        Score -> (methods, elements, seeds, checkpoints), against the true specimen, over every
-        second of the slices that hold the particle.
+        Score -> (methods, elements, seeds, checkpoints), against the true specimen. These and
+        all that follows for both methods are taken in every second of the slices that hold the
+        particle, with a margin.
     radius
         (shells,): mean distance of a shell's voxels from the centre, in nm.
     true_profile
@@ -371,7 +372,8 @@ def nonalloy_study(*, seeds=None, **changes) -> NonAlloyStudy:
     """Reconstruct the Ag particle with the Au octahedron, and score it (section 4.2).
 
     For each noise seed: HAADF alone and its segmentation, EDS alone, HEBT, and the two mask
-    experiments of Figure 9. Takes minutes at paper fidelity, and about 3 GB.
+    experiments of Figure 9, these in every second slice of the middle third. Takes minutes at
+    paper fidelity, and about 3 GB.
 
     Parameters
     ----------
@@ -389,6 +391,10 @@ def nonalloy_study(*, seeds=None, **changes) -> NonAlloyStudy:
 
 def alloy_study(*, seeds=None, **changes) -> AlloyStudy:
     """Reconstruct the Au-Ag alloy particle, and measure its composition (section 4.3).
+
+    Of the first seed all slices that hold the particle are reconstructed, for the pictures. Errors
+    and composition are taken in every second of them, and of the other seeds only these are
+    reconstructed.
 
     Parameters
     ----------
@@ -659,8 +665,8 @@ def _alloy_study(settings):
     alpha = float(_paper.printed("alloy.alpha").value)
     whole = _Truth(particles.specimen(settings[0]), surfaces=False)
     checkpoints = _checkpoints(iterations, iterations)
-    # The slices that hold the particle, and those that are scored: the maps are smoothed over
-    # several slices, so every second one knows as much. Pictures need all, of the first seed.
+    # The slices that hold the particle, with a margin, and those that are scored: slices do not
+    # talk to each other, and half of them are still enough. Pictures need all, of the first seed.
     held = whole.box.slices[0]
     scored = slice(held.start, held.stop, 2)
     truth = whole.part(scored)
@@ -784,7 +790,10 @@ class _Truth:
         self._powers = None
 
     def part(self, slices: slice) -> "_Truth":
-        """Return the truth of some slices; without distances from surfaces and what needs them."""
+        """Return the truth of some slices, for scores and composition.
+
+        What belongs to the whole stays there: surfaces, `band` and pictures.
+        """
         part = copy.copy(self)
         part.fraction, part.labels = self.fraction[:, slices], self.labels[slices]
         part.region, part.heights = self.region[slices], self.heights[slices]

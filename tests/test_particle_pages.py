@@ -94,10 +94,7 @@ def alloy():
     true = 0.2 + 0.002 * radius**2
     each = {"ssim": (0.97, 0.9), "mse": (0.01, 0.02), "ssim_windowed": (0.9, 0.8)}
     return volumes.AlloyStudy(
-        settings=tuple(
-            types.SimpleNamespace(size=40, angles=range(29), width=12, pixel=7.5)
-            for _ in range(3)
-        ),
+        settings=tuple(types.SimpleNamespace(size=40, angles=range(29)) for _ in range(3)),
         voxel_size=0.9,
         ratios=np.full((3, 2), 2e-3),
         r_squared=np.full(3, 0.8),

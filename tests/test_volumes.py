@@ -255,6 +255,33 @@ def test_seeds_differ_and_one_seed_repeats_itself(studies):
     assert alone.voxel_error[:, 0] == pytest.approx(both.voxel_error[:, 1], rel=1e-5)
 
 
+def test_the_alloy_is_reconstructed_where_it_is():
+    # large enough for slices that are left out at both ends
+    settings = volumes._settings("alloy", [0, 1], {"size": 91, "angles": (-50, 0, 50)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(particles, "process", quick_series)
+        both = volumes._alloy_study.__wrapped__(settings)
+        alone = volumes._alloy_study.__wrapped__(settings[1:])
+    for name, scores in both.scores.items():
+        assert scores[:, :, 1] == pytest.approx(alone.scores[name][:, :, 0], rel=1e-4, nan_ok=True)
+    first, slices = both.views.first, both.views.slices.shape[1]
+    inside = particles.truth(settings[0]).any(axis=(0, 2, 3))
+    assert 0 < first <= np.flatnonzero(inside)[0]
+    assert np.flatnonzero(inside)[-1] < first + slices < 91
+    # the error of a reconstruction of the whole volume, in the slices that are scored
+    series = quick_series(settings[0])
+    W = hebt.Projector(series.angles, 91)
+    maps = np.concatenate(list(series.maps), axis=1)
+    x = hebt.sirt(W, maps, iterations=both.iterations).reshape(2, 91, 91, 91)
+    true = fractions(particles.specimen(settings[0]))
+    every_second = slice(first, first + slices, 2)
+    for e in range(2):
+        assert both.score("mse", "eds", volumes.ELEMENTS[e])[0] == pytest.approx(
+            metrics.scaled_mse(true[e, every_second], x[e, every_second], normalise="pixels"),
+            rel=1e-2,
+        )
+
+
 def test_the_volume_mask_clears_the_outside(studies):
     study, _ = studies
     outside = {name: study.localised[name]["outside"] for name in volumes.LOCALISED}

@@ -25,7 +25,7 @@ NAME = {
 STYLE = {"eds": METHOD_STYLE["eds"], "hebt": METHOD_STYLE["hebt_est"]}
 LIMITS = (0.0, 1.2)
 SCORE_NAME = {
-    "ssim": "SSIM structure, whole volume",
+    "ssim": "SSIM structure, all voxels at once",
     "ssim_windowed": "SSIM structure, 11 × 11 windows",
     "mse": "MSE, mean over voxels",
     "dp": "DP (voxels)",
@@ -490,7 +490,7 @@ def localisation_table(study: volumes.NonAlloyStudy) -> Table:
             ("error inside the particle", "error", ".2f", " %", 100),
             ("width of the interface", "width", ".1f", " nm", 1),
             ("intensity outside the particle", "outside", ".2f", " %", 100),
-            ("MSE, mean over all voxels", "mse", ".5f", "", 1),
+            ("MSE, mean over voxels", "mse", ".5f", "", 1),
         ):
             rows.append(
                 (
@@ -590,9 +590,10 @@ def alloy_table(study: volumes.AlloyStudy) -> Table:
         ("score", f"EDS, {n} it.", f"HEBT, {n} it.", "EDS, best stop", "HEBT, best stop"),
         rows,
         title="The alloy particle against the true specimen",
-        note=f"{_seeds(study)}, over every second of the slices that hold the particle. The best "
-        "stop is that of the best mean over the seeds, for each score, element and method alone, "
-        f"within {study.checkpoints[-1]} iterations; a best stop there may lie beyond.",
+        note=f"{_seeds(study)}, in every second of the slices that hold the particle, with a "
+        "margin. The best stop is that of the best mean over the seeds, for each score, element "
+        f"and method alone, within {study.checkpoints[-1]} iterations; a best stop there may lie "
+        "beyond.",
     )
 
 
@@ -649,8 +650,8 @@ def profile_table(study: volumes.AlloyStudy) -> Table:
             ("single voxels", *(spread_text(v, ".1f", scale=100) for v in study.voxel_error)),
         ],
         title=f"Root mean square error of the composition, after {study.iterations} iterations",
-        note=f"{_seeds(study)}. Both methods are given the true ζ factors; in an experiment, the "
-        "error of the calibration comes on top.",
+        note=f"{_seeds(study)}, in every second slice. Both methods are given the true ζ "
+        "factors; in an experiment, the error of the calibration comes on top.",
     )
 
 
@@ -745,7 +746,6 @@ def alloy_numbers(study: volumes.AlloyStudy) -> dict[str, str]:
     """Return the numbers that the alloy chapter's sentences quote; names begin with ``alloy_``."""
     numbers = _common(study) | {
         "alpha": f"{_paper.printed('alloy.alpha').value:g}",
-        "width": f"{max(1, round(study.settings[0].width / study.settings[0].pixel))}",
     }
     error = study.profile_error()
     for m, method in enumerate(volumes.METHODS):
