@@ -821,21 +821,18 @@ def _spectrum_study(settings):
     masks = _wide_masks(acquisition.haadf, settings)
     near_peaks = acquisition.spectrum_image(tilt)
     # the copper of all tilts, of which only blocks are kept, but for the tilt that is shown
-    holders, blocks = {}, {"peaks": {}, "copper": {}}
+    here, blocks = None, {name: [None] * len(angles) for name in ("peaks", "copper")}
 
     def block(i):
+        nonlocal here
         holder = _record(settings, thickness, acquisition.zeta, i, copper, stream=4)
         if i == tilt:
-            holders[i] = holder
+            here = holder
         blocks["peaks"][i] = _blocks(acquisition.spectra[i], settings, masks[i])
         blocks["copper"][i] = _blocks(holder, settings, masks[i])
 
     run(block, [(i,) for i in range(len(angles))])
-    here = holders[tilt]
-    blocks = {
-        name: np.concatenate([parts[i] for i in range(len(angles))])
-        for name, parts in blocks.items()
-    }
+    blocks = {name: np.concatenate(parts) for name, parts in blocks.items()}
     spectrum = np.zeros(len(energies))
     spectrum[used] = near_peaks.sum(axis=(0, 1), dtype=np.int64)
     spectrum[copper] = here.sum(axis=0, dtype=np.int64)

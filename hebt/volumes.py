@@ -161,10 +161,9 @@ class NonAlloyStudy:
         each seed.
     localised
         Name -> (elements, seeds) for each of `LOCALISED`, over every second slice of the middle
-        third:
-        "error", squared error inside the true particle relative to the reference, at the best
-        scale; "outside", share of the intensity that lies outside the particle; "width", of the
-        interface in nm; "mse", mean over voxels, against the truth.
+        third: "error", squared error inside the true particle relative to the reference, at the
+        best scale; "outside", share of the intensity that lies outside the particle; "width", of
+        the interface in nm; "mse", mean over voxels, against the truth.
     masked
         (mask, element, size, size), uint8 steps: the middle slice of Figure 9 from the first
         seed, for the volume and the projection mask.

@@ -744,9 +744,7 @@ def nonalloy_numbers(study: volumes.NonAlloyStudy) -> dict[str, str]:
 
 def alloy_numbers(study: volumes.AlloyStudy) -> dict[str, str]:
     """Return the numbers that the alloy chapter's sentences quote; names begin with ``alloy_``."""
-    numbers = _common(study) | {
-        "alpha": f"{_paper.printed('alloy.alpha').value:g}",
-    }
+    numbers = _common(study) | {"alpha": f"{_paper.printed('alloy.alpha').value:g}"}
     error = study.profile_error()
     for m, method in enumerate(volumes.METHODS):
         numbers[f"profile_{method}"] = spread_text(error[m], ".1f", scale=100)
