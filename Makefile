@@ -86,7 +86,8 @@ serve: $(STAMP)
 
 picture: $(STAMP)
 	@echo 'Running the phantom study at $(or $(HEBT_FIDELITY),paper) fidelity'
-	@$(BIN)/python -c 'import hebt; hebt.figures.figure4(hebt.studies.phantom_study()).savefig( \
+	@$(BIN)/python -c 'import sys; sys.path.insert(0, "book"); \
+	  from companion import phantom; phantom.figure4(phantom.study()).savefig( \
 	  "book/figure4.png", dpi=90, pil_kwargs={"optimize": True})'
 
 bench: $(STAMP)

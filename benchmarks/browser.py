@@ -16,8 +16,7 @@ import statistics
 import numpy as np
 
 import hebt
-from hebt import laboratory
-from hebt.explorers._laboratory import CORE
+from companion import laboratory
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 RUN = """
@@ -76,7 +75,7 @@ def main() -> None:
               worker.onerror = (e) => fail(e.message);
               worker.postMessage(v);
             })""",
-            [CORE + RUN, data],
+            [laboratory.CORE + RUN, data],
         )
         version = chromium.version
         chromium.close()

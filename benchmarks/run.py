@@ -34,12 +34,11 @@ from pathlib import Path
 
 import numba
 import numpy as np
-import scipy.sparse
 from tqdm.auto import tqdm
 
 import hebt
-from hebt._device import choose_device
-from hebt.projector import empty, inverse
+from hebt._engine.arrays import empty, inverse
+from hebt._engine.device import choose_device
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = (

@@ -15,27 +15,17 @@ from .composition import composition, density
 from .projector import Projector, common_tilts
 from .ratios import ResponseRatios, response_ratios
 from .reconstruct import Interrupted, reconstruct, sirt, sweep
-from .settings import fidelity
 from .stopping import Discrepancy, History, RelativeChange, Residuals, poisson_noise
 
 # These load on first use, so that `import hebt` stays instant.
 _MODULES = (
-    "metrics",
-    "theory",
-    "specimens",
-    "microscope",
-    "preprocess",
-    "validate",
-    "io",
-    "studies",
-    "particles",
-    "segmentation",
-    "render",
-    "volumes",
-    "sweeps",
-    "laboratory",
-    "figures",
     "explorers",
+    "io",
+    "metrics",
+    "prepare",
+    "segmentation",
+    "simulate",
+    "validation",
 )
 
 __version__ = "0.1.0"
@@ -50,7 +40,6 @@ __all__ = [
     "common_tilts",
     "composition",
     "density",
-    "fidelity",
     "poisson_noise",
     "reconstruct",
     "response_ratios",

@@ -7,7 +7,7 @@ import numpy as np
 from ._checks import as_float32
 
 
-def structure_similarity(reference, image, window: str | None = "gaussian") -> float:
+def ssim_structure(reference, image, window: str | None = "gaussian") -> float:
     """Structure term of the structural similarity index (SSIM), in the mean over the image.
 
     s = (cov(x, y) + C3) / (std(x) std(y) + C3), without SSIM's luminance and contrast terms,
@@ -61,7 +61,7 @@ def structure_similarity(reference, image, window: str | None = "gaussian") -> f
     image = image * _scale(reference, image)
     c3 = (0.03 * np.ptp(reference)) ** 2 / 2
     slices = [
-        _structure_map(x, y, c3).mean()
+        structure_map(x, y, c3).mean()
         for x, y in zip(_as_slices(reference), _as_slices(image), strict=True)
     ]
     return float(np.mean(slices))
@@ -178,7 +178,7 @@ def _as_slices(array):
     return array.reshape(-1, *array.shape[-2:])
 
 
-def _structure_map(x, y, c3) -> np.ndarray:
+def structure_map(x, y, c3) -> np.ndarray:
     from scipy.ndimage import gaussian_filter
 
     def mean(a):

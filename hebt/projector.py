@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from ._checks import as_float32, check_angles, check_count
+from ._engine.arrays import empty, slices_first, slices_last
+from ._engine.threads import run, threads
 
 # How many slices share one working-out of the weights. More would no longer fit the cache.
 _BLOCK = 256
-_ALIGNED = 16  # float32 values in a cache line
 
 
 class Projector:
@@ -205,7 +203,7 @@ class Projector:
 
     def _forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Project x, (size * size, columns), into (tilts, size, columns)."""
-        from . import _kernels
+        from ._engine import kernels as _kernels
 
         tilts, columns = len(self.angles), x.shape[1]
         if out is None:
@@ -230,7 +228,7 @@ class Projector:
 
     def _backward(self, p: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Project p, (tilts, size, columns), back into (size * size, columns)."""
-        from . import _kernels
+        from ._engine import kernels as _kernels
 
         x = empty(self.size * self.size, p.shape[2]) if out is None else out
 
@@ -242,7 +240,7 @@ class Projector:
 
     def _backward_tiles(self, p: np.ndarray, use) -> None:
         """Project p, (tilts, size, columns), back tile by tile, and hand each tile to `use`."""
-        from . import _kernels
+        from ._engine import kernels as _kernels
 
         columns = p.shape[2]
         spare = [empty(_kernels.TILE**2, min(columns, _BLOCK)) for _ in range(threads())]
@@ -261,14 +259,14 @@ class Projector:
 
     def _tiles(self, columns: int) -> tuple[int, int, int]:
         """How many blocks of columns, and rows and columns of tiles, `_backward_tiles` takes."""
-        from . import _kernels
+        from ._engine import kernels as _kernels
 
         edge = -(-self.size // _kernels.TILE)
         return -(-columns // _BLOCK), edge, edge
 
     def _tile(self, row: int, column: int, first: int) -> tuple[int, int, int]:
         """Which of these one tile is."""
-        from . import _kernels
+        from ._engine import kernels as _kernels
 
         return first // _BLOCK, row // _kernels.TILE, column // _kernels.TILE
 
@@ -329,83 +327,6 @@ def common_tilts(angles, other_angles, *, within: float = 0.05) -> tuple[np.ndar
         )
     first, second = np.array(sorted(pairs)).T
     return first, second
-
-
-def inverse(sums: np.ndarray) -> np.ndarray:
-    """Return 1 / sums, and 0 where a sum is 0."""
-    return np.divide(1, sums, out=np.zeros_like(sums), where=sums > 0)
-
-
-def threads() -> int:
-    """Number of threads that projections use: numba's, set by NUMBA_NUM_THREADS."""
-    import numba
-
-    return numba.get_num_threads()
-
-
-def run(work, tasks) -> None:
-    """Call work(*task) for each task, on all threads, of which the caller's is one."""
-    waiting = deque(tasks)
-
-    def take():
-        while True:
-            try:
-                task = waiting.popleft()
-            except IndexError:
-                return
-            try:
-                work(*task)
-            except BaseException:
-                waiting.clear()
-                raise
-
-    others = min(threads(), len(tasks)) - 1
-    if others < 1:
-        take()
-        return
-    with ThreadPoolExecutor(others) as pool:
-        jobs = [pool.submit(take) for _ in range(others)]
-        take()
-        for job in jobs:
-            job.result()
-
-
-def empty(*shape: int) -> np.ndarray:
-    """Return a float32 array for the kernels, aligned to the processor's cache lines.
-
-    The last axis holds slices. Where it costs little memory it is made longer, with zeros, so
-    that each row is aligned too; twice as fast as rows that straddle cache lines.
-    """
-    *rows, columns = shape
-    more = -columns % _ALIGNED
-    if 4 * more <= columns:
-        shape = *rows, columns + more
-    size = int(np.prod(shape))
-    buffer = np.empty(size + _ALIGNED, np.float32)
-    first = -(buffer.ctypes.data // 4) % _ALIGNED
-    array = buffer[first : first + size].reshape(shape)
-    array[..., columns:] = 0
-    return array
-
-
-def slices_last(images: np.ndarray) -> np.ndarray:
-    """Copy (slices, pixels) into a new array (pixels, slices) from `empty`."""
-    slices, pixels = images.shape
-    out = empty(pixels, slices)
-    # in blocks that the cache can hold
-    for i in range(0, slices, 64):
-        for j in range(0, pixels, 4096):
-            out[j : j + 4096, i : min(i + 64, slices)] = images[i : i + 64, j : j + 4096].T
-    return out
-
-
-def slices_first(columns: np.ndarray, slices: int) -> np.ndarray:
-    """Copy (pixels, at least slices) into a new array (slices, pixels)."""
-    out = np.empty((slices, len(columns)), np.float32)
-    for i in range(0, slices, 64):
-        for j in range(0, len(columns), 4096):
-            out[i : i + 64, j : j + 4096] = columns[j : j + 4096, i : min(i + 64, slices)].T
-    return out
 
 
 def _shadow_left_of(u: np.ndarray, cosine: float, sine: float) -> np.ndarray:

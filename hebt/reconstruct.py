@@ -7,11 +7,14 @@ import warnings
 
 import numpy as np
 
-from . import _steps, large
+from . import _blocks
+from ._blocks import is_lazy
 from ._checks import as_float32, check_count, check_seen, check_series, check_signs
-from ._device import check_device, choose_device
-from .projector import Projector, slices_first
-from .settings import progress_bar
+from ._engine.arrays import slices_first
+from ._engine.cpu import CpuRun
+from ._engine.device import check_device, choose_device
+from ._progress import progress_bar
+from .projector import Projector
 from .stopping import History
 
 
@@ -255,7 +258,7 @@ def reconstruct(
     """
     alpha = _check_alpha("alpha", alpha)
     iterations = check_count("iterations", iterations)
-    if out is not None or any(map(large.is_lazy, (haadf, maps, mask, start))):
+    if out is not None or any(map(is_lazy, (haadf, maps, mask, start))):
         for name, value in (("callback", callback), ("stop", stop), ("history", history)):
             if value is not None:
                 raise ValueError(
@@ -265,7 +268,7 @@ def reconstruct(
                 )
         _check_projector(W)
         check_device(device)
-        return large.reconstruct(
+        return _blocks.reconstruct(
             _solve,
             W,
             haadf,
@@ -488,16 +491,16 @@ def _run(
 def _system(device, stack, *arguments):
     """What to iterate on: on the processor, or on a GPU, which is ours until `stack` closes."""
     if choose_device(device) == "cuda":
-        from . import _cuda
+        from ._engine import cuda as _cuda
 
         stack.enter_context(_cuda.turn)
         try:
-            return _cuda.Graphics(*arguments)
+            return _cuda.CudaRun(*arguments)
         except MemoryError as error:
             if device == "cuda":
                 raise
             warnings.warn(f"{error} It runs on the processor now.", UserWarning, stacklevel=5)
-    return _steps.Processor(*arguments)
+    return CpuRun(*arguments)
 
 
 def _iterate(system, busy, shape, single, iterations, callback, rules, history, bar):

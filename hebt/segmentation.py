@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from hebt import _checks
+from ._checks import as_float32, check_count
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -81,8 +81,8 @@ def segment(volume, *, materials: int = 2, sigma: float = 1.0) -> Segmentation:
     from skimage.filters import gaussian, threshold_multiotsu
     from skimage.measure import label
 
-    volume = _checks.as_float32("volume", volume, ndim=(2, 3))
-    materials = _checks.check_count("materials", materials)
+    volume = as_float32("volume", volume, ndim=(2, 3))
+    materials = check_count("materials", materials)
     if not (np.isscalar(sigma) and np.isfinite(sigma) and sigma >= 0):
         raise ValueError(f"sigma is {sigma!r}; expected a number of voxels of at least 0.")
     if volume.min() < 0:

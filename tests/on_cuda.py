@@ -21,7 +21,7 @@ ANGLES = np.array([-75, -45, 0, 20, 90])
 def simulator(monkeypatch):
     """Small blocks for the simulator, which gives each thread of a block one of Python's."""
     if SIMULATED:
-        from hebt import _cuda
+        from hebt._engine import cuda as _cuda
 
         monkeypatch.setattr(_cuda, "_WARP", 2)
         monkeypatch.setattr(_cuda, "_LANES", 4)
@@ -56,8 +56,8 @@ def both(function, *arguments, **options):
 def test_projections_equal_the_matrix(size):
     from numba import cuda
 
-    from hebt import _cuda
-    from hebt.projector import empty
+    from hebt._engine import cuda as _cuda
+    from hebt._engine.arrays import empty
 
     W, columns = hebt.Projector(ANGLES, size), 3
     rng = np.random.default_rng(0)
@@ -178,7 +178,7 @@ def test_dask_arrays():
 
 
 def test_what_has_no_room_is_refused_or_runs_on_the_processor(monkeypatch):
-    from hebt import _cuda
+    from hebt._engine import cuda as _cuda
 
     class Small:
         def get_memory_info(self):
@@ -197,7 +197,7 @@ def test_what_has_no_room_is_refused_or_runs_on_the_processor(monkeypatch):
 
 
 def test_memory_is_reckoned_with_all_that_is_taken(monkeypatch):
-    from hebt import _cuda
+    from hebt._engine import cuda as _cuda
 
     taken = []
     for name in ("to_device", "device_array"):
@@ -217,5 +217,5 @@ def test_memory_is_reckoned_with_all_that_is_taken(monkeypatch):
         mask = np.ones((1600, 1), np.float32)
         maps = maps.astype(np.float32)
         weights = np.ones((2, 1), np.float32)
-        _cuda.Graphics(W, maps, haadf, weights, mask, None, images, None)
+        _cuda.CudaRun(W, maps, haadf, weights, mask, None, images, None)
         assert reckoned == pytest.approx(sum(taken), rel=0.1)

@@ -8,11 +8,13 @@ import shutil
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlparse
 
-import hebt
 import pytest
 import yaml
 from bs4 import BeautifulSoup
 from conftest import ROOT, make_book, need, wants
+
+import hebt
+from companion import datasets
 
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 CHAPTERS = [TOC["root"], *(c["file"] for part in TOC["parts"] for c in part["chapters"])]
@@ -160,7 +162,7 @@ def test_cache_key_knows_fidelity_and_measured_data(extension, tmp_path, monkeyp
     series = {"folder": "series", "files": [{**file, "addresses": []}]}
     registry = tmp_path / "measured.json"
     registry.write_text(json.dumps({"series": {"series": series}}))
-    monkeypatch.setattr(hebt.io, "REGISTRY", registry)
+    monkeypatch.setattr(datasets, "REGISTRY", registry)
     monkeypatch.setenv("HEBT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HEBT_DATA", str(tmp_path / "data"))
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import hebt
-from hebt import _device
+from hebt._engine import device as _device
+from hebt._engine.device import _problem, choose_device
 
 W = hebt.Projector([-60, 0, 60], 5)
 HAADF, MAPS, RATIOS = np.ones((3, 2, 5)), np.ones((2, 3, 2, 5)), [1.0, 2.0]
@@ -18,7 +19,7 @@ HAADF, MAPS, RATIOS = np.ones((3, 2, 5)), np.ones((2, 3, 2, 5)), [1.0, 2.0]
 
 @pytest.mark.parametrize("where", ["simulator", "device"])
 def test_reconstructions_agree_with_those_on_the_processor(where):
-    if where == "device" and _device.choose_device("auto") == "cpu":
+    if where == "device" and choose_device("auto") == "cpu":
         pytest.skip("no CUDA device")
     root = Path(hebt.__file__).parents[1]
     environment = {
@@ -54,24 +55,24 @@ def test_another_device_is_refused():
 def plain(monkeypatch):
     """No simulator, and nothing remembered."""
     monkeypatch.setattr(_device, "_simulated", lambda: False)
-    _device._problem.cache_clear()
+    _problem.cache_clear()
     yield monkeypatch
-    _device._problem.cache_clear()
+    _problem.cache_clear()
 
 
 def test_without_a_driver_cuda_is_refused_and_auto_is_the_processor(plain):
     plain.setattr(_device, "_driver_is_there", lambda: False)
     with pytest.raises(RuntimeError, match="no CUDA driver was found. Leave device at 'auto'"):
         hebt.sirt(W, HAADF, device="cuda")
-    assert _device.choose_device("auto") == _device.choose_device("cpu") == "cpu"
+    assert choose_device("auto") == choose_device("cpu") == "cpu"
 
 
 def test_without_numba_cuda_the_message_names_it(plain):
     plain.setattr(_device, "_driver_is_there", lambda: True)
     plain.setattr(_device.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(RuntimeError, match="numba-cuda is not.*pip install 'numba-cuda"):
-        _device.choose_device("cuda")
-    assert _device.choose_device("auto") == "cpu"
+        choose_device("cuda")
+    assert choose_device("auto") == "cpu"
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -82,14 +83,14 @@ def test_auto_takes_a_device_that_is_there(plain, there):
     plain.setattr(_device.importlib.util, "find_spec", lambda name: name)
     plain.setattr(cuda, "is_available", lambda: there)
     plain.setattr(cuda, "cuda_error", lambda: None, raising=False)
-    assert _device.choose_device("auto") == ("cuda" if there else "cpu")
+    assert choose_device("auto") == ("cuda" if there else "cpu")
     if not there:
         with pytest.raises(RuntimeError, match="found no device"):
-            _device.choose_device("cuda")
+            choose_device("cuda")
 
 
 def test_auto_never_takes_the_simulator(monkeypatch):
     monkeypatch.setattr(_device, "_simulated", lambda: True)
-    _device._problem.cache_clear()
-    assert _device.choose_device("auto") == "cpu"
-    _device._problem.cache_clear()
+    _problem.cache_clear()
+    assert choose_device("auto") == "cpu"
+    _problem.cache_clear()

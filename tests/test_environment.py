@@ -6,7 +6,6 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
-import hebt
 import numpy as np
 import pytest
 import yaml
@@ -14,6 +13,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+import hebt
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")

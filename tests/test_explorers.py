@@ -21,7 +21,6 @@ from matplotlib import colormaps
 from PIL import Image
 
 from hebt import explorers
-from hebt.explorers import Control, Curve, FrameExplorer, Panel, Readout, slices
 from hebt.explorers.frames import quantise
 
 ALPHAS = (0.05, 0.3, 0.5, 0.7, 0.95)
@@ -55,18 +54,18 @@ def compute(alpha, counts):
 
 
 CONTROLS = (
-    Control("alpha", "Weight α", ALPHAS, default=0.7),
-    Control("counts", "Dose", COUNTS, default=4, unit="counts"),
+    explorers.Control("alpha", "Weight α", ALPHAS, default=0.7),
+    explorers.Control("counts", "Dose", COUNTS, default=4, unit="counts"),
 )
 PANELS = (
-    Panel("both", "Au, HEBT", LIMITS, unit="intensity", cmap="inferno"),
-    Panel("some", "Au, EDS", LIMITS, unit="intensity", cmap="viridis", depends=("counts",)),
+    explorers.Panel("both", "Au, HEBT", LIMITS, unit="intensity", cmap="inferno"),
+    explorers.Panel("some", "Au, EDS", LIMITS, unit="intensity", cmap="viridis", depends=("counts",)),
 )
 READOUTS = (
-    Readout("mse", "MSE", format=".4f", panel="both"),
-    Readout("gain", "Gain", unit="dB", format=".2f"),
+    explorers.Readout("mse", "MSE", format=".4f", panel="both"),
+    explorers.Readout("gain", "Gain", unit="dB", format=".2f"),
 )
-CURVES = (Curve("curve", "Error", "alpha", ("Au", "Ag"), ylabel="MSE", log="y"),)
+CURVES = (explorers.Curve("curve", "Error", "alpha", ("Au", "Ag"), ylabel="MSE", log="y"),)
 OPTIONS = {
     "readouts": READOUTS,
     "curves": CURVES,
@@ -76,7 +75,7 @@ OPTIONS = {
 
 
 def explorer(compute=compute, **options):
-    return FrameExplorer(compute, CONTROLS, PANELS, **(OPTIONS | options))
+    return explorers.FrameExplorer(compute, CONTROLS, PANELS, **(OPTIONS | options))
 
 
 def steps(values, limits=LIMITS):
@@ -135,9 +134,9 @@ def test_a_picture_holds_the_steps_of_what_compute_returned():
 def test_inputs_are_not_changed():
     source = {p.name: image(0.5, 4) * 9 for p in PANELS}
     before = {name: a.copy() for name, a in source.items()}
-    FrameExplorer(lambda **state: source, CONTROLS, PANELS).static_state()
+    explorers.FrameExplorer(lambda **state: source, CONTROLS, PANELS).static_state()
     volume = np.arange(60.0).reshape(3, 4, 5)
-    slices(volume).static_state()
+    explorers.slices(volume).static_state()
     np.testing.assert_array_equal(volume, np.arange(60.0).reshape(3, 4, 5))
     for name in source:
         np.testing.assert_array_equal(source[name], before[name])
@@ -179,8 +178,8 @@ def test_depends_saves_images_and_runs():
         calls.append(state)
         return compute(**state)
 
-    e = FrameExplorer(
-        counted, CONTROLS, [PANELS[1]], curves=[Curve("curve", "", "alpha", ("Au", "Ag"))]
+    e = explorers.FrameExplorer(
+        counted, CONTROLS, [PANELS[1]], curves=[explorers.Curve("curve", "", "alpha", ("Au", "Ag"))]
     )
     calls.clear()
     store = e.static_state()["store"]
@@ -191,15 +190,15 @@ def test_depends_saves_images_and_runs():
 
 
 def test_a_dependence_that_was_left_out_is_found():
-    panels = [PANELS[0], Panel("some", "Au", LIMITS, depends=("alpha",))]
-    e = FrameExplorer(compute, CONTROLS, panels)
+    panels = [PANELS[0], explorers.Panel("some", "Au", LIMITS, depends=("alpha",))]
+    e = explorers.FrameExplorer(compute, CONTROLS, panels)
     with pytest.raises(ValueError, match=r"'some' depends on \(alpha\) but came out differently"):
         e.static_state()
 
 
 def test_unseeded_noise_is_found():
     rng = np.random.default_rng(0)
-    e = FrameExplorer(
+    e = explorers.FrameExplorer(
         lambda **state: {"both": rng.random(SHAPE), "some": rng.random(SHAPE)}, CONTROLS, PANELS
     )
     with pytest.raises(ValueError, match="fix its seed"):
@@ -232,13 +231,13 @@ def test_two_builds_give_the_same_bytes():
 
 def test_too_large_for_a_page_says_how_to_bin():
     noise = np.random.default_rng(1).random((5, 3, 100, 100))
-    e = FrameExplorer(
+    e = explorers.FrameExplorer(
         lambda alpha, counts: {
             "both": noise[ALPHAS.index(alpha), COUNTS.index(counts)],
             "some": noise[0, COUNTS.index(counts)],
         },
         CONTROLS,
-        [Panel("both", "", (0, 1)), Panel("some", "", (0, 1), depends=("counts",))],
+        [explorers.Panel("both", "", (0, 1)), explorers.Panel("some", "", (0, 1), depends=("counts",))],
     )
     assert len(e.html()) < 1_000_000
     with pytest.raises(ValueError, match=r"0\.3 MB in the page .*at most 0\.1 MB.*block_reduce"):
@@ -253,7 +252,7 @@ def test_far_too_large_is_refused_before_anything_is_computed():
         calls.append(slice)
         return {"v": volume[slice]}
 
-    e = FrameExplorer(one, [Control("slice", "Slice", range(2000))], [Panel("v", "", (0, 1))])
+    e = explorers.FrameExplorer(one, [explorers.Control("slice", "Slice", range(2000))], [explorers.Panel("v", "", (0, 1))])
     with pytest.raises(ValueError, match=r"524 MB before compression.*2000 values of slice"):
         e.static_state()
     assert calls == [0]
@@ -341,33 +340,33 @@ def returning(**changed):
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: Control("2x", "", [1]), "identifier"),
-        (lambda: Control("lambda", "", [1]), "identifier"),
-        (lambda: Control("a", "", []), "values of control 'a' are empty"),
-        (lambda: Control("a", "", [1, 2, 1]), "two values of control 'a' read '1'"),
-        (lambda: Control("a", "", [0.11, 0.12], format=".1f"), "finer format"),
-        (lambda: Control("a", "", [1.0, np.nan]), "NaN"),
-        (lambda: Control("a", "", [1, 2], default=3), "a is 3; expected one of 1, 2"),
-        (lambda: Control("a", "", "abc"), "expected a sequence"),
-        (lambda: Panel("a", "", (1, 1)), r"limits of panel 'a' are \(1, 1\)"),
-        (lambda: Panel("a", "", (0, np.inf)), "finite"),
-        (lambda: Panel("a", "", 3), "expected a pair"),
-        (lambda: Panel("a", "", (0, 1), cmap="nope"), "cmap is 'nope'"),
-        (lambda: Panel("a", "", (0, 1), depends="alpha"), r"\('alpha',\)"),
-        (lambda: Readout("a", "", format="q"), "format of readout 'a' is 'q'"),
-        (lambda: Curve("a", "", "x", []), "lines of curve 'a'"),
-        (lambda: Curve("a", "", "x", ["Au"], log="z"), "log of curve 'a' is 'z'"),
-        (lambda: Curve("a", "", "x", ["Au"], depends=("x",)), "horizontal axis"),
-        (lambda: Curve("a", "", "x", ["Au"], x=[1, 3, 2]), "has to rise"),
-        (lambda: FrameExplorer(3, CONTROLS, PANELS), "compute is 3"),
-        (lambda: FrameExplorer(compute, CONTROLS, []), "both empty"),
-        (lambda: FrameExplorer(compute, PANELS, PANELS), "expected Control objects"),
-        (lambda: FrameExplorer(compute, CONTROLS, [PANELS[0]] * 2), "'both' names two things"),
+        (lambda: explorers.Control("2x", "", [1]), "identifier"),
+        (lambda: explorers.Control("lambda", "", [1]), "identifier"),
+        (lambda: explorers.Control("a", "", []), "values of control 'a' are empty"),
+        (lambda: explorers.Control("a", "", [1, 2, 1]), "two values of control 'a' read '1'"),
+        (lambda: explorers.Control("a", "", [0.11, 0.12], format=".1f"), "finer format"),
+        (lambda: explorers.Control("a", "", [1.0, np.nan]), "NaN"),
+        (lambda: explorers.Control("a", "", [1, 2], default=3), "a is 3; expected one of 1, 2"),
+        (lambda: explorers.Control("a", "", "abc"), "expected a sequence"),
+        (lambda: explorers.Panel("a", "", (1, 1)), r"limits of panel 'a' are \(1, 1\)"),
+        (lambda: explorers.Panel("a", "", (0, np.inf)), "finite"),
+        (lambda: explorers.Panel("a", "", 3), "expected a pair"),
+        (lambda: explorers.Panel("a", "", (0, 1), cmap="nope"), "cmap is 'nope'"),
+        (lambda: explorers.Panel("a", "", (0, 1), depends="alpha"), r"\('alpha',\)"),
+        (lambda: explorers.Readout("a", "", format="q"), "format of readout 'a' is 'q'"),
+        (lambda: explorers.Curve("a", "", "x", []), "lines of curve 'a'"),
+        (lambda: explorers.Curve("a", "", "x", ["Au"], log="z"), "log of curve 'a' is 'z'"),
+        (lambda: explorers.Curve("a", "", "x", ["Au"], depends=("x",)), "horizontal axis"),
+        (lambda: explorers.Curve("a", "", "x", ["Au"], x=[1, 3, 2]), "has to rise"),
+        (lambda: explorers.FrameExplorer(3, CONTROLS, PANELS), "compute is 3"),
+        (lambda: explorers.FrameExplorer(compute, CONTROLS, []), "both empty"),
+        (lambda: explorers.FrameExplorer(compute, PANELS, PANELS), "expected Control objects"),
+        (lambda: explorers.FrameExplorer(compute, CONTROLS, [PANELS[0]] * 2), "'both' names two things"),
         (lambda: explorer(alt="at {beta}"), r"alt holds \{beta\}; expected .*alpha, counts, mse"),
-        (lambda: explorer(readouts=[Readout("mse", "", panel="none")]), "panel of readout 'mse'"),
-        (lambda: explorer(curves=[Curve("curve", "", "beta", ["Au"])]), "along of curve 'curve'"),
+        (lambda: explorer(readouts=[explorers.Readout("mse", "", panel="none")]), "panel of readout 'mse'"),
+        (lambda: explorer(curves=[explorers.Curve("curve", "", "beta", ["Au"])]), "along of curve 'curve'"),
         (
-            lambda: FrameExplorer(compute, CONTROLS, [Panel("both", "", (0, 1), depends=("b",))]),
+            lambda: explorers.FrameExplorer(compute, CONTROLS, [explorers.Panel("both", "", (0, 1), depends=("b",))]),
             "depends of 'both' holds 'b'",
         ),
         (lambda: explorer(shared_colorbar=True), "shared_colorbar needs"),
@@ -385,12 +384,12 @@ def returning(**changed):
         ),
         (lambda: explorer().move(beta=1), "'beta' is no control"),
         (lambda: explorer().move(alpha=0.71), "alpha is 0.71; expected one of 0.05"),
-        (lambda: slices(np.zeros((3, 3))), "2 dimensions"),
-        (lambda: slices({}), "empty"),
-        (lambda: slices({"a": np.zeros((2, 3, 3)), "b": np.zeros((2, 4, 3))}), "the same for all"),
-        (lambda: slices(np.zeros((2, 3, 3)), axis=3), "axis is 3"),
-        (lambda: slices(np.zeros((2, 3, 3)), start=2), "expected one of 0, 1"),
-        (lambda: slices({"a": np.zeros((2, 3, 3))}, limits={"b": (0, 1)}), "limits are given for"),
+        (lambda: explorers.slices(np.zeros((3, 3))), "2 dimensions"),
+        (lambda: explorers.slices({}), "empty"),
+        (lambda: explorers.slices({"a": np.zeros((2, 3, 3)), "b": np.zeros((2, 4, 3))}), "the same for all"),
+        (lambda: explorers.slices(np.zeros((2, 3, 3)), axis=3), "axis is 3"),
+        (lambda: explorers.slices(np.zeros((2, 3, 3)), start=2), "expected one of 0, 1"),
+        (lambda: explorers.slices({"a": np.zeros((2, 3, 3))}, limits={"b": (0, 1)}), "limits are given for"),
     ],
 )
 def test_bad_input_is_named(make, message):
@@ -408,18 +407,18 @@ def test_a_change_of_shape_is_refused():
 
 
 def test_values_read_as_a_microscopist_writes_them():
-    assert Control("a", "", [0.01, 0.5, 1]).texts == ("0.01", "0.50", "1.00")
-    assert Control("a", "", np.arange(-70.0, 71, 70)).texts == ("−70", "0", "70")
-    assert Control("a", "", [1e-4, 10], format=".0e").texts == ("1e−04", "1e+01")
-    assert Control("a", "", ["Au–Ag", "Au-Ag"]).texts == ("Au–Ag", "Au-Ag")
-    assert Control("a", "", np.float32([0.5, 0.25]), default=0.25).default == 0.25
-    assert Readout("a", "").text(float("nan")) == "–"
+    assert explorers.Control("a", "", [0.01, 0.5, 1]).texts == ("0.01", "0.50", "1.00")
+    assert explorers.Control("a", "", np.arange(-70.0, 71, 70)).texts == ("−70", "0", "70")
+    assert explorers.Control("a", "", [1e-4, 10], format=".0e").texts == ("1e−04", "1e+01")
+    assert explorers.Control("a", "", ["Au–Ag", "Au-Ag"]).texts == ("Au–Ag", "Au-Ag")
+    assert explorers.Control("a", "", np.float32([0.5, 0.25]), default=0.25).default == 0.25
+    assert explorers.Readout("a", "").text(float("nan")) == "–"
 
 
 def test_slices_page_through_any_axis():
     volume = np.random.default_rng(0).random((3, 4, 5))
     for axis in range(3):
-        e = slices({"Au": volume, "Ag": 2 * volume}, axis=axis, limits=(0, 1), start=1)
+        e = explorers.slices({"Au": volume, "Ag": 2 * volume}, axis=axis, limits=(0, 1), start=1)
         frames = e.picture["frames"]
         expected = np.take(volume, 1, axis)
         np.testing.assert_array_equal(
@@ -427,9 +426,9 @@ def test_slices_page_through_any_axis():
         )
         high = e.picture["high"]
         assert high == {"volume0": False, "volume1": outside(2 * expected, (0, 1))[1]}
-    assert slices(volume).state == {"slice": 1}
-    assert slices(np.zeros((2, 3, 3))).spec["panels"][0]["limits"] == [0, 1]
-    assert "Slice 1 of 3" in slices(volume).describe()
+    assert explorers.slices(volume).state == {"slice": 1}
+    assert explorers.slices(np.zeros((2, 3, 3))).spec["panels"][0]["limits"] == [0, 1]
+    assert "Slice 1 of 3" in explorers.slices(volume).describe()
 
 
 # ---- in a browser ----
@@ -662,8 +661,8 @@ def test_values_are_written_as_finely_as_8_bits_allow(visit, limits):
     low, high = limits
     row = np.linspace(low, high, 7)[None]
     page = visit(
-        FrameExplorer(
-            lambda a: {"p": row}, [Control("a", "A", [1, 2])], [Panel("p", "P", limits)]
+        explorers.FrameExplorer(
+            lambda a: {"p": row}, [explorers.Control("a", "A", [1, 2])], [explorers.Panel("p", "P", limits)]
         )
     )
     box = page.locator("canvas[data-panel=p]").bounding_box()
@@ -683,20 +682,20 @@ def test_values_are_written_as_finely_as_8_bits_allow(visit, limits):
 
 def test_plots_of_other_kinds(visit):
     x = np.geomspace(1, 1000, 7)
-    e = FrameExplorer(
+    e = explorers.FrameExplorer(
         lambda filter, iterations: {
             "residual": {"HAADF": 1 / x, "EDS": np.where(x > 50, np.nan, 2 / x)},
             "error": {"Au": [0.3, 0.1, 0.2]},
         },
         [
-            Control("filter", "Filter", ["none", "Gaussian", "median"], default="Gaussian"),
-            Control("iterations", "Iterations", [1, 30, 1000]),
+            explorers.Control("filter", "Filter", ["none", "Gaussian", "median"], default="Gaussian"),
+            explorers.Control("iterations", "Iterations", [1, 30, 1000]),
         ],
         [],
         curves=[
-            Curve("residual", "Residual", "iterations", ("HAADF", "EDS"), x=x, log="xy",
+            explorers.Curve("residual", "Residual", "iterations", ("HAADF", "EDS"), x=x, log="xy",
                   depends=()),
-            Curve("error", "Error", "filter", ["Au"], depends=(), limits=(0, 1)),
+            explorers.Curve("error", "Error", "filter", ["Au"], depends=(), limits=(0, 1)),
         ],
     )
     assert e.poster().startswith(b"\x89PNG")
@@ -729,10 +728,10 @@ def test_plots_of_other_kinds(visit):
 
 
 def test_values_beyond_the_limits_are_named_as_such(visit):
-    e = FrameExplorer(
+    e = explorers.FrameExplorer(
         lambda a: {"p": np.array([[-5.0, 0.5, 5.0]])},
-        [Control("a", "A", [1, 2])],
-        [Panel("p", "P", (0, 1), unit="kV")],
+        [explorers.Control("a", "A", [1, 2])],
+        [explorers.Panel("p", "P", (0, 1), unit="kV")],
     )
     page = visit(e)
     box = page.locator("canvas[data-panel=p]").bounding_box()
@@ -773,7 +772,7 @@ def test_saved_png_is_the_present_view(visit):
 
 
 def test_two_on_a_page_do_not_meet(visit):
-    page = visit(explorer(), explorer(), slices(np.random.default_rng(0).random((4, 8, 8))))
+    page = visit(explorer(), explorer(), explorers.slices(np.random.default_rng(0).random((4, 8, 8))))
     assert page.locator(".hebt-explorer").count() == 3
     slider(page, "alpha", 1).fill("0")
     at(page, 0, 1, nth=1)
@@ -788,18 +787,18 @@ def test_two_on_a_page_do_not_meet(visit):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_looks_right_at_every_width(visit, scheme):
-    four = FrameExplorer(
+    four = explorers.FrameExplorer(
         lambda alpha, counts: {f"p{k}": image(alpha, counts) for k in range(4)},
         CONTROLS,
         [
-            Panel(f"p{k}", f"A panel with a longer title {k}", LIMITS, unit="HAADF intensity")
+            explorers.Panel(f"p{k}", f"A panel with a longer title {k}", LIMITS, unit="HAADF intensity")
             for k in range(4)
         ],
     )
-    six = FrameExplorer(
+    six = explorers.FrameExplorer(
         lambda alpha, counts: {f"s{k}": image(alpha, counts) for k in range(6)},
         CONTROLS,
-        [Panel(f"s{k}", f"Au, number {k}", LIMITS) for k in range(6)],
+        [explorers.Panel(f"s{k}", f"Au, number {k}", LIMITS) for k in range(6)],
         columns=3,
         shared_colorbar=True,
     )
@@ -908,8 +907,8 @@ def filed(tmp_path, monkeypatch):
     """An explorer whose images lie in files beside the page."""
     monkeypatch.setenv("HEBT_STATIC_FILES", str(tmp_path / "_explorers"))
     noise = np.random.default_rng(2).random((60, 128, 128), np.float32)
-    e = FrameExplorer(
-        lambda n: {"p": noise[n]}, [Control("n", "N", range(60))], [Panel("p", "", (0, 1))]
+    e = explorers.FrameExplorer(
+        lambda n: {"p": noise[n]}, [explorers.Control("n", "N", range(60))], [explorers.Panel("p", "", (0, 1))]
     )
     return e, noise
 

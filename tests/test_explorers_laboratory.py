@@ -1,8 +1,6 @@
 """The laboratory: its JavaScript against `hebt`, its page in a browser, its widgets."""
 
-import base64
 import dataclasses
-import io
 import re
 
 import jupytext
@@ -24,8 +22,8 @@ from test_explorers import (  # noqa: F401 (fixtures)
 )
 
 import hebt
-from hebt import explorers, laboratory
-from hebt.explorers._laboratory import CONTROLS, CORE, LIMITS, first
+from companion import laboratory, phantom
+from hebt import metrics
 
 DEFAULTS = laboratory.Conditions()
 
@@ -37,7 +35,7 @@ DEFAULTS = laboratory.Conditions()
 def core(browser):
     """Evaluate JavaScript with HEBT at hand; arrays go and come as lists."""
     page = browser.new_page()
-    page.add_script_tag(content=CORE)
+    page.add_script_tag(content=laboratory.CORE)
     yield lambda code, **values: page.evaluate(f"(v) => {{ {code} }}", values)
     page.close()
 
@@ -126,10 +124,10 @@ def test_scores_are_those_of_python(core):
       HEBT.pixelDifference(v.x, v.y)];"""
     for y in (image, truth, 3 * truth, np.float32(1) - truth, np.zeros_like(truth)):
         got = core(code, x=listed(truth), y=listed(y))
-        assert got[0] == pytest.approx(hebt.metrics.scaled_mse(truth, y), abs=1e-6)
-        expected = hebt.metrics.structure_similarity(truth, y, window=None)
+        assert got[0] == pytest.approx(metrics.scaled_mse(truth, y), abs=1e-6)
+        expected = metrics.ssim_structure(truth, y, window=None)
         assert got[1] == pytest.approx(expected, abs=1e-6)
-        assert got[2] == hebt.metrics.pixel_difference(truth, y)
+        assert got[2] == metrics.pixel_difference(truth, y)
     graded = laboratory.specimen("alloy", 32)[0]
     got = core("return Number.isNaN(HEBT.pixelDifference(v.x, v.x));", x=listed(graded))
     assert got
@@ -211,8 +209,8 @@ def test_random_numbers_are_uniform_and_follow_their_seed(core):
 
 
 def test_the_papers_dose_is_about_twelve_counts():
-    settings = hebt.studies.phantom_settings(size=laboratory.SIZE, seeds=[0])
-    data = hebt.studies.phantom_data(settings)
+    settings = phantom.phantom_settings(size=laboratory.SIZE, seeds=[0])
+    data = phantom.data(settings)
     assert data.counts[:, :, 0][:, data.haadf > 0].mean() == pytest.approx(12.5, abs=0.5)
 
 
@@ -243,7 +241,7 @@ def on_a_page():
 @pytest.fixture(scope="module")
 def fast(on_a_page):
     """The laboratory, with 10 iterations to begin with."""
-    room = explorers.laboratory()
+    room = laboratory.explore()
     room.spec = {**room.spec, "defaults": {**room.spec["defaults"], "iterations": 10}}
     return room
 
@@ -299,7 +297,7 @@ def done(page, iteration=None):
 
 def choose(page, name, value):
     """Put a slider at the value of a condition."""
-    control = next(c for c in CONTROLS if c.name == name)
+    control = next(c for c in laboratory.CONTROLS if c.name == name)
     slider(page, name).fill(str(control.index(value)))
 
 
@@ -340,7 +338,7 @@ CHANGES = [
 
 
 def test_each_control_changes_what_it_should(enter):
-    assert {name for name, _, _ in CHANGES} == {c.name for c in CONTROLS}
+    assert {name for name, _, _ in CHANGES} == {c.name for c in laboratory.CONTROLS}
     page = enter()
     before, words = everything(page), scores(page)
     for name, value, expected in CHANGES:
@@ -370,19 +368,19 @@ def scores(page):
 def test_the_page_agrees_with_python(page):
     choose(page, "iterations", DEFAULTS.iterations)
     done(page, DEFAULTS.iterations)
-    here = first()
+    here = laboratory.first_run()
     for (name, method, element), value in here.scores.items():
         cell = page.locator(f'[data-score="{name},{element},{method}"]').text_content()
         fault = 1 - value if name == "ssim" else value
         shown = 1 - float(cell) if name == "ssim" else float(cell)
         # another noise of the same kind
         assert shown == pytest.approx(fault, rel=0.35), (name, method, element)
-    truth = colours(here.series.density[0], "inferno", LIMITS)
+    truth = colours(here.series.density[0], "inferno", laboratory.LIMITS)
     np.testing.assert_array_equal(pixels(page, "Au_truth"), truth)
     # outside the particle both are black, in most places
     grey = [pixels(page, f"Au_{m}").sum(axis=-1) for m in ("hebt", "eds")]
     for shown, image in zip(grey, (here.densities["hebt"][0], here.densities["eds"][0])):
-        same = colours(image, "inferno", LIMITS).sum(axis=-1)
+        same = colours(image, "inferno", laboratory.LIMITS).sum(axis=-1)
         assert np.corrcoef(shown.ravel(), same.ravel())[0, 1] > 0.7
     assert "R²" in page.locator("[data-role=ratios]").text_content()
 
@@ -439,7 +437,7 @@ def test_presets_set_what_they_say(page):
         now = dataclasses.replace(DEFAULTS, **({"iterations": 10} | preset.changes))
         done(page, now.iterations)
         assert preset.text in said.text_content()
-        for c in CONTROLS:
+        for c in laboratory.CONTROLS:
             assert slider(page, c.name).input_value() == str(c.index(getattr(now, c.name)))
         assert page.locator("select[data-control=specimen]").input_value() == now.specimen
         if preset.artefact:
@@ -457,7 +455,7 @@ def test_specimens_can_be_picked(page):
         expected = laboratory.specimen(name)
         for e, element in enumerate(("Au", "Ag")):
             steps = np.rint(255 * expected[e]) / 255  # as the page holds it
-            shown = colours(steps, "inferno", LIMITS)
+            shown = colours(steps, "inferno", laboratory.LIMITS)
             np.testing.assert_array_equal(pixels(page, f"{element}_truth"), shown)
 
 
@@ -469,7 +467,7 @@ def middle(page, x, y):
 
 def density(page):
     """What the specimen's panels hold, as 0 and 1."""
-    one = colours(np.ones((1, 1)), "inferno", LIMITS)[0, 0] @ CODE
+    one = colours(np.ones((1, 1)), "inferno", laboratory.LIMITS)[0, 0] @ CODE
     return np.stack([pixels(page, f"{e}_truth") @ CODE == one for e in ("Au", "Ag")])
 
 
@@ -582,10 +580,10 @@ def test_pointer_reads_values(page):
     assert page.locator("[data-pixel=Ag_truth]").text_content() == "0"
     # the value of the other panels has the colour that they show there
     value = float(page.locator("[data-pixel=Au_hebt]").text_content())
-    step = 2 * (LIMITS[1] - LIMITS[0]) / 255
+    step = 2 * (laboratory.LIMITS[1] - laboratory.LIMITS[0]) / 255
     around = np.linspace(value - step, value + step, 9)[None]
     shown = pixels(page, "Au_hebt")[64, 64]
-    assert (colours(around, "inferno", LIMITS)[0] == shown).all(axis=-1).any()
+    assert (colours(around, "inferno", laboratory.LIMITS)[0] == shown).all(axis=-1).any()
     page.mouse.move(1, 1)
     assert page.locator("[data-role=probe]").text_content() == ""
     panel.focus()
@@ -633,7 +631,7 @@ def test_looks_right_at_every_width(enter, scheme):
 
 
 def test_first_picture_without_javascript(visit):  # noqa: F811
-    page = visit(explorers.laboratory(), ready=False, java_script_enabled=False)
+    page = visit(laboratory.explore(), ready=False, java_script_enabled=False)
     poster = page.locator(".hebt-poster img")
     assert poster.is_visible() and poster.bounding_box()["width"] > 300
     assert "gold diamond" in poster.get_attribute("alt")
@@ -642,20 +640,20 @@ def test_first_picture_without_javascript(visit):  # noqa: F811
 
 def test_first_picture_where_workers_are_forbidden(visit):  # noqa: F811
     page = visit(
-        explorers.laboratory(), ready=False, expect_errors=True, script="delete window.Worker"
+        laboratory.explore(), ready=False, expect_errors=True, script="delete window.Worker"
     )
     page.wait_for_selector(".hebt-poster .hebt-note >> text=could not start")
     assert page.locator(".hebt-poster img").is_visible()
 
 
 def test_two_builds_give_the_same_page():
-    first, second = (explorers.laboratory() for _ in range(2))
+    first, second = (laboratory.explore() for _ in range(2))
     assert first._content == second._content
 
 
 def test_a_page_takes_no_arrays():
     with pytest.raises(ValueError, match="draw it there"):
-        explorers.laboratory(SMALL)
+        laboratory.explore(SMALL)
 
 
 # ---- with a kernel ----
@@ -703,7 +701,7 @@ def test_the_chapter_runs_in_jupyterlab(lab, browser):  # noqa: F811
 @pytest.fixture
 def room(monkeypatch):
     monkeypatch.delenv("HEBT_STATIC", raising=False)
-    room = explorers.laboratory(SMALL)
+    room = laboratory.explore(SMALL)
     room.set(iterations=5)
     return room
 
@@ -742,5 +740,5 @@ def test_widgets_refuse_what_they_cannot_show(room):
 
 def test_every_preset_is_on_the_controls():
     for name in laboratory.PRESETS:
-        for c in CONTROLS:
+        for c in laboratory.CONTROLS:
             c.index(getattr(laboratory.preset(name), c.name))

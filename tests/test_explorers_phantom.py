@@ -5,30 +5,29 @@ import functools
 import numpy as np
 import pytest
 
-from hebt import explorers, studies
+from companion import phantom
+from companion.phantom import explorers as room
 from hebt.explorers.frames import quantise
 
 
 @pytest.fixture(scope="module", autouse=True)
 def store(tmp_path_factory):
-    from hebt.explorers import phantom
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEBT_CACHE", str(tmp_path_factory.mktemp("results")))
         patch.setenv("HEBT_FIDELITY", "quick")
         patch.delenv("HEBT_STATIC", raising=False)
-        phantom._sweeps.cache_clear()
+        room._sweeps.cache_clear()
         yield
-        phantom._sweeps.cache_clear()
+        room._sweeps.cache_clear()
 
 
 def sweep(dose):
-    return studies.phantom_sweep(alphas=(0.1, 0.7, 0.95), iterations=(5, 50, 200), dose=dose)
+    return phantom.sweep(alphas=(0.1, 0.7, 0.95), iterations=(5, 50, 200), dose=dose)
 
 
 @pytest.mark.parametrize("dose", [1.0, 4.0])
 def test_panels_and_numbers_follow_the_sliders(dose):
-    shown = explorers.phantom_sweep()
+    shown = phantom.explore_sweep()
     assert shown.state == {"alpha": 0.7, "iterations": 200, "dose": 1.0}
     shown.move(alpha=0.95, iterations=50, dose=dose)
     assert shown.picture["error"] == ""
@@ -48,7 +47,7 @@ def test_panels_and_numbers_follow_the_sliders(dose):
 
 
 def test_the_first_look_is_the_sweep_at_the_papers_weight():
-    shown = explorers.first_look()
+    shown = phantom.first_look()
     assert shown.state == {"dose": 1.0, "iterations": 200}
     shown.move(dose=4.0, iterations=5)
     swept = sweep(4.0)
@@ -58,7 +57,7 @@ def test_the_first_look_is_the_sweep_at_the_papers_weight():
 
 
 def test_moving_a_slider_changes_the_pictures_that_depend_on_it():
-    shown = explorers.phantom_sweep()
+    shown = phantom.explore_sweep()
     before = dict(shown.picture["frames"])
     shown.move(alpha=0.1)
     after = shown.picture["frames"]
@@ -70,13 +69,11 @@ def test_moving_a_slider_changes_the_pictures_that_depend_on_it():
 
 
 @pytest.mark.parametrize(
-    ("explorer", "budget"), [(explorers.phantom_sweep, 8e6), (explorers.first_look, 1.5e6)]
+    ("explorer", "budget"), [(phantom.explore_sweep, 8e6), (phantom.first_look, 1.5e6)]
 )
 def test_a_page_with_all_of_the_papers_values_stays_small(explorer, budget, monkeypatch):
     """The whole grid of paper fidelity, at the quick frame's size: frames have the same pixels."""
-    from hebt.explorers import phantom
-
-    values = studies.ALPHAS, studies.ITERATIONS, (0.25, 1.0, 4.0, 16.0)
+    values = phantom.ALPHAS, phantom.ITERATIONS, (0.25, 1.0, 4.0, 16.0)
     rng = np.random.default_rng(0)
     truth = sweep(1.0).truth
 
@@ -87,7 +84,7 @@ def test_a_page_with_all_of_the_papers_values_stays_small(explorer, budget, monk
             return np.maximum(truth + grain, 0).astype(np.float32)
 
         shape = len(alphas), len(iterations)
-        return studies.PhantomSweep(
+        return phantom.PhantomSweep(
             settings=None,
             elements=("Au", "Ag"),
             alphas=alphas,
@@ -103,7 +100,7 @@ def test_a_page_with_all_of_the_papers_values_stays_small(explorer, budget, monk
     def sweeps(alphas, iterations, doses):
         return {dose: noisy(alphas, iterations, dose) for dose in doses}
 
-    monkeypatch.setattr(phantom, "_sweeps", sweeps)
-    monkeypatch.setattr(phantom, "_values", lambda: values)
+    monkeypatch.setattr(room, "_sweeps", sweeps)
+    monkeypatch.setattr(room, "_values", lambda: values)
     monkeypatch.delenv("HEBT_STATIC_FILES", raising=False)
     assert len(explorer().html()) < budget

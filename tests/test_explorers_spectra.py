@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from hebt import particles
-from hebt.explorers import spectra as explore
+from companion import spectra
+from companion.spectra.explorers import _top, _walk
 from hebt.explorers.frames import quantise
-from hebt.figures import spectra as figures
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -15,40 +14,40 @@ def store(tmp_path_factory):
         patch.setenv("HEBT_CACHE", str(tmp_path_factory.mktemp("results")))
         patch.setenv("HEBT_FIDELITY", "quick")
         patch.delenv("HEBT_STATIC", raising=False)
-        explore._walk.cache_clear()
+        _walk.cache_clear()
         yield
-        explore._walk.cache_clear()
+        _walk.cache_clear()
 
 
 @pytest.fixture(scope="module")
 def settings(store):
-    return particles.settings("nonalloy", size=40, angles=np.arange(-60, 61, 30))
+    return spectra.settings("nonalloy", size=40, angles=np.arange(-60, 61, 30))
 
 
 @pytest.fixture(scope="module")
 def walk(settings):
-    return particles.steps(settings)
+    return spectra.steps(settings)
 
 
 @pytest.fixture(scope="module")
 def study(settings):
-    return particles.spectrum_study(settings)
+    return spectra.study(settings)
 
 
 def test_maps_over_tilt_follow_tilt_and_step(settings, walk):
     series, steps = walk
-    shown = explore.maps_over_tilt(settings)
+    shown = spectra.explore_maps(settings)
     shown.move(tilt=30.0, step="as recorded")
-    limits = (0, explore._top(series.maps[0]))
+    limits = (0, _top(series.maps[0]))
     expected = quantise(steps.raw_maps[0, 3], limits)[0].tobytes()
     assert shown.picture["frames"]["Au"] == expected
-    shown.move(step=explore.STEPS[-1])
+    shown.move(step=spectra.STEPS[-1])
     assert shown.picture["frames"]["Au"] == quantise(series.maps[0, 3], limits)[0].tobytes()
     assert "30" in shown.describe()
 
 
 def test_components_show_maps_and_errors(study):
-    shown = explore.components(study)
+    shown = spectra.explore_components(study)
     shown.move(count=2, channels="Cu as well")
     place = study.components.index(2)
     error = 100 * study.errors["copper"][place, 1]
@@ -60,40 +59,40 @@ def test_components_show_maps_and_errors(study):
 
 
 def test_the_energy_window_counts_what_lies_in_it(study):
-    shown = explore.energy_window(study)
+    shown = spectra.explore_energy_window(study)
     shown.move(energy=3.0)
     near = np.abs(study.energies - 3.0) < 0.0501
     assert shown.picture["readouts"]["counts"] == f"{study.spectrum[near].sum():,.0f}"
 
 
 def test_every_figure_is_drawn(settings, walk, study):
-    recording = particles.acquire(settings)
+    recording = spectra.acquire(settings)
     for figure, count in (
-        (figures.recorded(recording, walk[1], 0), 3),
-        (figures.damping(walk[1], walk[0]), 2),
-        (figures.alignment(walk[1], walk[0]), 2),
-        (figures.scree(study), 2),
-        (figures.component_errors(study), 2),
-        (figures.response(walk), 1),
-        (figures.figure3(walk, tilts=(-60.0,)), 4),
+        (spectra.plot_recorded(recording, walk[1], 0), 3),
+        (spectra.plot_damping(walk[1], walk[0]), 2),
+        (spectra.plot_alignment(walk[1], walk[0]), 2),
+        (spectra.plot_scree(study), 2),
+        (spectra.plot_component_errors(study), 2),
+        (spectra.plot_response(walk), 1),
+        (spectra.figure3(walk, tilts=(-60.0,)), 4),
     ):
         titled = [ax for ax in figure.axes if ax.get_title(loc="left")]
         assert len(titled) == count
-    spectrum = figures.figure2(study).axes[0].lines[0]
+    spectrum = spectra.figure2(study).axes[0].lines[0]
     shown = study.energies < 13
     np.testing.assert_allclose(spectrum.get_ydata(), study.spectrum[shown] / 1e3)
 
 
 def test_tables_and_numbers_hold_what_was_found(walk, study):
     series, steps = walk
-    table = figures.ratio_table(series)
+    table = spectra.ratio_table(series)
     assert table.rows[0][2:5] == (
         "5.31e+04", f"{series.fit.ratios[0]:.3e}", f"{series.true_ratios[0]:.3e}"
     )  # fmt: skip
-    errors = particles.step_errors(series, steps)
-    assert figures.step_table(walk).rows[-1][1] == f"{100 * errors['aligned'][0]:.1f} %"
-    assert len(figures.alignment_table(walk).rows) == 4
-    assert "2.06 to 2.27" in str(figures.window_table())
-    numbers = figures.numbers(walk, study=study)
+    errors = spectra.step_errors(series, steps)
+    assert spectra.step_table(walk).rows[-1][1] == f"{100 * errors['aligned'][0]:.1f} %"
+    assert len(spectra.alignment_table(walk).rows) == 4
+    assert "2.06 to 2.27" in str(spectra.window_table())
+    numbers = spectra.numbers(walk, study=study)
     assert numbers["nonalloy_r_squared"] == f"{series.fit.r_squared:.3f}"
     assert numbers["true_saturation"] == "2"

@@ -7,8 +7,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from hebt import _paper, figures, studies
-from hebt.figures import _tables
+from companion import paper as paper_room
+from companion import phantom as phantom_room
+from companion import prose, tables
+from companion.phantom import tables as phantom_tables
 
 SMALL = {"size": 64, "iterations": 12, "seeds": (0, 1)}
 
@@ -23,21 +25,21 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def study(store):
-    return studies.phantom_study(**SMALL)
+    return phantom_room.study(**SMALL)
 
 
 @pytest.fixture(scope="module")
 def wrong(store):
-    return studies.stability(errors=(-20, 0, 20), **SMALL)
+    return phantom_room.stability(errors=(-20, 0, 20), **SMALL)
 
 
 @pytest.fixture(scope="module")
 def kernels(store):
-    return studies.smoothing(
+    return phantom_room.smoothing(
         kernels=(
-            studies.Kernel("none", 0, 1.0),
-            studies.Kernel("centred", 32, 12.0),
-            studies.Kernel("moved", 32, 12.0, centred=False),
+            phantom_room.Kernel("none", 0, 1.0),
+            phantom_room.Kernel("centred", 32, 12.0),
+            phantom_room.Kernel("moved", 32, 12.0, centred=False),
         ),
         **SMALL,
     )
@@ -76,8 +78,8 @@ def swapped(study):
 
 
 def test_figure_1_has_its_panels_with_units():
-    data = studies.phantom_data(studies.phantom_settings(**SMALL))
-    figure = figures.figure1(data)
+    data = phantom_room.data(phantom_room.phantom_settings(**SMALL))
+    figure = phantom_room.figure1(data)
     assert marks(figure) == "abcdef"
     assert len(images(figure)) == len(bars(figure)) == 6
     labels = [ax.get_ylabel() for ax in bars(figure)]
@@ -100,7 +102,7 @@ def test_figure_1_has_its_panels_with_units():
 
 @pytest.mark.parametrize("stop", ["printed", "best"])
 def test_figure_4_has_its_panels_on_one_scale(study, stop):
-    figure = figures.figure4(study, stop=stop)
+    figure = phantom_room.figure4(study, stop=stop)
     assert marks(figure) == "abcdef"
     panels = images(figure)
     assert len(panels) == 6
@@ -116,11 +118,11 @@ def test_figure_4_has_its_panels_on_one_scale(study, stop):
 
 def test_figure_4_refuses_an_unknown_stop(study):
     with pytest.raises(ValueError, match="'printed' or 'best'"):
-        figures.figure4(study, stop="late")
+        phantom_room.figure4(study, stop="late")
 
 
 def test_convergence_shows_the_scores_and_the_best_stops(study):
-    figure = figures.convergence(study)
+    figure = phantom_room.plot_convergence(study)
     assert marks(figure) == "abc"
     ax = figure.axes[1]
     curves = [line for line in ax.lines if len(line.get_xdata()) > 1]
@@ -130,13 +132,13 @@ def test_convergence_shows_the_scores_and_the_best_stops(study):
         curves[2].get_ydata(), study.scores["mse"][2, 1].mean(axis=0)
     )
     assert [s.get_xdata()[0] for s in stops] == [
-        study.best_iteration("mse", m, "Ag") for m in studies.METHODS
+        study.best_iteration("mse", m, "Ag") for m in phantom_room.METHODS
     ]
     assert all(ax.get_xlabel() and ax.get_ylabel() for ax in figure.axes)
 
 
 def test_stability_writes_the_values_it_colours(wrong):
-    figure = figures.stability(wrong)
+    figure = phantom_room.plot_stability(wrong)
     assert marks(figure) == "ab"
     relative = wrong.relative().mean(axis=-1)
     texts = [t.get_text() for t in figure.axes[0].texts]
@@ -150,22 +152,22 @@ def test_stability_writes_the_values_it_colours(wrong):
 
 
 def test_smoothing_names_every_kernel(kernels):
-    figure = figures.smoothing(kernels)
+    figure = phantom_room.plot_smoothing(kernels)
     assert marks(figure) == "abc"
     labels = [t.get_text() for t in figure.axes[0].get_yticklabels()]
     assert labels == ["none", "centred", "moved"]
 
 
 def test_figures_are_opaque_closed_and_draw(study, wrong, kernels, tmp_path):
-    data = studies.phantom_data(studies.phantom_settings(**SMALL))
+    data = phantom_room.data(phantom_room.phantom_settings(**SMALL))
     before = plt.rcParams["font.size"]
     for number, figure in enumerate(
         [
-            figures.figure1(data),
-            figures.figure4(study),
-            figures.convergence(study),
-            figures.stability(wrong),
-            figures.smoothing(kernels),
+            phantom_room.figure1(data),
+            phantom_room.figure4(study),
+            phantom_room.plot_convergence(study),
+            phantom_room.plot_stability(wrong),
+            phantom_room.plot_smoothing(kernels),
         ]
     ):
         assert figure.number not in plt.get_fignums()
@@ -177,12 +179,12 @@ def test_figures_are_opaque_closed_and_draw(study, wrong, kernels, tmp_path):
 
 
 def test_table_1_holds_every_printed_number(study):
-    table = figures.table1(study)
+    table = phantom_room.table1(study)
     for text in (table._repr_html_(), table._repr_markdown_(), str(table)):
-        for key in _paper.keys():
+        for key in paper_room.keys():
             if key.startswith("table1."):
                 name = key.split(".")[1]
-                number = _paper.printed(key).value
+                number = paper_room.printed(key).value
                 assert f"paper {number:{'.0f' if name == 'dp' else '.4f'}}" in text, key
     assert len(table.rows) == 6
     mean = study.score("mse", "eds", "Ag").mean()
@@ -191,7 +193,7 @@ def test_table_1_holds_every_printed_number(study):
 
 
 def test_response_ratio_table_holds_every_printed_number(study):
-    text = str(figures.response_ratio_table(study))
+    text = str(phantom_room.response_ratio_table(study))
     for number in ("3.66", "1.43", "3.27", "1.68", "−10.66", "+17.48", "0.910"):
         assert number in text, number
     assert f"{study.ratio_errors()[:, 0].mean():+.2f}".replace("-", "−") in text
@@ -199,7 +201,7 @@ def test_response_ratio_table_holds_every_printed_number(study):
 
 
 def test_best_stop_table_gives_printed_and_own_gains(study):
-    table = figures.best_stop_table(study)
+    table = phantom_room.best_stop_table(study)
     assert [r[1] for r in table.rows] == ["7.31", "7.74", "3.08", "1.65", "4.17", "1.49"]
     row = table.rows[3]
     assert row[2].startswith(f"{study.gain('mse', 'Ag').mean():.2f}")
@@ -208,13 +210,13 @@ def test_best_stop_table_gives_printed_and_own_gains(study):
 
 
 def test_readings_table_gives_both_readings(study):
-    text = str(figures.readings_table(study))
+    text = str(phantom_room.readings_table(study))
     for name in ("ssim", "ssim_windowed", "mse", "mse_reference"):
         assert f"{study.score(name, 'eds', 'Ag').mean():.4f}" in text
 
 
 def test_the_consistency_table_decides_from_the_printed_numbers(monkeypatch):
-    verdicts = {row[0]: row[3] for row in figures.paper_consistency_table().rows}
+    verdicts = {row[0]: row[3] for row in phantom_room.paper_consistency_table().rows}
     assert verdicts == {
         "r_gt of Au = z/ζ": "no",
         "r_gt of Ag = z/ζ": "no",
@@ -230,7 +232,7 @@ def test_the_consistency_table_decides_from_the_printed_numbers(monkeypatch):
         "DP of Ag: better with": "yes",
     }
     # had other numbers been printed, the verdicts would turn
-    printed = _paper.printed
+    printed = paper_room.printed
     other = {
         "phantom.r_gt.Au": 791.5 / 0.0188,
         "table1.dp.Au.hebt_gt": 1.0,
@@ -241,8 +243,8 @@ def test_the_consistency_table_decides_from_the_printed_numbers(monkeypatch):
         number = printed(key)
         return dataclasses.replace(number, value=other[key]) if key in other else number
 
-    monkeypatch.setattr(_paper, "printed", changed)
-    turned = {row[0]: row[3] for row in figures.paper_consistency_table().rows}
+    monkeypatch.setattr(phantom_tables, "printed", changed)
+    turned = {row[0]: row[3] for row in phantom_room.paper_consistency_table().rows}
     assert turned["r_gt of Au = z/ζ"] == "yes"
     assert turned["DP of Au: better with"] == "yes"
     assert turned["r_est of Ag against r_gt"] == "yes"
@@ -250,7 +252,7 @@ def test_the_consistency_table_decides_from_the_printed_numbers(monkeypatch):
 
 
 def test_the_settings_table_says_fidelity_and_what_differs(study):
-    table = figures.built_with(study.settings)
+    table = phantom_room.settings_table(study.settings)
     assert "quick fidelity" in table.title
     cells = {row[0]: row[1:] for row in table.rows}
     assert cells["frame (pixels)"] == ("512", "64")
@@ -279,31 +281,31 @@ def test_the_settings_table_says_fidelity_and_what_differs(study):
     ],
 )
 def test_the_rule_of_agreement(paper, ours, spread, best, word):
-    assert figures.agreement(paper, ours, spread, best=best) == word
+    assert tables.agreement(paper, ours, spread, best=best) == word
 
 
 @pytest.mark.parametrize("numbers", [(np.nan, 1.0), (1.0, np.inf), (1.0, 1.0, -1.0)])
 def test_agreement_refuses_what_it_cannot_judge(numbers):
     with pytest.raises(ValueError, match="finite"):
-        figures.agreement(*numbers)
+        tables.agreement(*numbers)
 
 
 def test_the_rule_in_words_has_the_numbers_of_the_code():
-    assert f"{100 * _tables.AGREES_WITHIN:g} %" in figures.RULE
-    assert f"{100 * _tables.NEAR_WITHIN:g} %" in figures.RULE
+    assert f"{100 * tables.AGREES_WITHIN:g} %" in tables.RULE
+    assert f"{100 * tables.NEAR_WITHIN:g} %" in tables.RULE
 
 
 def test_spreads_are_mean_and_sample_deviation():
     nbsp = "\u00a0"
-    assert figures.spread_text([1.0, 2.0, 3.0], ".1f") == f"2.0{nbsp}±{nbsp}1.0"
-    assert figures.spread_text([0.5], ".2f") == "0.50"
-    assert figures.spread_text([-0.01, -0.03], "+.1f", scale=100, unit=" %") == (
+    assert tables.spread_text([1.0, 2.0, 3.0], ".1f") == f"2.0{nbsp}±{nbsp}1.0"
+    assert tables.spread_text([0.5], ".2f") == "0.50"
+    assert tables.spread_text([-0.01, -0.03], "+.1f", scale=100, unit=" %") == (
         f"−2.0{nbsp}±{nbsp}1.4 %"
     )
 
 
 def test_tables_show_themselves_safely():
-    table = figures.Table(("a", "b<c"), [("x|y", "two\nlines")], title="T", note="n & m")
+    table = tables.Table(("a", "b<c"), [("x|y", "two\nlines")], title="T", note="n & m")
     page = table._repr_html_()
     assert "b&lt;c" in page
     assert "two<br>lines" in page
@@ -311,11 +313,11 @@ def test_tables_show_themselves_safely():
     assert "x\\|y" in table._repr_markdown_()
     assert "two; lines" in str(table)
     with pytest.raises(ValueError, match="row 0 has 1 cells"):
-        figures.Table(("a", "b"), [("x",)])
+        tables.Table(("a", "b"), [("x",)])
 
 
 def test_numbers_of_the_prose_are_those_of_the_results(study, wrong, kernels):
-    n = figures.phantom_numbers(study, wrong, kernels)
+    n = phantom_room.numbers(study, wrong, kernels)
     assert all(name.startswith("phantom_") and text for name, text in n.items())
     assert n["phantom_seeds"] == "2"
     assert n["phantom_seeds_list"] == "0, 1"
@@ -331,8 +333,8 @@ def test_numbers_of_the_prose_are_those_of_the_results(study, wrong, kernels):
 def test_sentences_flip_when_the_results_do(study, wrong, kernels):
     better = with_scores(study, perfect_hebt)
     worse = swapped(better)
-    yes = figures.phantom_numbers(better, wrong, kernels)
-    no = figures.phantom_numbers(worse, wrong, kernels)
+    yes = phantom_room.numbers(better, wrong, kernels)
+    no = phantom_room.numbers(worse, wrong, kernels)
     assert yes["phantom_won"] == "6"
     assert no["phantom_won"] == "0"
     assert "is the same for every score" in yes["phantom_order"]
@@ -343,27 +345,25 @@ def test_sentences_flip_when_the_results_do(study, wrong, kernels):
     def rise(scores):
         scores["mse"][0] = np.linspace(1, 9, scores["mse"].shape[-1])
 
-    late = figures.phantom_numbers(with_scores(study, rise), wrong, kernels)
+    late = phantom_room.numbers(with_scores(study, rise), wrong, kernels)
     assert "does not suffer less" in late["phantom_forgives"]
 
 
 def test_lists_of_seeds_are_short():
-    from hebt.figures import phantom
-
-    assert phantom._list((0, 1, 2, 3)) == "0 to 3"
-    assert phantom._list((0, 2, 3)) == "0, 2, 3"
-    assert phantom._list((7,)) == "7"
+    assert prose.list_text((0, 1, 2, 3)) == "0 to 3"
+    assert prose.list_text((0, 2, 3)) == "0, 2, 3"
+    assert prose.list_text((7,)) == "7"
 
 
 def test_counts_of_kernels_follow_the_results(study, wrong, kernels):
     ahead = kernels.ssim.copy()
     ahead[:, 0], ahead[:, 1] = 0.9, 0.5
     ahead[1, 0, 1, 1] = 0.4  # one element and seed against it loses a kernel
-    n = figures.phantom_numbers(study, wrong, dataclasses.replace(kernels, ssim=ahead))
+    n = phantom_room.numbers(study, wrong, dataclasses.replace(kernels, ssim=ahead))
     assert n["phantom_kernels_won_ssim"] == "2"
     swap = dataclasses.replace(kernels, mse=kernels.mse[:, ::-1])
     both = [
-        int(figures.phantom_numbers(study, wrong, k)["phantom_kernels_won"])
+        int(phantom_room.numbers(study, wrong, k)["phantom_kernels_won"])
         for k in (kernels, swap)
     ]
     assert sum(both) <= 3
@@ -373,7 +373,7 @@ def test_counts_of_kernels_follow_the_results(study, wrong, kernels):
 
 def test_claims_are_decided_by_the_results(study, wrong):
     def verdicts(study, wrong):
-        return {c.claim: c.holds for c in figures.phantom_claims(study, wrong)}
+        return {c.claim: c.holds for c in phantom_room.all_claims(study, wrong)}
 
     first = "HEBT is better than EDS alone in each score of Table 1"
     stable = "HEBT is stable against errors of the response ratios"
@@ -390,10 +390,10 @@ def test_claims_are_decided_by_the_results(study, wrong):
 
     # the paper's own numbers in our place would be reproduced
     def printed(scores):
-        for name in studies.TABLE_1:
-            for m, method in enumerate(studies.METHODS):
+        for name in phantom_room.TABLE_1:
+            for m, method in enumerate(phantom_room.METHODS):
                 for e, element in enumerate(study.elements):
-                    scores[name][m, e] = _paper.printed(f"table1.{name}.{element}.{method}").value
+                    scores[name][m, e] = paper_room.printed(f"table1.{name}.{element}.{method}").value
 
     exact = dataclasses.replace(
         with_scores(study, printed),
@@ -401,15 +401,15 @@ def test_claims_are_decided_by_the_results(study, wrong):
         ratios=np.tile(study.true_ratios * [0.8934, 1.1748], (2, 1)),
     )
     assert all(verdicts(exact, dataclasses.replace(wrong, eds_mse=wrong.eds_mse + 9)).values())
-    table = figures.claims_table(exact, wrong)
+    table = phantom_room.claims_table(exact, wrong)
     assert {row[-1] for row in table.rows} <= {"yes", "no"}
 
 
 def test_the_chapter_uses_only_numbers_that_exist(study, wrong, kernels):
-    chapter = (_paper.FILE.parents[1] / "book" / "phantom.md").read_text(encoding="utf-8")
+    chapter = (paper_room.FILE.parents[1] / "book" / "phantom.md").read_text(encoding="utf-8")
     used = set(re.findall(r"\{glue:text\}`(\w+)", chapter))
     assert used
-    assert used <= set(figures.phantom_numbers(study, wrong, kernels))
+    assert used <= set(phantom_room.numbers(study, wrong, kernels))
     # a result typed by hand would have decimals; those of the settings stand in the calls
     prose = re.sub(r"```.*?```", "", chapter, flags=re.S)
     typed = re.findall(r"(?<![\w.])\d+\.\d+(?![\w.])", re.sub(r"sections? [\d. and]+", "", prose))
@@ -423,5 +423,5 @@ def test_glue_stores_text_for_the_page(monkeypatch):
     monkeypatch.setattr(
         myst_nb, "glue", lambda name, value, display: stored.update({name: (value, display)})
     )
-    figures.glue({"phantom_won": "6"})
+    prose.glue({"phantom_won": "6"})
     assert stored == {"phantom_won": ("6", False)}

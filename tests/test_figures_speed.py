@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hebt import figures
-from hebt.figures import speed
+from companion import speed
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -18,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture
 def results():
     """Made-up results, with times in round numbers."""
-    found = copy.deepcopy(figures.benchmark())
+    found = copy.deepcopy(speed.results())
     found["settings"] = {"size": 100, "tilts": 10, "slices": 128, "rounds": 3}
     times = {speed.OURS: 1, "hebt.sirt": 1, speed.BARE: 2, speed.ASTRA: 200}
     found["contenders"] = [
@@ -36,7 +35,7 @@ def results():
 
 
 def test_committed_results_are_whole():
-    results = figures.benchmark()
+    results = speed.results()
     ours = [c for c in results["contenders"] if c["name"] == speed.OURS and c["device"] == "cpu"]
     assert {c["threads"] for c in ours} == {1, 2}
     assert all(len(c["clock"]) == results["settings"]["rounds"] for c in results["contenders"])
@@ -54,7 +53,7 @@ def test_committed_results_are_whole():
 
 
 def test_numbers_follow_from_the_results(results):
-    numbers = figures.benchmark_numbers(results)
+    numbers = speed.numbers(results)
     assert numbers["speed_astra"] == "200 times" and numbers["speed_c"] == "200 %"
     assert numbers["speed_iteration"] == "1 ms"
     # two threads: 0.4 s of ASTRA's clock against 1 ms, and 256 slices of both elements
@@ -71,13 +70,13 @@ def test_the_last_doubling_is_not_hidden_by_the_fit(results):
     curve = results["scaling"]["curves"]["slices"]
     assert curve["values"] == [32, 64, 128, 256]
     curve["processor"] = [[1.0] * 3, [2.0] * 3, [4.0] * 3, [11.0, 12.0, 90.0]]
-    assert figures.benchmark_numbers(results)["speed_last_slices"] == "3.00"
+    assert speed.numbers(results)["speed_last_slices"] == "3.00"
     results["scaling"]["curves"]["size"]["values"] = [64, 128, 192, 250]
     assert "size" not in speed.last_doublings(results)
 
 
 def test_extrapolation_is_proportional_and_says_what_it_is(results):
-    table = figures.benchmark_extrapolation(results)
+    table = speed.extrapolation_table(results)
     assert "not measured" in table.title
     one, hundred, large = (float(row[5]) for row in table.rows)
     assert hundred == pytest.approx(100 * one, rel=0.06)
@@ -86,11 +85,11 @@ def test_extrapolation_is_proportional_and_says_what_it_is(results):
 
 
 def test_two_cores_take_what_two_threads_took():
-    results = figures.benchmark()
-    table = figures.benchmark_extrapolation(results)
+    results = speed.results()
+    table = speed.extrapolation_table(results)
     particle = dict(zip(table.columns, table.rows[0]))
     # the sentence on the page is about the same volume, 300 slices of 300 × 300 and two elements
-    assert particle["on 2 threads"] == figures.benchmark_numbers(results)["speed_volume"]
+    assert particle["on 2 threads"] == speed.numbers(results)["speed_volume"]
     (clock,) = (
         c["clock"] for c in results["contenders"] if (c["name"], c["threads"]) == (speed.OURS, 2)
     )
@@ -112,7 +111,7 @@ def test_no_more_cores_work_than_there_are_blocks(results):
     # 13 slices of 10 elements fill a block: 76 blocks, and 12 slices left
     found = speed.cluster_seconds(results, 1000, 10, 1000, 10, 200, cores=64)
     assert found == (77, 2, pytest.approx(2 * 2e-3 * 130 * 100 * 200))
-    rows = figures.benchmark_extrapolation(results).rows
+    rows = speed.extrapolation_table(results).rows
     assert [row[2:4] for row in rows] == [("5", "1"), ("500", "8"), ("77", "2")]
     # 64 cores are held for one wave of 461 s
     assert rows[0][4] == "7.7 min" and rows[0][6] == "8.2"
@@ -141,17 +140,17 @@ def test_a_worker_needs_memory_for_its_process_too(results):
     assert speed.worker_memory(results, 64, 2, 100, 10) == pytest.approx(200e6 + block)
     assert speed.worker_memory(results, 128, 2, 100, 10) == pytest.approx(200e6 + 2 * block)
     results["workers"][0]["peak"] = results["workers"][1]["peak"] = float("nan")
-    assert figures.benchmark_extrapolation(results).rows[0][8] == "not measured"
+    assert speed.extrapolation_table(results).rows[0][8] == "not measured"
 
 
 def test_larger_blocks_need_more_memory_than_was_measured_for_small_ones():
-    results = figures.benchmark()
+    results = speed.results()
     measured = max(case["peak"] for case in results["workers"])
     assert measured < speed.worker_memory(results, 64, 2, 300, 31) < 2 * measured
 
 
 def test_tables_show_every_measurement(results):
-    table = figures.benchmark_table(results)
+    table = speed.peers_table(results)
     assert len(table.rows) == len(results["contenders"])
     rows = {row[:2]: row[2:] for row in table.rows}
     one, astra = rows[speed.OURS, "1"], rows[speed.ASTRA, "1"]
@@ -161,33 +160,33 @@ def test_tables_show_every_measurement(results):
     assert rows["hebt.sirt", "1"][0] == rows[speed.BARE, "1"][0] == "128" and astra[0] == "1"
     assert rows["hebt.sirt", "1"][4] == "2" and astra[4] == "(0.01)"
     assert results["processor"] in table.note and results["date"] in table.note
-    assert len(figures.benchmark_memory(results).rows) == len(results["memory"])
-    assert len(figures.benchmark_workers(results).rows) == len(results["workers"])
+    assert len(speed.plot_memory(results).rows) == len(results["memory"])
+    assert len(speed.workers_table(results).rows) == len(results["workers"])
 
 
 def test_a_busy_machine_is_admitted(results):
     results["load_before"], results["cores"] = 3.5, 2
-    assert "load 3.5" in figures.benchmark_table(results).note
-    assert "load 3.5" in figures.benchmark_extrapolation(results).note
-    assert figures.benchmark_numbers(results)["speed_load"] == "busy (load 3.5 on 2 cores)"
+    assert "load 3.5" in speed.peers_table(results).note
+    assert "load 3.5" in speed.extrapolation_table(results).note
+    assert speed.numbers(results)["speed_load"] == "busy (load 3.5 on 2 cores)"
     results["load_before"] = 0.1
-    assert "idle" in figures.benchmark_table(results).note
-    assert "idle" in figures.benchmark_numbers(results)["speed_load"]
+    assert "idle" in speed.peers_table(results).note
+    assert "idle" in speed.numbers(results)["speed_load"]
     results["load_before"] = results["load_after"] = None
-    assert "not known" in figures.benchmark_table(results).note
-    assert "unknown" in figures.benchmark_numbers(results)["speed_load"]
+    assert "not known" in speed.peers_table(results).note
+    assert "unknown" in speed.numbers(results)["speed_load"]
 
 
 def test_results_without_astra_or_a_compiler_are_shown_too(results):
     del results["contenders"][2:4]
-    numbers = figures.benchmark_numbers(results)
+    numbers = speed.numbers(results)
     assert {numbers[f"speed_{name}"] for name in ("astra", "astra_clock", "c")} == {"not measured"}
-    assert figures.benchmark_table(results).rows[0][5:7] == ("–", "–")
-    figures.benchmark_peers(results)
+    assert speed.peers_table(results).rows[0][5:7] == ("–", "–")
+    speed.plot_peers(results)
 
 
 def test_a_gpu_that_was_not_there_is_said_to_be_missing(results):
-    table = figures.benchmark_gpu(results)
+    table = speed.gpu_table(results)
     assert "Nothing here was measured on a GPU" in table.note
     assert [row[2] for row in table.rows] == ["1"] + ["not measured"] * 3
 
@@ -198,20 +197,20 @@ def test_a_gpu_is_compared_with_the_processor_and_with_astra(results):
     entry = {"device": "cuda", "threads": 1, "processor": [1.0] * 3}
     for name, t in ((speed.OURS, 1e-5), ("hebt.sirt", 2e-5), (speed.ASTRA_GPU, 5e-5)):
         results["contenders"].append(entry | {"name": name, "clock": [t] * 3})
-    table = figures.benchmark_gpu(results)
+    table = speed.gpu_table(results)
     assert [row[3] for row in table.rows] == ["1", "100", "50", "20"]
     assert "Some GPU" in table.note and "2.0e-06" in table.note and "1.5 s on the GPU" in table.note
     # the processor's table and figure are about the processor
-    assert len(figures.benchmark_table(results).rows) == 5
-    assert len(figures.benchmark_peers(results).axes[0].patches) == 4
+    assert len(speed.peers_table(results).rows) == 5
+    assert len(speed.plot_peers(results).axes[0].patches) == 4
 
 
 def test_figures_show_the_medians(results):
-    (ax,) = figures.benchmark_peers(results).axes
+    (ax,) = speed.plot_peers(results).axes
     widths = sorted(bar.get_width() for bar in ax.patches)
     np.testing.assert_allclose(widths, [1, 1, 2, 200])
     assert "200 times ASTRA's speed" in [t.get_text() for t in ax.texts][0]
-    figure = figures.benchmark_scaling(results)
+    figure = speed.plot_scaling(results)
     assert [ax.get_xlabel() for ax in figure.axes] == list(results["scaling"]["curves"])
     for ax in figure.axes:
         line, points = ax.get_lines()
@@ -220,7 +219,7 @@ def test_figures_show_the_medians(results):
 
 def test_missing_results_name_the_command(tmp_path):
     with pytest.raises(FileNotFoundError, match="run make bench"):
-        figures.benchmark(tmp_path / "benchmark.json")
+        speed.results(tmp_path / "benchmark.json")
 
 
 def test_the_benchmark_runs_and_its_results_can_be_drawn(tmp_path):
@@ -229,17 +228,17 @@ def test_the_benchmark_runs_and_its_results_can_be_drawn(tmp_path):
     command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--quick", "--out", str(out)]
     run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert run.returncode == 0, run.stderr[-3000:]
-    results = figures.benchmark(out)
+    results = speed.results(out)
     assert results["settings"]["size"] == 64 and len(results["workers"]) == 6
     assert results["first_call"]["compiled"]["processor"] > 0
     for draw in (
-        figures.benchmark_peers,
-        figures.benchmark_scaling,
-        figures.benchmark_table,
-        figures.benchmark_memory,
-        figures.benchmark_workers,
-        figures.benchmark_extrapolation,
-        figures.benchmark_gpu,
-        figures.benchmark_numbers,
+        speed.plot_peers,
+        speed.plot_scaling,
+        speed.peers_table,
+        speed.plot_memory,
+        speed.workers_table,
+        speed.extrapolation_table,
+        speed.gpu_table,
+        speed.numbers,
     ):
         assert draw(results) is not None

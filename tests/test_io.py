@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from hebt import io
+from companion import datasets
+from hebt import io, prepare
+from hebt.io.tilt_series import _tilt_of
+from hebt.prepare import xray
 
 ROOT = Path(__file__).resolve().parents[1]
 LINES = ("C_Ka", "O_Ka", "Mg_Ka", "Si_Ka", "Fe_Ka", "Pt_Ma")
@@ -23,8 +26,8 @@ AVOID = ("Ga_La", "Fe_La", "Cu_La", (-1, 0.16))
 def bcf_files():
     """Return the dust particle's files; skip where they are not on this machine."""
     try:
-        return io.locate("dust", "*.bcf")
-    except io.MissingDataError as error:
+        return datasets.locate("dust", "*.bcf")
+    except datasets.MissingDataError as error:
         pytest.skip(f"measured data are not here: {error}")
 
 
@@ -58,7 +61,7 @@ def test_tilts_come_from_the_file_names_in_rising_order(three):
 
 
 def test_the_whole_series_has_sixteen_tilts():
-    tilts = [io._tilt_of(p) for p in bcf_files()]
+    tilts = [_tilt_of(p) for p in bcf_files()]
     assert tilts == list(range(-40, 36, 5))
 
 
@@ -125,9 +128,10 @@ def test_the_particles_elements_are_really_there(three):
 def test_reading_twice_with_the_cache_gives_the_same(three, monkeypatch, tmp_path):
     monkeypatch.setenv("HEBT_CACHE", str(tmp_path))
     files, series = three
-    once = io.read_tilt_series(files[1:2], lines=LINES, avoid=AVOID, cache=True)
-    monkeypatch.setattr(io, "_read", lambda path: pytest.fail("read again"))
-    again = io.read_tilt_series(files[1:2], lines=LINES, avoid=AVOID, cache=True)
+    name = files[1].name
+    once = datasets.read_tilt_series("dust", name, lines=LINES, avoid=AVOID)
+    monkeypatch.setattr(io, "read_tilt_series", lambda *_, **__: pytest.fail("read again"))
+    again = datasets.read_tilt_series("dust", name, lines=LINES, avoid=AVOID)
     for result in (once, again):
         np.testing.assert_array_equal(result.maps[:, 0], series.maps[:, 0])
 
@@ -144,8 +148,8 @@ def test_picking_lines_keeps_their_maps(three):
 
 def test_other_brukers_files_are_read_too():
     try:
-        (path,) = io.locate("readers", "test_TEM.bcf")
-    except io.MissingDataError as error:
+        (path,) = datasets.locate("readers", "test_TEM.bcf")
+    except datasets.MissingDataError as error:
         pytest.skip(str(error))
     series = io.read_tilt_series([path], angles=[12.5], lines=["Cu_Ka"], progress=False)
     image, cube = raw(path)
@@ -198,20 +202,20 @@ ENERGIES = -0.4709 + 0.010003 * np.arange(2048)
 
 
 def test_windows_know_the_tables_and_the_resolution():
-    (iron,) = io.line_windows(ENERGIES, ["Fe_Ka"])
+    (iron,) = prepare.line_windows(ENERGIES, ["Fe_Ka"])
     assert abs(iron.energy - 6.404) < 0.002
     # 130 eV at Mn K-alpha (5.899 keV); a little wider at iron
     assert abs((iron.window[1] - iron.window[0]) / 1.2 - 0.135) < 0.002
-    (oxygen,) = io.line_windows(ENERGIES, ["O_Ka"], resolution=130)
+    (oxygen,) = prepare.line_windows(ENERGIES, ["O_Ka"], resolution=130)
     assert (oxygen.window[1] - oxygen.window[0]) / 1.2 < 0.065
 
 
 def test_a_window_counts_the_peak_and_takes_off_any_straight_background():
-    windows = io.line_windows(ENERGIES, LINES, avoid=AVOID)
+    windows = prepare.line_windows(ENERGIES, LINES, avoid=AVOID)
     for window in windows:
         line = 7.0 + 2.5 * ENERGIES
         cube = np.broadcast_to(line, (2, 3, 2048))
-        flat = io.element_maps(cube, [window])
+        flat = prepare.element_maps(cube, [window])
         np.testing.assert_allclose(flat, 0, atol=2e-3 * line.sum() / 2048)
         sigma = (window.window[1] - window.window[0]) / 1.2 / 2.3548
         peak = np.exp(-0.5 * ((ENERGIES - window.energy) / sigma) ** 2)
@@ -225,13 +229,13 @@ def test_a_window_counts_the_peak_and_takes_off_any_straight_background():
         under = np.interp(window.energy, *zip(*ends, strict=True))
         expected = inside(*window.window) - under * (window.window[1] - window.window[0])
         assert 0.8 < expected < 0.85
-        counted = io.element_maps(1000 * (cube * 0 + peak) + cube, [window])
+        counted = prepare.element_maps(1000 * (cube * 0 + peak) + cube, [window])
         np.testing.assert_allclose(counted, 1000 * expected, rtol=0.01)
 
 
 def test_backgrounds_keep_clear_of_every_line():
-    windows = io.line_windows(ENERGIES, LINES, avoid=AVOID)
-    lines = [e for name in (*LINES, "Ga_La", "Fe_La", "Cu_La") for e in io._shell_of(name)]
+    windows = prepare.line_windows(ENERGIES, LINES, avoid=AVOID)
+    lines = [e for name in (*LINES, "Ga_La", "Fe_La", "Cu_La") for e in xray.shell_energies(name)]
     for window in windows:
         assert window.left[1] < window.window[0] < window.energy < window.window[1]
         assert window.window[1] < window.right[0]
@@ -239,16 +243,16 @@ def test_backgrounds_keep_clear_of_every_line():
             assert side[0] >= 0.16
             for energy in lines:
                 distance = max(side[0] - energy, energy - side[1])
-                assert distance >= io._fwhm(energy, 130.0) - 1e-9, (window, energy)
+                assert distance >= xray.fwhm(energy, 130.0) - 1e-9, (window, energy)
 
 
 def test_windows_refuse_what_has_no_background():
     with pytest.raises(ValueError, match="lies outside the spectrum"):
-        io.line_windows(ENERGIES[:500], ["Fe_Ka"])
+        prepare.line_windows(ENERGIES[:500], ["Fe_Ka"])
     with pytest.raises(ValueError, match="no clear background within 8 FWHM on its left"):
-        io.line_windows(ENERGIES, ["Fe_Ka"], avoid=[(0, 6.4)])
+        prepare.line_windows(ENERGIES, ["Fe_Ka"], avoid=[(0, 6.4)])
     with pytest.raises(ValueError, match="lines is empty"):
-        io.line_windows(ENERGIES, [])
+        prepare.line_windows(ENERGIES, [])
 
 
 # --- shifts found by hand ---
@@ -269,7 +273,7 @@ def test_tomviz_shifts_are_turned_into_ours(tmp_path):
 
 
 def test_the_registry_names_origin_credit_licence_and_every_file():
-    for name, entry in io.registry().items():
+    for name, entry in datasets.registry().items():
         assert entry["title"] and entry["source"] and entry["credit"] and entry["licence"], name
         assert isinstance(entry["measured"], bool)
         paths = [f["path"] for f in entry["files"]]
@@ -281,22 +285,22 @@ def test_the_registry_names_origin_credit_licence_and_every_file():
             assert all(a.endswith(file["path"].split("/")[-1]) for a in file["addresses"])
 
 
-@pytest.mark.parametrize("name", sorted(io.registry()))
+@pytest.mark.parametrize("name", sorted(datasets.registry()))
 def test_the_registry_has_the_hashes_of_the_real_files(name):
     try:
-        paths = io.locate(name)
-    except io.MissingDataError as error:
+        paths = datasets.locate(name)
+    except datasets.MissingDataError as error:
         pytest.skip(f"not on this machine: {error}")
-    for path, file in zip(paths, io.registry()[name]["files"], strict=True):
+    for path, file in zip(paths, datasets.registry()[name]["files"], strict=True):
         content = path.read_bytes()
         assert hashlib.sha256(content).hexdigest() == file["sha256"]
         assert len(content) == file["size"]
 
 
 def test_a_package_without_the_repository_says_so(monkeypatch, tmp_path):
-    monkeypatch.setattr(io, "REGISTRY", tmp_path / "data" / "measured.json")
+    monkeypatch.setattr(datasets, "REGISTRY", tmp_path / "data" / "measured.json")
     with pytest.raises(FileNotFoundError, match="pip install -e .*read_tilt_series"):
-        io.locate("dust")
+        datasets.locate("dust")
 
 
 # --- looking up and fetching ---
@@ -329,7 +333,7 @@ def shelf(monkeypatch, tmp_path):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     Handler.asked = []
-    monkeypatch.setattr(io, "REGISTRY", tmp_path / "registry.json")
+    monkeypatch.setattr(datasets, "REGISTRY", tmp_path / "registry.json")
     monkeypatch.setenv("HEBT_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("HEBT_DATA", raising=False)
 
@@ -352,7 +356,7 @@ def shelf(monkeypatch, tmp_path):
                 }
             ],
         }
-        io.REGISTRY.write_text(json.dumps({"series": {"small": entry}}))
+        datasets.REGISTRY.write_text(json.dumps({"series": {"small": entry}}))
         return tmp_path / "cache" / "data" / "small" / "Input" / "0.bcf"
 
     yield addresses
@@ -366,32 +370,32 @@ def left_over(target):
 
 def test_fetch_brings_a_file_once(shelf):
     target = shelf("good")
-    with pytest.raises(io.MissingDataError):
-        io.locate("small")
+    with pytest.raises(datasets.MissingDataError):
+        datasets.locate("small")
     assert Handler.asked == [], "looking up must never download"
-    assert io.fetch("small", progress=False) == [target]
+    assert datasets.fetch("small", progress=False) == [target]
     assert target.read_bytes() == GOOD and left_over(target) == ["0.bcf"]
-    assert io.fetch("small", progress=False) == io.locate("small") == [target]
+    assert datasets.fetch("small", progress=False) == datasets.locate("small") == [target]
     assert Handler.asked == ["/good"]
 
 
 def test_fetch_tries_the_next_address(shelf):
     target = shelf("absent", "broken", "good")
-    io.fetch("small", progress=False)
+    datasets.fetch("small", progress=False)
     assert Handler.asked == ["/absent", "/broken", "/good"]
     assert target.read_bytes() == GOOD and left_over(target) == ["0.bcf"]
 
 
 def test_a_wrong_file_is_kept_apart_and_never_used(shelf):
     target = shelf("wrong", "good")
-    with pytest.raises(io.WrongDataError, match="another sha256.*never used"):
-        io.fetch("small", progress=False)
+    with pytest.raises(datasets.WrongDataError, match="another sha256.*never used"):
+        datasets.fetch("small", progress=False)
     assert left_over(target) == ["0.bcf.wrong"]
     assert (target.parent / "0.bcf.wrong").read_bytes() == b"something else"
-    with pytest.raises(io.MissingDataError):
-        io.locate("small")
+    with pytest.raises(datasets.MissingDataError):
+        datasets.locate("small")
     shelf("good")
-    io.fetch("small", progress=False)
+    datasets.fetch("small", progress=False)
     assert target.read_bytes() == GOOD
 
 
@@ -399,7 +403,7 @@ def test_a_wrong_file_is_kept_apart_and_never_used(shelf):
 def test_a_download_that_fails_leaves_nothing(shelf, path):
     target = shelf(path)
     with pytest.raises(OSError, match="0.bcf could not be downloaded.*same command again"):
-        io.fetch("small", progress=False)
+        datasets.fetch("small", progress=False)
     assert left_over(target) == []
 
 
@@ -413,17 +417,17 @@ def test_an_interrupted_download_leaves_nothing(shelf, monkeypatch):
 
     monkeypatch.setattr(pooch.HTTPDownloader, "__call__", stopped)
     with pytest.raises(KeyboardInterrupt):
-        io.fetch("small", progress=False)
+        datasets.fetch("small", progress=False)
     assert left_over(target) == []
 
 
 def test_a_damaged_file_is_refused_and_fetched_anew(shelf):
     target = shelf("good")
-    io.fetch("small", progress=False)
+    datasets.fetch("small", progress=False)
     target.write_bytes(GOOD[:-1] + b"?")
-    with pytest.raises(io.WrongDataError, match="not the file that the registry names"):
-        io.locate("small")
-    io.fetch("small", progress=False)
+    with pytest.raises(datasets.WrongDataError, match="not the file that the registry names"):
+        datasets.locate("small")
+    datasets.fetch("small", progress=False)
     assert target.read_bytes() == GOOD
     assert left_over(target) == ["0.bcf", "0.bcf.wrong"]
 
@@ -434,53 +438,53 @@ def test_hebt_data_comes_first(shelf, monkeypatch, tmp_path):
     own.parent.mkdir(parents=True)
     own.write_bytes(GOOD)
     monkeypatch.setenv("HEBT_DATA", str(tmp_path / "own"))
-    assert io.locate("small") == [own]
-    assert io.fetch("small", progress=False) == [own] and Handler.asked == []
+    assert datasets.locate("small") == [own]
+    assert datasets.fetch("small", progress=False) == [own] and Handler.asked == []
     own.write_bytes(b"mine")
-    with pytest.raises(io.WrongDataError):
-        io.locate("small")
+    with pytest.raises(datasets.WrongDataError):
+        datasets.locate("small")
     assert own.read_bytes() == b"mine"
 
 
 def test_the_missing_data_message_says_what_and_how(shelf, monkeypatch, tmp_path):
     shelf("good")
-    with pytest.raises(io.MissingDataError) as error:
-        io.locate("small")
-    for part in ("small", "HEBT_DATA", "python -m hebt.io fetch small", "Input/0.bcf", "MB"):
+    with pytest.raises(datasets.MissingDataError) as error:
+        datasets.locate("small")
+    for part in ("small", "HEBT_DATA", "python -m companion.datasets fetch small", "Input/0.bcf", "MB"):
         assert part in str(error.value)
     assert error.value._render_traceback_() == [f"MissingDataError: {error.value}"]
     monkeypatch.setenv("HEBT_DATA", str(tmp_path / "elsewhere"))
-    with pytest.raises(io.MissingDataError, match="elsewhere"):
-        io.locate("small")
+    with pytest.raises(datasets.MissingDataError, match="elsewhere"):
+        datasets.locate("small")
     with pytest.raises(ValueError, match="name is 'large'; expected one of 'small'"):
-        io.locate("large")
+        datasets.locate("large")
     with pytest.raises(ValueError, match=r"pattern is '\*\.emd'"):
-        io.locate("small", "*.emd")
+        datasets.locate("small", "*.emd")
 
 
 def test_the_command_line(shelf, capsys):
     target = shelf("good")
-    assert io.main(["check", "small"]) == 1
-    assert "python -m hebt.io fetch small" in capsys.readouterr().out
-    assert io.main(["fetch", "small"]) == 0
+    assert datasets.main(["check", "small"]) == 1
+    assert "python -m companion.datasets fetch small" in capsys.readouterr().out
+    assert datasets.main(["fetch", "small"]) == 0
     assert target.is_file() and "1 files" in capsys.readouterr().out
-    assert io.main(["check", "small"]) == 0
-    assert io.main(["list"]) == 0
+    assert datasets.main(["check", "small"]) == 0
+    assert datasets.main(["list"]) == 0
     assert "found in the cache" in capsys.readouterr().out
     target.unlink()
     shelf("wrong")
-    assert io.main(["fetch", "small"]) == 1
+    assert datasets.main(["fetch", "small"]) == 1
     assert "never used" in capsys.readouterr().err
 
 
 def test_the_card_shows_licence_and_state_but_no_path(shelf, tmp_path):
     shelf("good")
-    missing = io.card("small")
+    missing = datasets.card("small")
     assert not missing.available
     assert "not on this machine" in missing._repr_html_()
-    assert "python -m hebt.io fetch small" in missing._repr_html_()
-    io.fetch("small", progress=False)
-    found = io.card("small")
+    assert "python -m companion.datasets fetch small" in missing._repr_html_()
+    datasets.fetch("small", progress=False)
+    found = datasets.card("small")
     assert found.available and found.found == "the cache"
     for text in (found._repr_html_(), repr(found)):
         assert "licence" in text and "measured data" in text
@@ -518,7 +522,7 @@ def test_a_live_notebook_without_data_stops_with_the_way_to_get_them(tmp_path):
     first, *_ = run_notebook(CELLS[:1], tmp_path, HEBT_STATIC="0")
     (error,) = first
     assert error.ename == "MissingDataError"
-    assert "python -m hebt.io fetch dust" in error.evalue
+    assert "python -m companion.datasets fetch dust" in error.evalue
     assert len(error.traceback) == 1, "the message, not the package's inner workings"
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import hebt
-from hebt import laboratory
-from hebt.laboratory import Conditions
+from companion import laboratory, paper
 
 
 def small(name="diamond", size=32):
@@ -26,9 +25,9 @@ def test_specimens_hold_both_elements_and_no_place_twice(name):
 
 
 def test_conditions_are_those_of_the_paper():
-    now = Conditions()
+    now = laboratory.Conditions()
     np.testing.assert_array_equal(now.angles, np.arange(-75, 76, 5))
-    assert now.alpha == hebt.studies.paper("phantom.alpha").value
+    assert now.alpha == paper.printed("phantom.alpha").value
 
 
 @pytest.mark.parametrize(
@@ -36,7 +35,7 @@ def test_conditions_are_those_of_the_paper():
     [(30, 10, [-30, -20, -10, 0, 10, 20, 30]), (20, 25, [0]), (90, 45, [-45, 0, 45, 90])],
 )
 def test_tilts_stand_on_both_sides_of_zero(tilt, step, expected):
-    np.testing.assert_array_equal(Conditions(tilt=tilt, step=step).angles, expected)
+    np.testing.assert_array_equal(laboratory.Conditions(tilt=tilt, step=step).angles, expected)
 
 
 @pytest.mark.parametrize(
@@ -54,39 +53,39 @@ def test_tilts_stand_on_both_sides_of_zero(tilt, step, expected):
 )
 def test_conditions_that_make_no_sense_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
-        Conditions(**changes)
+        laboratory.Conditions(**changes)
 
 
 def test_counts_mean_what_they_say():
     # noise has the same mean; the shot noise of 5000 pixels of 100 counts is below 1 %
-    now = Conditions(counts=100, smoothing=0)
+    now = laboratory.Conditions(counts=100, smoothing=0)
     series = laboratory.record(now, small(size=64))
     inside = series.haadf > 0
     assert series.counts[:, inside].mean() == pytest.approx(100, rel=0.01)
     assert (series.counts == np.round(series.counts)).all()
     # Eq. 3 and 5 with one projector
-    z = [hebt.studies.paper(f"phantom.z.{e}").value for e in ("Au", "Ag")]
+    z = [paper.printed(f"phantom.z.{e}").value for e in ("Au", "Ag")]
     expected = sum(f * series.W.forward(d) for f, d in zip(z, series.density))
     np.testing.assert_allclose(series.haadf, expected, rtol=1e-4, atol=1e-2)
 
 
 def test_noise_follows_the_seed():
-    a, b, c = (laboratory.record(Conditions(seed=s), small()).counts for s in (0, 0, 1))
+    a, b, c = (laboratory.record(laboratory.Conditions(seed=s), small()).counts for s in (0, 0, 1))
     np.testing.assert_array_equal(a, b)
     assert (a != c).any()
 
 
 @pytest.mark.parametrize("by", [-3, 2])
 def test_a_shift_moves_the_maps_alone(by):
-    still = laboratory.record(Conditions(smoothing=0), small())
-    moved = laboratory.record(Conditions(smoothing=0, shift=by), small())
+    still = laboratory.record(laboratory.Conditions(smoothing=0), small())
+    moved = laboratory.record(laboratory.Conditions(smoothing=0, shift=by), small())
     np.testing.assert_array_equal(still.haadf, moved.haadf)
     np.testing.assert_array_equal(np.roll(still.counts, by, axis=-1)[..., 3:-3],
                                   moved.counts[..., 3:-3])
 
 
 def test_smoothing_moves_nothing_and_keeps_the_counts():
-    series = laboratory.record(Conditions(smoothing=1.5), small("halves", 64))
+    series = laboratory.record(laboratory.Conditions(smoothing=1.5), small("halves", 64))
     np.testing.assert_allclose(series.maps.sum(axis=-1), series.counts.sum(axis=-1), rtol=1e-4)
     columns = np.arange(64)
     centre = [(m @ columns).sum() / m.sum() for m in (series.maps[0], series.counts[0])]
@@ -96,15 +95,15 @@ def test_smoothing_moves_nothing_and_keeps_the_counts():
 def test_a_specimen_of_one_element_is_refused():
     density = small() * np.float32([[[0]], [[1]]])
     with pytest.raises(ValueError, match="holds no Au"):
-        laboratory.record(Conditions(specimen="own"), density)
+        laboratory.record(laboratory.Conditions(specimen="own"), density)
     with pytest.raises(ValueError, match="expected its density"):
-        laboratory.record(Conditions(specimen="own"))
+        laboratory.record(laboratory.Conditions(specimen="own"))
     with pytest.raises(ValueError, match=r"\(2, size, size\)"):
-        laboratory.record(Conditions(specimen="own"), density[:, 1:])
+        laboratory.record(laboratory.Conditions(specimen="own"), density[:, 1:])
 
 
 def test_an_experiment_without_noise_comes_close():
-    now = Conditions(counts=1e6, smoothing=0, iterations=300, tilt=90)
+    now = laboratory.Conditions(counts=1e6, smoothing=0, iterations=300, tilt=90)
     outcome = laboratory.run(now, small())
     true = outcome.series.z / outcome.series.zeta
     np.testing.assert_allclose(outcome.fit.ratios, true, rtol=5e-3)
@@ -117,7 +116,7 @@ def test_an_experiment_without_noise_comes_close():
 
 
 def test_residuals_and_images_are_those_of_the_solvers():
-    now = Conditions(iterations=12, error_Au=20.0)
+    now = laboratory.Conditions(iterations=12, error_Au=20.0)
     outcome = laboratory.run(now, small())
     series = outcome.series
     np.testing.assert_allclose(outcome.ratios, outcome.fit.ratios * [1.2, 1])
@@ -142,7 +141,7 @@ def test_residuals_and_images_are_those_of_the_solvers():
 
 
 def test_an_alloy_has_no_pixel_difference():
-    outcome = laboratory.run(Conditions(specimen="alloy", iterations=5))
+    outcome = laboratory.run(laboratory.Conditions(specimen="alloy", iterations=5))
     assert np.isnan(outcome.scores["dp", "hebt", "Au"])
     assert 0 < outcome.scores["mse", "hebt", "Au"] < 1
 
@@ -159,7 +158,7 @@ def without(name):
     """The same experiment without the fault of the preset."""
     changes = {k: v for k, v in laboratory.PRESETS[name].changes.items()
                if k in ("counts", "specimen")}  # fmt: skip
-    return laboratory.run(Conditions(**changes))
+    return laboratory.run(laboratory.Conditions(**changes))
 
 
 def test_presets_are_named():

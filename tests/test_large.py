@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import hebt
-from hebt import large
+from hebt import _blocks as large
+from hebt._blocks import _array, _blocks, _solve_block
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
@@ -79,11 +80,11 @@ def test_only_the_blocks_that_are_asked_for_are_worked_out():
 
 def test_blocks_are_thick_enough_to_be_fast_and_thin_enough_for_memory(monkeypatch):
     monkeypatch.setattr(large, "_COLUMNS", 128)
-    assert large._blocks(1, 300, 2, 300) == (64,) * 4 + (44,)
-    assert large._blocks(40, 300, 2, 300) == (80, 80, 80, 60)
-    assert large._blocks(100, 300, 2, 300) == (100,) * 3
-    assert max(large._blocks(1000, 1000, 10, 1000)) == 13
-    assert large._blocks(5, 3, 2, 16) == (3,)
+    assert _blocks(1, 300, 2, 300) == (64,) * 4 + (44,)
+    assert _blocks(40, 300, 2, 300) == (80, 80, 80, 60)
+    assert _blocks(100, 300, 2, 300) == (100,) * 3
+    assert max(_blocks(1000, 1000, 10, 1000)) == 13
+    assert _blocks(5, 3, 2, 16) == (3,)
 
 
 def test_out_is_a_zarr_array_written_block_by_block(tmp_path):
@@ -102,7 +103,7 @@ def test_out_is_a_zarr_array_written_block_by_block(tmp_path):
 def test_only_blocks_that_changed_are_worked_out_again(tmp_path, monkeypatch):
     haadf, maps = scene()
     solved = []
-    solve = large._solve_block
+    solve = _solve_block
     monkeypatch.setattr(
         large, "_solve_block", lambda h, *a, **k: solved.append(h.shape[1]) or solve(h, *a, **k)
     )
@@ -142,7 +143,7 @@ KILLED = """
 import os, random, signal, sys, time
 import dask, dask.array as da, numpy as np, zarr, zarr.storage
 import hebt
-from hebt import large
+from hebt import _blocks as large
 
 large._COLUMNS = 4
 data = np.load(sys.argv[1])
@@ -312,7 +313,7 @@ def test_a_block_that_is_being_rewritten_is_not_taken_for_the_old_result(tmp_pat
     out = str(tmp_path / "x.zarr")
     first = hebt.reconstruct(W, *lazy(haadf, maps), out=out, **OPTIONS).compute()
     other = OPTIONS | {"alpha": 0.3}
-    array = large._array
+    array = _array
 
     class Dies:
         def __init__(self, real):

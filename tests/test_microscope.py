@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import hebt
-from hebt import microscope, specimens
+from hebt import simulate
 
 Z = (791.5, 471.5)
 ZETA = (0.0188, 0.024)
@@ -17,7 +17,7 @@ def W():
 
 @pytest.fixture(scope="module")
 def density():
-    return specimens.phantom(33).density
+    return simulate.phantom(33).density
 
 
 def test_haadf_is_equation_3_summed_pixel_by_pixel(W, density):
@@ -25,7 +25,7 @@ def test_haadf_is_equation_3_summed_pixel_by_pixel(W, density):
     expected = np.zeros(matrix.shape[0])
     for z, rho in zip(Z, density, strict=True):
         expected += z * (matrix @ rho.ravel().astype(np.float64))
-    haadf = microscope.haadf_tilt_series(W, density, Z)
+    haadf = simulate.haadf_tilt_series(W, density, Z)
     assert haadf.shape == (11, 33)
     assert haadf.dtype == np.float32
     np.testing.assert_allclose(haadf.ravel(), expected, rtol=2e-5, atol=1e-2)
@@ -33,7 +33,7 @@ def test_haadf_is_equation_3_summed_pixel_by_pixel(W, density):
 
 def test_straight_through_and_from_the_side_it_adds_columns_and_rows(density):
     W = hebt.Projector([0.0, 90.0], 33)
-    haadf = microscope.haadf_tilt_series(W, density, Z)
+    haadf = simulate.haadf_tilt_series(W, density, Z)
     weighed = Z[0] * density[0] + Z[1] * density[1]
     np.testing.assert_allclose(haadf[0], weighed.sum(axis=0), rtol=1e-5)
     np.testing.assert_allclose(np.sort(haadf[1]), np.sort(weighed.sum(axis=1)), rtol=1e-5)
@@ -41,36 +41,36 @@ def test_straight_through_and_from_the_side_it_adds_columns_and_rows(density):
 
 def test_a_volume_is_its_slices(W, density):
     volume = np.stack([density, 2 * density, 0 * density], axis=1)
-    haadf = microscope.haadf_tilt_series(W, volume, Z)
-    counts = microscope.mean_counts(W, volume, ZETA)
+    haadf = simulate.haadf_tilt_series(W, volume, Z)
+    counts = simulate.mean_counts(W, volume, ZETA)
     assert haadf.shape == (11, 3, 33)
     assert counts.shape == (2, 11, 3, 33)
     np.testing.assert_allclose(
-        haadf[:, 1], 2 * microscope.haadf_tilt_series(W, density, Z), rtol=1e-5
+        haadf[:, 1], 2 * simulate.haadf_tilt_series(W, density, Z), rtol=1e-5
     )
     np.testing.assert_allclose(
-        counts[:, :, 0], microscope.mean_counts(W, density, ZETA), rtol=1e-5
+        counts[:, :, 0], simulate.mean_counts(W, density, ZETA), rtol=1e-5
     )
     assert not haadf[:, 2].any()
 
 
 def test_without_noise_equation_6_holds_with_z_over_zeta(W, density):
-    counts = microscope.mean_counts(W, density, ZETA, dose=3.0)
-    haadf = microscope.haadf_tilt_series(W, density, Z)
+    counts = simulate.mean_counts(W, density, ZETA, dose=3.0)
+    haadf = simulate.haadf_tilt_series(W, density, Z)
     rebuilt = sum(z / (3 * zeta) * p for z, zeta, p in zip(Z, ZETA, counts, strict=True))
     np.testing.assert_allclose(rebuilt, haadf, rtol=1e-5, atol=1e-2)
 
 
 def test_counts_grow_with_the_dose(W, density):
-    one = microscope.mean_counts(W, density, ZETA)
+    one = simulate.mean_counts(W, density, ZETA)
     np.testing.assert_allclose(
-        microscope.mean_counts(W, density, ZETA, dose=2.5), 2.5 * one, rtol=1e-6
+        simulate.mean_counts(W, density, ZETA, dose=2.5), 2.5 * one, rtol=1e-6
     )
 
 
 def test_noise_has_the_mean_and_the_variance_of_a_poisson_law(W, density):
-    mean = microscope.mean_counts(W, density, ZETA, dose=20.0).astype(np.float64)
-    maps = microscope.element_maps(W, density, ZETA, dose=20.0, seed=range(400))
+    mean = simulate.mean_counts(W, density, ZETA, dose=20.0).astype(np.float64)
+    maps = simulate.element_maps(W, density, ZETA, dose=20.0, seed=range(400))
     assert maps.shape == (2, 11, 400, 33)
     assert (maps == np.round(maps)).all()
     assert (maps >= 0).all()
@@ -85,8 +85,8 @@ def test_noise_has_the_mean_and_the_variance_of_a_poisson_law(W, density):
 
 
 def test_a_seed_gives_the_same_noise_alone_and_in_a_batch_and_others_differ(W, density):
-    batch = microscope.element_maps(W, density, ZETA, seed=[7, 8, 7])
-    alone = microscope.element_maps(W, density, ZETA, seed=8)
+    batch = simulate.element_maps(W, density, ZETA, seed=[7, 8, 7])
+    alone = simulate.element_maps(W, density, ZETA, seed=8)
     np.testing.assert_array_equal(batch[:, :, 1], alone)
     np.testing.assert_array_equal(batch[:, :, 0], batch[:, :, 2])
     assert (batch[:, :, 0] != batch[:, :, 1]).mean() > 0.1
@@ -100,8 +100,8 @@ def test_a_seed_gives_the_same_noise_alone_and_in_a_batch_and_others_differ(W, d
 
 def test_inputs_stay_as_they_are(W, density):
     before = density.copy()
-    microscope.haadf_tilt_series(W, density, Z)
-    microscope.element_maps(W, density, ZETA, seed=[1, 2])
+    simulate.haadf_tilt_series(W, density, Z)
+    simulate.element_maps(W, density, ZETA, seed=[1, 2])
     np.testing.assert_array_equal(density, before)
 
 
@@ -119,29 +119,29 @@ def test_inputs_stay_as_they_are(W, density):
 def test_bad_arguments_are_named(W, density, change, named):
     arguments = {"zeta": ZETA, "dose": 1.0, "seed": 0} | change
     with pytest.raises(ValueError, match=named):
-        microscope.element_maps(W, density, arguments.pop("zeta"), **arguments)
+        simulate.element_maps(W, density, arguments.pop("zeta"), **arguments)
 
 
 def test_seeds_of_a_volume_are_refused(W, density):
     with pytest.raises(ValueError, match="one slice"):
-        microscope.element_maps(W, density[:, None], ZETA, seed=[1, 2])
+        simulate.element_maps(W, density[:, None], ZETA, seed=[1, 2])
     with pytest.raises(ValueError, match="z has 3 factors"):
-        microscope.haadf_tilt_series(W, density, (1.0, 2.0, 3.0))
+        simulate.haadf_tilt_series(W, density, (1.0, 2.0, 3.0))
 
 
 def test_damping_is_linear_for_little_and_saturates():
     p = np.array([0, 1e-3, 1.0, 50.0], np.float32)
-    damped = microscope.damp(p, 2.0)
+    damped = simulate.damp(p, 2.0)
     np.testing.assert_allclose(damped, 2 * (1 - np.exp(-p.astype(float) / 2)), rtol=1e-5)
     assert damped[1] == pytest.approx(1e-3, rel=1e-3) and damped[3] == pytest.approx(2, rel=1e-5)
-    np.testing.assert_array_equal(microscope.damp(p, np.inf), p)
+    np.testing.assert_array_equal(simulate.damp(p, np.inf), p)
     with pytest.raises(ValueError, match="saturation is -1"):
-        microscope.damp(p, -1)
+        simulate.damp(p, -1)
 
 
 def test_lines_lie_where_the_tables_say_and_are_as_wide_as_the_detector_makes_them():
-    energies, manganese = microscope.energies(), 0.130 / np.sqrt(8 * np.log(2))
-    copper = microscope.lines_spectrum("Cu", counted=("Ka",))
+    energies, manganese = simulate.energies(), 0.130 / np.sqrt(8 * np.log(2))
+    copper = simulate.lines_spectrum("Cu", counted=("Ka",))
     near = np.abs(energies - 8.0478) < 0.3
     assert copper[near].sum() == pytest.approx(1, abs=1e-3)
     mean = (energies * copper)[near].sum() / copper[near].sum()
@@ -151,13 +151,13 @@ def test_lines_lie_where_the_tables_say_and_are_as_wide_as_the_detector_makes_th
     beta = np.abs(energies - 8.9053) < 0.3
     assert copper[beta].sum() == pytest.approx(0.1316, abs=1e-3)
     with pytest.raises(ValueError, match="element is 'Xx'"):
-        microscope.lines_spectrum("Xx")
+        simulate.lines_spectrum("Xx")
 
 
 def test_photons_drawn_one_by_one_are_poisson_counts_in_each_channel():
     means = np.full((2, 60, 50), 1.5, np.float32)
     spectra = np.array([[0.5, 0.2, 0.0, 0.3], [0.0, 1.0, 1.0, 0.0]])
-    counts = microscope.spectrum_image(means, spectra, seed=3).toarray().astype(float)
+    counts = simulate.spectrum_image(means, spectra, seed=3).toarray().astype(float)
     assert counts.shape == (3000, 4)
     expected = 1.5 * spectra.sum(axis=0)
     error = np.sqrt(expected / 3000)
@@ -165,19 +165,19 @@ def test_photons_drawn_one_by_one_are_poisson_counts_in_each_channel():
     # variance equals mean, and channels know nothing of each other
     np.testing.assert_allclose(counts.var(axis=0), expected, rtol=0.12)
     assert np.abs(np.corrcoef(counts.T) - np.eye(4)).max() < 0.08
-    again = microscope.spectrum_image(means, spectra, seed=3)
-    assert (again != microscope.spectrum_image(means, spectra, seed=3)).nnz == 0
+    again = simulate.spectrum_image(means, spectra, seed=3)
+    assert (again != simulate.spectrum_image(means, spectra, seed=3)).nnz == 0
 
 
 def test_moving_by_whole_pixels_moves_and_by_parts_keeps_the_mass():
     image = np.zeros((1, 30, 30), np.float32)
     image[0, 12:18, 10:17] = 1
     np.testing.assert_allclose(
-        microscope.move(image, [[2, -3]]), np.roll(image, (2, -3), (1, 2)), atol=1e-5
+        simulate.move(image, [[2, -3]]), np.roll(image, (2, -3), (1, 2)), atol=1e-5
     )
     smooth = np.exp(-((np.arange(30) - 14.5) ** 2) / 18)[None, :, None].astype(np.float32)
     smooth = smooth * smooth.swapaxes(1, 2)
-    moved = microscope.move(smooth, [[0.3, -0.4]])
+    moved = simulate.move(smooth, [[0.3, -0.4]])
     assert moved.sum() == pytest.approx(smooth.sum(), rel=1e-3)
     centre = (moved.sum(axis=(0, 2)) @ np.arange(30)) / moved.sum()
     assert centre == pytest.approx(14.8, abs=0.01)
@@ -185,7 +185,7 @@ def test_moving_by_whole_pixels_moves_and_by_parts_keeps_the_mass():
 
 def test_a_recorded_image_has_offset_noise_and_damping():
     ideal = np.full((3, 64, 64), 0.8, np.float32)
-    made = microscope.record_haadf(
+    made = simulate.record_haadf(
         ideal, saturation=2.0, noise=0.01, offset=0.05, shifts=np.zeros((3, 2)), seed=0
     )
     assert made.mean() == pytest.approx(0.05 + 2 * (1 - np.exp(-0.4)), abs=1e-3)
@@ -194,26 +194,26 @@ def test_a_recorded_image_has_offset_noise_and_damping():
 
 def test_detectors_see_least_near_zero_tilt():
     angles = np.arange(-70, 71, 5)
-    seen = microscope.detector_response(angles)
+    seen = simulate.detector_response(angles)
     assert angles[seen.argmin()] == 0 and seen.max() == 1
     assert seen[0] == pytest.approx(0.93)
 
 
 def test_many_counts_in_one_channel_are_all_there():
-    one = microscope.spectrum_image(np.full((1, 1, 1), 1e5), [[1.0]], seed=0)
+    one = simulate.spectrum_image(np.full((1, 1, 1), 1e5), [[1.0]], seed=0)
     assert one.toarray()[0, 0] == pytest.approx(1e5, rel=0.02)
-    nothing = microscope.spectrum_image(np.ones((1, 2, 2)), [[0.0, 0.0]], seed=0)
+    nothing = simulate.spectrum_image(np.ones((1, 2, 2)), [[0.0, 0.0]], seed=0)
     assert nothing.shape == (4, 2) and nothing.nnz == 0
 
 
 @pytest.mark.parametrize("counted", [("La", "Lb"), ("x",), ()])
 def test_lines_that_the_tables_do_not_have_are_refused(counted):
     with pytest.raises(ValueError, match=r"counted is .*; expected names of lines of Ag.*Lb1"):
-        microscope.lines_spectrum("Ag", counted=counted)
+        simulate.lines_spectrum("Ag", counted=counted)
 
 
 @pytest.mark.parametrize("change", [{"noise": -1}, {"offset": np.nan}, {"shifts": [[0, np.nan]]}])
 def test_recordings_that_cannot_be_are_refused(change):
     arguments = {"saturation": 2.0, "noise": 0.1, "offset": 0.1, "shifts": [[0, 0]], "seed": 0}
     with pytest.raises(ValueError, match=next(iter(change))):
-        microscope.record_haadf(np.ones((1, 4, 4)), **(arguments | change))
+        simulate.record_haadf(np.ones((1, 4, 4)), **(arguments | change))

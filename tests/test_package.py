@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import hebt
-from hebt import _checks, settings
+from companion import fidelity
+from hebt._checks import check_count
+from hebt._progress import progress_bar
 
 
 def run(code):
@@ -60,12 +62,12 @@ def test_every_public_name_is_there_and_documented():
 
 def test_fidelity(monkeypatch):
     monkeypatch.delenv("HEBT_FIDELITY", raising=False)
-    assert hebt.fidelity() == "paper"
+    assert fidelity.fidelity() == "paper"
     monkeypatch.setenv("HEBT_FIDELITY", "quick")
-    assert hebt.fidelity() == "quick"
+    assert fidelity.fidelity() == "quick"
     monkeypatch.setenv("HEBT_FIDELITY", "best")
     with pytest.raises(ValueError, match="HEBT_FIDELITY is 'best'; expected one of 'paper', 'qu"):
-        hebt.fidelity()
+        fidelity.fidelity()
 
 
 @pytest.mark.parametrize(("show", "text"), [(True, "SIRT"), (False, "")])
@@ -84,17 +86,17 @@ def test_progress_is_silent_where_nobody_sees_it(capfd):
 def test_progress_shows_in_a_live_notebook_but_not_in_a_page(monkeypatch):
     monkeypatch.setitem(sys.modules, "ipykernel", object())
     monkeypatch.delenv("HEBT_STATIC", raising=False)
-    with settings.progress_bar(3, "run") as bar:
+    with progress_bar(3, "run") as bar:
         assert not bar.disable
     monkeypatch.setenv("HEBT_STATIC", "1")
-    with settings.progress_bar(3, "run") as bar:
+    with progress_bar(3, "run") as bar:
         assert bar.disable
 
 
 @pytest.mark.parametrize("value", [True, 2.0, "3", None])
 def test_counts_are_whole_numbers(value):
     with pytest.raises(TypeError, match="expected a whole number"):
-        _checks.check_count("n", value)
+        check_count("n", value)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads peak memory from Linux's /proc")

@@ -5,16 +5,17 @@ import re
 
 import pytest
 
-from hebt import _paper
+from companion import paper
+from companion.paper import _read
 
 
 def value(key):
-    return _paper.printed(key).value
+    return paper.printed(key).value
 
 
 def test_every_number_has_a_unit_and_a_place_that_exists():
-    for key in _paper.keys():
-        number = _paper.printed(key)
+    for key in paper.keys():
+        number = paper.printed(key)
         assert isinstance(number.value, int | float)
         assert re.fullmatch(r"Section [1-5](\.[1-3])?|Table [12]|Figure \d+", number.place), key
         assert isinstance(number.unit, str)
@@ -26,7 +27,7 @@ def test_no_key_stands_twice():
         assert len(names) == len(set(names)), names
         return dict(pairs)
 
-    json.loads(_paper.FILE.read_text(encoding="utf-8"), object_pairs_hook=once)
+    json.loads(paper.FILE.read_text(encoding="utf-8"), object_pairs_hook=once)
 
 
 def test_table_1_and_2_are_whole():
@@ -36,8 +37,8 @@ def test_table_1_and_2_are_whole():
                 assert value(f"table1.{name}.{element}.{method}") > 0
             for method in ("eds", "hebt"):
                 assert value(f"table2.{name}.{element}.{method}") > 0
-    assert sum(key.startswith("table1.") for key in _paper.keys()) == 18
-    assert sum(key.startswith("table2.") for key in _paper.keys()) == 12
+    assert sum(key.startswith("table1.") for key in paper.keys()) == 18
+    assert sum(key.startswith("table2.") for key in paper.keys()) == 12
 
 
 def test_the_printed_tilts_fit_each_other():
@@ -60,23 +61,23 @@ def test_the_printed_true_ratios_do_not_follow_from_z_and_zeta(element, factor):
 
 
 def test_the_text_gives_the_errors_the_opposite_sign():
-    said = _paper.statement("phantom.r_explained")
+    said = paper.statement("phantom.r_explained")
     assert (said["r_Au"], said["r_Ag"]) == ("over", "under")
     assert value("phantom.r_error.Au") < 0 < value("phantom.r_error.Ag")
 
 
 def test_an_unknown_number_is_refused_with_those_nearby():
     with pytest.raises(KeyError, match="table1.mse.Au.eds"):
-        _paper.printed("table1.mse.Cu.eds")
+        paper.printed("table1.mse.Cu.eds")
 
 
 def test_a_missing_file_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(_paper, "FILE", tmp_path / "paper.json")
+    monkeypatch.setattr(paper, "FILE", tmp_path / "paper.json")
     with pytest.raises(FileNotFoundError, match="pip install -e"):
-        _paper._read.__wrapped__()
+        _read.__wrapped__()
 
 
 def test_the_source_names_paper_and_doi():
-    source = _paper.source()
+    source = paper.source()
     assert source["doi"] == "10.1016/j.ultramic.2016.12.008"
     assert len(source["authors"]) == 5

@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hebt import volumes
-from hebt.explorers import Turntable
-from hebt.explorers import particles as explorers
-from hebt.figures import particles as figures
+from companion import particles
+from hebt import explorers
 
 RNG = np.random.default_rng(0)
 SHAPE = (2, 2, 3)  # methods, elements, seeds
@@ -32,8 +30,8 @@ def views(size, bodies):
     grid = np.indices((24, 24, 24)) - 11.5
     ball = (np.sqrt((grid**2).sum(axis=0)) < 9).astype(np.float32)
     core = (np.abs(grid).sum(axis=0) < 6).astype(np.float32)
-    body = volumes.Body(volumes.to_steps(np.stack([core, ball - core])), 2.0)
-    return volumes.Views(
+    body = particles.Body(particles.to_steps(np.stack([core, ball - core])), 2.0)
+    return particles.Views(
         4,
         steps(5, 12, 20, 18),
         2,
@@ -50,13 +48,13 @@ def nonalloy():
     each = {"ssim": (0.97, 0.9), "mse": (0.01, 0.02), "dp": (1e4, 3e4), "ssim_windowed": (0.9, 0.8)}
     taken = {
         reference: {name: scores(*pair, len(points)) for name, pair in each.items()}
-        for reference in volumes.REFERENCES
+        for reference in particles.REFERENCES
     }
     distance = np.linspace(-12, 12, 13)
-    edge = volumes.Profile(distance, 1 / (1 + np.exp(distance)), 4.0)
+    edge = particles.Profile(distance, 1 / (1 + np.exp(distance)), 4.0)
     keys = [("haadf", "haadf", s) for s in ("interface", "edge")] + [
         (m, e, s)
-        for m in (*volumes.METHODS, "true")
+        for m in (*particles.METHODS, "true")
         for e, s in (("Au", "interface"), ("Ag", "interface"), ("Ag", "edge"))
     ]
     follows = {
@@ -67,9 +65,9 @@ def nonalloy():
             key: np.full((2, 3), 0.05 if name == "hebt" else 0.1)
             for key in ("error", "outside", "width", "mse")
         }
-        for name in volumes.LOCALISED
+        for name in particles.LOCALIZED
     }
-    return volumes.NonAlloyStudy(
+    return particles.NonAlloyStudy(
         settings=settings,
         voxel_size=3.4,
         iterations=100,
@@ -93,7 +91,7 @@ def alloy():
     radius = np.linspace(1, 13, 9)
     true = 0.2 + 0.002 * radius**2
     each = {"ssim": (0.97, 0.9), "mse": (0.01, 0.02), "ssim_windowed": (0.9, 0.8)}
-    return volumes.AlloyStudy(
+    return particles.AlloyStudy(
         settings=tuple(types.SimpleNamespace(size=40, angles=range(29)) for _ in range(3)),
         voxel_size=0.9,
         ratios=np.full((3, 2), 2e-3),
@@ -116,28 +114,28 @@ def doses():
     mse = np.ones((2, 2, 3, 2))
     # EDS alone is twice as bad at the first dose, after the printed number of iterations
     mse[0, :, 0, 0] = 2
-    return volumes.DoseStudy(settings, 2, 100, np.array([100, 200]), 1 - 0.0125 / counts, mse)
+    return particles.DoseStudy(settings, 2, 100, np.array([100, 200]), 1 - 0.0125 / counts, mse)
 
 
 def test_the_dose_like_the_papers_is_read_off_its_fit(doses):
-    said = figures.dose_numbers(doses)["dose_like_paper"]
+    said = particles.dose_numbers(doses)["dose_like_paper"]
     assert said.startswith("Our R² meets the paper's 0.95 at about 0.2 counts.")
     assert "At 0.25 counts (R² 0.95) the quotients after 100 iterations are 2.0 (Au) and 2.0" in said
     assert "Table 2 are 1.3 and 1.6" in said and said.endswith("the gain is not that of the paper")
     alike = dataclasses.replace(doses, mse=doses.mse**0.5)
-    said = figures.dose_numbers(alike)["dose_like_paper"]
+    said = particles.dose_numbers(alike)["dose_like_paper"]
     assert "are 1.4 (Au) and 1.4 (Ag)" in said and "the gain is about that of the paper" in said
     beyond = dataclasses.replace(doses, r_squared=np.array([0.96, 0.97, 0.99]))
-    assert figures.dose_numbers(beyond)["dose_like_paper"] == (
+    assert particles.dose_numbers(beyond)["dose_like_paper"] == (
         "The paper's R² of 0.95 is met by none of these doses, which give 0.960 to 0.990"
     )
 
 
 def test_figures_draw(nonalloy, alloy, doses):
     for figure in (
-        figures.figure5(nonalloy), figures.figure6(nonalloy), figures.figure9(nonalloy),
-        figures.convergence3d(nonalloy), figures.edges(nonalloy), figures.figure10(alloy),
-        figures.figure11(alloy), figures.gold_profile(alloy), figures.dose(doses),
+        particles.figure5(nonalloy), particles.figure6(nonalloy), particles.figure9(nonalloy),
+        particles.plot_convergence(nonalloy), particles.plot_edges(nonalloy), particles.figure10(alloy),
+        particles.figure11(alloy), particles.plot_gold_profile(alloy), particles.plot_dose(doses),
     ):  # fmt: skip
         out = io.BytesIO()
         figure.savefig(out, format="png", dpi=40)
@@ -148,7 +146,7 @@ def test_figures_draw(nonalloy, alloy, doses):
 
 
 def test_table_2_names_the_printed_numbers_and_the_winners(nonalloy):
-    table = figures.table2(nonalloy)
+    table = particles.table2(nonalloy)
     assert len(table.rows) == 6
     by_name = {row[0]: row for row in table.rows}
     row = by_name["MSE, mean over voxels\nAu"]
@@ -161,14 +159,14 @@ def test_table_2_names_the_printed_numbers_and_the_winners(nonalloy):
 
 
 def test_both_stops_stand_in_the_reference_tables(nonalloy):
-    for reference in volumes.REFERENCES:
-        table = figures.reference_table(nonalloy, reference)
+    for reference in particles.REFERENCES:
+        table = particles.reference_table(nonalloy, reference)
         assert len(table.rows) == 6 and len(table.columns) == 7
         assert all("at " in row[4] and "at " in row[5] for row in table.rows)
 
 
 def test_numbers_for_the_prose_are_text(nonalloy, alloy):
-    numbers = figures.nonalloy_numbers(nonalloy) | figures.alloy_numbers(alloy)
+    numbers = particles.nonalloy_numbers(nonalloy) | particles.alloy_numbers(alloy)
     assert all(isinstance(v, str) and v for v in numbers.values())
     assert numbers["nonalloy_segmented_printed_hebt"] == "3"
     assert numbers["nonalloy_segmented_printed_eds"] == "3"
@@ -186,8 +184,8 @@ def test_chapters_quote_no_other_numbers(nonalloy, alloy, doses):
     from pathlib import Path
 
     book = Path(__file__).parents[1] / "book"
-    numbers = figures.nonalloy_numbers(nonalloy) | figures.alloy_numbers(alloy)
-    numbers |= figures.dose_numbers(doses)
+    numbers = particles.nonalloy_numbers(nonalloy) | particles.alloy_numbers(alloy)
+    numbers |= particles.dose_numbers(doses)
     for page in ("nonalloy", "alloy"):
         quoted = set(re.findall(r"\{glue:text\}`(\w+)`", (book / f"{page}.md").read_text("utf-8")))
         assert quoted and quoted <= set(numbers)
@@ -195,11 +193,11 @@ def test_chapters_quote_no_other_numbers(nonalloy, alloy, doses):
 
 def test_tables_show_themselves(nonalloy, alloy):
     for table in (
-        figures.fit_table(nonalloy, "nonalloy"), figures.windows_table(nonalloy),
-        figures.segmentation_table(nonalloy), figures.leak_table(nonalloy),
-        figures.width_table(nonalloy), figures.localisation_table(nonalloy),
-        figures.fit_table(alloy, "alloy"), figures.alloy_table(alloy),
-        figures.profile_table(alloy),
+        particles.fit_table(nonalloy, "nonalloy"), particles.windows_table(nonalloy),
+        particles.segmentation_table(nonalloy), particles.crosstalk_table(nonalloy),
+        particles.width_table(nonalloy), particles.localization_table(nonalloy),
+        particles.fit_table(alloy, "alloy"), particles.alloy_table(alloy),
+        particles.profile_table(alloy),
     ):  # fmt: skip
         assert "<table" in table._repr_html_() and "nan" not in str(table)
 
@@ -208,10 +206,10 @@ def test_tables_show_themselves(nonalloy, alloy):
 
 
 def test_every_slice_is_the_stored_one(nonalloy):
-    explorer = explorers.slices(nonalloy)
+    explorer = particles.explore_slices(nonalloy)
     explorer.move(slice=9)
     frames = explorer.picture["frames"]
-    for column, name in zip(nonalloy.views.slices, volumes.COLUMNS, strict=True):
+    for column, name in zip(nonalloy.views.slices, particles.COLUMNS, strict=True):
         assert frames[name] == column[9 - nonalloy.views.first].tobytes()
     with pytest.raises(ValueError, match="slice is 2"):
         explorer.move(slice=2)
@@ -231,7 +229,7 @@ def grey(data, ends, k):
 
 
 def test_views_are_stored_in_their_places(pictures):
-    table = Turntable(pictures, turns=[0, 120, 240], tips=[0, 30], start=(120, 30))
+    table = explorers.Turntable(pictures, turns=[0, 120, 240], tips=[0, 30], start=(120, 30))
     ends = table.spec["ends"]
     assert ends[-1] == len(table.views) and len(ends) == 12
     for body, (title, views) in enumerate(pictures.items()):
@@ -249,7 +247,7 @@ def test_a_static_page_loads_views_only_when_asked(pictures, monkeypatch, tmp_pa
     monkeypatch.setenv("HEBT_STATIC", "1")
     noise = {k: RNG.integers(0, 255, (2, 8, 160, 160, 3), dtype=np.uint8) for k in pictures}
     monkeypatch.setenv("HEBT_STATIC_FILES", str(tmp_path))
-    html = Turntable(noise, turns=range(0, 360, 45), tips=[0, 30]).html()
+    html = explorers.Turntable(noise, turns=range(0, 360, 45), tips=[0, 30]).html()
     files = list(tmp_path.glob("*.js"))
     assert len(files) == 1 and files[0].name in html
     assert files[0].read_text()[-400:-200] not in html
@@ -257,17 +255,17 @@ def test_a_static_page_loads_views_only_when_asked(pictures, monkeypatch, tmp_pa
 
 def test_bad_views_are_refused(pictures):
     with pytest.raises(ValueError, match="expected \\(2, 2, 16, 16, 3\\)"):
-        Turntable(pictures, turns=[0, 1], tips=[0, 30])
+        explorers.Turntable(pictures, turns=[0, 1], tips=[0, 30])
     with pytest.raises(ValueError, match="start is"):
-        Turntable(pictures, turns=[0, 120, 240], tips=[0, 30], start=(5, 0))
+        explorers.Turntable(pictures, turns=[0, 120, 240], tips=[0, 30], start=(5, 0))
     with pytest.raises(ValueError, match="pictures is empty"):
-        Turntable({}, turns=[0], tips=[0])
+        explorers.Turntable({}, turns=[0], tips=[0])
 
 
 def test_both_bodies_turn(nonalloy, alloy, monkeypatch):
     monkeypatch.setenv("HEBT_FIDELITY", "quick")
     for study in (nonalloy, alloy):
-        table = explorers.turntable(study)
+        table = particles.explore_turntable(study)
         n = len(study.views.bodies)
         assert len(table.spec["panels"]) == n
         assert len(table.spec["ends"]) == n * len(table.spec["turns"]) * len(table.spec["tips"])

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import hebt
-from hebt import io, microscope, particles, preprocess
+from companion import spectra as spectra_room
+from hebt import io, prepare, simulate
+from hebt._hyperspy import hyperspy
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -15,15 +17,15 @@ def store(tmp_path_factory):
         yield
 
 
-@pytest.fixture(scope="module", params=particles.PARTICLES)
+@pytest.fixture(scope="module", params=spectra_room.PARTICLES)
 def walk(request, store):
-    settings = particles.settings(request.param)
-    return settings, particles.acquire(settings), *particles.steps(settings)
+    settings = spectra_room.settings(request.param)
+    return settings, spectra_room.acquire(settings), *spectra_room.steps(settings)
 
 
 @pytest.fixture(scope="module")
 def study(store):
-    return particles.spectrum_study(particles.settings("nonalloy"))
+    return spectra_room.study(spectra_room.settings("nonalloy"))
 
 
 def rms(left):
@@ -32,7 +34,7 @@ def rms(left):
 
 def test_the_papers_settings(monkeypatch):
     monkeypatch.setenv("HEBT_FIDELITY", "paper")
-    first, second = map(particles.settings, particles.PARTICLES)
+    first, second = map(spectra_room.settings, spectra_room.PARTICLES)
     assert (first.size, len(first.angles), first.angles[0], first.angles[-1]) == (300, 31, -75, 75)
     assert (second.size, len(second.angles), second.angles[-1]) == (300, 29, 70)
     assert first.components == 15 and first.width == 12
@@ -44,16 +46,16 @@ def test_the_papers_settings(monkeypatch):
 @pytest.mark.parametrize(("change", "error"), [({"sise": 3}, TypeError), ({"size": 0}, ValueError)])
 def test_wrong_settings_are_refused(change, error):
     with pytest.raises(error, match="sise|size"):
-        particles.settings("alloy", **change)
+        spectra_room.settings("alloy", **change)
     with pytest.raises(ValueError, match="which is 'gold'; expected one of nonalloy, alloy"):
-        particles.settings("gold")
+        spectra_room.settings("gold")
 
 
 def test_the_dose_is_what_the_settings_say(walk):
     settings, recording, series, steps = walk
     full = recording.response.argmax()
     inside = series.ideal[full] > 0.01 * series.ideal.max()
-    shares = particles.window_shares()
+    shares = spectra_room.collection_efficiency()
     counts = [m[full][inside].mean() / s for m, s in zip(steps.raw_maps, shares, strict=True)]
     expected = settings.counts * settings.pixel**2
     assert np.mean(counts) == pytest.approx(expected, rel=0.15)
@@ -61,10 +63,10 @@ def test_the_dose_is_what_the_settings_say(walk):
 
 def test_recordings_are_seeded(walk):
     settings, recording, *_ = walk
-    again = particles.acquire(settings)
+    again = spectra_room.acquire(settings)
     np.testing.assert_array_equal(again.haadf, recording.haadf)
     assert (again.spectra[3] != recording.spectra[3]).nnz == 0
-    other = particles.acquire(particles.settings(settings.particle, seed=1))
+    other = spectra_room.acquire(spectra_room.settings(settings.particle, seed=1))
     assert (other.spectra[3] != recording.spectra[3]).nnz > 100
     assert np.abs(other.drift - recording.drift).max() > 0.05
 
@@ -72,7 +74,7 @@ def test_recordings_are_seeded(walk):
 def test_damping_is_found_and_undone(walk):
     settings, _, series, steps = walk
     assert steps.damping.saturation == pytest.approx(settings.saturation, rel=0.15)
-    aligned = preprocess.shift_images(steps.recorded, steps.refined)
+    aligned = prepare.apply_shifts(steps.recorded, steps.refined)
     error = [np.linalg.norm(images - series.ideal) for images in (aligned, series.haadf)]
     assert error[1] < 0.5 * error[0]
     assert error[1] < 0.03 * np.linalg.norm(series.ideal)
@@ -85,8 +87,8 @@ def test_alignment_reaches_the_known_drift(walk):
         (steps.refined, recording.drift, 0.02),
         (steps.map_shifts, recording.spectrum_drift, 0.2),
     ):
-        before = rms(preprocess.alignment_error(0 * shifts, drift, series.angles))
-        after = rms(preprocess.alignment_error(shifts, drift, series.angles))
+        before = rms(prepare.alignment_error(0 * shifts, drift, series.angles))
+        after = rms(prepare.alignment_error(shifts, drift, series.angles))
         assert after < min(limit, before / 1.5)
 
 
@@ -98,7 +100,7 @@ def test_the_shadow_of_the_holder_is_found(walk):
 
 def test_every_step_brings_the_maps_nearer_to_the_truth(walk):
     _, _, series, steps = walk
-    errors = np.array(list(particles.step_errors(series, steps).values()))
+    errors = np.array(list(spectra_room.step_errors(series, steps).values()))
     assert (np.diff(errors, axis=0) < 0).all()
     assert (errors[-1] < 0.1).all()
 
@@ -115,13 +117,13 @@ def test_response_ratios_come_near_the_true_ones(walk):
 def test_ideal_images_are_projections_of_the_truth(walk):
     settings, _, series, _ = walk
     W = hebt.Projector(series.angles[::5], settings.size)
-    density = particles.truth(settings)
-    expected = microscope.haadf_tilt_series(W, density, series.z)
+    density = spectra_room.truth(settings)
+    expected = simulate.haadf_tilt_series(W, density, series.z)
     np.testing.assert_allclose(series.ideal[::5], expected, atol=1e-4 * expected.max())
 
 
 def test_another_seed_is_another_series_of_the_same_particle():
-    first, second = (particles.process(particles.settings("alloy", seed=s)) for s in (0, 1))
+    first, second = (spectra_room.process(spectra_room.settings("alloy", seed=s)) for s in (0, 1))
     np.testing.assert_array_equal(first.ideal, second.ideal)
     assert np.abs(first.maps - second.maps).max() > 1
 
@@ -153,7 +155,7 @@ def test_components_denoise(study):
 
 
 def test_the_whole_spectrum_agrees_with_the_series(study):
-    recording = particles.acquire(study.settings)
+    recording = spectra_room.acquire(study.settings)
     tilt = list(recording.angles).index(study.angle)
     np.testing.assert_array_equal(
         study.spectrum[study.kept], recording.spectrum_image(tilt).sum(axis=(0, 1))
@@ -162,12 +164,12 @@ def test_the_whole_spectrum_agrees_with_the_series(study):
 
 def test_each_step_can_be_saved_and_taken_up_again(walk, tmp_path):
     _, _, series, steps = walk
-    signals = particles.step_signals(series, steps)
+    signals = spectra_room.step_signals(series, steps)
     assert len(signals) == 8
     for name in ("HAADF, undamped", "maps, denoised", "maps, aligned"):
         path = tmp_path / f"{name}.hspy"
         signals[name].save(path)
-        back = io.from_signal(io.hyperspy().load(path))
+        back = io.from_signal(hyperspy().load(path))
         assert np.array_equal(back.data, signals[name].data)
         assert back.pixel_size == pytest.approx(series.voxel_size)
         assert np.allclose(back.angles, series.angles)
@@ -179,10 +181,10 @@ def test_recorded_spectra_keep_their_energies(walk, tmp_path):
     _, recording, _, _ = walk
     low, high = recording.spectrum_signals(3)
     low.save(tmp_path / "spectra.hspy")
-    low = io.hyperspy().load(tmp_path / "spectra.hspy")
+    low = hyperspy().load(tmp_path / "spectra.hspy")
     assert low.metadata.Signal.signal_type == "EDS_TEM"
     axis = low.axes_manager["Energy"]
-    assert axis.units == "keV" and axis.scale == pytest.approx(microscope.CHANNEL)
+    assert axis.units == "keV" and axis.scale == pytest.approx(simulate.CHANNEL)
     both = np.concatenate([s.axes_manager["Energy"].axis for s in (low, high)])
     assert np.allclose(both, recording.energies)
     assert np.array_equal(
@@ -193,20 +195,20 @@ def test_recorded_spectra_keep_their_energies(walk, tmp_path):
 
 
 def test_no_element_counts_in_the_map_of_the_other(store):
-    energies = microscope.energies()
-    weights = particles.map_weights(energies)
-    lines = [microscope.lines_spectrum(e, counted=particles.LINES[e]) for e in particles.ELEMENTS]
+    energies = simulate.energies()
+    weights = spectra_room.map_weights(energies)
+    lines = [simulate.lines_spectrum(e, counted=spectra_room.LINES[e]) for e in spectra_room.ELEMENTS]
     found = np.array([[w @ line for line in lines] for w in weights])
-    np.testing.assert_allclose(found, np.diag(particles.window_shares()), atol=1e-12)
+    np.testing.assert_allclose(found, np.diag(spectra_room.collection_efficiency()), atol=1e-12)
     # the windows alone do not do that: Ag Ll is in a background window of Au
-    assert particles.overlaps()[0, 1] < -0.01
+    assert spectra_room.crosstalk_matrix()[0, 1] < -0.01
 
 
 def test_denoised_spectra_are_those_the_maps_are_made_of(walk):
     _, recording, _, steps = walk
     signals = recording.spectrum_signals(2, steps.components)
     spectra = np.concatenate([s.data for s in signals], axis=-1)
-    maps = spectra @ particles.map_weights(recording.energies).T
+    maps = spectra @ spectra_room.map_weights(recording.energies).T
     expected = np.moveaxis(steps.denoised[:, 2], 0, -1)
     np.testing.assert_allclose(maps, expected, atol=1e-3 * expected.max())
     stage = signals[0].metadata.Acquisition_instrument.TEM.Stage
@@ -220,9 +222,9 @@ def test_denoised_spectra_are_those_the_maps_are_made_of(walk):
 )  # fmt: skip
 def test_settings_that_no_microscope_has_are_refused(change):
     with pytest.raises((ValueError, TypeError), match=next(iter(change))):
-        particles.settings("nonalloy", **change)
+        spectra_room.settings("nonalloy", **change)
 
 
 def test_the_true_densities_cannot_be_changed_by_mistake(walk):
     with pytest.raises(ValueError, match="read-only"):
-        particles.truth(walk[0])[:] = 0
+        spectra_room.truth(walk[0])[:] = 0

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 import hebt
-from hebt import preprocess
+from hebt import prepare
 
 
 def blobs(seed, shape=(96, 96), count=25, margin=18):
@@ -41,7 +41,7 @@ def centroid(image):
 )
 def test_binning_conserves_counts(factor, high, wide, seed):
     counts = np.random.default_rng(seed).poisson(3, (2, 3, high * factor, wide * factor))
-    binned = preprocess.bin_images(counts, factor)
+    binned = prepare.bin_images(counts, factor)
     assert binned.shape == (2, 3, high, wide) and binned.dtype == np.float32
     np.testing.assert_array_equal(binned.sum((2, 3)), counts.sum((2, 3)))
     np.testing.assert_array_equal(
@@ -51,17 +51,17 @@ def test_binning_conserves_counts(factor, high, wide, seed):
 
 def test_binning_of_a_single_slice_leaves_the_tilts_alone():
     sinogram = np.arange(3 * 8.0).reshape(3, 8)
-    binned = preprocess.bin_images(sinogram, 4, axis=-1)
+    binned = prepare.bin_images(sinogram, 4, axis=-1)
     np.testing.assert_array_equal(binned, [[6, 22], [38, 54], [70, 86]])
 
 
 def test_binning_refuses_what_does_not_divide():
     with pytest.raises(ValueError, match="images has 10 pixels along axis 2.*crop to 8"):
-        preprocess.bin_images(np.ones((2, 8, 10)), 4)
+        prepare.bin_images(np.ones((2, 8, 10)), 4)
     with pytest.raises(ValueError, match="axis is 5.*3 axes"):
-        preprocess.bin_images(np.ones((2, 8, 8)), 4, axis=5)
+        prepare.bin_images(np.ones((2, 8, 8)), 4, axis=5)
     with pytest.raises(ValueError, match="each axis once"):
-        preprocess.bin_images(np.ones((2, 8, 8)), 4, axis=(2, -1))
+        prepare.bin_images(np.ones((2, 8, 8)), 4, axis=(2, -1))
 
 
 # --- smoothing ---
@@ -73,7 +73,7 @@ SIGMAS = st.floats(0.5, 6)
 @given(WIDTHS, SIGMAS, st.sampled_from([-1, -2, (-2, -1)]), st.integers(0, 2**32 - 1))
 def test_smoothing_keeps_the_sum(width, sigma, axis, seed):
     counts = np.random.default_rng(seed).poisson(4, (2, 13, 17))
-    smoothed = preprocess.smooth(counts, width=width, sigma=sigma, axis=axis)
+    smoothed = prepare.smooth(counts, width=width, sigma=sigma, axis=axis)
     np.testing.assert_allclose(smoothed.sum((1, 2)), counts.sum((1, 2)), rtol=1e-5)
 
 
@@ -81,7 +81,7 @@ def test_smoothing_keeps_the_sum(width, sigma, axis, seed):
 def test_centred_smoothing_moves_nothing(width, sigma):
     image = np.zeros((41, 41))
     image[20, 20] = 1
-    smoothed = preprocess.smooth(image, width=width, sigma=sigma, axis=(0, 1))
+    smoothed = prepare.smooth(image, width=width, sigma=sigma, axis=(0, 1))
     np.testing.assert_allclose(centroid(smoothed), [20, 20], atol=1e-5)
     np.testing.assert_allclose(smoothed, smoothed[::-1, ::-1], atol=1e-7)
     np.testing.assert_allclose(smoothed, smoothed.T, atol=1e-7, err_msg="same in both directions")
@@ -91,7 +91,7 @@ def test_centred_smoothing_moves_nothing(width, sigma):
 def test_an_even_kernel_that_is_not_centred_moves_by_half_a_pixel(width, sigma):
     image = np.zeros((41, 41))
     image[20, 20] = 1
-    smoothed = preprocess.smooth(image, width=width, sigma=sigma, axis=-1, centred=False)
+    smoothed = prepare.smooth(image, width=width, sigma=sigma, axis=-1, centred=False)
     expected = 20.5 if width % 2 == 0 else 20.0
     np.testing.assert_allclose(centroid(smoothed), [20, expected], atol=1e-5)
 
@@ -99,13 +99,13 @@ def test_an_even_kernel_that_is_not_centred_moves_by_half_a_pixel(width, sigma):
 @pytest.mark.parametrize("width", [1, 2, 7, 8, 12])
 def test_the_kernel_is_a_gaussian_of_its_width(width):
     sigma = 3.0
-    kernel = preprocess.smoothing_kernel(width, sigma, centred=False)
+    kernel = prepare.smoothing_kernel(width, sigma, centred=False)
     assert len(kernel) == width
     taps = np.arange(width) - (width - 1) / 2
     np.testing.assert_allclose(kernel / kernel.max(), np.exp(-(taps**2) / 18) / np.exp(
         -(taps**2) / 18).max())  # fmt: skip
     np.testing.assert_allclose(kernel.sum(), 1)
-    centred = preprocess.smoothing_kernel(width, sigma)
+    centred = prepare.smoothing_kernel(width, sigma)
     assert len(centred) == width + (width % 2 == 0)
     # variances add where kernels are convolved; (1/2, 1/2) has 1/4
     spread = np.arange(len(centred)) - (len(centred) - 1) / 2
@@ -115,35 +115,35 @@ def test_the_kernel_is_a_gaussian_of_its_width(width):
 
 def test_a_long_odd_kernel_is_scipys_gaussian():
     image = np.random.default_rng(0).random((30, 60))
-    ours = preprocess.smooth(image, width=17, sigma=2.0, axis=(-2, -1))
+    ours = prepare.smooth(image, width=17, sigma=2.0, axis=(-2, -1))
     np.testing.assert_allclose(ours, ndimage.gaussian_filter(image, 2.0, truncate=4), atol=1e-6)
 
 
 def test_smoothing_refuses_what_makes_no_sense():
     image = np.ones((5, 20))
     with pytest.raises(ValueError, match="width is 6 pixels, but images has only 5 along axis 0"):
-        preprocess.smooth(image, width=6, sigma=2, axis=(0, 1))
+        prepare.smooth(image, width=6, sigma=2, axis=(0, 1))
     with pytest.raises(ValueError, match="sigma is -1"):
-        preprocess.smooth(image, width=3, sigma=-1)
+        prepare.smooth(image, width=3, sigma=-1)
     with pytest.raises(ValueError, match="sigma is nan"):
-        preprocess.smooth(image, width=3, sigma=np.nan)
+        prepare.smooth(image, width=3, sigma=np.nan)
     with pytest.raises(ValueError, match="width is 0"):
-        preprocess.smooth(image, width=0, sigma=1)
+        prepare.smooth(image, width=0, sigma=1)
     with pytest.raises(ValueError, match="NaN"):
-        preprocess.smooth(np.full((5, 5), np.nan), width=3, sigma=1)
+        prepare.smooth(np.full((5, 5), np.nan), width=3, sigma=1)
 
 
 def test_inputs_stay_as_they_are():
     image = np.random.default_rng(0).random((3, 24, 24)).astype(np.float32)
     before = image.copy()
-    preprocess.smooth(image, width=8, sigma=2)
-    preprocess.smooth(image, width=1, sigma=2)
-    preprocess.bin_images(image, 2)
-    shifts = preprocess.align(image)
+    prepare.smooth(image, width=8, sigma=2)
+    prepare.smooth(image, width=1, sigma=2)
+    prepare.bin_images(image, 2)
+    shifts = prepare.estimate_shifts(image)
     kept = shifts.copy()
-    preprocess.shift_images(image, shifts)
-    preprocess.crop_flat(image, [-10, 0, 10], size=12)
-    preprocess.refine_alignment(
+    prepare.apply_shifts(image, shifts)
+    prepare.crop_flat(image, [-10, 0, 10], size=12)
+    prepare.refine_alignment(
         image, [-10, 0, 10], shifts, hebt.sirt, size=24, depth=8, factor=2, rounds=2, iterations=3
     )
     np.testing.assert_array_equal(image, before)
@@ -160,11 +160,11 @@ def test_alignment_recovers_known_shifts(noise):
     true = rng.uniform(-6, 6, (7, 2))
     series = np.stack([render(scene, -t) for t in true])
     series += noise * rng.standard_normal(series.shape)
-    found = preprocess.align(series)
+    found = prepare.estimate_shifts(series)
     wanted = true - np.median(true, axis=0)
     assert np.abs(found - wanted).max() < 0.1
     # and moving the images by them brings the features together
-    moved = preprocess.shift_images(series, found)
+    moved = prepare.apply_shifts(series, found)
     inner = moved[:, 20:-20, 20:-20]
     apart = np.abs(inner - inner.mean(0)).max()
     assert apart < 0.06 * inner.max() + 5 * noise
@@ -174,24 +174,24 @@ def test_shifts_are_the_same_for_every_element_and_keep_values_between_neighbour
     rng = np.random.default_rng(0)
     maps = rng.poisson(2, (3, 4, 20, 22)).astype(np.float32)
     shifts = rng.uniform(-3, 3, (4, 2))
-    moved = preprocess.shift_images(maps, shifts)
-    np.testing.assert_allclose(moved[1], preprocess.shift_images(maps[1], shifts))
+    moved = prepare.apply_shifts(maps, shifts)
+    np.testing.assert_allclose(moved[1], prepare.apply_shifts(maps[1], shifts))
     assert moved.min() >= maps.min() and moved.max() <= maps.max()
-    whole = preprocess.shift_images(maps, np.tile([2, -3], (4, 1)))
+    whole = prepare.apply_shifts(maps, np.tile([2, -3], (4, 1)))
     np.testing.assert_array_equal(whole[..., 2:, :-3], maps[..., :-2, 3:])
 
 
 def test_alignment_refuses_what_cannot_be_aligned():
     series = np.random.default_rng(0).random((3, 16, 16))
     with pytest.raises(ValueError, match="1 tilts"):
-        preprocess.align(series[:1])
+        prepare.estimate_shifts(series[:1])
     series[1] = 4.0
     with pytest.raises(ValueError, match="same value in every pixel of tilt 1"):
-        preprocess.align(series)
+        prepare.estimate_shifts(series)
     with pytest.raises(ValueError, match=r"shifts has shape \(3,\)"):
-        preprocess.shift_images(series, [1, 2, 3])
+        prepare.apply_shifts(series, [1, 2, 3])
     with pytest.raises(ValueError, match="as many tilts"):
-        preprocess.shift_images(series, np.zeros((4, 2)))
+        prepare.apply_shifts(series, np.zeros((4, 2)))
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,7 @@ def flat_specimen():
     rng = np.random.default_rng(4)
     volume = rng.random((slices, size, size))
     volume = ndimage.gaussian_filter(volume, 1.6) - 0.5
-    volume = np.maximum(volume, 0) * preprocess.slab(size, depth)
+    volume = np.maximum(volume, 0) * prepare.slab_mask(size, depth)
     volume[..., :6] = volume[..., -6:] = 0
     angles = np.arange(-40.0, 41, 5)
     series = hebt.Projector(angles, size).forward(volume)
@@ -212,8 +212,8 @@ def flat_specimen():
 
 def test_reprojection_takes_out_what_neighbours_leave(flat_specimen):
     angles, series, jittered, true, depth = flat_specimen
-    first = preprocess.align(jittered)
-    refined = preprocess.refine_alignment(
+    first = prepare.estimate_shifts(jittered)
+    refined = prepare.refine_alignment(
         jittered, angles, first, hebt.sirt,
         size=64, depth=depth, factor=1, rounds=12, tolerance=0.05,
     )  # fmt: skip
@@ -240,7 +240,7 @@ def test_the_residual_is_lowest_at_the_true_axis_and_depth(flat_specimen):
 
     def residual(**changed):
         options = {"size": 64, "depth": depth, "factor": 1, **changed}
-        return preprocess.reprojection_residual(series, angles, still, hebt.sirt, **options)
+        return prepare.reprojection_residual(series, angles, still, hebt.sirt, **options)
 
     by_offset = [residual(offset=o) for o in (-6, -3, 0, 3, 6)]
     assert np.argmin(by_offset) == 2
@@ -250,46 +250,46 @@ def test_the_residual_is_lowest_at_the_true_axis_and_depth(flat_specimen):
 
 def test_the_row_sums_tell_the_direction_of_the_axis(flat_specimen):
     _, series, jittered, _, _ = flat_specimen
-    straight = preprocess.mass_spread(series)
+    straight = prepare.mass_inconsistency(series)
     assert straight < 1e-3
-    assert preprocess.mass_spread(series.mT) > 30 * straight
-    assert preprocess.mass_spread(jittered) > 10 * straight
+    assert prepare.mass_inconsistency(series.mT) > 30 * straight
+    assert prepare.mass_inconsistency(jittered) > 10 * straight
 
 
 def test_the_same_strip_of_a_flat_specimen_has_the_same_mass_at_every_tilt():
     # an endless flat film: the steeper the tilt, the longer the way through it
     angles = np.array([-60.0, -30.0, 0.0, 45.0])
     film = np.ones((4, 10, 200)) / np.cos(np.deg2rad(angles))[:, None, None]
-    totals = preprocess.crop_flat(film, angles, size=100).sum((1, 2))
+    totals = prepare.crop_flat(film, angles, size=100).sum((1, 2))
     np.testing.assert_allclose(totals, 920, rtol=1e-3)
-    kept = preprocess.crop_flat(film[None], angles, size=100, slices=6)
+    kept = prepare.crop_flat(film[None], angles, size=100, slices=6)
     assert kept.shape == (1, 4, 6, 100)
     assert (kept[0, 0, :, :20] == 0).all() and (kept[0, 2, :, 8:92] == 1).all()
     with pytest.raises(ValueError, match="edge is 0"):
-        preprocess.crop_flat(film, angles, size=100, edge=0)
+        prepare.crop_flat(film, angles, size=100, edge=0)
 
 
 def test_cropping_refuses_what_moves_the_axis():
     images = np.ones((2, 10, 20))
     with pytest.raises(ValueError, match="size is 11, but images have 20"):
-        preprocess.crop_flat(images, [0, 10], size=11)
+        prepare.crop_flat(images, [0, 10], size=11)
     with pytest.raises(ValueError, match="slices is 12, but images have 10"):
-        preprocess.crop_flat(images, [0, 10], size=20, slices=12)
+        prepare.crop_flat(images, [0, 10], size=20, slices=12)
     with pytest.raises(ValueError, match="90 degrees"):
-        preprocess.crop_flat(images, [0, 90], size=20)
+        prepare.crop_flat(images, [0, 90], size=20)
     with pytest.raises(ValueError, match="3 angles"):
-        preprocess.crop_flat(images, [0, 10, 20], size=20)
+        prepare.crop_flat(images, [0, 10, 20], size=20)
 
 
 @pytest.mark.parametrize(("size", "depth"), [(8, 4), (9, 3), (8, 3.5), (9, 9), (10, 0.5)])
 def test_a_slab_is_as_deep_as_asked(size, depth):
-    mask = preprocess.slab(size, depth)
+    mask = prepare.slab_mask(size, depth)
     assert mask.shape == (size, size) and mask.dtype == np.float32
     if depth >= 1:
         np.testing.assert_allclose(mask.sum(axis=0), depth, atol=1e-6)
     np.testing.assert_array_equal(mask, mask[::-1])
     with pytest.raises(ValueError, match="depth is"):
-        preprocess.slab(size, 0)
+        prepare.slab_mask(size, 0)
 
 
 # --- particles -----------------------------------------------------------------------------------
@@ -309,18 +309,18 @@ def ball(shifts, size=48, radius=14.0, stretch=0.0):
 
 def test_centre_of_mass_undoes_any_drift():
     drift = np.random.default_rng(0).normal(0, 2, (9, 2))
-    shifts = preprocess.align_to_centre(ball(drift))
+    shifts = prepare.estimate_center_shifts(ball(drift))
     np.testing.assert_allclose(shifts, -drift, atol=0.02)
     with pytest.raises(ValueError, match="sum above 0"):
-        preprocess.align_to_centre(np.zeros((2, 8, 8)))
+        prepare.estimate_center_shifts(np.zeros((2, 8, 8)))
 
 
 def test_maps_are_aligned_to_their_own_images():
     drift = np.random.default_rng(1).normal(0, 1.5, (5, 2))
     reference, images = ball(np.zeros((5, 2))), ball(drift)
-    np.testing.assert_allclose(preprocess.align_to(reference, images), -drift, atol=0.1)
+    np.testing.assert_allclose(prepare.estimate_shifts_to(reference, images), -drift, atol=0.1)
     with pytest.raises(ValueError, match="expected the same"):
-        preprocess.align_to(reference[:2], images)
+        prepare.estimate_shifts_to(reference[:2], images)
 
 
 def test_alignment_error_takes_out_what_no_alignment_can_know():
@@ -328,52 +328,52 @@ def test_alignment_error_takes_out_what_no_alignment_can_know():
     drift = np.random.default_rng(2).normal(0, 1, (len(angles), 2))
     radians = np.deg2rad(angles)
     free = np.stack([np.full(len(angles), 3.0), 2 * np.cos(radians) - np.sin(radians)], axis=1)
-    np.testing.assert_allclose(preprocess.alignment_error(free - drift, drift, angles), 0, atol=1e-9)
+    np.testing.assert_allclose(prepare.alignment_error(free - drift, drift, angles), 0, atol=1e-9)
     left = np.zeros((len(angles), 2))
     left[4] = 1.0
-    assert np.abs(preprocess.alignment_error(left - drift, drift, angles)[4]).min() > 0.5
+    assert np.abs(prepare.alignment_error(left - drift, drift, angles)[4]).min() > 0.5
 
 
 def test_particle_masks_and_offset():
     rng = np.random.default_rng(3)
     images = ball(np.zeros((3, 2)), size=60)
     noisy = 0.3 + images + 0.01 * rng.standard_normal(images.shape).astype(np.float32)
-    masks = preprocess.particle_masks(noisy, margin=1)
+    masks = prepare.particle_masks(noisy, margin=1)
     assert masks[images > 0.05].all() and masks.mean() < 2 * (images > 0).mean()
-    cleaned = preprocess.remove_offset(noisy, masks)
+    cleaned = prepare.remove_offset(noisy, masks)
     assert np.abs(cleaned[masks] - images[masks]).max() < 0.06
     assert (cleaned[~masks] == 0).all()
     with pytest.raises(ValueError, match="stands out"):
-        preprocess.particle_masks(np.full((1, 30, 30), 2.0))
+        prepare.particle_masks(np.full((1, 30, 30), 2.0))
     with pytest.raises(ValueError, match="some empty pixels"):
-        preprocess.remove_offset(noisy, np.ones(noisy.shape, bool))
+        prepare.remove_offset(noisy, np.ones(noisy.shape, bool))
 
 
 @pytest.mark.parametrize("saturation", [1.3, 2.5])
 def test_damping_is_estimated_from_the_images_alone(saturation):
     ideal = ball(np.zeros((12, 2)), stretch=0.3)
     recorded = (saturation * -np.expm1(-ideal.astype(np.float64) / saturation)).astype(np.float32)
-    found = preprocess.estimate_damping(recorded)
+    found = prepare.estimate_damping(recorded)
     assert found.saturation == pytest.approx(saturation, rel=0.02)
-    np.testing.assert_allclose(preprocess.undamp(recorded, saturation), ideal, atol=1e-5)
+    np.testing.assert_allclose(prepare.correct_damping(recorded, saturation), ideal, atol=1e-5)
     # another form of damping is at least mended in part
     other = (ideal / (1 + ideal / 4)).astype(np.float32)
-    mended = preprocess.undamp(other, preprocess.estimate_damping(other).saturation)
+    mended = prepare.correct_damping(other, prepare.estimate_damping(other).saturation)
     assert np.linalg.norm(mended - ideal) < 0.35 * np.linalg.norm(other - ideal)
     with pytest.raises(ValueError, match="saturation is 0.5, but haadf goes up to"):
-        preprocess.undamp(ideal, 0.5)
+        prepare.correct_damping(ideal, 0.5)
 
 
 def test_windows_take_a_straight_background_away_and_leave_the_peak():
     energies = np.arange(200) * 0.01
-    window = preprocess.ElementWindow("X", ((0.9, 1.1),), (((0.5, 0.6), (1.5, 1.7)),))
+    window = prepare.ElementWindow("X", ((0.9, 1.1),), (((0.5, 0.6), (1.5, 1.7)),))
     weights = window.weights(energies)
     assert weights @ (3 + 2 * energies) == pytest.approx(0, abs=1e-9)
     peak = np.exp(-0.5 * ((energies - 1) / 0.02) ** 2)
     assert weights @ peak == pytest.approx(peak.sum(), rel=1e-4)
     assert window.weights(energies, background=False) @ np.ones(200) == 21
     with pytest.raises(ValueError, match="no channel"):
-        preprocess.ElementWindow("X", ((9.0, 9.1),), (((0.5, 0.6),),)).weights(energies)
+        prepare.ElementWindow("X", ((9.0, 9.1),), (((0.5, 0.6),),)).weights(energies)
 
 
 def mixture(pixels=3000, channels=40, seed=0):
@@ -389,7 +389,7 @@ def mixture(pixels=3000, channels=40, seed=0):
 
 def test_two_components_hold_two_spectra():
     counts, mean = mixture()
-    found = preprocess.decompose(counts, np.arange(40), components=6)
+    found = prepare.decompose(counts, np.arange(40), components=6)
     denoised = found.denoise(counts, 2)
     assert np.linalg.norm(denoised - mean) < 0.4 * np.linalg.norm(counts - mean)
     # a map of the denoised spectra is a weighted sum of the recorded ones
@@ -399,14 +399,14 @@ def test_two_components_hold_two_spectra():
         counts @ found.weights(weights, 2), denoised @ weights, rtol=1e-3, atol=1e-3
     )
     # all components together change nothing
-    whole = preprocess.decompose(counts, np.arange(40), components=40)
+    whole = prepare.decompose(counts, np.arange(40), components=40)
     np.testing.assert_allclose(whole.denoise(counts), counts, atol=2e-3)
 
 
 def test_the_scaling_for_poisson_noise_acts():
     counts, _ = mixture()
-    scaled = preprocess.decompose(counts, np.arange(40), components=2)
-    plain = preprocess.decompose(counts, np.arange(40), components=2, scaled=False)
+    scaled = prepare.decompose(counts, np.arange(40), components=2)
+    plain = prepare.decompose(counts, np.arange(40), components=2, scaled=False)
     # the same as scaling by hand and a plain singular value decomposition
     some = counts.sum(axis=1) > 0
     data = counts[some].astype(np.float64)
@@ -424,13 +424,13 @@ def test_empty_spectra_and_channels_are_left_out_and_errors_are_named():
     counts, _ = mixture(300)
     counts[::7] = 0
     counts[:, 3] = 0
-    found = preprocess.decompose(counts, np.arange(40), components=3)
+    found = prepare.decompose(counts, np.arange(40), components=3)
     assert np.isfinite(found.denoise(counts)).all()
     assert (found.denoise(counts)[::7] == 0).all()
     with pytest.raises(ValueError, match="expected at least as many of each as components, 5"):
-        preprocess.decompose(np.eye(4, 40), np.arange(40), components=5)
+        prepare.decompose(np.eye(4, 40), np.arange(40), components=5)
     with pytest.raises(ValueError, match="there are 7 energies"):
-        preprocess.decompose(counts, np.arange(7))
+        prepare.decompose(counts, np.arange(7))
 
 
 def test_blocks_of_pixels_add_up_their_spectra():
@@ -439,26 +439,26 @@ def test_blocks_of_pixels_add_up_their_spectra():
     cube = np.random.default_rng(4).poisson(0.4, (6, 8, 5))
     spectra = sparse.csr_array(cube.reshape(48, 5).astype(np.uint16))
     expected = cube.reshape(3, 2, 4, 2, 5).sum(axis=(1, 3)).reshape(12, 5)
-    np.testing.assert_array_equal(preprocess.bin_spectra(spectra, (6, 8), 2), expected)
+    np.testing.assert_array_equal(prepare.bin_spectra(spectra, (6, 8), 2), expected)
     mask = np.zeros((6, 8), bool)
     mask[0, 0] = mask[5, 7] = True
     np.testing.assert_array_equal(
-        preprocess.bin_spectra(spectra, (6, 8), 2, mask), expected[[0, 11]]
+        prepare.bin_spectra(spectra, (6, 8), 2, mask), expected[[0, 11]]
     )
     with pytest.raises(ValueError, match="divides both"):
-        preprocess.bin_spectra(spectra, (6, 8), 5)
+        prepare.bin_spectra(spectra, (6, 8), 5)
 
 
 def test_the_response_of_the_tilts_comes_from_the_totals():
     response = np.array([0.6, 1.0, 1.4])
     maps = np.ones((2, 3, 4, 5)) * response[:, None, None] * np.array([2, 7])[:, None, None, None]
-    found = preprocess.tilt_response(maps)
+    found = prepare.tilt_response(maps)
     np.testing.assert_allclose(found, response)
-    np.testing.assert_allclose(preprocess.normalise_tilts(maps, found)[1], 7, rtol=1e-6)
+    np.testing.assert_allclose(prepare.normalize_tilts(maps, found)[1], 7, rtol=1e-6)
     with pytest.raises(ValueError, match="at tilt 1"):
-        preprocess.tilt_response(maps * np.array([1, 0, 1])[:, None, None])
+        prepare.tilt_response(maps * np.array([1, 0, 1])[:, None, None])
     with pytest.raises(ValueError, match="one value above 0"):
-        preprocess.normalise_tilts(maps, response[:2])
+        prepare.normalize_tilts(maps, response[:2])
 
 
 def _balls(saturation):
@@ -472,26 +472,26 @@ def _balls(saturation):
 
 
 def test_damping_beyond_what_is_tried_is_not_given_for_an_estimate():
-    assert preprocess.estimate_damping(_balls(4.0)).saturation == pytest.approx(4, rel=0.03)
+    assert prepare.estimate_damping(_balls(4.0)).saturation == pytest.approx(4, rel=0.03)
     with pytest.raises(ValueError, match=r"a saturation of .* or less; expected intensities below"):
-        preprocess.estimate_damping(_balls(0.7))
+        prepare.estimate_damping(_balls(0.7))
 
 
 def test_a_particle_cut_by_the_frame_is_not_taken_for_a_whole_one():
     image = np.pad(_balls(4.0)[:1], ((0, 0), (0, 0), (20, 20)))
-    preprocess.particle_masks(image)
+    prepare.particle_masks(image)
     with pytest.raises(ValueError, match="shows something in the border of 4 pixels at tilt 0"):
-        preprocess.particle_masks(image[:, 10:])
+        prepare.particle_masks(image[:, 10:])
     with pytest.raises(ValueError, match="nothing that stands out from the border at tilt 0"):
-        preprocess.particle_masks(image[:, 14:27, 30:50])
+        prepare.particle_masks(image[:, 14:27, 30:50])
 
 
 def test_a_binarised_image_holds_what_is_above_the_fraction():
     images = np.array([[[0, 0.4, 0.6, 10]], [[0, 0.04, 0.06, 1]]])
-    assert preprocess.binarise(images).tolist() == [[[False, False, True, True]]] * 2
+    assert prepare.binarize(images).tolist() == [[[False, False, True, True]]] * 2
     with pytest.raises(ValueError, match="nothing above 0 at tilt 1"):
-        preprocess.binarise(images * [[[1]], [[0]]])
+        prepare.binarize(images * [[[1]], [[0]]])
     with pytest.raises(ValueError, match="fraction is 1"):
-        preprocess.binarise(images, fraction=1)
+        prepare.binarize(images, fraction=1)
     with pytest.raises(ValueError, match="saturation is -inf"):
-        preprocess.undamp(images, -np.inf)
+        prepare.correct_damping(images, -np.inf)

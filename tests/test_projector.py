@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hebt
-from hebt import projector
+from hebt._engine import threads as threads_module
+from hebt._engine.threads import run
 
 ANGLES = [0, 45, -45, 90, -90, 180, 270, 17.3, -63.1, 44.999999, 1e-7, 89.9999]
 SIZES = [1, 2, 3, 4, 5, 16, 27, 28, 29, 57, 64, 65]
@@ -287,7 +288,7 @@ def test_astra_is_not_needed(monkeypatch):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_an_error_in_one_share_of_the_work_ends_it_and_is_told(threads, monkeypatch):
-    monkeypatch.setattr(projector, "threads", lambda: threads)
+    monkeypatch.setattr(threads_module, "threads", lambda: threads)
     started = []
 
     def work(number):
@@ -297,12 +298,12 @@ def test_an_error_in_one_share_of_the_work_ends_it_and_is_told(threads, monkeypa
         time.sleep(0.001)
 
     with pytest.raises(ArithmeticError, match="share 3"):
-        projector.run(work, [(n,) for n in range(1000)])
+        run(work, [(n,) for n in range(1000)])
     assert 3 in started and len(started) < 1000
 
 
 def test_all_shares_of_the_work_are_done_once(monkeypatch):
-    monkeypatch.setattr(projector, "threads", lambda: 2)
+    monkeypatch.setattr(threads_module, "threads", lambda: 2)
     done = []
-    projector.run(done.append, [(n,) for n in range(1000)])
+    run(done.append, [(n,) for n in range(1000)])
     assert sorted(done) == list(range(1000))

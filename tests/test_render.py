@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hebt import render
+from companion import particles
 
 GOLD, SILVER = (1.0, 0.8, 0.1), (0.3, 0.6, 0.9)
 
@@ -16,16 +16,16 @@ def brick(n=24):
 
 def test_nothing_is_white():
     empty = np.zeros((2, 16, 16, 16))
-    assert (render.render(empty, [GOLD, SILVER], [0.5, 0.5], width=20) == 255).all()
+    assert (particles.render(empty, [GOLD, SILVER], [0.5, 0.5], width=20) == 255).all()
 
 
 def test_an_opaque_body_hides_what_is_behind():
     volumes = np.zeros((2, 24, 24, 24), np.float32)
     volumes[0, 6:18, 2:8, 6:18] = 1  # half of the ray's way
     volumes[1, 6:18, 16:22, 6:18] = 1
-    one = render.render(volumes, [GOLD, SILVER], [0.99, 0.99], width=24)[12, 12].astype(int)
-    two = render.render(volumes[::-1], [SILVER, GOLD], [0.99, 0.99], width=24)[12, 12]
-    other = render.render(volumes, [GOLD, SILVER], [0.99, 0.99], turn=180, width=24)[12, 12]
+    one = particles.render(volumes, [GOLD, SILVER], [0.99, 0.99], width=24)[12, 12].astype(int)
+    two = particles.render(volumes[::-1], [SILVER, GOLD], [0.99, 0.99], width=24)[12, 12]
+    other = particles.render(volumes, [GOLD, SILVER], [0.99, 0.99], turn=180, width=24)[12, 12]
     assert (one == two).all()  # the order of the materials does not matter
     blue = {tuple(p) for p in (one, other) if p[2] > p[0]}
     yellow = {tuple(p) for p in (one, other) if p[2] < p[0]}
@@ -35,9 +35,9 @@ def test_an_opaque_body_hides_what_is_behind():
 @pytest.mark.parametrize("quarter", [1, 2, 3])
 def test_turning_the_view_equals_turning_the_body(quarter):
     body = brick()[None]
-    light = render.render(body, [GOLD], [0.2], turn=90 * quarter, width=24).astype(int)
+    light = particles.render(body, [GOLD], [0.2], turn=90 * quarter, width=24).astype(int)
     turned = [
-        render.render(np.rot90(body, k, axes=(2, 3)), [GOLD], [0.2], width=24).astype(int)
+        particles.render(np.rot90(body, k, axes=(2, 3)), [GOLD], [0.2], width=24).astype(int)
         for k in (quarter, -quarter)
     ]
     difference = [np.abs(light - t).mean() for t in turned]
@@ -49,7 +49,7 @@ def test_turning_the_view_equals_turning_the_body(quarter):
 def test_the_tilt_axis_is_vertical():
     body = np.zeros((1, 24, 24, 24), np.float32)
     body[0, 2:6, 8:16, 8:16] = 1  # first slices
-    picture = render.render(body, [GOLD], [0.9], width=24)
+    picture = particles.render(body, [GOLD], [0.9], width=24)
     rows = np.flatnonzero((picture < 250).any(axis=(1, 2)))
     assert rows.max() < 8
 
@@ -57,7 +57,7 @@ def test_the_tilt_axis_is_vertical():
 def test_more_opacity_takes_more_light():
     body = brick()[None]
     darkness = [
-        (255 - render.render(body, [SILVER], [o], width=24).astype(int)).sum()
+        (255 - particles.render(body, [SILVER], [o], width=24).astype(int)).sum()
         for o in (0.01, 0.05, 0.3)
     ]
     assert darkness[0] < darkness[1] < darkness[2]
@@ -66,10 +66,10 @@ def test_more_opacity_takes_more_light():
 def test_bad_input_is_refused():
     body = brick()[None]
     with pytest.raises(ValueError, match=r"expected \(materials, n, n, n\)"):
-        render.render(body[:, :5], [GOLD], [0.5])
+        particles.render(body[:, :5], [GOLD], [0.5])
     with pytest.raises(ValueError, match="colours has shape"):
-        render.render(body, [GOLD, SILVER], [0.5])
+        particles.render(body, [GOLD, SILVER], [0.5])
     with pytest.raises(ValueError, match="opacities has values"):
-        render.render(body, [GOLD], [1.5])
+        particles.render(body, [GOLD], [1.5])
     with pytest.raises(ValueError, match="edges is"):
-        render.render(body, [GOLD], [0.5], edges=(0.7, 0.3))
+        particles.render(body, [GOLD], [0.5], edges=(0.7, 0.3))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hebt import specimens
+from hebt import simulate
 
 
 def areas(side=370.0, corner=50.0, half_diagonal=185.0, cut=0.12):
@@ -22,7 +22,7 @@ def areas(side=370.0, corner=50.0, half_diagonal=185.0, cut=0.12):
     ],
 )
 def test_areas_are_those_of_the_shapes(size, shape):
-    gold, silver = specimens.phantom(size, **shape).density
+    gold, silver = simulate.phantom(size, **shape).density
     pixel = 512 / size
     perimeter = 8 * 370 / pixel
     for mask, area in zip((gold, silver), areas(**shape), strict=True):
@@ -33,7 +33,7 @@ def test_areas_are_those_of_the_shapes(size, shape):
 
 
 def test_it_is_binary_disjoint_centred_and_symmetric():
-    specimen = specimens.phantom(128)
+    specimen = simulate.phantom(128)
     gold, silver = specimen.density
     assert specimen.elements == ("Au", "Ag")
     assert specimen.size == 128
@@ -47,7 +47,7 @@ def test_it_is_binary_disjoint_centred_and_symmetric():
 
 
 def test_extents_are_the_printed_measures_of_the_docstring():
-    gold, silver = specimens.phantom(512).density
+    gold, silver = simulate.phantom(512).density
     both = gold + silver
     rows = np.flatnonzero(both.any(axis=1))
     assert (rows[0], rows[-1]) == (71, 440)  # 370 pixels about the middle of 512
@@ -59,7 +59,7 @@ def test_extents_are_the_printed_measures_of_the_docstring():
 
 
 def test_a_silver_shell_closes_round_the_gold():
-    gold, silver = specimens.phantom(512).density
+    gold, silver = simulate.phantom(512).density
     neighbours = np.zeros_like(gold)
     for axis in (0, 1):
         for step in (-1, 1):
@@ -83,27 +83,27 @@ def test_a_silver_shell_closes_round_the_gold():
 )
 def test_measures_that_make_no_particle_are_refused(arguments, named):
     with pytest.raises(ValueError, match=named):
-        specimens.phantom(**arguments)
+        simulate.phantom(**arguments)
 
 
 def test_a_specimen_checks_and_protects_its_density():
     own = np.ones((2, 4, 4))
-    specimen = specimens.Specimen(("Au", "Ag"), own)
+    specimen = simulate.Specimen(("Au", "Ag"), own)
     with pytest.raises(ValueError, match="read-only"):
         specimen.density[0, 0, 0] = 2
     own[0, 0, 0] = 3  # the caller's array stays the caller's
     with pytest.raises(ValueError, match="elements"):
-        specimens.Specimen(("Au",), own)
+        simulate.Specimen(("Au",), own)
     with pytest.raises(ValueError, match="squares"):
-        specimens.Specimen(("Au", "Ag"), np.ones((2, 4, 5)))
+        simulate.Specimen(("Au", "Ag"), np.ones((2, 4, 5)))
     with pytest.raises(ValueError, match="negative"):
-        specimens.Specimen(("Au", "Ag"), -own)
+        simulate.Specimen(("Au", "Ag"), -own)
     with pytest.raises(ValueError, match="NaN"):
-        specimens.Specimen(("Au", "Ag"), own * np.nan)
+        simulate.Specimen(("Au", "Ag"), own * np.nan)
 
 
 def test_the_graded_disc_gets_richer_in_gold_towards_its_rim():
-    disc = specimens.graded_disc(64)
+    disc = simulate.graded_disc(64)
     gold, silver = disc.density.astype(float)
     volume = gold / 19.3 + silver / 10.5
     inside = volume > 0
@@ -116,22 +116,22 @@ def test_the_graded_disc_gets_richer_in_gold_towards_its_rim():
 
 @pytest.mark.parametrize("size", [40, 63])
 def test_the_embedded_octahedron_has_the_volume_of_its_geometry(size):
-    made = specimens.embedded_octahedron(size)
+    made = simulate.embedded_octahedron(size)
     cell = made.voxel_size**3
-    gold = made.density[0].sum(dtype=np.float64) / specimens.DENSITY["Au"] * cell
+    gold = made.density[0].sum(dtype=np.float64) / simulate.DENSITY["Au"] * cell
     assert gold == pytest.approx(4 / 3 * 42.0**3, rel=0.005)
-    both = gold + made.density[1].sum(dtype=np.float64) / specimens.DENSITY["Ag"] * cell
+    both = gold + made.density[1].sum(dtype=np.float64) / simulate.DENSITY["Ag"] * cell
     # about 110 nm, as a ball of the same volume
     assert (6 / np.pi * both) ** (1 / 3) == pytest.approx(110, abs=3)
     # no voxel holds more than it can
-    share = made.density[0] / specimens.DENSITY["Au"] + made.density[1] / specimens.DENSITY["Ag"]
+    share = made.density[0] / simulate.DENSITY["Au"] + made.density[1] / simulate.DENSITY["Ag"]
     assert share.max() <= 1 + 1e-5
     assert ((share > 0.01) & (share < 0.99)).sum() > size**2
 
 
 def test_the_alloy_is_richer_in_gold_outside():
-    made = specimens.alloy_particle(48)
-    au, ag = (d / specimens.DENSITY[e] for d, e in zip(made.density, made.elements, strict=True))
+    made = simulate.alloy_particle(48)
+    au, ag = (d / simulate.DENSITY[e] for d, e in zip(made.density, made.elements, strict=True))
     at = (np.arange(48) - 23.5) * made.voxel_size
     radius = np.sqrt(sum(np.meshgrid(at**2, at**2, at**2, indexing="ij")))
     whole = au + ag > 0.999
@@ -141,7 +141,7 @@ def test_the_alloy_is_richer_in_gold_outside():
     assert fraction.min() == pytest.approx(0.15, abs=0.01) and fraction.max() > 0.55
 
 
-@pytest.mark.parametrize("make", [specimens.embedded_octahedron, specimens.alloy_particle])
+@pytest.mark.parametrize("make", [simulate.embedded_octahedron, simulate.alloy_particle])
 def test_particles_are_centred_and_stay_in_the_frame_when_tilted(make):
     made = make(50)
     total = made.density.sum(axis=0, dtype=np.float64)

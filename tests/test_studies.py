@@ -1,12 +1,14 @@
 """The experiments: settings, batches that equal single runs, and what results must obey."""
 
 import dataclasses
+import importlib
 
 import numpy as np
 import pytest
 
 import hebt
-from hebt import microscope, preprocess, specimens, studies
+from companion import paper, phantom
+from hebt import prepare, simulate
 
 SMALL = {"size": 64, "iterations": 24, "seeds": (0, 5)}
 
@@ -21,17 +23,17 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def study(store):
-    return studies.phantom_study(**SMALL)
+    return phantom.study(**SMALL)
 
 
 @pytest.fixture(scope="module")
 def data(store):
-    return studies.phantom_data(studies.phantom_settings(**SMALL))
+    return phantom.data(phantom.phantom_settings(**SMALL))
 
 
 def test_paper_fidelity_has_the_printed_settings(monkeypatch):
     monkeypatch.setenv("HEBT_FIDELITY", "paper")
-    s = studies.phantom_settings()
+    s = phantom.phantom_settings()
     assert (s.size, len(s.angles), s.angles[0], s.angles[-1]) == (512, 31, -75.0, 75.0)
     assert set(np.diff(s.angles)) == {5.0}
     assert (s.z, s.zeta) == ((791.5, 471.5), (0.0188, 0.024))
@@ -43,21 +45,21 @@ def test_paper_fidelity_has_the_printed_settings(monkeypatch):
 
 def test_settings_that_do_not_exist_are_refused():
     with pytest.raises(TypeError, match="colour: no such setting"):
-        studies.phantom_settings(colour=3)
+        phantom.phantom_settings(colour=3)
     with pytest.raises(TypeError, match="list of seeds"):
-        studies.phantom_settings(seeds=3)
+        phantom.phantom_settings(seeds=3)
     with pytest.raises(ValueError, match="seeds is empty"):
-        studies.phantom_settings(seeds=[])
+        phantom.phantom_settings(seeds=[])
     with pytest.raises(ValueError, match="iterations"):
-        studies.phantom_settings(iterations=0)
+        phantom.phantom_settings(iterations=0)
 
 
 def test_a_smaller_frame_gets_the_same_dose():
     """The counts of a whole projection do not depend on how many pixels it has."""
     totals = []
     for size in (64, 128):
-        s = studies.phantom_settings(size=size, seeds=range(6), width=0)
-        counts = studies.phantom_data(s).counts
+        s = phantom.phantom_settings(size=size, seeds=range(6), width=0)
+        counts = phantom.data(s).counts
         totals.append(counts.sum(axis=(1, 3), dtype=float).mean(axis=1))
     np.testing.assert_allclose(totals[0], totals[1], rtol=0.02)
 
@@ -65,12 +67,12 @@ def test_a_smaller_frame_gets_the_same_dose():
 def test_the_data_are_the_steps_of_section_3_1(data):
     s = data.settings
     area = (512 / 64) ** 2
-    specimen = specimens.phantom(64)
+    specimen = simulate.phantom(64)
     W = hebt.Projector(np.array(s.angles), 64)
-    counts = microscope.element_maps(W, specimen.density, area * np.array(s.zeta), seed=5)
+    counts = simulate.element_maps(W, specimen.density, area * np.array(s.zeta), seed=5)
     np.testing.assert_array_equal(data.counts[:, :, 1], counts)
     np.testing.assert_array_equal(
-        data.maps[:, :, 1], preprocess.smooth(counts, width=1, sigma=0.5)
+        data.maps[:, :, 1], prepare.smooth(counts, width=1, sigma=0.5)
     )
     expected = W.forward(s.z[0] * specimen.density[0] + s.z[1] * specimen.density[1]) * area
     np.testing.assert_allclose(data.haadf, expected, rtol=1e-5, atol=1)
@@ -78,16 +80,16 @@ def test_the_data_are_the_steps_of_section_3_1(data):
 
 def test_noise_free_maps_give_back_the_true_ratios(data):
     s = data.settings
-    mean = microscope.mean_counts(data.W, data.density, s.pixel**2 * np.array(s.zeta))
+    mean = simulate.mean_counts(data.W, data.density, s.pixel**2 * np.array(s.zeta))
     clean = dataclasses.replace(data, maps=mean[:, :, None])
-    fit = studies.estimate_ratios(clean, 0)
+    fit = phantom.estimate_ratios(clean, 0)
     np.testing.assert_allclose(fit.ratios, s.true_ratios, rtol=1e-4)
     assert fit.r_squared == pytest.approx(1, abs=1e-6)
 
 
 def test_selecting_pixels_by_their_maps_selects_them(data):
-    plain = studies.estimate_ratios(data, 0)
-    both = studies.estimate_ratios(data, 0, both=True)
+    plain = phantom.estimate_ratios(data, 0)
+    both = phantom.estimate_ratios(data, 0, both=True)
     chosen = (data.haadf > 0) & (data.maps[:, :, 0] > 0).all(axis=0)
     maps = data.maps[:, :, 0][:, chosen]
     by_hand = hebt.response_ratios(data.haadf[chosen][:, None], maps[..., None])
@@ -109,7 +111,7 @@ def test_the_batch_of_all_seeds_and_methods_equals_single_runs(study, data):
     }
     for method, x in results.items():
         for e, element in enumerate(study.elements):
-            for name, function in studies.SCORES.items():
+            for name, function in phantom.SCORES.items():
                 value = function(data.density[e], x[e]) * (s.pixel**2 if name == "dp" else 1)
                 # a pixel on the threshold may fall to either side
                 tolerance = {"rel": 0.02} if name == "dp" else {"rel": 1e-3}
@@ -130,19 +132,19 @@ def test_pictures_are_densities_of_the_first_seed(study, data):
 def test_the_best_stop_is_the_best_of_all_checkpoints(study):
     assert list(study.iterations[:4]) == [1, 2, 3, 4]
     assert study.iterations[-1] == 24
-    for method in studies.METHODS:
+    for method in phantom.METHODS:
         for element in study.elements:
-            for name in studies.TABLE_1:
+            for name in phantom.TABLE_1:
                 best = study.fault(name, method, element, stop="best").mean()
                 assert best <= study.fault(name, method, element).mean()
                 every = study.scores[name][
-                    studies.METHODS.index(method), study.elements.index(element)
+                    phantom.METHODS.index(method), study.elements.index(element)
                 ].mean(axis=0)
                 at = list(study.iterations).index(study.best_iteration(name, method, element))
                 assert every[at] == (every.max() if name == "ssim" else every.min())
     m, e = 2, 1
-    reference = specimens.phantom(64).density[e]
-    shown = studies.SCORES["mse"](reference, study.best_images[m, e])
+    reference = simulate.phantom(64).density[e]
+    shown = phantom.SCORES["mse"](reference, study.best_images[m, e])
     assert shown == pytest.approx(study.scores["mse"][m, e, 0].min(), rel=1e-3)
 
 
@@ -153,17 +155,17 @@ def test_residuals_are_relative_and_fall_at_first(study):
 
 
 def test_the_two_normalisations_of_the_mse_differ_by_the_reference(study):
-    for e, density in enumerate(specimens.phantom(64).density):
+    for e, density in enumerate(simulate.phantom(64).density):
         quotient = study.scores["mse"][:, e, :, -1] / study.scores["mse_reference"][:, e, :, -1]
         np.testing.assert_allclose(quotient, density.mean(), rtol=1e-5)
 
 
 def test_claims_follow_the_scores_and_flip_with_them(study):
-    assert set(study.pairs_won()) <= {(n, e) for n in studies.TABLE_1 for e in study.elements}
+    assert set(study.pairs_won()) <= {(n, e) for n in phantom.TABLE_1 for e in study.elements}
     swapped = dataclasses.replace(
         study, scores={name: values[[2, 1, 0]] for name, values in study.scores.items()}
     )
-    for name in studies.TABLE_1:
+    for name in phantom.TABLE_1:
         for element in study.elements:
             np.testing.assert_allclose(
                 swapped.gain(name, element), 1 / study.gain(name, element), rtol=1e-12
@@ -177,7 +179,7 @@ def test_claims_follow_the_scores_and_flip_with_them(study):
 
 
 def test_hebt_beats_eds_alone_at_quick_fidelity():
-    study = studies.phantom_study(size=64, seeds=(0, 1))
+    study = phantom.study(size=64, seeds=(0, 1))
     assert len(study.pairs_won()) == 6
     assert study.error_correlation("hebt_est") < study.error_correlation("eds") - 0.1
 
@@ -188,20 +190,21 @@ def test_unknown_stops_are_refused(study):
 
 
 def test_equal_settings_are_computed_once(study, monkeypatch):
-    monkeypatch.setattr(studies, "phantom_data", lambda *_: pytest.fail("computed again"))
-    again = studies.phantom_study(size=np.int64(64), iterations=24, seeds=np.array([0, 5]))
+    module = importlib.import_module("companion.phantom.study")
+    monkeypatch.setattr(module, "phantom_data", lambda *_: pytest.fail("computed again"))
+    again = phantom.study(size=np.int64(64), iterations=24, seeds=np.array([0, 5]))
     np.testing.assert_array_equal(again.scores["dp"], study.scores["dp"])
 
 
 def test_right_ratios_stand_in_the_middle_of_the_stability_grid(data):
-    result = studies.stability(errors=(-20, 0, 20), **SMALL)
+    result = phantom.stability(errors=(-20, 0, 20), **SMALL)
     assert result.mse.shape == (3, 3, 2, 2)
     s = data.settings
     maps = data.maps[:, :, 0]
     for place, factors in (((1, 1), (1, 1)), ((0, 2), (0.8, 1.2))):
         x = hebt.reconstruct(data.W, data.haadf, maps, s.true_ratios * factors, 0.7, 24)
         for e in range(2):
-            value = studies.SCORES["mse"](data.density[e], x[e])
+            value = phantom.SCORES["mse"](data.density[e], x[e])
             assert result.mse[(*place, e, 0)] == pytest.approx(value, rel=1e-3)
     np.testing.assert_allclose(result.relative()[1, 1], 1)
     np.testing.assert_allclose(result.paper_errors, [-10.66, 17.48])
@@ -209,11 +212,11 @@ def test_right_ratios_stand_in_the_middle_of_the_stability_grid(data):
         data.W, data.haadf, maps, s.true_ratios * [0.8934, 1.1748], 0.7, 24
     )
     assert result.paper_mse[0, 0] == pytest.approx(
-        studies.SCORES["mse"](data.density[0], x[0]), rel=1e-3
+        phantom.SCORES["mse"](data.density[0], x[0]), rel=1e-3
     )
     eds = hebt.sirt(data.W, maps[1], 24)
     assert result.eds_mse[1, 0] == pytest.approx(
-        studies.SCORES["mse"](data.density[1], eds), rel=1e-3
+        phantom.SCORES["mse"](data.density[1], eds), rel=1e-3
     )
     assert (result.worst() >= (result.mse / result.eds_mse)[1, 1].max(axis=-1)).all()
 
@@ -221,18 +224,18 @@ def test_right_ratios_stand_in_the_middle_of_the_stability_grid(data):
 @pytest.mark.parametrize("errors", [(-10, 10), (-100, 0)])
 def test_errors_without_sense_are_refused(errors):
     with pytest.raises(ValueError, match="errors is"):
-        studies.stability(errors=errors, **SMALL)
+        phantom.stability(errors=errors, **SMALL)
 
 
 def test_smoothing_repeats_the_study_with_each_kernel():
     kernels = (
-        studies.Kernel("none", 0, 1.0),
-        studies.Kernel("printed", 32, 12.0),
-        studies.Kernel("moved", 32, 12.0, centred=False),
+        phantom.Kernel("none", 0, 1.0),
+        phantom.Kernel("printed", 32, 12.0),
+        phantom.Kernel("moved", 32, 12.0, centred=False),
     )
-    result = studies.smoothing(kernels=kernels, **SMALL)
+    result = phantom.smoothing(kernels=kernels, **SMALL)
     assert result.mse.shape == (3, 2, 2, 2, len(result.iterations))
-    study = studies.phantom_study(width=32, sigma=12.0, **SMALL)
+    study = phantom.study(width=32, sigma=12.0, **SMALL)
     for m, method in enumerate(("hebt_est", "eds")):
         for e, element in enumerate(study.elements):
             np.testing.assert_allclose(
@@ -255,8 +258,8 @@ def test_smoothing_repeats_the_study_with_each_kernel():
 
 def test_the_sweep_holds_the_runs_that_it_stands_for():
     alphas, iterations = (0.3, 0.7), (3, 10)
-    swept = studies.phantom_sweep(size=128, alphas=alphas, iterations=iterations, dose=2)
-    data = studies.phantom_data(studies.phantom_settings(size=128, seeds=(0,), dose=2))
+    swept = phantom.sweep(size=128, alphas=alphas, iterations=iterations, dose=2)
+    data = phantom.data(phantom.phantom_settings(size=128, seeds=(0,), dose=2))
     maps = data.maps[:, :, 0]
     fit = hebt.response_ratios(data.haadf, maps)
     counts = np.array(data.settings.zeta) * 2 * 16
@@ -270,14 +273,14 @@ def test_the_sweep_holds_the_runs_that_it_stands_for():
         swept.eds[1], eds[:, cut, cut] / counts[:, None, None], atol=1e-3
     )
     assert swept.eds_mse[1, 0] == pytest.approx(
-        studies.SCORES["mse"](data.density[0], eds[0]), rel=1e-3
+        phantom.SCORES["mse"](data.density[0], eds[0]), rel=1e-3
     )
     assert swept.hebt_mse[1, 1, 1] == pytest.approx(
-        studies.SCORES["mse"](data.density[1], x[1]), rel=1e-3
+        phantom.SCORES["mse"](data.density[1], x[1]), rel=1e-3
     )
     np.testing.assert_array_equal(swept.truth, data.density[:, cut, cut])
     # other doses in the batch change nothing
-    both = studies.phantom_sweeps((0.5, 2), size=128, alphas=alphas, iterations=iterations)
+    both = phantom.sweeps((0.5, 2), size=128, alphas=alphas, iterations=iterations)
     assert [one.settings.dose for one in both] == [0.5, 2]
     np.testing.assert_allclose(both[1].hebt, swept.hebt, atol=1e-3)
     np.testing.assert_allclose(both[1].eds_mse, swept.eds_mse, rtol=1e-4)
@@ -285,15 +288,15 @@ def test_the_sweep_holds_the_runs_that_it_stands_for():
 
 
 def test_frames_are_means_and_hold_the_particle():
-    density = specimens.phantom(512).density
-    frames = studies._frames(density)
+    density = simulate.phantom(512).density
+    frames = phantom.cut_frames(density)
     assert frames.shape == (2, 96, 96)
     # all of the particle is inside
     assert frames.sum() * 16 == pytest.approx(density.sum())
     with pytest.raises(ValueError, match="multiple of 128"):
-        studies._frames(np.ones((64, 64), np.float32))
+        phantom.cut_frames(np.ones((64, 64), np.float32))
 
 
 def test_the_papers_numbers_come_with_their_place():
-    number = studies.paper("table1.mse.Au.eds")
+    number = paper.printed("table1.mse.Au.eds")
     assert (number.value, number.place) == (0.0801, "Table 1")

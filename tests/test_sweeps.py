@@ -11,10 +11,10 @@ from PIL import Image
 from test_explorers import at, colours, pixels, slider, visit  # noqa: F401
 
 import hebt
-from hebt import explorers, laboratory, metrics, particles, specimens, studies, sweeps, volumes
+from companion import laboratory, particles, phantom, spectra, sweeps
+from companion.sweeps.slice import _cut, _small
+from hebt import explorers, metrics, simulate
 from hebt.explorers.frames import quantise
-from hebt.explorers.sweeps import slice_sweep as slice_explorer
-from hebt.figures import sweeps as figures
 
 ALPHAS = (0.05, 0.3, 0.7, 0.95)
 ITERATIONS = (2, 10, 50)
@@ -63,8 +63,8 @@ def test_at_an_end_the_lowest_point_is_the_end():
 
 
 def test_the_batch_equals_single_runs(study):
-    settings = particles.settings("nonalloy", **SMALL)
-    series = particles.process(settings)
+    settings = spectra.settings("nonalloy", **SMALL)
+    series = spectra.process(settings)
     place = settings.size // 2
     assert study.slice == place and study.settings == settings
     np.testing.assert_allclose(study.ratios, series.fit.ratios)
@@ -92,8 +92,8 @@ def test_the_batch_equals_single_runs(study):
 
 
 def test_references_are_a_segmentation_and_the_truth(study):
-    true = particles.specimen(study.settings).density[:, study.slice]
-    bulk = [specimens.DENSITY[e] for e in study.elements]
+    true = spectra.specimen(study.settings).density[:, study.slice]
+    bulk = [simulate.DENSITY[e] for e in study.elements]
     np.testing.assert_allclose(study.references["true"], true / np.reshape(bulk, (2, 1, 1)))
     mask = study.references["segmented"]
     assert set(np.unique(mask)) == {0, 1} and mask.sum(axis=0).max() == 1
@@ -106,9 +106,9 @@ def test_pictures_are_densities_cut_to_the_particle(study):
     n = study.pictures.shape[-1]
     assert study.pictures.shape == (len(ALPHAS), len(ITERATIONS), 2, n, n)
     true = study.reference_pictures["true"]
-    total = volumes.from_steps(true).sum() * study.binning**2
+    total = particles.from_steps(true).sum() * study.binning**2
     assert total == pytest.approx(study.references["true"].sum(), rel=0.01)
-    gold = volumes.from_steps(study.pictures[study.at(0.7, 50)])[0]
+    gold = particles.from_steps(study.pictures[study.at(0.7, 50)])[0]
     assert np.median(gold[true[0] > 160]) == pytest.approx(1, abs=0.25)
 
 
@@ -117,8 +117,8 @@ def test_pictures_of_any_size_hold_the_particle_and_stay_small(size):
     inside = np.zeros((2, size, size))
     first, last = size // 5, size - size // 8
     inside[0, first:last, size // 3 : size // 2] = 1
-    cut, binning = sweeps._cut(inside)
-    small = sweeps._small(inside.astype(np.float32), cut, binning)
+    cut, binning = _cut(inside)
+    small = _small(inside.astype(np.float32), cut, binning)
     assert small.shape[-1] <= sweeps.FRAME
     assert small[0].sum() * binning**2 == pytest.approx(inside.sum())
 
@@ -141,8 +141,8 @@ def test_the_batch_of_doses_seeds_and_weights_equals_single_runs(bands):
     d, seed = bands.doses.index(4.0), 1
     settings = bands.settings[d]
     assert settings.dose == 4 and len(bands.settings[1].seeds) == 3
-    data = studies.phantom_data(settings)
-    fit = studies.estimate_ratios(data, seed)
+    data = phantom.data(settings)
+    fit = phantom.estimate_ratios(data, seed)
     a, i = bands.alphas.index(0.7), bands.iterations.index(50)
     x = hebt.reconstruct(data.W, data.haadf, data.maps[:, :, seed], fit.ratios, 0.7, 50)
     expected = [metrics.scaled_mse(t, y, normalise="pixels") for t, y in zip(data.density, x)]
@@ -165,7 +165,7 @@ def test_the_best_weight_grows_with_iterations_and_falls_with_dose(bands):
 def made(mse, eds):
     """A study with given errors, (alphas, iterations, elements, seeds)."""
     return sweeps.PhantomBands(
-        settings=(studies.phantom_settings(size=64, seeds=range(mse.shape[-1])),),
+        settings=(phantom.phantom_settings(size=64, seeds=range(mse.shape[-1])),),
         elements=("Au", "Ag"), alphas=(0.1, 0.5, 0.9), iterations=(10, 100), doses=(1.0,),
         counts=np.array([6.0]), mse=(mse,), eds_mse=(eds,),
     )  # fmt: skip
@@ -200,15 +200,15 @@ def drawn(figure):
 
 def test_figures_are_drawn(study, bands):
     for figure in (
-        figures.figure7(study), figures.figure8(study), figures.residuals(study),
-        figures.bands(bands), figures.minima(bands),
-        figures.failures(laboratory.run_presets(["ghost"])),
+        sweeps.figure7(study), sweeps.figure8(study), sweeps.plot_residuals(study),
+        sweeps.plot_bands(bands), sweeps.plot_minima(bands),
+        sweeps.plot_failures(laboratory.run_presets(["ghost"])),
     ):  # fmt: skip
         assert drawn(figure).std() > 10
 
 
 def test_figure_7_shows_the_errors(study):
-    axes = figures.figure7(study).axes
+    axes = sweeps.figure7(study).axes
     for ax, (r, e) in zip(axes, [(r, e) for r in sweeps.REFERENCES for e in (0, 1)]):
         lines = [line for line in ax.lines if len(line.get_xdata()) == len(ALPHAS)]
         for line, n in zip(lines, study.iterations[-len(lines):], strict=True):
@@ -217,18 +217,18 @@ def test_figure_7_shows_the_errors(study):
 
 
 def test_tables_hold_the_numbers(study, bands):
-    text = str(figures.minimum_table(study))
+    text = str(sweeps.minimum_table(study))
     i = study.iterations.index(50)
     assert f"{study.mse['true'][:, i, 0].min():.4f}" in text
     assert f"{study.eds_mse['true'][i, 1]:.4f}" in text
-    text = str(figures.advice_table(bands))
+    text = str(sweeps.advice_table(bands))
     for dose in bands.doses:
         assert f"{bands.best(dose)[2]:.4f}" in text
-    assert len(figures.claims_table(study).rows) == 6
+    assert len(sweeps.claims_table(study).rows) == 6
 
 
 def words(study):
-    return [row[-1] for row in figures.claims_table(study).rows]
+    return [row[-1] for row in sweeps.claims_table(study).rows]
 
 
 def test_claims_follow_the_results(study):
@@ -262,7 +262,7 @@ def test_claims_follow_the_results(study):
 def test_every_number_of_the_chapter_is_there(study, bands):
     text = (ROOT / "book" / "sweeps.md").read_text(encoding="utf-8")
     quoted = set(re.findall(r"\{glue:text\}`(\w+)`", text))
-    numbers = figures.sweep_numbers(study, bands)
+    numbers = sweeps.sweep_numbers(study, bands)
     assert quoted <= set(numbers), quoted - set(numbers)
     assert all(numbers[name].strip() and "nan" not in numbers[name] for name in quoted)
 
@@ -271,13 +271,13 @@ def test_every_number_of_the_chapter_is_there(study, bands):
 
 
 def test_the_slice_explorer_shows_the_sweep(study):
-    shown = slice_explorer(study)
+    shown = sweeps.explore_slice_sweep(study)
     shown.move(alpha=0.95, iterations=50)
     a, i = study.at(0.95, 50)
-    picture = volumes.from_steps(study.pictures[a, i, 1])
+    picture = particles.from_steps(study.pictures[a, i, 1])
     expected = quantise(picture, (0, 1.5))[0].tobytes()
     assert shown.picture["frames"]["Ag"] == expected
-    true = volumes.from_steps(study.reference_pictures["true"][1])
+    true = particles.from_steps(study.reference_pictures["true"][1])
     expected = quantise(picture - true, (-1, 1))[0].tobytes()
     assert shown.picture["frames"]["Ag_difference"] == expected
     assert shown.picture["readouts"]["Ag_mse"] == f"{study.mse['true'][a, i, 1]:.4f}"
@@ -301,7 +301,7 @@ def test_a_page_with_the_papers_sweep_stays_small(study, tmp_path, monkeypatch):
     )  # fmt: skip
     monkeypatch.setenv("HEBT_STATIC", "1")
     monkeypatch.setenv("HEBT_STATIC_FILES", str(tmp_path))
-    assert len(slice_explorer(big).html()) < 2e6
+    assert len(sweeps.explore_slice_sweep(big).html()) < 2e6
     assert sum(f.stat().st_size for f in tmp_path.iterdir()) < 30e6
 
 
@@ -356,7 +356,7 @@ def test_bad_arrays_are_named(make, message):
 
 def test_on_a_page_each_slider_moves_its_pictures(visit, study):  # noqa: F811
     page = visit(
-        slice_explorer(study),
+        sweeps.explore_slice_sweep(study),
         explorers.sweep(X, [0.1, 0.5, 0.9], (10, 20), names=["a", "b"], reference=TRUTH,
                         limits=(0, 1)),
         explorers.tilts(SERIES, [-20, 0, 20], limits=(0, 1)),
@@ -375,7 +375,7 @@ def test_on_a_page_each_slider_moves_its_pictures(visit, study):  # noqa: F811
     page.keyboard.press("Home")
     at(page, 3, 0, nth=0)
     assert marker.get_attribute("cy") != height
-    true = volumes.from_steps(study.pictures[study.at(0.95, 10)])[0]
+    true = particles.from_steps(study.pictures[study.at(0.95, 10)])[0]
     np.testing.assert_array_equal(pixels(page, "Au"), colours(true, "inferno", (0, 1.5)))
     slider(page, "alpha", 1).fill("2")
     slider(page, "iterations", 1).fill("0")

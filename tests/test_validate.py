@@ -7,7 +7,8 @@ import pytest
 from scipy import ndimage
 
 import hebt
-from hebt import io, preprocess, validate
+from companion import datasets
+from hebt import io, prepare, validation
 
 ANGLES = np.arange(-60.0, 61, 10)
 RATIOS = np.array([30.0, 12.0])
@@ -27,7 +28,7 @@ def consistent():
 
 
 def test_exact_data_are_predicted_well_by_both(consistent):
-    result = validate.held_out(
+    result = validation.leave_one_out(
         ANGLES, *consistent, held=[-20, 30], alphas=[0.5], stops=[1, 200], names=["Au", "Ag"]
     )
     assert result.errors.shape == (2, 2, 2, 2)
@@ -41,7 +42,7 @@ def test_noisy_maps_are_predicted_better_with_haadf(consistent):
     """Where the model holds, low-noise HAADF images must help; the error is against the truth."""
     haadf, maps = consistent
     noisy = np.random.default_rng(1).poisson(0.3 * np.maximum(maps, 0)).astype(np.float32)
-    result = validate.held_out(
+    result = validation.leave_one_out(
         ANGLES, haadf, noisy, targets=maps, held=[-20, 0, 30], alphas=[0.7], stops=[20, 60, 200]
     )
     eds, with_haadf = result.mean()
@@ -52,26 +53,26 @@ def test_noisy_maps_are_predicted_better_with_haadf(consistent):
 def test_nothing_of_the_held_tilt_is_used(consistent):
     haadf, maps = consistent
     options = {"targets": maps, "held": [10], "stops": [5], "alphas": [0.6]}
-    before = validate.held_out(ANGLES, haadf, maps, **options)
+    before = validation.leave_one_out(ANGLES, haadf, maps, **options)
     other_haadf, other_maps = haadf.copy(), maps.copy()
     place = list(ANGLES).index(10)
     other_haadf[place] = 7.0
     other_maps[:, place] = np.random.default_rng(0).random(maps[:, place].shape)
-    after = validate.held_out(ANGLES, other_haadf, other_maps, **options)
+    after = validation.leave_one_out(ANGLES, other_haadf, other_maps, **options)
     np.testing.assert_array_equal(after.errors, before.errors)
 
 
 def test_units_do_not_matter(consistent):
     haadf, maps = consistent
     options = {"held": [10], "stops": [5, 10], "alphas": [0.6]}
-    before = validate.held_out(ANGLES, haadf, maps, **options)
-    after = validate.held_out(ANGLES, 1000 * haadf, maps * [[[[5]]], [[[0.2]]]], **options)
+    before = validation.leave_one_out(ANGLES, haadf, maps, **options)
+    after = validation.leave_one_out(ANGLES, 1000 * haadf, maps * [[[[5]]], [[[0.2]]]], **options)
     np.testing.assert_allclose(after.errors, before.errors, rtol=2e-3)
 
 
 def test_the_error_is_what_a_single_run_gives(consistent):
     haadf, maps = consistent
-    result = validate.held_out(ANGLES, haadf, maps, held=[0], stops=[7], alphas=[], margin=4)
+    result = validation.leave_one_out(ANGLES, haadf, maps, held=[0], stops=[7], alphas=[], margin=4)
     place = list(ANGLES).index(0)
     rest = np.arange(len(ANGLES)) != place
     W, V = hebt.Projector(ANGLES[rest], 32), hebt.Projector([0.0], 32)
@@ -86,22 +87,22 @@ def test_the_error_is_what_a_single_run_gives(consistent):
 def test_what_does_not_fit_is_refused(consistent):
     haadf, maps = consistent
     with pytest.raises(ValueError, match=r"held is \[7\]"):
-        validate.held_out(ANGLES, haadf, maps, held=[7])
+        validation.leave_one_out(ANGLES, haadf, maps, held=[7])
     with pytest.raises(ValueError, match="one angle per tilt"):
-        validate.held_out(ANGLES[1:], haadf, maps, held=[0])
+        validation.leave_one_out(ANGLES[1:], haadf, maps, held=[0])
     with pytest.raises(ValueError, match="rising"):
-        validate.held_out(ANGLES, haadf, maps, held=[0], stops=[10, 5])
+        validation.leave_one_out(ANGLES, haadf, maps, held=[0], stops=[10, 5])
     with pytest.raises(ValueError, match="margin is 16"):
-        validate.held_out(ANGLES, haadf, maps, held=[0], margin=16)
+        validation.leave_one_out(ANGLES, haadf, maps, held=[0], margin=16)
     with pytest.raises(ValueError, match="names has 1"):
-        validate.held_out(ANGLES, haadf, maps, held=[0], names=["Au"])
+        validation.leave_one_out(ANGLES, haadf, maps, held=[0], names=["Au"])
 
 
 def test_what_the_dust_chapter_says_of_both_methods_holds():
     """Its words, at a coarse size: magnesium suffers most, platinum and carbon hardly change."""
     try:
-        files = io.locate("dust", "*.bcf")
-    except io.MissingDataError as error:
+        files = datasets.locate("dust", "*.bcf")
+    except datasets.MissingDataError as error:
         pytest.skip(f"measured data are not here: {error}")
     series = io.read_tilt_series(
         files,
@@ -110,32 +111,32 @@ def test_what_the_dust_chapter_says_of_both_methods_holds():
         cache=True,
     )
     strip = {"size": 192, "slices": 240}
-    shifts = preprocess.align(series.haadf)
-    refined = preprocess.refine_alignment(
+    shifts = prepare.estimate_shifts(series.haadf)
+    refined = prepare.refine_alignment(
         series.haadf, series.angles, shifts, hebt.sirt, depth=48, **strip
     )
     manual = io.read_tomviz_shifts(
-        io.locate("dust", "*.json")[0], tilts=range(-50, 51, 5), keep=series.angles
+        datasets.locate("dust", "*.json")[0], tilts=range(-50, 51, 5), keep=series.angles
     )
     # people and cross-correlation agree to a few pixels, and refining brings them nearer
     assert np.abs(refined.shifts - manual).max() < 3 < np.abs(shifts - manual).max() < 5
 
     def cropped(images):
-        return preprocess.crop_flat(
-            preprocess.shift_images(images, refined.shifts), series.angles, **strip
+        return prepare.crop_flat(
+            prepare.apply_shifts(images, refined.shifts), series.angles, **strip
         )
 
     haadf, maps = cropped(series.haadf), cropped(series.maps)
-    recorded = preprocess.crop_flat(series.haadf, series.angles, **strip)
-    spread = preprocess.mass_spread(haadf)
-    assert spread < 0.8 * preprocess.mass_spread(recorded)
-    turned = preprocess.shift_images(series.haadf, refined.shifts).mT
-    turned = preprocess.crop_flat(turned, series.angles, **strip)
-    assert 1.6 * spread < preprocess.mass_spread(turned) < 2.5 * spread
+    recorded = prepare.crop_flat(series.haadf, series.angles, **strip)
+    spread = prepare.mass_inconsistency(haadf)
+    assert spread < 0.8 * prepare.mass_inconsistency(recorded)
+    turned = prepare.apply_shifts(series.haadf, refined.shifts).mT
+    turned = prepare.crop_flat(turned, series.angles, **strip)
+    assert 1.6 * spread < prepare.mass_inconsistency(turned) < 2.5 * spread
 
     def residual(**changed):
         options = {"depth": 48, **strip, **changed}
-        return preprocess.reprojection_residual(
+        return prepare.reprojection_residual(
             series.haadf, series.angles, refined.shifts, hebt.sirt, **options
         )
 
@@ -150,8 +151,8 @@ def test_what_the_dust_chapter_says_of_both_methods_holds():
     share = haadf.sum((1, 2), dtype=np.float64)
     assert share.max() / share.min() < 1.12
 
-    smoothed = preprocess.smooth(series.maps, width=12, sigma=4, axis=(-2, -1))
-    p_h, p = preprocess.bin_images(haadf, 8) / 64, preprocess.bin_images(cropped(smoothed), 8)
+    smoothed = prepare.smooth(series.maps, width=12, sigma=4, axis=(-2, -1))
+    p_h, p = prepare.bin_images(haadf, 8) / 64, prepare.bin_images(cropped(smoothed), 8)
     with pytest.warns(UserWarning, match="Ga, Ti came out as 0"):
         hebt.response_ratios(p_h, p, names=series.elements)
     with warnings.catch_warnings():
@@ -159,10 +160,10 @@ def test_what_the_dust_chapter_says_of_both_methods_holds():
         fit = hebt.response_ratios(p_h, p[:6], names=series.elements[:6])
     assert fit.r_squared > 0.9 and fit.ratios.argmin() == 2
 
-    result = validate.held_out(
+    result = validation.leave_one_out(
         series.angles, p_h, p[:6],
-        targets=preprocess.bin_images(maps[:6], 8),
-        held=[-10, 10], alphas=[0.3, 0.7], stops=[200], mask=preprocess.slab(24, 6), margin=4,
+        targets=prepare.bin_images(maps[:6], 8),
+        held=[-10, 10], alphas=[0.3, 0.7], stops=[200], mask=prepare.slab_mask(24, 6), margin=4,
     )  # fmt: skip
     eds, mild, strong = result.mean()[:, 0]
     carbon, oxygen, magnesium, silicon, iron, platinum = range(6)

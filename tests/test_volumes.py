@@ -1,4 +1,5 @@
 import dataclasses
+import importlib
 import types
 
 import numpy as np
@@ -6,23 +7,26 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 import hebt
-from hebt import metrics, particles, segmentation, specimens, volumes
+from companion import particles, spectra
+from companion.particles.alloy import _alloy_study
+from companion.particles.nonalloy import _nonalloy_study
+from hebt import metrics, segmentation, simulate
 
 SIZE = 40
 
 
 @pytest.fixture(scope="module")
 def specimen():
-    return specimens.embedded_octahedron(SIZE)
+    return simulate.embedded_octahedron(SIZE)
 
 
 @pytest.fixture(scope="module")
 def truth(specimen):
-    return volumes._Truth(specimen, surfaces=True)
+    return particles.Truth(specimen, surfaces=True)
 
 
 def fractions(specimen):
-    bulk = np.array([specimens.DENSITY[e] for e in specimen.elements], np.float32)
+    bulk = np.array([simulate.DENSITY[e] for e in specimen.elements], np.float32)
     return specimen.density / bulk[:, None, None, None]
 
 
@@ -32,7 +36,7 @@ def parts_of(truth):
 
 def follow(truth, x, labels=None):
     """Scores of one finished volume, as a solver's callback would take them."""
-    one = volumes._Follow(truth, truth.labels if labels is None else labels, [1])
+    one = particles.Follow(truth, truth.labels if labels is None else labels, [1])
     # a solver hands out views whose last axis in memory is the slices
     memory = np.ascontiguousarray(np.moveaxis(x, (-2, -1), (0, 1)))
     one.volume(1, np.moveaxis(memory, (0, 1), (-2, -1)), None)
@@ -59,12 +63,12 @@ def test_scores_of_a_run_are_those_of_the_metrics(specimen, truth):
             ("segmented", (labels == label).astype(np.float32)),
             ("true", truth.fraction[e] / np.float32(250)),
         ):
-            found = {name: scores[reference][name][e, 0] for name in volumes.TABLE_2}
+            found = {name: scores[reference][name][e, 0] for name in particles.TABLE_2}
             assert found["mse"] == pytest.approx(
                 metrics.scaled_mse(y, x[e], normalise="pixels"), rel=1e-4
             )
             assert found["ssim"] == pytest.approx(
-                metrics.structure_similarity(y, x[e], window=None), rel=1e-4
+                metrics.ssim_structure(y, x[e], window=None), rel=1e-4
             )
         binary = {"segmented": labels == label, "true": truth.labels == label}
         for reference, y in binary.items():
@@ -77,7 +81,7 @@ def test_every_second_slice_is_scored_by_its_own_truth(specimen, truth):
     x = noisy(specimen, seed=5)
     held = truth.box.slices[0]
     part = truth.part(slice(held.start, held.stop, 2))
-    one = volumes._Follow(part, None, [1], every=2)
+    one = particles.Follow(part, None, [1], every=2)
     one.volume(1, x[:, held], None)
     for e in range(2):
         true = truth.fraction[e, held][::2] / np.float32(250)
@@ -86,7 +90,7 @@ def test_every_second_slice_is_scored_by_its_own_truth(specimen, truth):
             metrics.scaled_mse(true, own, normalise="pixels"), rel=1e-4
         )
         assert one.scores["true"]["ssim"][e, 0] == pytest.approx(
-            metrics.structure_similarity(true, own, window=None), rel=1e-4
+            metrics.ssim_structure(true, own, window=None), rel=1e-4
         )
     back = truth.filled(x[:, held], held)
     assert back.shape == x.shape and (back[:, held] == x[:, held]).all()
@@ -118,15 +122,15 @@ def test_the_shadow_is_what_was_put_there(specimen, truth):
 def test_windows_are_those_of_the_metric(specimen, truth):
     x = noisy(specimen, seed=3)[1]
     for reference in (truth.fraction[1] / np.float32(250), (truth.labels == 1).astype("f4")):
-        assert volumes.windowed_similarity(reference, x) == pytest.approx(
-            metrics.structure_similarity(reference, x), abs=1e-5
+        assert particles.windowed_ssim(reference, x) == pytest.approx(
+            metrics.ssim_structure(reference, x), abs=1e-5
         )
 
 
 @pytest.mark.parametrize("sigma", [3.0, 5.0])
 def test_widths_are_those_of_the_blur(sigma):
-    specimen = specimens.embedded_octahedron(90)
-    truth = volumes._Truth(specimen, surfaces=True)
+    specimen = simulate.embedded_octahedron(90)
+    truth = particles.Truth(specimen, surfaces=True)
     blurred = [gaussian_filter(f, sigma / truth.voxel_size) for f in fractions(specimen)]
     # of a flat edge; edges and corners of the bodies widen it a little
     expected = 2.5631 * sigma
@@ -145,21 +149,21 @@ def test_profiles_cross_a_half_at_the_surface(specimen, truth):
 def test_masks_of_maps_keep_the_particle_and_nothing_else():
     size = 60
     W = hebt.Projector(np.arange(-60, 31, 30), size)
-    specimen = specimens.embedded_octahedron(size)
+    specimen = simulate.embedded_octahedron(size)
     haadf = W.forward(fractions(specimen).sum(axis=0))
     haadf += np.random.default_rng(0).normal(0, 0.01, haadf.shape).astype("f4")
     maps = np.concatenate([np.ones_like(haadf)] * 2, axis=1)
-    masked = volumes.mask_maps(haadf, maps)
+    masked = particles.mask_maps(haadf, maps)
     assert (masked[:, :size] == masked[:, size:]).all()
     assert (masked[:, :size][haadf > 4] == 1).all()
     assert masked[:, :3, :3].max() == 0 and masked.mean() < 0.7
     with pytest.raises(ValueError, match="several maps behind each other"):
-        volumes.mask_maps(haadf, maps[:, :-1])
+        particles.mask_maps(haadf, maps[:, :-1])
 
 
 def test_the_truth_has_its_own_composition():
-    specimen = specimens.alloy_particle(48, gold=(0.25, 0.75))
-    truth = volumes._Truth(specimen, surfaces=False)
+    specimen = simulate.alloy_particle(48, gold=(0.25, 0.75))
+    truth = particles.Truth(specimen, surfaces=False)
     radius, true = truth.true_profile()
     factors = np.array([3e-4, 5e-5])
     x = specimen.density * factors[:, None, None, None].astype("f4")
@@ -180,10 +184,10 @@ def test_the_truth_has_its_own_composition():
 
 
 def test_steps_keep_values_to_half_a_step():
-    values = np.linspace(0, volumes.VIEW_LIMIT, 1000)
-    back = volumes.from_steps(volumes.to_steps(values))
-    assert np.abs(back - values).max() <= 0.5 * volumes.VIEW_LIMIT / 255 + 1e-6
-    assert volumes.to_steps(np.array([-1.0, 99.0])).tolist() == [0, 255]
+    values = np.linspace(0, particles.VIEW_LIMIT, 1000)
+    back = particles.from_steps(particles.to_steps(values))
+    assert np.abs(back - values).max() <= 0.5 * particles.VIEW_LIMIT / 255 + 1e-6
+    assert particles.to_steps(np.array([-1.0, 99.0])).tolist() == [0, 255]
 
 
 # ---- whole studies, on series without drift and spectra ----
@@ -191,7 +195,7 @@ def test_steps_keep_values_to_half_a_step():
 
 def quick_series(settings):
     """What processing would give if it were perfect, with counting noise."""
-    specimen = particles.specimen(settings)
+    specimen = spectra.specimen(settings)
     W = hebt.Projector(np.array(settings.angles), settings.size)
     zeta, z = np.array([1e-3, 1e-3]), np.array([7.9e-4, 4.7e-4])
     rng = np.random.default_rng(settings.seed)
@@ -199,7 +203,7 @@ def quick_series(settings):
     haadf = np.einsum("e,e...->...", z, thickness).astype(np.float32)
     haadf += rng.normal(0, 0.01 * haadf.max(), haadf.shape).astype(np.float32)
     maps = rng.poisson(thickness * zeta[:, None, None, None]).astype(np.float32)
-    fit = hebt.response_ratios(haadf, maps, names=volumes.ELEMENTS)
+    fit = hebt.response_ratios(haadf, maps, names=particles.ELEMENTS)
     return types.SimpleNamespace(
         angles=np.array(settings.angles), haadf=haadf, maps=maps, fit=fit, zeta=zeta
     )
@@ -208,12 +212,14 @@ def quick_series(settings):
 @pytest.fixture(scope="module")
 def studies():
     patch = pytest.MonkeyPatch()
-    patch.setattr(particles, "process", quick_series)
+    for name in ("nonalloy", "alloy"):
+            module = importlib.import_module(f"companion.particles.{name}")
+            patch.setattr(module, "process", quick_series)
     small = {"size": SIZE, "angles": range(-70, 71, 20)}
     try:
         yield (
-            volumes._nonalloy_study.__wrapped__(volumes._settings("nonalloy", [0, 1], small)),
-            volumes._alloy_study.__wrapped__(volumes._settings("alloy", [0, 1], small)),
+            _nonalloy_study.__wrapped__(particles.seed_settings("nonalloy", [0, 1], small)),
+            _alloy_study.__wrapped__(particles.seed_settings("alloy", [0, 1], small)),
         )
     finally:
         patch.undo()
@@ -221,15 +227,15 @@ def studies():
 
 def test_a_study_scores_every_pair_at_both_stops(studies):
     study, _ = studies
-    for reference in volumes.REFERENCES:
-        for name in volumes.TABLE_2:
-            for element in volumes.ELEMENTS:
-                for method in volumes.METHODS:
+    for reference in particles.REFERENCES:
+        for name in particles.TABLE_2:
+            for element in particles.ELEMENTS:
+                for method in particles.METHODS:
                     last = study.score(reference, name, method, element)
                     best = study.score(reference, name, method, element, stop="best")
                     assert last.shape == best.shape == (2,)
                     assert np.isfinite(last).all()
-                    sign = 1 if name in volumes.BEST_IS_LARGE else -1
+                    sign = 1 if name in particles.BEST_IS_LARGE else -1
                     assert sign * best.mean() >= sign * last.mean()
                 gain = study.gain(reference, name, element)
                 outcome = study.outcome(reference, name, element)
@@ -244,10 +250,12 @@ def test_seeds_differ_and_one_seed_repeats_itself(studies):
     mse = study.score("true", "mse", "eds", "Ag")
     assert mse[0] != mse[1] and abs(mse[0] / mse[1] - 1) < 0.3
     patch = pytest.MonkeyPatch()
-    patch.setattr(particles, "process", quick_series)
+    for name in ("nonalloy", "alloy"):
+            module = importlib.import_module(f"companion.particles.{name}")
+            patch.setattr(module, "process", quick_series)
     small = {"size": SIZE, "angles": range(-70, 71, 20)}
     try:
-        alone = volumes._alloy_study.__wrapped__(volumes._settings("alloy", [1], small))
+        alone = _alloy_study.__wrapped__(particles.seed_settings("alloy", [1], small))
     finally:
         patch.undo()
     both = studies[1]
@@ -257,15 +265,17 @@ def test_seeds_differ_and_one_seed_repeats_itself(studies):
 
 def test_the_alloy_is_reconstructed_where_it_is():
     # large enough for slices that are left out at both ends
-    settings = volumes._settings("alloy", [0, 1], {"size": 91, "angles": (-50, 0, 50)})
+    settings = particles.seed_settings("alloy", [0, 1], {"size": 91, "angles": (-50, 0, 50)})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(particles, "process", quick_series)
-        both = volumes._alloy_study.__wrapped__(settings)
-        alone = volumes._alloy_study.__wrapped__(settings[1:])
+        for name in ("nonalloy", "alloy"):
+            module = importlib.import_module(f"companion.particles.{name}")
+            patch.setattr(module, "process", quick_series)
+        both = _alloy_study.__wrapped__(settings)
+        alone = _alloy_study.__wrapped__(settings[1:])
     for name, scores in both.scores.items():
         assert scores[:, :, 1] == pytest.approx(alone.scores[name][:, :, 0], rel=1e-4, nan_ok=True)
     first, slices = both.views.first, both.views.slices.shape[1]
-    inside = particles.truth(settings[0]).any(axis=(0, 2, 3))
+    inside = spectra.truth(settings[0]).any(axis=(0, 2, 3))
     assert 0 < first <= np.flatnonzero(inside)[0]
     assert np.flatnonzero(inside)[-1] < first + slices < 91
     # the error of a reconstruction of the whole volume, in the slices that are scored
@@ -273,10 +283,10 @@ def test_the_alloy_is_reconstructed_where_it_is():
     W = hebt.Projector(series.angles, 91)
     maps = np.concatenate(list(series.maps), axis=1)
     x = hebt.sirt(W, maps, iterations=both.iterations).reshape(2, 91, 91, 91)
-    true = fractions(particles.specimen(settings[0]))
+    true = fractions(spectra.specimen(settings[0]))
     every_second = slice(first, first + slices, 2)
     for e in range(2):
-        assert both.score("mse", "eds", volumes.ELEMENTS[e])[0] == pytest.approx(
+        assert both.score("mse", "eds", particles.ELEMENTS[e])[0] == pytest.approx(
             metrics.scaled_mse(true[e, every_second], x[e, every_second], normalise="pixels"),
             rel=1e-2,
         )
@@ -284,17 +294,17 @@ def test_the_alloy_is_reconstructed_where_it_is():
 
 def test_the_volume_mask_clears_the_outside(studies):
     study, _ = studies
-    outside = {name: study.localised[name]["outside"] for name in volumes.LOCALISED}
+    outside = {name: study.localised[name]["outside"] for name in particles.LOCALIZED}
     assert (outside["volume_mask"] < 0.5 * outside["eds"]).all()
 
 
 def test_pictures_hold_the_particle(studies):
     for study in studies:
         views = study.views
-        assert views.slices.shape[0] == len(volumes.COLUMNS)
+        assert views.slices.shape[0] == len(particles.COLUMNS)
         assert views.first + views.slices.shape[1] <= SIZE
         assert views.whole.shape == (5, 3, SIZE, SIZE)
-        middle = volumes.from_steps(views.slices[:, views.slices.shape[1] // 2])
+        middle = particles.from_steps(views.slices[:, views.slices.shape[1] // 2])
         assert (middle.max(axis=(1, 2)) > 0.3).all()
         for body in views.bodies.values():
             assert body.density.shape[0] == 2 and len(set(body.density.shape[1:])) == 1
@@ -311,15 +321,15 @@ def test_a_result_is_small_enough_to_keep(studies):
 def test_bad_arguments_are_refused(studies):
     study, alloy = studies
     with pytest.raises(ValueError, match="seeds is"):
-        volumes.nonalloy_study(seeds=3)
+        particles.nonalloy_study(seeds=3)
     with pytest.raises(ValueError, match="seeds is"):
-        volumes.alloy_study(seeds=[])
+        particles.alloy_study(seeds=[])
     with pytest.raises(ValueError, match="stop is 'never'"):
         study.score("true", "mse", "eds", "Au", stop="never")
     with pytest.raises(ValueError, match="stop is 'never'"):
         alloy.score("mse", "eds", "Au", stop="never")
     with pytest.raises(TypeError, match="no such setting"):
-        volumes.nonalloy_study(seeds=[0], colour="red")
+        particles.nonalloy_study(seeds=[0], colour="red")
     assert dataclasses.is_dataclass(study)
 
 
@@ -328,27 +338,27 @@ def doses(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEBT_CACHE", str(tmp_path_factory.mktemp("results")))
         patch.setenv("HEBT_FIDELITY", "quick")
-        yield volumes.dose_study(counts=(0.25, 4))
+        yield particles.dose_study(counts=(0.25, 4))
 
 
 def test_few_counts_cost_eds_alone_more_than_hebt(doses):
     assert (np.diff(doses.r_squared) > 0).all()
     printed = list(doses.checkpoints).index(doses.iterations)
     assert (doses.mse[0, :, 0, printed] > 2 * doses.mse[0, :, 1, printed]).all()
-    for element in volumes.ELEMENTS:
+    for element in particles.ELEMENTS:
         low, high = doses.gain(element)
         assert low > max(high, 1)
 
 
 def test_the_dose_studys_error_is_that_of_the_reconstruction(doses):
     settings, size = doses.settings[1], doses.settings[1].size
-    series = particles.process(settings)
+    series = spectra.process(settings)
     band = slice(size // 2 - doses.slices // 2, size // 2 + doses.slices // 2)
     W = hebt.Projector(series.angles, size)
     x = hebt.reconstruct(
         W, series.haadf[:, band], series.maps[:, :, band], series.fit.ratios, 0.7, doses.iterations
     )
-    true = particles.truth(settings)[:, band]
+    true = spectra.truth(settings)[:, band]
     at = list(doses.checkpoints).index(doses.iterations)
     for e in range(2):
         error = ((true[e] - np.vdot(true[e], x[e]) / np.vdot(x[e], x[e]) * x[e]) ** 2).sum()
@@ -357,7 +367,7 @@ def test_the_dose_studys_error_is_that_of_the_reconstruction(doses):
 
 def test_the_dose_at_a_given_fit_lies_between_those_tried():
     counts = np.array([0.25, 1.0, 4.0])
-    study = volumes.DoseStudy(
+    study = particles.DoseStudy(
         tuple(types.SimpleNamespace(counts=c) for c in counts),
         2, 100, np.array([100]), 1 - 0.01 / counts, np.ones((2, 2, 3, 1)),
     )  # fmt: skip
@@ -368,4 +378,4 @@ def test_the_dose_at_a_given_fit_lies_between_those_tried():
 @pytest.mark.parametrize("counts", [[], [1, 0.5], [0, 1], 3])
 def test_doses_must_rise(counts):
     with pytest.raises(ValueError, match="counts is .*; expected rising numbers above 0"):
-        volumes.dose_study(counts=counts)
+        particles.dose_study(counts=counts)

@@ -18,15 +18,20 @@ import shutil
 import sys
 from pathlib import Path
 
-import hebt
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the companion
+
 import matplotlib.font_manager  # noqa: F401 (builds its font list here, not inside a chapter)
 from docutils import nodes
 from sphinx.util import logging
 
+import hebt
+from companion import datasets
+from companion.fidelity import fidelity
+
 logger = logging.getLogger(__name__)
 
 # The files a chapter's results depend on, besides the chapter itself.
-SOURCES = ("hebt", "data", "requirements.lock", "book/_ext")
+SOURCES = ("hebt", "book/companion", "data", "requirements.lock", "book/_ext")
 # Executed chapters that are kept: those of this many code versions or fidelities.
 KEPT_CACHES = 4
 # The folder beside the pages in which explorers look for their data.
@@ -49,7 +54,7 @@ def _copy(source, target):
 
 def _measured_data():
     """Which measured series are at hand: without them a chapter says other things."""
-    return [(name, hebt.io.card(name).missing) for name in hebt.io.registry()]
+    return [(name, datasets.card(name).missing) for name in datasets.registry()]
 
 
 def cache_key(root: Path) -> str:
@@ -60,7 +65,7 @@ def cache_key(root: Path) -> str:
     chapters again.
     """
     digest = hashlib.sha256()
-    digest.update(repr((sys.version, hebt.fidelity(), _measured_data())).encode())
+    digest.update(repr((sys.version, fidelity(), _measured_data())).encode())
     for source in SOURCES:
         for path in _files(root / source):
             digest.update(path.relative_to(root).as_posix().encode() + b"\0")
@@ -85,12 +90,12 @@ def _set_theme(config):
     options = config.html_theme_options
     # With pydata-sphinx-theme 0.17 the book theme else shows a second search field.
     options["navbar_persistent"] = []
-    fidelity = {
+    size = {
         "paper": "the sizes printed in the paper",
         "quick": "small sizes, for a first look and for tests",
-    }[hebt.fidelity()]
+    }[fidelity()]
     options["extra_footer"] = (
-        f"<p>hebt {hebt.__version__}. Computed at {hebt.fidelity()} fidelity: {fidelity}.</p>"
+        f"<p>hebt {hebt.__version__}. Computed at {fidelity()} fidelity: {size}.</p>"
         '<p>Text: <a rel="license" href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0'
         "</a>. Code: GPL-3.0-or-later.</p>"
     )

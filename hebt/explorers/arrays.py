@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hebt import _checks, metrics
-from hebt.explorers.frames import Control, Curve, FrameExplorer, Panel
+from .._checks import as_float32, check_angles, check_names
+from ..metrics import optimal_scale, scaled_mse
+from .controls import Control, Curve, Panel
+from .frames import FrameExplorer
 
 
 def tilts(
@@ -57,10 +59,10 @@ def tilts(
     if not series:
         raise ValueError("images is an empty mapping; expected at least one series.")
     series = {
-        str(name): _checks.as_float32(f"images {name!r}" if name else "images", v, ndim=(3,))
+        str(name): as_float32(f"images {name!r}" if name else "images", v, ndim=(3,))
         for name, v in series.items()
     }
-    angles = _checks.check_angles(angles)
+    angles = check_angles(angles)
     shapes = {name: v.shape for name, v in series.items()}
     if len(set(shapes.values())) > 1:
         raise ValueError(f"images have the shapes {shapes}; expected the same for all.")
@@ -140,14 +142,14 @@ def sweep(
     >>> x = hebt.sweep(W, haadf, maps, ratios, alphas, iterations)           # doctest: +SKIP
     >>> hebt.explorers.sweep(x, alphas, iterations, names=["Au", "Ag"])      # doctest: +SKIP
     """
-    x = _checks.as_float32("x", x, ndim=(5,))
+    x = as_float32("x", x, ndim=(5,))
     alphas, iterations = [float(a) for a in alphas], [int(i) for i in iterations]
     if x.shape[:2] != (len(alphas), len(iterations)):
         raise ValueError(
             f"x has shape {x.shape}, alphas {len(alphas)} and iterations {len(iterations)} values; "
             "expected (alphas, iterations, elements, size, size), as hebt.sweep returns it."
         )
-    names = _checks.check_names(names, x.shape[2])
+    names = check_names(names, x.shape[2])
     if limits is None:
         top = [float(np.percentile(x[:, :, e], 99.8)) or 1.0 for e in range(len(names))]
         limits = {name: (0.0, t) for name, t in zip(names, top)}
@@ -158,7 +160,7 @@ def sweep(
     ]
     curves, mse = [], None
     if reference is not None:
-        reference = _checks.as_float32("reference", reference, ndim=(3,))
+        reference = as_float32("reference", reference, ndim=(3,))
         if reference.shape != x.shape[2:]:
             raise ValueError(
                 f"reference has shape {reference.shape}; expected {x.shape[2:]}, an image for each "
@@ -213,8 +215,8 @@ def _scaled(x, reference):
     """Best scale of each image, and what MSE is left, relative to the reference."""
     scale, mse = np.empty(x.shape[:3], np.float32), np.empty(x.shape[:3])
     for a, i, e in np.ndindex(*x.shape[:3]):
-        scale[a, i, e] = metrics.optimal_scale(reference[e], x[a, i, e])
-        mse[a, i, e] = metrics.scaled_mse(reference[e], x[a, i, e])
+        scale[a, i, e] = optimal_scale(reference[e], x[a, i, e])
+        mse[a, i, e] = scaled_mse(reference[e], x[a, i, e])
     return scale, mse
 
 
@@ -231,3 +233,98 @@ def _pairs(arrays, limits) -> dict:
         return dict.fromkeys(arrays, limits)
     ends = {name: (float(v.min()), float(v.max())) for name, v in arrays.items()}
     return {name: (low, high if high > low else low + 1) for name, (low, high) in ends.items()}
+
+
+def slices(
+    volume,
+    *,
+    limits=None,
+    unit: str = "",
+    cmap: str = "gray",
+    axis: int = 0,
+    start: int | None = None,
+    smooth: bool = False,
+    columns: int | None = None,
+    caption: str = "",
+) -> FrameExplorer:
+    """Page through the slices of a volume, or of several volumes side by side.
+
+    Parameters
+    ----------
+    volume
+        ``(slices, size, size)``, or a mapping from names to such volumes of one shape. They are
+        looked at, not copied, where they are float32.
+    limits
+        Ends of the colour bar: a pair for all volumes, or a mapping from names to pairs. If None,
+        the lowest and highest value of each volume.
+    unit
+        Of the values.
+    cmap
+        Name of a matplotlib colour map.
+    axis
+        The axis to page along. With 0 the pictures are slices perpendicular to the tilt axis;
+        with 1 or 2 they contain it, along their vertical direction.
+    start
+        The first slice shown; the middle one, if None.
+    smooth
+        Interpolate between pixels on screen.
+    columns
+        The most volumes side by side; as many as look well, if None.
+    caption
+        A sentence below the figure.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the volumes are not 3D arrays of finite numbers and of one shape, or another argument
+        does not fit. For a static page also if they are too large; the message says how to bin.
+
+    Examples
+    --------
+    >>> hebt.explorers.slices(x, unit="HAADF intensity")                    # doctest: +SKIP
+    >>> hebt.explorers.slices({"Au, EDS": a, "Au, HEBT": b}, limits=(0, 2)) # doctest: +SKIP
+    """
+    volumes = volume if isinstance(volume, Mapping) else {"": volume}
+    if not volumes:
+        raise ValueError("volume is an empty mapping; expected at least one volume.")
+    volumes = {
+        str(name): as_float32(f"volume {name!r}" if name else "volume", v, ndim=(3,))
+        for name, v in volumes.items()
+    }
+    shapes = {name: v.shape for name, v in volumes.items()}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"volumes have the shapes {shapes}; expected the same for all.")
+    shape = next(iter(shapes.values()))
+    if axis not in (0, 1, 2):
+        raise ValueError(f"axis is {axis!r}; expected 0, 1 or 2.")
+    if isinstance(limits, Mapping) and set(map(str, limits)) != set(volumes):
+        raise ValueError(
+            f"limits are given for {list(limits)}; expected a pair for each of {list(volumes)}."
+        )
+
+    panels = []
+    for k, (name, v) in enumerate(volumes.items()):
+        if limits is None:
+            low, high = float(v.min()), float(v.max())
+            pair = (low, high if high > low else low + 1)
+        else:
+            pair = {str(n): p for n, p in limits.items()}[name] if isinstance(
+                limits, Mapping
+            ) else limits
+        panels.append(
+            Panel(f"volume{k}", name, limits=pair, unit=unit, cmap=cmap, smooth=smooth)
+        )
+    places = range(shape[axis])
+    what = ("Slice", "Row", "Column")[axis]
+    return FrameExplorer(
+        lambda slice: {
+            f"volume{k}": v.take(slice, axis=axis) for k, v in enumerate(volumes.values())
+        },
+        [Control("slice", what, places, default=shape[axis] // 2 if start is None else start)],
+        panels,
+        alt=f"{what} {{slice}} of {shape[axis]}"
+        + (f" of the volumes {', '.join(volumes)}." if any(volumes) else " of a volume."),
+        caption=caption,
+        columns=columns,
+        filename="slice",
+    )

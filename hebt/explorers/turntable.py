@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import traitlets
 
-from hebt.explorers import base
+from .base import Explorer, Lazy, is_static
 
 HERE = pathlib.Path(__file__).parent
 QUALITY = 80  # of WebP, from 0 to 100
 
 
-class Turntable(base.Explorer):
+class Turntable(Explorer):
     """Renderings of bodies from all sides, turned together by sliders or by dragging.
 
     The pictures are made beforehand, since a page has no Python and a reader's computer may have
@@ -87,7 +87,7 @@ class Turntable(base.Explorer):
         super().__init__(
             caption=caption,
             first=b"".join(firsts),
-            views=b"" if base.is_static() else self._encoded,
+            views=b"" if is_static() else self._encoded,
             spec={
                 "turns": [int(v) if v.is_integer() else v for v in turns],
                 "tips": [int(v) if v.is_integer() else v for v in tips],
@@ -104,7 +104,7 @@ class Turntable(base.Explorer):
 
     def static_state(self) -> dict:
         """Return the views, to be loaded when a reader asks for them."""
-        return {"stored": base.Lazy(self._encoded)}
+        return {"stored": Lazy(self._encoded)}
 
     def describe(self) -> str:
         """Return the alternative text of the first picture."""

@@ -1,0 +1,70 @@
+"""Tables of the chapter on a measured series."""
+
+from ..tables import Table
+
+
+def line_name(line):
+    element, shell = line.split("_")
+    return f"{element} {shell[0]}{shell[1:].replace('a', 'α').replace('b', 'β')}"
+
+
+def line_table(series):
+    """Say which energies make each map, and how many counts it holds."""
+    rows = [
+        (
+            line_name(w.line),
+            f"{w.energy:.3f}",
+            f"{w.window[0]:.3f} to {w.window[1]:.3f}",
+            f"{w.left[0]:.3f} to {w.left[1]:.3f}",
+            f"{w.right[0]:.3f} to {w.right[1]:.3f}",
+            f"{total / 1e3:.1f}",
+            f"{total / series.haadf.size:.2f}",
+        )
+        for w, total in zip(series.windows, series.maps.sum(axis=(1, 2, 3)), strict=True)
+    ]
+    return Table(
+        ("line", "energy (keV)", "counted (keV)", "background left", "background right",
+         "net counts (thousands)", "per pixel"),
+        rows,
+        title="Windows of the element maps, and what they hold over all tilts",
+    )  # fmt: skip
+
+
+def mass_table(stages):
+    """Say how constant the row sums are after each step: (label, value) pairs."""
+    return Table(
+        ("images", "change of the row sums over the tilts"),
+        [(label, f"{100 * value:.1f} %") for label, value in stages],
+        title="Is the same matter in each row at every tilt?",
+    )
+
+
+def ratio_table(fit):
+    """Show the response ratios and how well they explain the HAADF images."""
+    return Table(
+        ("element", "response ratio r (HAADF intensity per count)"),
+        [(name, f"{ratio:.0f}") for name, ratio in zip(fit.names, fit.ratios, strict=True)],
+        title=f"Response ratios from the tilt series alone; R² = {fit.r_squared:.3f}",
+    )
+
+
+def held_out_table(result):
+    """Show each method's error at its best stop and at the last, per element."""
+    mean = result.mean()
+    rows = []
+    for name, errors in zip(result.methods, mean, strict=True):
+        best = errors.argmin(axis=0)
+        rows.append(
+            (f"{name}, best stop",)
+            + tuple(
+                f"{errors[b, e]:.3f} ({result.stops[b]})" for e, b in enumerate(best)
+            )
+        )
+        rows.append((f"{name}, {result.stops[-1]} iterations", *(f"{e:.3f}" for e in errors[-1])))
+    return Table(
+        ("method", *result.elements),
+        rows,
+        title="Error of the predicted maps, mean over the tilts held out",
+        note="In brackets: iterations at the best stop. The noise of the measured map is part of "
+        "every number, and the same in each column.",
+    )

@@ -1,0 +1,419 @@
+"""A small bench for experiments with one slice: change one condition, and see what it does.
+
+The laboratory page runs the same in JavaScript; conditions, specimens and presets are those here.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+import hebt
+from hebt import metrics, prepare, simulate
+from hebt._checks import as_float32, check_count
+
+from ..paper import printed
+from ..phantom.sweep import EDS_ALONE
+
+ELEMENTS = ("Au", "Ag")
+METHODS = ("hebt", "eds")
+SIZE = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class Conditions:
+    """What an experiment on the bench is done with; much as in the paper's phantom study.
+
+    Attributes
+    ----------
+    specimen
+        One of `SPECIMENS`, or "own" for one of the reader's own.
+    counts
+        X-ray counts in an element map on a pixel of the particle's projection, in the mean over
+        pixels and elements. The paper's dose would be about 12 for a pixel of a frame of 128.
+    tilt, step
+        Largest tilt and step between tilts, degrees.
+    alpha, iterations
+        Weight of HAADF, and number of SIRT iterations.
+    error_Au, error_Ag
+        What is put on the estimated response ratios, in percent.
+    shift
+        By how many whole pixels the maps lie beside the HAADF images, across the tilt axis.
+    smoothing
+        Standard deviation of the Gaussian that smooths the maps, in pixels; 0 for none.
+    seed
+        Seed of the counting noise.
+    """
+
+    specimen: str = "diamond"
+    counts: float = 16.0
+    tilt: float = 75.0
+    step: float = 5.0
+    alpha: float = 0.7
+    iterations: int = 100
+    error_Au: float = 0.0
+    error_Ag: float = 0.0
+    shift: int = 0
+    smoothing: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.specimen not in (*SPECIMENS, "own"):
+            raise ValueError(
+                f"specimen is {self.specimen!r}; expected one of {', '.join(SPECIMENS)}, or 'own' "
+                "together with a density."
+            )
+        for name, low, high in (
+            ("counts", 1e-3, 1e6),
+            ("tilt", 0, 90),
+            ("step", 0.1, 90),
+            ("error_Au", -99, 1000),
+            ("error_Ag", -99, 1000),
+            ("smoothing", 0, 20),
+        ):
+            value = getattr(self, name)
+            if not (np.isscalar(value) and low <= value <= high):
+                raise ValueError(f"{name} is {value!r}; expected a number from {low} to {high}.")
+        if not (np.isscalar(self.alpha) and 0 < self.alpha < 1):
+            raise ValueError(f"alpha is {self.alpha!r}; expected a weight above 0 and below 1.")
+        check_count("iterations", self.iterations)
+        if self.shift != int(self.shift):
+            raise ValueError(f"shift is {self.shift!r}; expected a whole number of pixels.")
+
+    @property
+    def angles(self) -> np.ndarray:
+        """(tilts,), degrees: in equal steps on both sides of 0. -90 would repeat 90."""
+        n = math.floor(self.tilt / self.step + 1e-9)
+        angles = np.arange(-n, n + 1) * float(self.step)
+        return angles[angles > -90]
+
+
+def _radius(size):
+    offsets = (np.arange(size) + 0.5) / size - 0.5
+    return np.hypot(offsets[:, None], offsets[None, :]), offsets
+
+
+def _diamond(size):
+    return simulate.phantom(size).density
+
+
+def _core(size):
+    radius, _ = _radius(size)
+    return np.stack([radius < 0.2, (radius >= 0.2) & (radius < 0.36)])
+
+
+def _halves(size):
+    radius, x = _radius(size)
+    left = (x + 0.4 * x[:, None] < 0)[None]
+    inside = radius < 0.34
+    return np.concatenate([inside & left, inside & ~left])
+
+
+def _dots(size):
+    radius, x = _radius(size)
+    gold = np.zeros((size, size), bool)
+    for turn, r in enumerate((0.075, 0.06, 0.047, 0.037, 0.029, 0.023, 0.018, 0.014)):
+        angle = math.radians(45 * turn)
+        across, down = 0.23 * math.cos(angle), 0.23 * math.sin(angle)
+        gold |= np.hypot(x[None, :] - across, x[:, None] - down) < r
+    inside = radius < 0.36
+    return np.stack([gold, inside & ~gold])
+
+
+def _alloy(size):
+    radius, _ = _radius(size)
+    gold = np.clip(0.1 + 0.7 * (radius / 0.35) ** 2, 0, 0.8)
+    return np.stack([gold, 1 - gold]) * (radius < 0.35)
+
+
+# name -> what the reader sees, and a function of the frame's size
+SPECIMENS = {
+    "diamond": ("Gold diamond in silver (paper)", _diamond),
+    "core": ("Gold core, silver shell", _core),
+    "halves": ("Two halves", _halves),
+    "dots": ("Gold dots in silver", _dots),
+    "alloy": ("Alloy, richer in gold outside", _alloy),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """Conditions with a name, and what to see with them.
+
+    Attributes
+    ----------
+    title
+        What the reader chooses.
+    artefact
+        The name of what goes wrong; empty where nothing does.
+    text
+        What to look for, and why.
+    changes
+        Conditions that differ from the default.
+    """
+
+    title: str
+    artefact: str
+    text: str
+    changes: dict
+
+
+PRESETS = {
+    "paper": Preset(
+        "Much as in the paper", "",
+        "Tilts, weight and dose are about those of the paper's phantom study. HEBT is smoother "
+        "than EDS alone, and its outlines are sharper.",
+        {},
+    ),
+    "ghost": Preset(
+        "α too large, few iterations", "ghost",
+        "Each element shows the other one. What HAADF misses is given to both elements alike; "
+        "the maps, with a weight of 1 − α, have not yet taken it back. More iterations, or a "
+        "smaller α, remove it.",
+        {"alpha": 0.95, "iterations": 30},
+    ),
+    "ratios": Preset(
+        "Wrong response ratios", "exchange",
+        "Gold's ratio is 60 % too large and silver's 60 % too small, so both signals cannot be "
+        "met at once. What is left over goes to the wrong element: a shadow of the whole particle "
+        "in gold, while silver is eaten away beside the gold and too bright elsewhere.",
+        {"error_Au": 60.0, "error_Ag": -60.0, "counts": 64.0},
+    ),
+    "misaligned": Preset(
+        "Maps beside HAADF by 4 pixels", "double edges",
+        "Outlines appear twice: where the maps have them, and 4 pixels beside, where HAADF has "
+        "them, with a strip between that is too dark or too bright. Align the signals first.",
+        {"shift": 4, "counts": 64.0},
+    ),
+    "few": Preset(
+        "Few tilts", "streaks",
+        "Seven tilts. Streaks cross the silver along the few directions that were seen, and the "
+        "smallest dots fade, in both methods. HAADF cannot help: it was recorded at the same "
+        "tilts.",
+        {"specimen": "dots", "step": 25.0, "counts": 256.0},
+    ),
+    "wedge": Preset(
+        "Missing wedge", "elongation",
+        "Tilts beyond 35° are missing. Edges that no ray runs along fade, and the particle is "
+        "drawn out along the beam at 0° (upwards and downwards).",
+        {"tilt": 35.0, "counts": 64.0},
+    ),
+    "dose": Preset(
+        "Hardly any X-rays", "grain",
+        "One count a pixel. EDS alone breaks up into grains. In HEBT the sum of the elements is "
+        "still right, so a grain that is too bright in gold is too dark in silver.",
+        {"counts": 1.0},
+    ),
+}  # fmt: skip
+
+
+def specimen(name: str, size: int = SIZE) -> np.ndarray:
+    """Return one of `SPECIMENS` as densities of Au and Ag, (2, size, size), float32, 1 for bulk.
+
+    Raises
+    ------
+    ValueError
+        If there is no such specimen.
+    """
+    if name not in SPECIMENS:
+        raise ValueError(f"specimen is {name!r}; expected one of {', '.join(SPECIMENS)}.")
+    return np.asarray(SPECIMENS[name][1](check_count("size", size)), np.float32)
+
+
+def preset(name: str) -> Conditions:
+    """Return the conditions of one of `PRESETS`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such preset.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"preset is {name!r}; expected one of {', '.join(PRESETS)}.")
+    return Conditions(**PRESETS[name].changes)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Series:
+    """A simulated bimodal tilt series of one slice.
+
+    Attributes
+    ----------
+    conditions
+        What it was recorded with.
+    density
+        (elements, size, size): the true specimen, 1 for bulk.
+    W
+        Its projector.
+    haadf
+        (tilts, size): HAADF intensity, without noise (Eq. 3).
+    counts, maps
+        (elements, tilts, size): X-ray counts with Poisson noise (Eq. 5), and after smoothing.
+    z, zeta
+        (elements,): HAADF intensity, and counts, per density and pixel.
+    """
+
+    conditions: Conditions
+    density: np.ndarray
+    W: hebt.Projector
+    haadf: np.ndarray
+    counts: np.ndarray
+    maps: np.ndarray
+    z: np.ndarray
+    zeta: np.ndarray
+
+
+def record(conditions: Conditions, density=None) -> Series:
+    """Record a tilt series of a specimen on the bench.
+
+    Parameters
+    ----------
+    conditions
+        From `Conditions` or `preset`.
+    density
+        The reader's own specimen, (2, size, size), densities of Au and Ag with 1 for bulk; that of
+        the conditions, of 128 pixels, if None.
+
+    Raises
+    ------
+    ValueError
+        If the specimen has none of an element, as HEBT needs a map of each.
+    """
+    if density is None:
+        if conditions.specimen == "own":
+            raise ValueError("specimen is 'own'; expected its density, (2, size, size), as well.")
+        density = specimen(conditions.specimen)
+    density = as_float32("density", density, ndim=(3,))
+    if density.shape[0] != len(ELEMENTS) or density.shape[1] != density.shape[2]:
+        raise ValueError(
+            f"density has shape {density.shape}; expected (2, size, size), Au and Ag."
+        )
+    missing = [e for e, d in zip(ELEMENTS, density, strict=True) if not d.any()]
+    if missing:
+        raise ValueError(
+            f"the specimen holds no {' and no '.join(missing)}; HEBT needs a map of each element."
+        )
+    W = hebt.Projector(conditions.angles, density.shape[-1])
+    z = np.array([printed(f"phantom.z.{e}").value for e in ELEMENTS])
+    zeta = np.array([printed(f"phantom.zeta.{e}").value for e in ELEMENTS])
+    haadf = simulate.haadf_tilt_series(W, density, z)
+    mean = simulate.mean_counts(W, density, zeta)[:, haadf > 0].mean(dtype=np.float64)
+    zeta = zeta * (conditions.counts / mean)
+    counts = simulate.element_maps(W, density, zeta, seed=conditions.seed)
+    counts = _shift(counts, int(conditions.shift))
+    maps = counts
+    if conditions.smoothing > 0:
+        width = 2 * math.ceil(3 * conditions.smoothing) + 1
+        maps = prepare.smooth(counts, width=width, sigma=conditions.smoothing)
+    return Series(conditions, density, W, haadf, counts, maps, z, zeta)
+
+
+def _shift(images, by):
+    """Move images by whole pixels along the last axis; 0 moves in."""
+    if not by:
+        return images
+    out = np.zeros_like(images)
+    if by > 0:
+        out[..., by:] = images[..., :-by]
+    else:
+        out[..., :by] = images[..., -by:]
+    return out
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came out of an experiment.
+
+    Attributes
+    ----------
+    series
+        The tilt series.
+    fit
+        The estimated response ratios.
+    ratios
+        (elements,): those that were used, with their errors.
+    densities
+        Method -> (elements, size, size), 1 for bulk.
+    residuals
+        Method -> (iterations, 1 + elements): |p - W x| / |p| of HAADF and of each element's map.
+        EDS alone has no HAADF term; its column says how far its sum is from the HAADF images.
+    scores
+        (name, method, element) -> value: "mse" relative to the specimen, "ssim" (structure term
+        over the whole image), "dp" in pixels (NaN for an alloy).
+    """
+
+    series: Series
+    fit: hebt.ResponseRatios
+    ratios: np.ndarray
+    densities: dict[str, np.ndarray]
+    residuals: dict[str, np.ndarray]
+    scores: dict[tuple[str, str, str], float]
+
+
+def run(conditions: Conditions | None = None, density=None, *, series: Series | None = None):
+    """Record a tilt series, and reconstruct it by HEBT and from EDS alone.
+
+    Parameters
+    ----------
+    conditions, density
+        As for `record`; the default conditions, if None.
+    series
+        A tilt series that was recorded before, to reconstruct it under other conditions.
+
+    Returns
+    -------
+    Outcome
+    """
+    now = Conditions() if conditions is None else conditions
+    series = record(now, density) if series is None else series
+    W = series.W
+    fit = hebt.response_ratios(series.haadf, series.maps, names=ELEMENTS)
+    ratios = fit.ratios * (1 + np.array([now.error_Au, now.error_Ag]) / 100)
+    residuals = {method: [] for method in METHODS}
+    scaled = series.maps * ratios[:, None, None].astype(np.float32)
+    norms = np.array([np.linalg.norm(p.astype(np.float64)) for p in (series.haadf, *scaled)])
+
+    x = {}
+    # EDS alone is HEBT at a weight of 0: next to 0, its residuals come for nothing too
+    for method, alpha in (("hebt", now.alpha), ("eds", EDS_ALONE)):
+
+        def follow(iteration, x, residual, method=method):
+            residuals[method].append([residual.haadf, *residual.eds])
+
+        x[method] = hebt.reconstruct(
+            W, series.haadf, series.maps, ratios,
+            alpha=alpha, iterations=now.iterations, callback=follow, progress=False,
+        )  # fmt: skip
+    densities = {
+        method: hebt.density(found, ratios, series.zeta) for method, found in x.items()
+    }
+    return Outcome(
+        series=series,
+        fit=fit,
+        ratios=ratios,
+        densities=densities,
+        residuals={m: np.array(r) / norms for m, r in residuals.items()},
+        scores={
+            key: value
+            for m, pair in densities.items()
+            for e, true, found in zip(ELEMENTS, series.density, pair, strict=True)
+            for key, value in _scores(m, e, true, found)
+        },
+    )
+
+
+def run_presets(names=None) -> dict[str, Outcome]:
+    """Run presets, all of them if `names` is None: name -> `Outcome`."""
+    return {name: run(preset(name)) for name in (PRESETS if names is None else names)}
+
+
+def _scores(method, element, true, found):
+    binary = bool(((true == 0) | (true == 1)).all())
+    return (
+        (("mse", method, element), metrics.scaled_mse(true, found)),
+        (("ssim", method, element), metrics.ssim_structure(true, found, window=None)),
+        (
+            ("dp", method, element),
+            float(metrics.pixel_difference(true, found)) if binary else math.nan,
+        ),
+    )

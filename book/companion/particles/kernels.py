@@ -1,0 +1,121 @@
+"""Loops over volumes of tens of millions of voxels, compiled with numba."""
+
+import math
+
+import numba
+
+_jit = numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+
+
+@_jit
+def tally(x, truth, code, limits, first, last, histogram, totals, sums):
+    """Count what the scores of a running reconstruction are made of, in one pass.
+
+    x : (size, size, elements, slices), as the solver holds it.
+    truth : (elements, size, size, slices), uint8 steps of 1/250.
+    code : (size, size, slices), uint8 class of each voxel.
+    limits : (elements,), the value at the end of the last bin.
+    histogram : (elements, codes, bins), int64, added to.
+    totals : (elements, codes), float64, added to: x.
+    sums : (elements, 2), float64, added to: x², truth x.
+    """
+    size, elements, slices = x.shape[1], x.shape[2], x.shape[3]
+    bins = histogram.shape[2]
+    for i in range(first, last):
+        for j in range(size):
+            for e in range(elements):
+                scale = bins / limits[e]
+                square, cross = 0.0, 0.0
+                for s in range(slices):
+                    value = x[i, j, e, s]
+                    square += value * value
+                    cross += value * truth[e, i, j, s]
+                    kind = code[i, j, s]
+                    totals[e, kind] += value
+                    histogram[e, kind, min(int(value * scale), bins - 1)] += 1
+                sums[e, 0] += square
+                sums[e, 1] += cross / 250.0
+
+
+@_jit
+def _sample(volume, x, y, z):
+    """Value between voxels, by trilinear interpolation; 0 outside."""
+    i, j, k = int(math.floor(x)), int(math.floor(y)), int(math.floor(z))
+    if i < 0 or j < 0 or k < 0:
+        return 0.0
+    if i + 1 >= volume.shape[0] or j + 1 >= volume.shape[1] or k + 1 >= volume.shape[2]:
+        return 0.0
+    a, b, c = x - i, y - j, z - k
+    low = (volume[i, j, k] * (1 - c) + volume[i, j, k + 1] * c) * (1 - b) + (
+        volume[i, j + 1, k] * (1 - c) + volume[i, j + 1, k + 1] * c
+    ) * b
+    high = (volume[i + 1, j, k] * (1 - c) + volume[i + 1, j, k + 1] * c) * (1 - b) + (
+        volume[i + 1, j + 1, k] * (1 - c) + volume[i + 1, j + 1, k + 1] * c
+    ) * b
+    return low * (1 - a) + high * a
+
+
+@_jit
+def cast(volumes, colours, opacities, edges, turn, tip, first, last, step, picture):
+    """Cast parallel rays through volumes and add up their colours from front to back.
+
+    volumes : (materials, n, n, n), where 1 is full.
+    colours, opacities : (materials, 3) and (materials,), per voxel of length.
+    edges : (2,), values between which a material goes from clear to its opacity.
+    turn, tip : radians about the vertical axis (0 of the volumes) and towards the viewer.
+    picture : (rows, columns, 3), rows `first` to `last` are written; background white.
+    """
+    n = volumes.shape[1]
+    rows, columns = picture.shape[0], picture.shape[1]
+    middle, reach = (n - 1) / 2, 0.5 * n * math.sqrt(3.0)
+    ct, st, cp, sp = math.cos(turn), math.sin(turn), math.cos(tip), math.sin(tip)
+    # directions of the picture's right, its down and the ray, as (vertical, depth, across)
+    right = (0.0, st, ct)
+    down = (cp, -sp * ct, sp * st)
+    ray = (-sp, -cp * ct, cp * st)
+    # the light comes from the upper left, behind the viewer
+    light = (
+        -0.45 * right[0] - 0.6 * down[0] - 0.66 * ray[0],
+        -0.45 * right[1] - 0.6 * down[1] - 0.66 * ray[1],
+        -0.45 * right[2] - 0.6 * down[2] - 0.66 * ray[2],
+    )
+    scale = n / columns
+    for row in range(first, last):
+        for column in range(columns):
+            u = (column + 0.5 - columns / 2) * scale
+            v = (row + 0.5 - rows / 2) * scale
+            red, green, blue, clear = 0.0, 0.0, 0.0, 1.0
+            t = -reach
+            while t < reach and clear > 0.01:
+                x = middle + u * right[0] + v * down[0] + t * ray[0]
+                y = middle + u * right[1] + v * down[1] + t * ray[1]
+                z = middle + u * right[2] + v * down[2] + t * ray[2]
+                t += step
+                if x < 0 or y < 0 or z < 0 or x > n - 1 or y > n - 1 or z > n - 1:
+                    continue
+                for m in range(volumes.shape[0]):
+                    volume = volumes[m]
+                    value = (_sample(volume, x, y, z) - edges[0]) / (edges[1] - edges[0])
+                    if value <= 0.0:
+                        continue
+                    value = min(value, 1.0)
+                    thin = 1 - (1 - opacities[m]) ** (value * value * (3 - 2 * value) * step)
+                    shade, steep = 0.8, 0.0
+                    gx, gy, gz = 0.0, 0.0, 0.0
+                    if value < 1.0:  # else inside the material, where no surface is
+                        gx = _sample(volume, x + 1, y, z) - _sample(volume, x - 1, y, z)
+                        gy = _sample(volume, x, y + 1, z) - _sample(volume, x, y - 1, z)
+                        gz = _sample(volume, x, y, z + 1) - _sample(volume, x, y, z - 1)
+                        steep = math.sqrt(gx * gx + gy * gy + gz * gz)
+                    if steep > 1e-3:
+                        along = -(gx * light[0] + gy * light[1] + gz * light[2]) / steep
+                        shade = 0.35 + 0.75 * max(0.0, along)
+                        # surfaces show more than the inside of a material
+                        thin = min(1.0, thin * (1 + 4 * min(1.0, steep)))
+                    red += clear * thin * min(1.0, shade * colours[m, 0])
+                    green += clear * thin * min(1.0, shade * colours[m, 1])
+                    blue += clear * thin * min(1.0, shade * colours[m, 2])
+                    clear *= 1 - thin
+            picture[row, column, 0] = red + clear
+            picture[row, column, 1] = green + clear
+            picture[row, column, 2] = blue + clear

@@ -1,0 +1,118 @@
+"""What wrong response ratios do (section 4.1)."""
+
+import dataclasses
+
+import numpy as np
+
+import hebt
+
+from ..store import cached
+from . import measures
+from .data import PhantomSettings, phantom_settings, value
+from .data import data as data_data
+from .measures import as_slices, repeat
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stability:
+    """How HEBT answers to wrong response ratios.
+
+    Attributes
+    ----------
+    settings
+        What it was made with.
+    elements
+        Symbols: Au, Ag.
+    errors
+        (errors,): relative errors put on each ratio, in percent.
+    mse
+        (errors of r_Au, errors of r_Ag, elements, seeds): scaled MSE of HEBT, mean over pixels.
+    paper_errors, paper_mse
+        (elements,), in percent, and (elements, seeds): the paper's own errors of its estimated
+        ratios, and the MSE of HEBT with the true ratios changed by them.
+    eds_mse
+        (elements, seeds): the same score of EDS alone after as many iterations.
+    """
+
+    settings: PhantomSettings
+    elements: tuple[str, ...]
+    errors: np.ndarray
+    mse: np.ndarray
+    paper_errors: np.ndarray
+    paper_mse: np.ndarray
+    eds_mse: np.ndarray
+
+    def relative(self) -> np.ndarray:
+        """Return the MSE divided by that with the true ratios, seed by seed."""
+        at = int(np.flatnonzero(self.errors == 0)[0])
+        return self.mse / self.mse[at, at]
+
+    def paper_relative(self) -> np.ndarray:
+        """Return the MSE at the paper's errors divided by that with the true ratios."""
+        at = int(np.flatnonzero(self.errors == 0)[0])
+        return self.paper_mse / self.mse[at, at]
+
+    def worst(self) -> np.ndarray:
+        """Return the highest MSE anywhere on the grid divided by that of EDS alone, (elements,)."""
+        return (self.mse / self.eds_mse).max(axis=(0, 1, 3))
+
+
+def stability(*, errors=(-20.0, -10.0, 0.0, 10.0, 20.0), **changes) -> Stability:
+    """Reconstruct the phantom with wrong response ratios, each combination of `errors`.
+
+    Parameters
+    ----------
+    errors
+        Relative errors of a ratio in percent; 0 must be among them.
+    **changes
+        Settings to change, as in `phantom_settings`; two noise seeds unless given.
+
+    Returns
+    -------
+    Stability
+
+    Raises
+    ------
+    ValueError
+        If 0 is not among the errors, or one is -100 or less, which leaves no positive ratio.
+    """
+    errors = tuple(float(v) for v in errors)
+    if 0.0 not in errors:
+        raise ValueError(f"errors is {errors}; expected 0 among them, as the others refer to it.")
+    if min(errors) <= -100:
+        raise ValueError(f"errors is {errors}; expected percentages above -100.")
+    return _stability(phantom_settings(**({"seeds": range(2)} | changes)), errors)
+
+
+@cached
+def _stability(settings, errors):
+    data = data_data(settings)
+    seeds = len(settings.seeds)
+    paper_errors = np.array([value(f"phantom.r_error.{e}") for e in data.elements])
+    factors = [(1 + a / 100, 1 + b / 100) for a in errors for b in errors]
+    factors.append(tuple(1 + paper_errors / 100))
+    weighed = [
+        measures.weighed(data.maps, np.tile(settings.true_ratios * np.array(f), (seeds, 1)))
+        for f in factors
+    ]
+    x = hebt.reconstruct(
+        data.W,
+        repeat(data.haadf, len(factors) * seeds),
+        np.concatenate(weighed, axis=2),
+        np.ones(len(data.elements)),
+        alpha=settings.alpha,
+        iterations=settings.iterations,
+    )
+    eds = hebt.sirt(data.W, as_slices(data.maps), iterations=settings.iterations)
+    # (elements, combinations, seeds) -> (combinations, elements, seeds)
+    mse = np.moveaxis(measures.mse(data, x).reshape(len(x), len(factors), seeds), 0, 1)
+    side = len(errors)
+    return Stability(
+        settings=settings,
+        elements=data.elements,
+        errors=np.array(errors),
+        mse=mse[:-1].reshape(side, side, len(x), seeds),
+        paper_errors=paper_errors,
+        paper_mse=mse[-1],
+        eds_mse=measures.mse(data, eds.reshape(len(x), seeds, *eds.shape[1:])),
+    )

@@ -1,0 +1,158 @@
+"""The phantom with many weights and numbers of iterations."""
+
+import dataclasses
+
+import numpy as np
+
+import hebt
+from hebt import prepare
+
+from ..store import cached
+from . import measures
+from .data import PhantomSettings, estimate_ratios, phantom_settings
+from .data import data as data_data
+from .measures import repeat, weighed
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PhantomSweep:
+    """The phantom reconstructed with many weights and numbers of iterations, one noise seed.
+
+    Attributes
+    ----------
+    settings
+        What it was made with; ``alpha`` and ``iterations`` in it do not count.
+    elements, alphas, iterations
+        What the axes below stand for.
+    truth
+        (elements, pixels, pixels): the density, cut to the particle and binned as the frames.
+    hebt
+        (alphas, iterations, elements, pixels, pixels): density by HEBT with estimated ratios,
+        float32, cut to the particle and binned.
+    eds
+        (iterations, elements, pixels, pixels): density by EDS alone.
+    hebt_mse, eds_mse
+        (alphas, iterations, elements) and (iterations, elements): scaled MSE, mean over all pixels
+        of the whole frame before cutting and binning.
+    """
+
+    settings: PhantomSettings
+    elements: tuple[str, ...]
+    alphas: tuple[float, ...]
+    iterations: tuple[int, ...]
+    truth: np.ndarray
+    hebt: np.ndarray
+    eds: np.ndarray
+    hebt_mse: np.ndarray
+    eds_mse: np.ndarray
+
+
+ALPHAS = (0.01, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
+ITERATIONS = (5, 10, 20, 50, 100, 200, 500)
+EDS_ALONE = 1e-7
+FRAME = 96  # pixels: three quarters of the frame, which hold the particle, binned
+
+
+def sweep(*, alphas=ALPHAS, iterations=ITERATIONS, **changes) -> PhantomSweep:
+    """Reconstruct one noisy tilt series of the phantom with many weights, as one batch.
+
+    Parameters
+    ----------
+    alphas, iterations
+        Weights of HAADF, and numbers of iterations to look at.
+    **changes
+        Settings to change, as in `phantom_settings`, such as ``dose=4``; the first of its seeds
+        counts.
+
+    Returns
+    -------
+    PhantomSweep
+    """
+    dose = changes.pop("dose", 1.0)
+    return sweeps((dose,), alphas=alphas, iterations=iterations, **changes)[0]
+
+
+def sweeps(
+    doses, *, alphas=ALPHAS, iterations=ITERATIONS, **changes
+) -> tuple[PhantomSweep, ...]:
+    """Do the same at several doses, all in one batch, which costs little more than one of them.
+
+    Parameters
+    ----------
+    doses
+        Factors on the X-ray counts.
+    alphas, iterations, **changes
+        As for `sweep`.
+
+    Returns
+    -------
+    tuple of PhantomSweep
+        One for each dose.
+    """
+    settings = tuple(
+        phantom_settings(**({"seeds": (0,)} | changes | {"dose": dose})) for dose in doses
+    )
+    if not settings:
+        raise ValueError("doses is empty; expected at least one dose.")
+    return _phantom_sweeps(
+        settings, tuple(float(a) for a in alphas), tuple(sorted(int(i) for i in iterations))
+    )
+
+
+@cached
+def _phantom_sweeps(settings, alphas, iterations):
+    series = [data_data(dataclasses.replace(s, seeds=s.seeds[:1])) for s in settings]
+    data = series[0]  # projector, phantom and HAADF are the same for all
+    fits = [estimate_ratios(d, 0) for d in series]
+    # the doses are slices of one batch; each has its own ratios, which the maps take up
+    maps = np.concatenate(
+        [weighed(d.maps, np.array(f.ratios)[None]) for d, f in zip(series, fits, strict=True)],
+        axis=2,
+    )
+    # EDS alone is HEBT at a weight of 0: next to 0 it rides in the same batch for almost nothing
+    swept = hebt.sweep(
+        data.W,
+        repeat(data.haadf, len(series)),
+        maps,
+        np.ones(len(maps)),
+        (EDS_ALONE, *alphas),
+        iterations,
+    )
+    return tuple(
+        _sweep_at(d, f, swept[:, :, :, at], alphas, iterations)
+        for at, (d, f) in enumerate(zip(series, fits, strict=True))
+    )
+
+
+def _sweep_at(data, fit, swept, alphas, iterations):
+    settings = data.settings
+    per_density = (
+        np.array(fit.ratios) * np.array(settings.zeta) * settings.dose * settings.pixel**2
+    )
+    mse = np.array([[measures.mse(data, x[:, None])[:, 0] for x in row] for row in swept])
+    frames = cut_frames(swept / per_density[:, None, None].astype(np.float32))
+    return PhantomSweep(
+        settings=settings,
+        elements=data.elements,
+        alphas=alphas,
+        iterations=iterations,
+        truth=cut_frames(data.density),
+        hebt=frames[1:],
+        eds=frames[0],
+        hebt_mse=mse[1:],
+        eds_mse=mse[0],
+    )
+
+
+def cut_frames(images):
+    """Cut (..., size, size) to the middle three quarters and bin it to `FRAME` pixels."""
+    size = images.shape[-1]
+    if size * 3 % (4 * FRAME):
+        raise ValueError(
+            f"size is {size}; expected a multiple of {4 * FRAME // 3}, so that the particle's "
+            f"part of the frame can be binned to {FRAME} pixels."
+        )
+    margin = size // 8
+    cut = images[..., margin : size - margin, margin : size - margin]
+    factor = cut.shape[-1] // FRAME
+    return prepare.bin_images(cut, factor) / np.float32(factor**2)

@@ -1,0 +1,240 @@
+"""The explorers of the chapter from spectra to element maps: tilt, components, energy window."""
+
+import functools
+
+import numpy as np
+
+from hebt import explorers, prepare
+
+from . import processing
+from .settings import ELEMENTS, ParticleSettings
+from .study import SpectrumStudy, stages
+
+STEPS = ("as recorded", "denoised", "smoothed", "normalised and aligned")
+NAMES = {"nonalloy": "the particle with the octahedron", "alloy": "the alloy particle"}
+CHANNELS = {
+    "near the Au and Ag peaks": "peaks",
+    "Cu as well": "copper",
+    "Cu as well, not scaled": "unscaled",
+}
+
+
+def _shown(images, size=75):
+    """Images as a page shows them: the mean of blocks of pixels, about `size` of them a side."""
+    factor = max(1, images.shape[-1] // size)
+    return prepare.bin_images(images, factor) / np.float32(factor**2)
+
+
+def _top(images, percent=99.8):
+    return float(f"{max(np.percentile(images, percent), 1e-6):.2g}")
+
+
+@functools.lru_cache(maxsize=2)
+def _walk(settings):
+    series, steps = processing.steps(settings)
+    made = stages(series, steps)
+    shown = ("as recorded", "denoised", "smoothed", "aligned")
+    maps = {name: _shown(made[stage]) for name, stage in zip(STEPS, shown, strict=True)}
+    predicted = series.fit.predict(series.maps)
+    return series, maps, _shown(series.haadf), _shown(predicted)
+
+
+def explore_maps(settings: ParticleSettings) -> explorers.FrameExplorer:
+    """Return the explorer of Figure 3: all tilts of a particle, after each step of the processing.
+
+    Parameters
+    ----------
+    settings
+        From `companion.spectra.settings`.
+
+    Returns
+    -------
+    hebt.explorers.FrameExplorer
+    """
+    series, maps, haadf, predicted = _walk(settings)
+    angles = [float(a) for a in series.angles]
+    tops = [_top(maps[STEPS[-1]][e]) for e in range(2)]
+    top = _top(haadf)
+
+    def compute(tilt, step):
+        place = angles.index(tilt)
+        au, ag = maps[step][:, place]
+        return {"Au": au, "Ag": ag, "haadf": haadf[place], "predicted": predicted[place]}
+
+    panels = [
+        explorers.Panel(
+            element,
+            element,
+            limits=(0, limit),
+            unit="counts per pixel",
+            cmap="viridis",
+            alt=f"Map of {element} at {{tilt}} degrees, {{step}}.",
+        )
+        for element, limit in zip(series.elements, tops, strict=True)
+    ]
+    for name, what in (("haadf", "HAADF, corrected and aligned"), ("predicted", "Weighted sum")):
+        panels.append(
+            explorers.Panel(
+                name,
+                what,
+                limits=(0, top),
+                unit="HAADF intensity",
+                cmap="gray",
+                depends=("tilt",),
+                alt=f"{what} at {{tilt}} degrees.",
+            )
+        )
+    wanted = {"nonalloy": -75.0, "alloy": 30.0}[settings.particle]  # as in Figure 3
+    start = min(angles, key=lambda angle: abs(angle - wanted))
+    return explorers.FrameExplorer(
+        compute,
+        [
+            explorers.Control("tilt", "Tilt", angles, default=start, unit="°"),
+            explorers.Control("step", "Element maps", STEPS, default=STEPS[-1]),
+        ],
+        panels,
+        columns=2,
+        alt=f"Maps of Au and Ag of {NAMES[settings.particle]} at {{tilt}} degrees, {{step}}; its "
+        "HAADF image and the sum of its maps weighted by the response ratios.",
+        caption="Element maps after each step, the HAADF image, and the sum of the final maps "
+        "weighted by the response ratios; binned for display.",
+        filename=f"maps-{settings.particle}",
+    )
+
+
+def explore_components(study: SpectrumStudy) -> explorers.FrameExplorer:
+    """Return the explorer of the number of components, and of the channels that are decomposed.
+
+    Parameters
+    ----------
+    study
+        From `companion.spectra.study`.
+
+    Returns
+    -------
+    hebt.explorers.FrameExplorer
+    """
+    counts = study.components
+    expected = _shown(study.expected)
+    maps = {name: _shown(images) for name, images in study.maps.items()}
+    raw = _shown(study.raw)
+    lines = ("Au", "Ag", "Au, not denoised", "Ag, not denoised")
+
+    def compute(count, channels):
+        name, i = CHANNELS[channels], counts.index(count)
+        result = {"errors": {}}
+        for e, element in enumerate(ELEMENTS):
+            result[f"{element}_raw"] = raw[e]
+            result[f"{element}_map"] = maps[name][i, e]
+            result[f"{element}_true"] = expected[e]
+            result[f"{element}_error"] = 100 * study.errors[name][i, e]
+            result["errors"][element] = 100 * study.smoothed_errors[name][:, e]
+            result["errors"][f"{element}, not denoised"] = np.full(
+                len(counts), 100 * study.raw_smoothed_errors[e]
+            )
+        return result
+
+    panels, readouts = [], []
+    for e, element in enumerate(ELEMENTS):
+        look = {"limits": (0, _top(raw[e])), "unit": "counts per pixel", "cmap": "viridis"}
+        panels += [
+            explorers.Panel(f"{element}_raw", f"{element}, as recorded", depends=(),
+                  alt=f"Map of {element} as recorded.", **look),
+            explorers.Panel(f"{element}_map", f"{element}, denoised",
+                  alt=f"Map of {element} from {{count}} components, {{channels}}; error "
+                  f"{{{element}_error}} percent.", **look),
+            explorers.Panel(f"{element}_true", f"{element}, without noise", depends=(),
+                  alt=f"Map of {element} without noise.", **look),
+        ]  # fmt: skip
+        readouts.append(
+            explorers.Readout(f"{element}_error", "error", unit="%", format=".1f", panel=f"{element}_map")
+        )
+    return explorers.FrameExplorer(
+        compute,
+        [
+            explorers.Control("count", "Components kept", counts, default=study.settings.components),
+            explorers.Control("channels", "Channels", tuple(CHANNELS)),
+        ],
+        panels,
+        readouts=readouts,
+        curves=[
+            explorers.Curve(
+                "errors",
+                "Error of the smoothed maps",
+                along="count",
+                lines=lines,
+                ylabel="error",
+                unit="%",
+                log="xy",
+                alt="Error of the smoothed maps over the number of components, with the channels "
+                "{channels}.",
+            )
+        ],
+        columns=3,
+        alt="Maps of Au and Ag at one tilt: as recorded, from {count} principal components of the "
+        "channels {channels}, and without noise.",
+        caption="Element maps of one tilt, not smoothed, from the first principal components. "
+        "The error is the root mean square of the difference to the map without noise, in the "
+        "particle. The curves are for smoothed maps.",
+        filename="components",
+    )
+
+
+def explore_energy_window(study: SpectrumStudy) -> explorers.FrameExplorer:
+    """Return the explorer of the energy window: the counts of any part of the spectrum, as a map.
+
+    Parameters
+    ----------
+    study
+        From `companion.spectra.study`.
+
+    Returns
+    -------
+    hebt.explorers.FrameExplorer
+    """
+    energies = [float(e) for e in study.scan]
+    raw, denoised = _shown(study.scan_raw), _shown(study.scan_denoised)
+    total = study.scan_raw.sum(axis=(1, 2), dtype=np.float64)
+    top = max(_top(image) for image in raw)
+
+    def compute(energy):
+        i = energies.index(energy)
+        return {
+            "raw": raw[i],
+            "denoised": denoised[i],
+            "counts": total[i],
+            "spectrum": {"all pixels": np.maximum(total, 1)},
+        }
+
+    return explorers.FrameExplorer(
+        compute,
+        [explorers.Control("energy", "Centre of the window", energies, default=2.15, unit="keV",
+                 format=".2f")],
+        [
+            explorers.Panel(name, title, limits=(0, top), unit="counts per pixel", cmap="viridis",
+                  alt=f"Counts in a window at {{energy}} kiloelectronvolts, {title}.")
+            for name, title in (
+                ("raw", "as recorded"),
+                ("denoised", f"denoised, {study.settings.components} components"),
+            )
+        ],
+        readouts=[explorers.Readout("counts", "counts in the window, all pixels", format=",.0f")],
+        curves=[
+            explorers.Curve(
+                "spectrum",
+                "Counts in the window, all pixels",
+                along="energy",
+                lines=("all pixels",),
+                ylabel="counts",
+                log="y",
+                depends=(),
+                alt="Counts over the centre of the window, from 1.9 to 3.9 and from 9.4 to 10 "
+                "kiloelectronvolts, with peaks of Au at 2.15 and 9.7, and of Ag at 3.",
+            )
+        ],
+        columns=2,
+        alt="What was counted within 0.05 keV of {energy} keV: {counts} counts.",
+        caption="A window of 0.1 keV over the spectrum of one tilt. At 2.15 and 9.70 keV it "
+        "counts Au, at 3.00 keV Ag, and elsewhere background.",
+        filename="energy-window",
+    )  # fmt: skip

@@ -1,0 +1,67 @@
+"""Element maps from spectra, and what their windows share."""
+
+import numpy as np
+
+from hebt import prepare, simulate
+
+from .recording import Acquisition
+from .settings import ELEMENTS, LINES, WINDOWS
+
+
+def _blocks(spectra, settings, mask):
+    factor = 4 if settings.pixel == 1 else 1
+    return prepare.bin_spectra(spectra, mask.shape, factor, mask)
+
+
+def element_maps(acquisition: Acquisition, found: prepare.Components | None = None):
+    """Make the element maps of all tilts: (elements, tilts, slices, size), counts less background.
+
+    Parameters
+    ----------
+    acquisition
+        From `acquire`.
+    found
+        Components to denoise the spectra with; None takes them as recorded.
+    """
+    weights = map_weights(acquisition.energies)
+    if found is not None:
+        weights = found.weights(weights)
+    maps = np.empty((len(WINDOWS), *acquisition.haadf.shape), np.float32)
+    for tilt, spectra in enumerate(acquisition.spectra):
+        maps[:, tilt] = (spectra @ weights.T).T.reshape(maps[:, tilt].shape)
+    return maps
+
+
+def crosstalk_matrix() -> np.ndarray:
+    """Return what the windows of one element count of another's lines, (elements, elements).
+
+    Row: whose windows. Column: whose counts in the mapped lines, of which this is the share. Off
+    the diagonal it is not 0: Ag Ll lies in a background window of Au, for example.
+    """
+    energies = simulate.energies()
+    lines = [simulate.lines_spectrum(e, counted=LINES[e]) for e in ELEMENTS]
+    return np.array([[w.weights(energies) @ line for line in lines] for w in WINDOWS])
+
+
+def collection_efficiency() -> np.ndarray:
+    """Return which share of the counts in an element's mapped lines its map keeps, (elements,).
+
+    Less than 1: the ends of the peaks lie outside the windows, and what other lines of the
+    element leave in the background windows is subtracted.
+    """
+    return np.diag(crosstalk_matrix())
+
+
+def map_weights(energies) -> np.ndarray:
+    """Return what each channel counts in each element's map, (elements, channels).
+
+    The windows' weights, combined so that no element counts in another's map.
+
+    Parameters
+    ----------
+    energies
+        (channels,), keV; all channels of the windows are among them.
+    """
+    shares = crosstalk_matrix()
+    windows = np.stack([w.weights(energies) for w in WINDOWS])
+    return np.diag(shares)[:, None] * np.linalg.solve(shares, windows)

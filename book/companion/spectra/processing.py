@@ -1,0 +1,263 @@
+"""From the recording to what HEBT takes, as in section 3.2."""
+
+import dataclasses
+
+import numpy as np
+
+import hebt
+from hebt import io, prepare
+from hebt._progress import progress_bar
+
+from ..store import cached
+from ..threads import run
+from .maps import _blocks, collection_efficiency, element_maps
+from .recording import Acquisition, acquire, ideal_haadf
+from .settings import ELEMENTS, ParticleSettings, mass_thickness
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class ProcessedSeries:
+    """A tilt series that HEBT can take.
+
+    Attributes
+    ----------
+    settings
+        What it was recorded with.
+    elements
+        Au, Ag.
+    angles
+        (tilts,), degrees.
+    voxel_size
+        Side of a pixel and of a voxel, in nm.
+    haadf
+        (tilts, slices, size): undamped and aligned, HAADF intensity.
+    maps
+        (elements, tilts, slices, size): counts; denoised, smoothed, normalised and aligned.
+    fit
+        Response ratios, Eq. 6.
+    z
+        (elements,): true z, intensity per kg/m³ and voxel.
+    zeta
+        (elements,): true ζ of `maps`, counts per kg/m³ and voxel. Their quotient is the true
+        response ratio.
+    ideal
+        (tilts, slices, size): HAADF without damping, noise and drift.
+    """
+
+    settings: ParticleSettings
+    elements: tuple[str, ...]
+    angles: np.ndarray
+    voxel_size: float
+    haadf: np.ndarray
+    maps: np.ndarray
+    fit: hebt.ResponseRatios
+    z: np.ndarray
+    zeta: np.ndarray
+    ideal: np.ndarray
+
+    @property
+    def ideal_maps(self) -> np.ndarray:
+        """(elements, tilts, slices, size): the maps' counts without noise, drift and smoothing."""
+        seen = self.zeta / (self.voxel_size * 1e-9)
+        return mass_thickness(self.settings) * seen[:, None, None, None].astype(np.float32)
+
+    @property
+    def true_ratios(self) -> np.ndarray:
+        """(elements,): z/ζ, HAADF intensity per count."""
+        return self.z / self.zeta
+
+    def to_signals(self):
+        """Return HAADF and maps as HyperSpy signals with units: a pair."""
+        return (
+            io.to_signal(
+                self.haadf, pixel_size=self.voxel_size, angles=self.angles, title="HAADF"
+            ),
+            io.to_signal(
+                self.maps, pixel_size=self.voxel_size, angles=self.angles,
+                elements=self.elements, title="Element maps",
+            ),
+        )  # fmt: skip
+
+    def __repr__(self):
+        tilts, slices, size = self.haadf.shape
+        return (
+            f"ProcessedSeries ({self.settings.particle}): {tilts} tilts, {slices} x {size} pixels "
+            f"of {self.voxel_size:.3g} nm, {self.fit}"
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Steps:
+    """What the steps of `process` found on the way, for a chapter to show.
+
+    Attributes
+    ----------
+    recorded
+        (tilts, slices, size): HAADF as recorded, less the detector's offset.
+    damping
+        The estimated damping.
+    correlated, refined
+        (tilts, 2): shifts of HAADF by cross-correlation alone, and then by the centre of mass.
+    raw_maps, denoised
+        (elements, tilts, slices, size): maps from the recorded and the denoised spectra.
+    components
+        The principal components of all tilts.
+    response
+        (tilts,): the estimated response of the detectors.
+    map_shifts
+        (tilts, 2): shifts of the maps onto the aligned HAADF images.
+    drift, map_drift, true_response
+        What the alignment and the normalisation should have found: (tilts, 2), pixels, of HAADF
+        and of the maps, and (tilts,).
+    """
+
+    recorded: np.ndarray
+    damping: prepare.Damping
+    correlated: np.ndarray
+    refined: np.ndarray
+    raw_maps: np.ndarray
+    denoised: np.ndarray
+    components: prepare.Components
+    response: np.ndarray
+    map_shifts: np.ndarray
+    drift: np.ndarray
+    map_drift: np.ndarray
+    true_response: np.ndarray
+
+
+def process(settings: ParticleSettings) -> ProcessedSeries:
+    """Record a tilt series and process it as in section 3.2; the result is kept on disk.
+
+    Parameters
+    ----------
+    settings
+        From `settings`; for another noise seed, ``settings(which, seed=1)``.
+    """
+    return steps(settings)[0]
+
+
+def steps(settings: ParticleSettings) -> tuple[ProcessedSeries, Steps]:
+    """Return `process` of some settings with what each step found; the result is kept on disk."""
+    return _steps(settings)
+
+
+@cached
+def _steps(settings):
+    return process_steps(acquire(settings))
+
+
+def process_steps(
+    acquisition: Acquisition, *, progress: bool | None = None
+) -> tuple[ProcessedSeries, Steps]:
+    """Process a recorded tilt series, and return what each step found as well.
+
+    Parameters
+    ----------
+    acquisition
+        From `acquire`.
+    progress
+        Whether to show a progress bar; if None, where somebody can see it.
+    """
+    now = acquisition.settings
+    masks = _masks(acquisition.haadf, now, margin=2)
+    recorded = prepare.remove_offset(acquisition.haadf, masks)
+    damping = prepare.estimate_damping(recorded)
+    linear = prepare.correct_damping(recorded, damping.saturation)
+    correlated = prepare.estimate_shifts(linear)
+    refined = prepare.estimate_center_shifts(linear)
+    haadf = prepare.apply_shifts(linear, refined)
+
+    found = components(acquisition, progress=progress)
+    denoised = element_maps(acquisition, found)
+    smoothed = smooth_maps(denoised, now)
+    response = prepare.tilt_response(smoothed)
+    normalised = prepare.normalize_tilts(smoothed, response)
+    # what the two signals share, weighted as well as can be before they are aligned
+    rough = hebt.response_ratios(
+        haadf, prepare.apply_shifts(normalised, refined), names=ELEMENTS
+    )
+    map_shifts = prepare.estimate_shifts_to(haadf, rough.predict(normalised))
+    maps = prepare.apply_shifts(normalised, map_shifts)
+    fit = hebt.response_ratios(haadf, maps, names=ELEMENTS)
+
+    thickness = mass_thickness(now)
+    length = acquisition.voxel_size * 1e-9
+    # ζ of the maps: of the photons, those in the windows, at the mean response of the detectors
+    seen = acquisition.zeta * collection_efficiency() * acquisition.response.mean()
+    series = ProcessedSeries(
+        settings=now,
+        elements=ELEMENTS,
+        angles=acquisition.angles,
+        voxel_size=acquisition.voxel_size,
+        haadf=haadf,
+        maps=maps,
+        fit=fit,
+        z=np.array(now.z) * length,
+        zeta=seen * length,
+        ideal=ideal_haadf(now, thickness),
+    )
+    return series, Steps(
+        recorded=recorded,
+        damping=damping,
+        correlated=correlated,
+        refined=refined,
+        raw_maps=element_maps(acquisition),
+        denoised=denoised,
+        components=found,
+        response=response,
+        map_shifts=map_shifts,
+        drift=acquisition.drift,
+        map_drift=acquisition.spectrum_drift,
+        true_response=acquisition.response / acquisition.response.mean(),
+    )
+
+
+def components(
+    acquisition: Acquisition, *, progress: bool | None = None
+) -> prepare.Components:
+    """Return the principal components of all tilts near the Au and Ag peaks.
+
+    All spectra at once would be several gigabytes. Blocks of 4 × 4 pixels have the same
+    components, so the spectra of blocks are decomposed.
+
+    Parameters
+    ----------
+    acquisition
+        From `acquire`.
+    progress
+        Whether to show a progress bar; if None, where somebody can see it.
+    """
+    now = acquisition.settings
+    masks = wide_masks(acquisition.haadf, now)
+    blocks = [None] * len(masks)
+    with progress_bar(len(masks), "binning spectra", progress) as bar:
+
+        def block(tilt):
+            blocks[tilt] = _blocks(acquisition.spectra[tilt], now, masks[tilt])
+            bar.update()
+
+        run(block, [(tilt,) for tilt in range(len(masks))])
+    return prepare.decompose(
+        np.concatenate(blocks), acquisition.energies, components=now.components
+    )
+
+
+def wide_masks(haadf, settings):
+    # spectra are recorded after the image, so the particle may have moved on
+    margin = 2 + int(np.ceil(1.5 * settings.drift / settings.pixel))
+    return _masks(haadf, settings, margin=margin)
+
+
+def _masks(haadf, settings, *, margin):
+    # the particle nearly fills the field, so the border shrinks with larger pixels
+    border = max(2, round(4 / settings.pixel))
+    return prepare.particle_masks(haadf, border=border, margin=margin)
+
+
+def smooth_maps(maps, settings):
+    width = max(1, round(settings.width / settings.pixel))
+    if settings.width == 0 or width == 1:
+        return np.asarray(maps, np.float32)
+    return prepare.smooth(
+        maps, width=width, sigma=settings.sigma / settings.pixel, axis=(-2, -1)
+    )

@@ -1,0 +1,136 @@
+"""One look for all figures: fonts, colours, colour bars with units, scale bars, panel letters."""
+
+import functools
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+
+# Opaque white in light and in dark mode: transparent figures lose their labels in one of them.
+RC = {
+    "figure.facecolor": "white",
+    "figure.dpi": 150,
+    "savefig.facecolor": "white",
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.titlesize": 9.0,
+    "axes.labelsize": 9.0,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.fontsize": 8.0,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "lines.linewidth": 1.6,
+    "image.interpolation": "nearest",
+    "image.cmap": "inferno",
+    "text.color": "black",
+    "axes.labelcolor": "black",
+    "axes.edgecolor": "0.3",
+    "xtick.color": "0.2",
+    "ytick.color": "0.2",
+}
+WIDTH = 7.4  # inches: the text column of a page, with room for colour bars
+# Perceptually even, and readable with any colour vision.
+CMAP = {"density": "inferno", "counts": "viridis", "haadf": "gray", "difference": "RdBu_r"}
+# Okabe and Ito's colours, told apart also by line style and marker
+METHOD_STYLE = {
+    "hebt_est": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    "hebt_gt": {"color": "#009E73", "linestyle": "--", "marker": "s"},
+    "eds": {"color": "#D55E00", "linestyle": "-.", "marker": "^"},
+}
+METHOD_NAME = {
+    "hebt_est": "HEBT, estimated ratios",
+    "hebt_gt": "HEBT, true ratios",
+    "eds": "EDS only",
+}
+ELEMENT_COLOR = {"Au": "#E69F00", "Ag": "#56B4E9"}
+
+
+def styled(function):
+    """Draw in the book's style, and close the figure: it then shows once, where it is returned."""
+
+    @functools.wraps(function)
+    def draw(*args, **kwargs):
+        with mpl.rc_context(RC):
+            figure = function(*args, **kwargs)
+        plt.close(figure)
+        return figure
+
+    return draw
+
+
+def title(ax, text: str, mark: str | None = None):
+    """Write the title of `ax`, after its panel letter in bold."""
+    ax.set_title(rf"$\mathbf{{{mark}}}$  {text}" if mark else text, loc="left")
+
+
+def scale_bar(ax, length: float, label: str, *, color: str = "white"):
+    """Draw a bar of `length` pixels with its label into the lower right corner of `ax`."""
+    bar = AnchoredSizeBar(
+        ax.transData, length, label, "lower right",
+        pad=0.2, borderpad=0.4, sep=3, frameon=False, color=color, size_vertical=length / 25,
+        fontproperties=mpl.font_manager.FontProperties(size=8),
+    )  # fmt: skip
+    ax.add_artist(bar)
+    return bar
+
+
+def panel(
+    ax, image, *, name: str, unit: str, kind: str = "density", limits=None,
+    mark: str | None = None, bar_for=None, extent=None, aspect="equal", ticks: bool = False,
+):  # fmt: skip
+    """Show an image with its title, its letter and a colour bar that carries the unit.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    image
+        (rows, columns), in `unit`.
+    name, unit
+        What is shown (the title), and in which unit (the label of the colour bar).
+    kind
+        Key into `CMAP`.
+    limits
+        Smallest and largest value of the colour scale; those of the image, if None.
+    mark
+        Panel letter.
+    bar_for
+        The axes that the colour bar stands for, beside them; `ax` alone if None. An empty list
+        leaves the bar out, for panels that share that of another one.
+    extent, aspect
+        As for matplotlib's ``imshow``.
+    ticks
+        Whether the axes keep their ticks.
+
+    Returns
+    -------
+    matplotlib.image.AxesImage
+    """
+    low, high = limits if limits is not None else (np.min(image), np.max(image))
+    shown = ax.imshow(
+        image, cmap=CMAP[kind], vmin=low, vmax=high, extent=extent, aspect=aspect
+    )
+    title(ax, name, mark)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    if not ticks:
+        ax.set_xticks([])
+        ax.set_yticks([])
+    axes = ax if bar_for is None else bar_for
+    if np.size(axes) == 0:
+        return shown
+    beyond = {(False, False): "neither", (True, False): "min", (False, True): "max"}.get(
+        (bool(np.min(image) < low), bool(np.max(image) > high)), "both"
+    )
+    bar = ax.figure.colorbar(
+        shown, ax=axes, fraction=0.046, pad=0.03, extend=beyond, aspect=25
+    )
+    bar.set_label(unit)
+    bar.outline.set_visible(False)
+    bar.formatter.set_powerlimits((-2, 4))
+    bar.ax.yaxis.offsetText.set_fontsize(7)
+    return shown

@@ -1,0 +1,190 @@
+"""Which weight, how many iterations: the sweeps of Figures 7 and 8, and those of the phantom.
+
+Results are kept on disk (see `companion.store`).
+"""
+
+import dataclasses
+
+import numpy as np
+
+import hebt
+from hebt import metrics
+from hebt._checks import check_count
+
+from ..fidelity import fidelity
+from ..phantom.data import PhantomSettings, estimate_ratios, phantom_settings
+from ..phantom.data import data as data_data
+from ..phantom.sweep import EDS_ALONE
+from ..store import cached
+from .slice import lowest
+
+PHANTOM_ALPHAS = (
+    0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.99,
+)  # fmt: skip
+PHANTOM_ITERATIONS = (10, 20, 50, 100, 200)
+DOSES = (0.25, 1.0, 4.0, 16.0)
+_CHUNK = 100  # slices that run together, for the sake of memory
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PhantomBands:
+    """The phantom for many weights, iterations, doses and noise seeds.
+
+    Attributes
+    ----------
+    settings
+        One `companion.phantom.PhantomSettings` for each dose.
+    elements, alphas, iterations, doses
+        What the axes stand for.
+    counts
+        (doses,): X-ray counts on a pixel of an element map before smoothing, over the pixels with
+        HAADF > 0, in the mean over elements and seeds.
+    mse
+        One (alphas, iterations, elements, seeds) for each dose: scaled MSE, mean over pixels.
+    eds_mse
+        One (iterations, elements, seeds) for each dose: of EDS alone.
+    """
+
+    settings: tuple[PhantomSettings, ...]
+    elements: tuple[str, ...]
+    alphas: tuple[float, ...]
+    iterations: tuple[int, ...]
+    doses: tuple[float, ...]
+    counts: np.ndarray
+    mse: tuple[np.ndarray, ...]
+    eds_mse: tuple[np.ndarray, ...]
+
+    def best_alphas(self, dose: float, iterations: int, element: str | None = None) -> np.ndarray:
+        """Return the weight with the lowest MSE for each noise seed, (seeds,).
+
+        Parameters
+        ----------
+        dose, iterations
+            Among those that were swept.
+        element
+            "Au" or "Ag"; the mean of both elements' MSE, if None.
+        """
+        values = self._curve(dose, iterations, element)
+        return np.array([lowest(self.alphas, v) for v in values.T])
+
+    def flat(self, dose: float, iterations: int, *, within: float = 0.1) -> tuple[float, float]:
+        """Return the lowest and highest tested weight whose mean MSE is near the lowest.
+
+        Parameters
+        ----------
+        dose, iterations
+            Among those that were swept.
+        within
+            By how much of the lowest MSE it may exceed it.
+        """
+        mean = self._curve(dose, iterations, None).mean(axis=1)
+        good = np.flatnonzero(mean <= (1 + within) * mean.min())
+        return self.alphas[good[0]], self.alphas[good[-1]]
+
+    def best(self, dose: float) -> tuple[float, int, float]:
+        """Return weight, iterations and mean MSE of the best point of the grid at a dose."""
+        mean = self.mse[self.doses.index(dose)].mean(axis=(2, 3))
+        a, i = np.unravel_index(mean.argmin(), mean.shape)
+        return self.alphas[a], self.iterations[i], float(mean[a, i])
+
+    def best_eds(self, dose: float) -> tuple[int, float]:
+        """Return iterations and mean MSE of EDS alone where it is best."""
+        mean = self.eds_mse[self.doses.index(dose)].mean(axis=(1, 2))
+        return self.iterations[int(mean.argmin())], float(mean.min())
+
+    def _curve(self, dose, iterations, element):
+        """(alphas, seeds)"""
+        for name, value, values in (
+            ("dose", dose, self.doses), ("iterations", iterations, self.iterations)
+        ):  # fmt: skip
+            if value not in values:
+                raise ValueError(
+                    f"{name} is {value!r}; expected one of {', '.join(map(str, values))}."
+                )
+        mse = self.mse[self.doses.index(dose)][:, self.iterations.index(iterations)]
+        return mse.mean(axis=1) if element is None else mse[:, self.elements.index(element)]
+
+
+def phantom_bands(
+    *, alphas=PHANTOM_ALPHAS, iterations=PHANTOM_ITERATIONS, doses=DOSES, seeds=None, others=None,
+    **changes,
+) -> PhantomBands:  # fmt: skip
+    """Sweep the phantom over weights, iterations, doses and noise seeds.
+
+    The frame has half as many pixels along a side as the paper's (at quick fidelity an eighth);
+    the specimen gets the same dose.
+
+    Parameters
+    ----------
+    alphas, iterations
+        Weights of HAADF, and numbers of iterations to look at, both rising.
+    doses
+        Factors on the X-ray counts; 1 must be among them.
+    seeds, others
+        How many noise seeds at dose 1, and at the other doses; ten and four (at quick fidelity
+        three and two), if None.
+    **changes
+        Settings to change, as in `companion.phantom.phantom_settings`.
+
+    Returns
+    -------
+    PhantomBands
+    """
+    quick = fidelity() == "quick"
+    doses = tuple(float(d) for d in doses)
+    if 1.0 not in doses:
+        raise ValueError(f"doses is {doses}; expected 1 among them, as the others refer to it.")
+    seeds = check_count("seeds", (3 if quick else 10) if seeds is None else seeds)
+    others = check_count("others", (2 if quick else 4) if others is None else others)
+    changes = {"size": 64 if quick else 256} | changes
+    settings = tuple(
+        phantom_settings(
+            **changes, dose=dose, seeds=range(seeds if dose == 1 else min(seeds, others))
+        )
+        for dose in doses
+    )
+    return _phantom_bands(
+        settings,
+        tuple(float(a) for a in alphas),
+        tuple(check_count("iterations", i) for i in iterations),
+    )
+
+
+@cached
+def _phantom_bands(settings, alphas, iterations):
+    series = [data_data(s) for s in settings]
+    data = series[0]  # projector, phantom and HAADF are the same for all
+    counts, maps, owner = [], [], []
+    for d, one in enumerate(series):
+        inside = np.moveaxis(one.counts, 2, -1)[:, one.haadf > 0]
+        counts.append(inside.mean(dtype=np.float64))
+        for seed in range(one.maps.shape[2]):
+            fit = estimate_ratios(one, seed)
+            # only r p matters, so each seed's ratios go into its maps
+            scale = np.asarray(fit.ratios, np.float32)[:, None, None]
+            maps.append(one.maps[:, :, seed] * scale)
+            owner.append(d)
+    maps, owner = np.stack(maps, axis=2), np.array(owner)
+    slices = maps.shape[2]
+    haadf = np.repeat(data.haadf[:, None], slices, axis=1)
+
+    every = (EDS_ALONE, *alphas)
+    together = max(1, _CHUNK // slices)
+    mse = np.empty((len(every), len(iterations), len(data.elements), slices))
+    for first in range(0, len(every), together):
+        some = every[first : first + together]
+        x = hebt.sweep(data.W, haadf, maps, np.ones(len(maps)), some, iterations)
+        for a, i, e, s in np.ndindex(x.shape[:-2]):
+            mse[first + a, i, e, s] = metrics.scaled_mse(
+                data.density[e], x[a, i, e, s], normalise="pixels"
+            )
+    return PhantomBands(
+        settings=settings,
+        elements=data.elements,
+        alphas=alphas,
+        iterations=iterations,
+        doses=tuple(s.dose for s in settings),
+        counts=np.array(counts),
+        mse=tuple(mse[1:, :, :, owner == d] for d in range(len(settings))),
+        eds_mse=tuple(mse[0][:, :, owner == d] for d in range(len(settings))),
+    )

@@ -1,0 +1,97 @@
+"""The explorer of the sweep on the non-alloy particle: weight and iterations."""
+
+import numpy as np
+
+from hebt import explorers
+
+from ..particles.views import VIEW_LIMIT, from_steps
+
+LIMITS = (0.0, VIEW_LIMIT)
+FROM = 10  # iterations; before, nothing can be told apart
+NAMES = {"true": "against the truth", "segmented": "by the paper's protocol"}
+
+
+def explore_slice_sweep(study) -> explorers.FrameExplorer:
+    """Move weight and iterations on a slice of the non-alloy particle.
+
+    Parameters
+    ----------
+    study
+        `companion.sweeps.SliceSweep`.
+
+    Returns
+    -------
+    hebt.explorers.FrameExplorer
+        Au and Ag, their differences from the true specimen, and the error against the weight. A
+        page loads its pictures block by block.
+    """
+    steps = tuple(i for i in study.iterations if i >= FROM) or study.iterations
+    lines = [f"{e}, {NAMES[r]}" for r in NAMES for e in study.elements]
+
+    def compute(alpha, iterations):
+        a, i = study.at(alpha, iterations)
+        result = {
+            "by_weight": {
+                f"{e}, {NAMES[r]}": study.mse[r][:, i, k]
+                for r in NAMES
+                for k, e in enumerate(study.elements)
+            }
+        }
+        for k, e in enumerate(study.elements):
+            picture = from_steps(study.pictures[a, i, k])
+            true = from_steps(study.reference_pictures["true"][k])
+            result |= {
+                e: picture,
+                f"{e}_difference": picture - true,
+                f"{e}_mse": study.mse["true"][a, i, k],
+                f"{e}_eds_mse": study.eds_mse["true"][i, k],
+            }
+        return result
+
+    panels, readouts = [], []
+    for e in study.elements:
+        panels += [
+            explorers.Panel(
+                e, f"{e}, HEBT", LIMITS, unit="density, bulk: 1", cmap="inferno",
+                alt=f"{e} at weight {{alpha}} after {{iterations}} iterations; MSE {{{e}_mse}}.",
+            ),
+            explorers.Panel(
+                f"{e}_difference", f"{e}, less the truth", (-1.0, 1.0), unit="density",
+                cmap="RdBu_r",
+                alt=f"{e} at weight {{alpha}} after {{iterations}} iterations less the true "
+                "specimen: red where there is too much, blue where too little.",
+            ),
+        ]  # fmt: skip
+        readouts += [
+            explorers.Readout(f"{e}_mse", "MSE", format=".4f", panel=e),
+            explorers.Readout(
+                f"{e}_eds_mse", "MSE of EDS only", format=".4f", panel=f"{e}_difference",
+                depends=("iterations",),
+            ),
+        ]  # fmt: skip
+    near = min(study.alphas, key=lambda a: abs(a - 0.7))
+    usual = min(steps, key=lambda i: abs(np.log(i / 100)))
+    return explorers.FrameExplorer(
+        compute,
+        [
+            explorers.Control("alpha", "Weight α of HAADF", study.alphas, default=near, format="g"),
+            explorers.Control("iterations", "Iterations", steps, default=usual),
+        ],
+        panels,
+        readouts=readouts,
+        curves=[
+            explorers.Curve(
+                "by_weight", "Error against the weight", "alpha", lines,
+                ylabel="MSE, mean over pixels", log="y",
+                alt="Mean-squared error of Au and Ag against the weight after {iterations} "
+                "iterations, against the true specimen and against the segmented HAADF "
+                "reconstruction.",
+            )
+        ],
+        columns=4,
+        alt="Au and Ag at weight {alpha} after {iterations} iterations, and what they differ from "
+        "the true specimen by.",
+        caption=f"Slice {study.slice} of the non-alloy particle, one noise seed; pictures are cut "
+        f"to the particle and binned {study.binning} × {study.binning}.",
+        filename="slice-sweep",
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Projection and iteration on arrays: kernels, threads, devices. For `hebt` alone."""

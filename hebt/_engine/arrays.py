@@ -1,0 +1,50 @@
+"""Arrays as the kernels want them: slices along the last axis, rows aligned."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_ALIGNED = 16  # float32 values in a cache line
+
+
+def inverse(sums: np.ndarray) -> np.ndarray:
+    """Return 1 / sums, and 0 where a sum is 0."""
+    return np.divide(1, sums, out=np.zeros_like(sums), where=sums > 0)
+
+
+def empty(*shape: int) -> np.ndarray:
+    """Return a float32 array for the kernels, aligned to the processor's cache lines.
+
+    The last axis holds slices. Where it costs little memory it is made longer, with zeros, so
+    that each row is aligned too; twice as fast as rows that straddle cache lines.
+    """
+    *rows, columns = shape
+    more = -columns % _ALIGNED
+    if 4 * more <= columns:
+        shape = *rows, columns + more
+    size = int(np.prod(shape))
+    buffer = np.empty(size + _ALIGNED, np.float32)
+    first = -(buffer.ctypes.data // 4) % _ALIGNED
+    array = buffer[first : first + size].reshape(shape)
+    array[..., columns:] = 0
+    return array
+
+
+def slices_last(images: np.ndarray) -> np.ndarray:
+    """Copy (slices, pixels) into a new array (pixels, slices) from `empty`."""
+    slices, pixels = images.shape
+    out = empty(pixels, slices)
+    # in blocks that the cache can hold
+    for i in range(0, slices, 64):
+        for j in range(0, pixels, 4096):
+            out[j : j + 4096, i : min(i + 64, slices)] = images[i : i + 64, j : j + 4096].T
+    return out
+
+
+def slices_first(columns: np.ndarray, slices: int) -> np.ndarray:
+    """Copy (pixels, at least slices) into a new array (slices, pixels)."""
+    out = np.empty((slices, len(columns)), np.float32)
+    for i in range(0, slices, 64):
+        for j in range(0, len(columns), 4096):
+            out[i : i + 64, j : j + 4096] = columns[j : j + 4096, i : min(i + 64, slices)].T
+    return out

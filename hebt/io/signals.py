@@ -1,0 +1,259 @@
+"""HyperSpy signals, both ways, with axes and units."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._checks import as_float32, check_angles, check_names
+from .._hyperspy import hyperspy, quiet
+
+
+def in_nm(units):
+    lengths = {"nm": 1.0, "um": 1e3, "µm": 1e3, "μm": 1e3, "m": 1e9, "Å": 0.1, "pm": 1e-3}
+    if str(units) not in lengths:
+        raise ValueError(
+            f"Pixels are measured in {units!r}; expected one of {', '.join(lengths)}. "
+            "Calibrate the file's axes first."
+        )
+    return lengths[str(units)]
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """An array with what its axes mean: what `from_signal` finds in a signal.
+
+    `data` is a tilt series (..., tilts, slices, size) where `angles` is given, and a volume
+    (..., slices, size, size) where it is None; a leading axis belongs to `elements`.
+    `pixel_size` is in nm.
+    """
+
+    data: np.ndarray
+    pixel_size: float
+    angles: np.ndarray | None
+    elements: tuple[str, ...] | None
+
+
+def to_signal(
+    data,
+    *,
+    pixel_size: float,
+    angles=None,
+    elements: Sequence[str] | None = None,
+    title: str = "",
+):
+    """Return a HyperSpy signal with calibrated axes, which any step of the way can be saved as.
+
+    >>> hebt.io.to_signal(x, pixel_size=52.3, elements=["O", "Fe"]).save("x.hspy")  # doctest: +SKIP
+
+    Parameters
+    ----------
+    data
+        With `angles`: a tilt series (tilts, slices, size) or maps
+        (elements, tilts, slices, size). Without: a volume (slices, size, size) or HEBT's
+        result (elements, slices, size, size).
+    pixel_size
+        Length of a pixel's or voxel's side, in nm.
+    angles
+        (tilts,), degrees.
+    elements
+        Names, one for each map or volume; needed where `data` has four axes.
+    title
+        What the signal is called.
+
+    Returns
+    -------
+    hyperspy.signals.Signal2D
+        Axes in nm, and degrees for the tilts.
+    """
+    hs = hyperspy()
+    data = as_float32("data", data, ndim=(3, 4))
+    if not (np.isscalar(pixel_size) and np.isfinite(pixel_size) and pixel_size > 0):
+        raise ValueError(f"pixel_size is {pixel_size!r}; expected a length in nm above 0.")
+    pixel_size = float(pixel_size)
+    if (data.ndim == 4) != (elements is not None):
+        raise ValueError(
+            f"data has shape {data.shape} and elements is {elements!r}; expected names of the "
+            "elements where data has four axes, and none where it has three."
+        )
+
+    def length(name, size):
+        return {"name": name, "size": size, "scale": pixel_size, "offset": 0.0, "units": "nm"}
+
+    axes = []
+    if elements is not None:
+        elements = check_names(elements, data.shape[0])
+        axes.append({"name": "element", "size": data.shape[0], "scale": 1.0, "offset": 0.0})
+    if angles is not None:
+        angles = check_angles(angles)
+        tilts, slices, size = data.shape[-3:]
+        if len(angles) != tilts:
+            raise ValueError(
+                f"angles has {len(angles)} entries, but data has {tilts} tilts "
+                f"(shape {data.shape}); expected one angle per tilt."
+            )
+        steps = np.diff(angles)
+        if tilts > 1 and np.allclose(steps, steps[0]) and steps[0] != 0:
+            axis = {"scale": float(steps[0]), "offset": float(angles[0]), "size": tilts}
+        elif tilts == 1:
+            axis = {"scale": 1.0, "offset": float(angles[0]), "size": 1}
+        else:
+            axis = {"axis": angles} if _rises_or_falls(steps) else {"size": tilts}
+        axes.append({"name": "tilt", "units": "degrees", **axis})
+        axes += [length("slice", slices), length("across", size)]
+    else:
+        slices, depth, size = data.shape[-3:]
+        axes += [length("slice", slices), length("depth", depth), length("across", size)]
+    for position, axis in enumerate(axes):
+        axis["navigate"] = position < len(axes) - 2
+    with quiet():
+        signal = hs.signals.Signal2D(data, axes=axes)
+    signal.metadata.General.title = title
+    kept = {"kind": "volume" if angles is None else "tilt series", "pixel_size": pixel_size}
+    if angles is not None:
+        kept["angles"] = [float(a) for a in angles]
+    if elements is not None:
+        kept["elements"] = elements
+        signal.metadata.set_item("Sample.elements", sorted(set(elements)))
+    signal.metadata.add_dictionary({"HEBT": kept})
+    return signal
+
+
+def spectra_to_signal(
+    data,
+    *,
+    pixel_size: float,
+    energies,
+    tilt: float,
+    voltage: float,
+    elements: Sequence[str],
+    title: str = "",
+):
+    """Return a spectrum image as a HyperSpy EDS signal with calibrated axes.
+
+    Parameters
+    ----------
+    data
+        (slices, size, channels): counts, of any integer or real type, which is kept.
+    pixel_size
+        Length of a pixel's side, in nm.
+    energies
+        (channels,): energy of each channel in keV, in equal steps.
+    tilt
+        Tilt of the specimen in degrees.
+    voltage
+        Of the microscope, in kV.
+    elements
+        Names of the elements in the specimen.
+    title
+        What the signal is called.
+
+    Returns
+    -------
+    exspy.signals.EDSTEMSpectrum
+        Axes in nm and keV.
+
+    Raises
+    ------
+    ValueError
+        If an argument does not fit the above.
+    """
+    data = np.asarray(data)
+    energies = np.asarray(energies, np.float64)
+    if data.ndim != 3 or energies.shape != data.shape[2:]:
+        raise ValueError(
+            f"data has shape {data.shape} and energies {energies.shape}; expected (slices, size, "
+            "channels) and (channels,)."
+        )
+    steps = np.diff(energies)
+    if not len(steps) or not steps[0] > 0 or not np.allclose(steps, steps[0], rtol=0.01):
+        raise ValueError(
+            f"energies are {len(energies)} values in steps from {steps.min(initial=np.inf):g} to "
+            f"{steps.max(initial=0):g} keV; expected at least two, rising in equal steps. Make a "
+            "signal of each run of neighbouring channels."
+        )
+    if not (np.isscalar(pixel_size) and np.isfinite(pixel_size) and pixel_size > 0):
+        raise ValueError(f"pixel_size is {pixel_size!r}; expected a length in nm above 0.")
+    hs = hyperspy()
+    names = ("slice", "across")
+    axes = [
+        {"name": n, "size": k, "scale": float(pixel_size), "units": "nm", "navigate": True}
+        for n, k in zip(names, data.shape)
+    ]
+    step = float((energies[-1] - energies[0]) / (len(energies) - 1))
+    axes.append(
+        {
+            "name": "Energy",
+            "size": len(energies),
+            "scale": step,
+            "offset": float(energies[0]),
+            "units": "keV",
+            "navigate": False,
+        }
+    )
+    with quiet():
+        signal = hs.signals.Signal1D(data, axes=axes)
+        signal.set_signal_type("EDS_TEM")
+        signal.set_microscope_parameters(beam_energy=float(voltage), tilt_stage=float(tilt))
+        signal.set_elements(list(elements))
+    signal.metadata.General.title = title
+    return signal
+
+
+def _rises_or_falls(steps):
+    return bool((steps > 0).all() or (steps < 0).all())
+
+
+def from_signal(signal) -> Calibrated:
+    """Return a signal's data with its pixel size, tilts and elements.
+
+    Takes what `to_signal` made (also when saved and loaded again), and other signals with three
+    axes: an axis in degrees, or named tilt or angle, is taken for the tilts.
+
+    Raises
+    ------
+    ValueError
+        If the last two axes are no lengths of one scale, or the axes have another order.
+    """
+    axes = signal.axes_manager._axes
+    data = np.asarray(signal.data)
+    if data.ndim not in (3, 4):
+        raise ValueError(
+            f"signal has {data.ndim} axes (shape {data.shape}); expected three "
+            "(a tilt series or volume) or four (one of these for each element)."
+        )
+    across = axes[-1]
+    for other in axes[-2:]:
+        if not np.isclose(other.scale * in_nm(other.units), across.scale * in_nm(across.units)):
+            raise ValueError(
+                f"signal has pixels of {other.scale} {other.units} by {across.scale} "
+                f"{across.units}; expected square pixels."
+            )
+    kept = signal.metadata.get_item("HEBT", None)
+    kept = kept.as_dictionary() if kept is not None else {}
+    third = axes[-3]
+    is_tilt = str(third.units).lower() in ("degrees", "degree", "deg", "°") or (
+        str(third.name).lower() in ("tilt", "tilts", "angle", "angles")
+    )
+    angles = None
+    if is_tilt:
+        # the axis is what counts: a reader may have cropped the series since it was made
+        angles = np.asarray(third.axis, np.float64)
+        if not third.is_uniform or "angles" not in kept:
+            pass
+        elif len(kept["angles"]) == len(angles) and not _steady(kept["angles"]):
+            angles = np.asarray(kept["angles"], np.float64)
+    elements = kept.get("elements")
+    if data.ndim == 4 and (elements is None or len(elements) != data.shape[0]):
+        elements = [f"element {i}" for i in range(data.shape[0])]
+    return Calibrated(
+        data=as_float32("signal", data),
+        pixel_size=float(across.scale * in_nm(across.units)),
+        angles=angles,
+        elements=tuple(elements) if data.ndim == 4 else None,
+    )
+
+
+def _steady(angles):
+    steps = np.diff(angles)
+    return len(steps) == 0 or (np.allclose(steps, steps[0]) and steps[0] != 0)

@@ -1,0 +1,67 @@
+"""From recorded images and spectra to what `hebt.reconstruct` takes."""
+
+from .alignment import (
+    alignment_error,
+    center_of_mass,
+    estimate_center_shifts,
+    estimate_shifts,
+    estimate_shifts_to,
+)
+from .components import Components, bin_spectra, decompose
+from .haadf import (
+    Damping,
+    binarize,
+    correct_damping,
+    estimate_damping,
+    particle_masks,
+    remove_offset,
+)
+from .images import (
+    apply_shifts,
+    bin_images,
+    crop_flat,
+    mass_inconsistency,
+    slab_mask,
+    smooth,
+    smoothing_kernel,
+)
+from .maps import normalize_tilts, tilt_response
+from .reprojection import Alignment, refine_alignment, reprojection_residual
+from .windows import ElementWindow, LineWindow, channels_near, element_maps, line_windows
+from .xray import line_width, xray_lines
+
+__all__ = [
+    "Alignment",
+    "Components",
+    "Damping",
+    "ElementWindow",
+    "LineWindow",
+    "alignment_error",
+    "apply_shifts",
+    "bin_images",
+    "bin_spectra",
+    "binarize",
+    "center_of_mass",
+    "channels_near",
+    "correct_damping",
+    "crop_flat",
+    "decompose",
+    "element_maps",
+    "estimate_center_shifts",
+    "estimate_damping",
+    "estimate_shifts",
+    "estimate_shifts_to",
+    "line_width",
+    "line_windows",
+    "mass_inconsistency",
+    "normalize_tilts",
+    "particle_masks",
+    "refine_alignment",
+    "remove_offset",
+    "reprojection_residual",
+    "slab_mask",
+    "smooth",
+    "smoothing_kernel",
+    "tilt_response",
+    "xray_lines",
+]

@@ -1,0 +1,197 @@
+"""Principal components of spectrum images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from .._checks import as_float32, check_count
+from .._hyperspy import hyperspy, quiet
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """Principal components of spectra.
+
+    A spectrum s is denoised as Σ_k (s · dual_k) factor_k over the first components.
+
+    Attributes
+    ----------
+    energies
+        (channels,), keV.
+    factors
+        (components, channels): their spectra.
+    duals
+        (components, channels): what to weigh a spectrum with to learn how much of each it has.
+    variance
+        (all components,): share of the variance of each, largest first.
+    """
+
+    energies: np.ndarray
+    factors: np.ndarray
+    duals: np.ndarray
+    variance: np.ndarray
+
+    def denoise(self, spectra, count: int | None = None) -> np.ndarray:
+        """Return spectra (..., channels) made of the first `count` components; all, if None."""
+        spectra = as_float32("spectra", getattr(spectra, "data", spectra))
+        return ((spectra @ self.duals[:count].T) @ self.factors[:count]).astype(np.float32)
+
+    def weights(self, weights, count: int | None = None) -> np.ndarray:
+        """Return channel weights that give, from raw spectra, the map of denoised ones.
+
+        A map is a weighted sum over the channels. So the denoised map, the sum of the denoised
+        spectrum weighed with `weights`, is the sum of the raw spectrum weighed with these: the
+        denoised spectrum image need not be held.
+
+        Parameters
+        ----------
+        weights
+            (..., channels), from `ElementWindow.weights`.
+        count
+            How many components to use; all, if None.
+        """
+        seen = np.asarray(weights, np.float64) @ self.factors[:count].T
+        return seen @ self.duals[:count]
+
+
+def bin_spectra(spectra, shape: tuple[int, int], factor: int, mask=None):
+    """Add up the spectra of blocks of pixels.
+
+    Parameters
+    ----------
+    spectra
+        Sparse, (slices * size, channels).
+    shape
+        (slices, size).
+    factor
+        Pixels along each side of a block; it must divide both.
+    mask
+        (slices, size), bool: blocks that hold one of these pixels are kept; all, if None.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, (blocks, channels).
+    """
+    slices, size = shape
+    factor = check_count("factor", factor)
+    if slices % factor or size % factor or spectra.shape[0] != slices * size:
+        raise ValueError(
+            f"spectra has shape {spectra.shape}, shape is {shape} and factor {factor}; expected "
+            "slices * size spectra, and a factor that divides both."
+        )
+    blocks = (np.arange(slices) // factor)[:, None] * (size // factor) + np.arange(size) // factor
+    count = slices * size // factor**2
+    kept = np.arange(count)
+    if mask is not None:
+        kept = np.unique(blocks[np.asarray(mask, bool)])
+    place = np.full(count, -1)
+    place[kept] = np.arange(len(kept))
+    row = place[blocks.ravel()]
+    inside = np.flatnonzero(row >= 0)
+    adder = sparse.csr_array(
+        (np.ones(len(inside), np.float32), (row[inside], inside)),
+        shape=(len(kept), slices * size),
+    )
+    return (adder @ spectra).toarray().astype(np.float32, copy=False)
+
+
+class _CovarianceSolver:
+    """Principal components without centring, from the covariance of the channels.
+
+    There are far fewer channels than pixels, so this takes a fraction of the time and memory of
+    a singular value decomposition of the data. HyperSpy takes it as an algorithm.
+    """
+
+    def __init__(self, components):
+        self.n_components = components
+
+    def fit_transform(self, data):
+        covariance = data.T.astype(np.float32) @ data
+        values, vectors = np.linalg.eigh(covariance.astype(np.float64))
+        values, vectors = values[::-1], vectors[:, ::-1]
+        self.all_variance_ = np.maximum(values, 0) / len(data)
+        self.explained_variance_ = self.all_variance_[: self.n_components]
+        self.components_ = vectors[:, : self.n_components].T
+        # the sign is free; the largest entry is made positive
+        largest = np.abs(self.components_).argmax(axis=1)
+        self.components_ *= np.sign(self.components_[range(len(largest)), largest])[:, None]
+        return data @ self.components_.T.astype(data.dtype)
+
+
+def decompose(
+    spectra, energies, *, components: int = 15, scaled: bool = True
+) -> Components:
+    """Decompose spectra into principal components, scaled for Poisson noise.
+
+    HyperSpy's decomposition: each channel and each spectrum is divided by the square root of its
+    mean first, so that counting noise is about the same everywhere and a strong line does not
+    pass for a component for its noise alone [1]_; this is undone afterwards.
+
+    Components are the same for the spectra of single pixels as for those of blocks of pixels,
+    which are fewer: decompose blocks of all tilts (`bin_spectra`), and give the result the
+    spectra of single pixels.
+
+    Parameters
+    ----------
+    spectra
+        Counts, (..., channels); those without any count are left out.
+    energies
+        (channels,), keV.
+    components
+        How many to keep.
+    scaled
+        Whether to scale for Poisson noise.
+
+    Returns
+    -------
+    Components
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, counts are negative, or there are not enough spectra or channels
+        with counts.
+
+    References
+    ----------
+    .. [1] M. R. Keenan and P. G. Kotula, Surf. Interface Anal. 36 (2004) 203-212.
+    """
+    hs = hyperspy()
+    spectra = as_float32("spectra", getattr(spectra, "data", spectra))
+    energies = np.asarray(energies, np.float64)
+    components = check_count("components", components)
+    if spectra.ndim < 2 or spectra.shape[-1] != len(energies) or spectra.min() < 0:
+        raise ValueError(
+            f"spectra has shape {spectra.shape} and values from {spectra.min():g}, and there are "
+            f"{len(energies)} energies; expected (..., channels) with as many, and counts."
+        )
+    spectra = spectra.reshape(-1, len(energies))
+    # what is empty would be divided by zero, and tells nothing
+    some, channels = spectra.sum(axis=1) > 0, spectra.sum(axis=0, dtype=np.float64) > 0
+    if some.sum() < max(2, components) or channels.sum() < components:
+        raise ValueError(
+            f"{some.sum()} spectra and {channels.sum()} channels have counts; expected at least "
+            f"as many of each as components, {components}."
+        )
+    data = spectra[np.ix_(some, channels)]
+    mean = data.mean(axis=0, dtype=np.float64) if scaled else np.ones(channels.sum())
+    solver = _CovarianceSolver(components)
+    with quiet():
+        signal = hs.signals.Signal1D(data)
+        signal.decomposition(
+            normalize_poissonian_noise=scaled,
+            algorithm=solver,
+            output_dimension=components,
+            print_info=False,
+        )
+    found = signal.learning_results.factors.T.astype(np.float64)
+    # orthogonal in HyperSpy's scaled channels; the length is free, and becomes 1 there
+    length = np.sqrt((found**2 / mean).sum(axis=1, keepdims=True))
+    factors = np.zeros((components, len(energies)))
+    factors[:, channels] = found / length
+    duals = np.zeros_like(factors)
+    duals[:, channels] = factors[:, channels] / mean
+    variance = solver.all_variance_ / solver.all_variance_.sum()
+    return Components(energies, factors, duals, variance)

@@ -1,0 +1,313 @@
+"""Projection images: binned, smoothed, shifted, cropped."""
+
+import operator
+
+import numpy as np
+from scipy import ndimage
+
+from .._checks import as_float32, check_angles, check_count
+
+
+def bin_images(images, factor: int, *, axis: int | tuple[int, ...] = (-2, -1)) -> np.ndarray:
+    """Add up blocks of neighbouring pixels, as a camera bins its pixels.
+
+    Counts are conserved: the sum over a binned image is the sum over the image.
+
+    Parameters
+    ----------
+    images
+        (..., slices, size), or any other shape with `axis` to match.
+    factor
+        How many pixels become one along each binned axis; it must divide their lengths.
+    axis
+        The axis or axes to bin. Give -1 for a single slice, (tilts, size).
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, `factor` times shorter along each binned axis.
+
+    Raises
+    ------
+    ValueError
+        If `factor` does not divide the length of an axis.
+    """
+    images = as_float32("images", images)
+    factor = check_count("factor", factor)
+    axes = _axes(images, axis)
+    shape = []
+    for i, length in enumerate(images.shape):
+        if i not in axes:
+            shape.append(length)
+        elif length % factor:
+            raise ValueError(
+                f"images has {length} pixels along axis {i}, which factor = {factor} does not "
+                f"divide; crop to {length - length % factor} pixels first, or take another factor."
+            )
+        else:
+            shape += [length // factor, factor]
+    blocks = np.cumsum([2 if i in axes else 1 for i in range(images.ndim)]) - 1
+    summed = images.reshape(shape).sum(axis=tuple(int(blocks[i]) for i in axes), dtype=np.float64)
+    return summed.astype(np.float32)
+
+
+def smoothing_kernel(width: int, sigma: float, *, centred: bool = True) -> np.ndarray:
+    """Return the weights of a Gaussian cut to `width` pixels; their sum is 1.
+
+    An even number of taps has no middle one: wherever it is put, the picture moves by half a
+    pixel. With `centred`, an even kernel is averaged over its two nearest positions (convolved
+    with (1/2, 1/2)); that gives `width` + 1 symmetric taps and moves nothing. An odd kernel is
+    symmetric as it is.
+
+    Parameters
+    ----------
+    width
+        Number of taps, in pixels.
+    sigma
+        Standard deviation of the Gaussian before it is cut, in pixels.
+    centred
+        Whether an even kernel is centred on a pixel.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, (width,), or (width + 1,) for an even width that is centred.
+    """
+    width = check_count("width", width)
+    if not (np.isscalar(sigma) and np.isfinite(sigma) and sigma > 0):
+        raise ValueError(f"sigma is {sigma!r}; expected a length in pixels above 0.")
+    offsets = np.arange(width) - (width - 1) / 2
+    kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel /= kernel.sum()
+    if centred and width % 2 == 0:
+        kernel = np.convolve(kernel, (0.5, 0.5))
+    return kernel
+
+
+def smooth(
+    images,
+    *,
+    width: int,
+    sigma: float,
+    axis: int | tuple[int, ...] = -1,
+    centred: bool = True,
+) -> np.ndarray:
+    """Smooth images with a Gaussian cut to `width` pixels, which does not move them.
+
+    Parameters
+    ----------
+    images
+        Any shape, in any unit; for instance maps (elements, tilts, slices, size).
+    width
+        Length of the kernel, in pixels ("8-pixel 1D Gaussian filter" in section 3.1 of the paper,
+        "12 x 12 pixel Gaussian kernel" in section 3.2).
+    sigma
+        Standard deviation of the Gaussian, in pixels. The paper does not print it.
+    axis
+        -1 smooths across the tilt axis only, and is safe for a single slice (tilts, size).
+        (-2, -1) smooths in both directions of an image (..., slices, size): the Gaussian is then
+        rotationally symmetric, cut to a square.
+    centred
+        With False, an even kernel stays as it is and moves the images by half a pixel towards
+        higher indices. See `smoothing_kernel`.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, in the shape and unit of `images`. At the edges images are continued by their
+        mirror image; with a centred kernel, the sum over an image stays what it was.
+
+    Raises
+    ------
+    ValueError
+        If the kernel is longer than an axis that it smooths, or an argument is out of range.
+    """
+    images = as_float32("images", images)
+    kernel = smoothing_kernel(width, sigma, centred=centred)
+    for i in _axes(images, axis):
+        if width > images.shape[i]:
+            raise ValueError(
+                f"width is {width} pixels, but images has only {images.shape[i]} along axis {i}; "
+                "expected a kernel that is not longer than the image."
+            )
+        # the taps of an even kernel lie at -width/2 ... width/2 - 1 from the pixel they are for
+        images = ndimage.correlate1d(images, kernel, axis=i, mode="reflect")
+    return images
+
+
+def apply_shifts(images, shifts) -> np.ndarray:
+    """Move each tilt's image by its shift, the same for every element.
+
+    Parameters
+    ----------
+    images
+        (..., tilts, slices, size): HAADF images or element maps.
+    shifts
+        (tilts, 2), pixels along and across the tilt axis, from `estimate_shifts`. Positive shifts move
+        the picture towards higher indices.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, in the shape of `images`. Between pixels it is interpolated linearly, which
+        makes no value lower or higher than its neighbours; what comes in from outside repeats
+        the edge.
+
+    Raises
+    ------
+    ValueError
+        If there is not one shift per tilt.
+    """
+    images = as_float32("images", images)
+    shifts = check_shifts(shifts)
+    if images.ndim < 3 or images.shape[-3] != len(shifts):
+        raise ValueError(
+            f"images has shape {images.shape} and shifts {shifts.shape}; expected "
+            "(..., tilts, slices, size) and (tilts, 2) with as many tilts."
+        )
+    moved = np.empty_like(images)
+    for where in np.ndindex(images.shape[:-2]):
+        moved[where] = shift_image(images[where], shifts[where[-1]])
+    return moved
+
+
+def crop_flat(images, angles, *, size: int, slices: int | None = None, edge: float = 8.0):
+    """Keep, at every tilt, what belongs to the same strip of a flat specimen.
+
+    The specimen goes on beyond the image, and the further it is tilted, the more of it comes
+    into view; but all tilts must show the same matter. A flat specimen that is level at 0 degrees
+    appears narrower by cos(angle): what lies further from the tilt axis than (`size` - `edge`)/2
+    times that is set to 0, along a soft edge.
+
+    Parameters
+    ----------
+    images
+        (..., tilts, slices, size), aligned, with the tilt axis in the middle of axis -1.
+    angles
+        (tilts,), degrees.
+    size
+        How many pixels across the tilt axis to keep at 0 degrees. Images are cropped to it.
+    slices
+        How many pixels along the tilt axis to keep, in the middle; all, if None.
+    edge
+        Width of the soft edge, in pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        (..., tilts, slices, size), float32.
+
+    Raises
+    ------
+    ValueError
+        If a tilt is 90 degrees or more, or more pixels are to be kept than there are.
+    """
+    images = as_float32("images", images)
+    angles = check_angles(angles)
+    if images.ndim < 3 or images.shape[-3] != len(angles):
+        raise ValueError(
+            f"images has shape {images.shape} and there are {len(angles)} angles; expected "
+            "(..., tilts, slices, size) with as many tilts."
+        )
+    if np.abs(angles).max() >= 90:
+        raise ValueError(
+            f"angles go to {np.abs(angles).max():g} degrees; a flat specimen is seen from the "
+            "side at 90 degrees. Leave those tilts out."
+        )
+    high, wide = images.shape[-2:]
+    size = check_count("size", size)
+    if not 0 < edge < size:
+        raise ValueError(f"edge is {edge!r}; expected above 0 and below size = {size} pixels.")
+    slices = high if slices is None else check_count("slices", slices)
+    for name, kept, there in (("size", size, wide), ("slices", slices, high)):
+        if kept > there or (there - kept) % 2:
+            raise ValueError(
+                f"{name} is {kept}, but images have {there} pixels there; expected at most that "
+                "many, and an even number less, so that the tilt axis stays in the middle."
+            )
+    top, left = (high - slices) // 2, (wide - size) // 2
+    kept = images[..., top : top + slices, left : left + size]
+    from_axis = np.abs(np.arange(size) - (size - 1) / 2)
+    # the soft edge has to fit in at 0 degrees too, or that tilt would show less
+    limit = (size - edge) / 2 * np.cos(np.deg2rad(angles))
+    window = np.clip((limit[:, None] - from_axis) / edge + 0.5, 0, 1)
+    return (kept * window[:, None, :]).astype(np.float32)
+
+
+def mass_inconsistency(images) -> float:
+    """Say how much the sum over each row changes from tilt to tilt, relative to its size.
+
+    Every slice holds the same matter at every tilt. So where axis -2 lies along the tilt axis,
+    images are aligned along it and all tilts show the same matter, the sums over the rows stay
+    the same, and this comes near 0.
+
+    Parameters
+    ----------
+    images
+        (tilts, slices, size).
+
+    Returns
+    -------
+    float
+        Root mean square of the deviations from the mean over the tilts, divided by the root mean
+        square of the sums.
+    """
+    rows = as_float32("images", images, ndim=(3,)).sum(axis=2, dtype=np.float64)
+    return float(np.linalg.norm(rows - rows.mean(axis=0)) / np.linalg.norm(rows))
+
+
+def slab_mask(size: int, depth: float) -> np.ndarray:
+    """Return the mask of a flat specimen, (size, size): 1 within `depth` pixels, else 0.
+
+    The slab is level at 0 degrees and centred on the rotation axis. With an odd or fractional
+    `depth`, voxels that it cuts have the share that lies inside.
+    """
+    size = check_count("size", size)
+    if not (np.isfinite(depth) and 0 < depth <= size):
+        raise ValueError(f"depth is {depth!r}; expected above 0 and at most size = {size} pixels.")
+    height = np.abs(np.arange(size) - (size - 1) / 2)
+    inside = np.clip(depth / 2 - height + 0.5, 0, 1)
+    return np.repeat(inside[:, None], size, axis=1).astype(np.float32)
+
+
+def common_frame(shape, border):
+    border = check_count("border", border)
+    if 2 * border >= min(shape):
+        raise ValueError(
+            f"border is {border} pixels, but images are {shape[0]} by {shape[1]}; expected less "
+            "than half of that."
+        )
+    frame = np.ones(shape, bool)
+    frame[border:-border, border:-border] = False
+    return frame
+
+
+def shift_image(image, shift):
+    return ndimage.shift(image, shift, order=1, mode="nearest")
+
+
+def check_shifts(shifts):
+    shifts = np.asarray(shifts, np.float64)
+    if shifts.ndim != 2 or shifts.shape[1] != 2 or not np.isfinite(shifts).all():
+        raise ValueError(
+            f"shifts has shape {shifts.shape}; expected (tilts, 2) with finite numbers of pixels, "
+            "along and across the tilt axis."
+        )
+    return shifts
+
+
+def _axes(images, axis):
+    """Return the axes meant as sorted, non-negative numbers; refuse doubles and strangers."""
+    wanted = axis if isinstance(axis, tuple | list) else (axis,)
+    axes = []
+    for a in wanted:
+        a = operator.index(a)
+        if not -images.ndim <= a < images.ndim:
+            raise ValueError(
+                f"axis is {axis}, but images has {images.ndim} axes (shape {images.shape}); "
+                "expected axes that it has."
+            )
+        axes.append(a % images.ndim)
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"axis is {axis}; expected each axis once.")
+    return sorted(axes)

@@ -1,0 +1,151 @@
+"""Alignment refined against reprojections of the reconstruction."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._checks import as_float32, check_count
+from .._progress import progress_bar
+from ..projector import Projector
+from .alignment import correlate, structure
+from .images import apply_shifts, bin_images, check_shifts, crop_flat, slab_mask
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """What `refine_alignment` found.
+
+    Attributes
+    ----------
+    shifts
+        (tilts, 2), pixels along and across the tilt axis.
+    steps
+        (rounds,), pixels: the largest shift that each round still asked for.
+    residuals
+        (rounds,): how far images and reprojection were apart at the start of each round.
+    """
+
+    shifts: np.ndarray
+    steps: np.ndarray
+    residuals: np.ndarray
+
+
+def refine_alignment(
+    haadf,
+    angles,
+    shifts,
+    solve: Callable,
+    *,
+    size: int,
+    depth: float,
+    slices: int | None = None,
+    factor: int = 4,
+    rounds: int = 8,
+    iterations: int = 60,
+    tolerance: float = 0.1,
+    progress: bool | None = None,
+) -> Alignment:
+    """Align each HAADF image with its reprojection, until no image asks to be moved.
+
+    A first reconstruction is projected again at every tilt. Unlike a neighbour, that projection
+    agrees with all tilts at once and with a rotation about the middle column, so errors do not
+    add up, and the tilt axis comes to lie there.
+
+    Parameters
+    ----------
+    haadf
+        (tilts, slices, size), less the detector's offset.
+    angles
+        (tilts,), degrees.
+    shifts
+        (tilts, 2), where to begin: from `estimate_shifts`.
+    solve
+        Reconstructs: ``solve(W, p, iterations=..., mask=...)``, such as `hebt.sirt`.
+    size, slices
+        What to keep of the images; see `crop_flat`.
+    depth
+        How thick the specimen may be, in pixels of `haadf`; see `slab_mask`.
+    factor
+        Reconstructions are made of images binned by this factor.
+    rounds, tolerance
+        Stop after so many rounds, or when no image asks to be moved by more than `tolerance`
+        pixels.
+    iterations
+        Iterations of each reconstruction.
+    progress
+        Whether to show a progress bar; if None, where somebody can see it.
+    """
+    haadf = as_float32("haadf", haadf, ndim=(3,))
+    shifts = check_shifts(shifts).copy()
+    rounds = check_count("rounds", rounds)
+    steps, residuals = [], []
+    with progress_bar(rounds, "aligning with the reprojection", progress) as bar:
+        for _ in range(rounds):
+            p, q = _reproject(haadf, angles, shifts, solve, size, depth, slices, factor, iterations)
+            step = factor * np.array(
+                [
+                    correlate(structure(there, 1 / factor), structure(here, 1 / factor), 50)
+                    for there, here in zip(q, p, strict=True)
+                ]
+            )
+            steps.append(np.abs(step).max())
+            residuals.append(_apart(p, q))
+            bar.update()
+            if steps[-1] <= tolerance:
+                break
+            shifts += step
+    return Alignment(shifts, np.array(steps), np.array(residuals))
+
+
+def reprojection_residual(
+    haadf,
+    angles,
+    shifts,
+    solve: Callable,
+    *,
+    size: int,
+    depth: float,
+    offset: float = 0.0,
+    slices: int | None = None,
+    factor: int = 4,
+    iterations: int = 60,
+) -> float:
+    """Say how far aligned images are from the reprojection of their reconstruction.
+
+    The lowest residual tells how thick the specimen is (`depth`) and where the tilt axis lies
+    (`offset`), as far as the data can tell.
+
+    Parameters
+    ----------
+    offset
+        Moves all images by so many pixels across the tilt axis, before the reconstruction.
+    haadf, angles, shifts, solve, size, depth, slices, factor, iterations
+        As for `refine_alignment`.
+
+    Returns
+    -------
+    float
+        ||p - W x|| / ||p||, leaving out the soft edges of `crop_flat`.
+    """
+    haadf = as_float32("haadf", haadf, ndim=(3,))
+    moved = check_shifts(shifts) + [0.0, offset]
+    return _apart(
+        *_reproject(haadf, angles, moved, solve, size, depth, slices, factor, iterations)
+    )
+
+
+def _reproject(haadf, angles, shifts, solve, size, depth, slices, factor, iterations):
+    images = crop_flat(apply_shifts(haadf, shifts), angles, size=size, slices=slices)
+    p = bin_images(images, factor)
+    W = Projector(angles, p.shape[-1])
+    mask = slab_mask(W.size, min(depth / factor, W.size))
+    x = solve(W, p, iterations=iterations, mask=mask)
+    return p, W.forward(x)
+
+
+def _apart(p, q):
+    # what tilts in from beyond the strip is no fault of the alignment
+    inner = slice(p.shape[-1] // 6, p.shape[-1] - p.shape[-1] // 6)
+    p, q = p[..., inner].astype(np.float64), q[..., inner]
+    return float(np.linalg.norm(p - q) / np.linalg.norm(p))

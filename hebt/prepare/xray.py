@@ -1,0 +1,49 @@
+"""X-ray lines, their energies and widths, from exspy's tables."""
+
+import numpy as np
+
+from .._hyperspy import quiet
+
+
+def xray_lines(element: str) -> dict:
+    """Return an element's X-ray lines from exspy's tables: name -> energy (keV) and weight."""
+    with quiet():
+        from exspy.material import elements
+    return elements[element]["Atomic_properties"]["Xray_lines"].as_dictionary()
+
+
+def line_width(energy, resolution: float = 130.0):
+    """Return the FWHM in keV of lines at `energy` keV; `resolution` is that at Mn K-alpha in eV."""
+    return fwhm(energy, resolution)
+
+
+def _line_table(name: str) -> dict:
+    try:
+        element, line = name.split("_")
+        table = xray_lines(element)
+    except (ValueError, KeyError, AttributeError):
+        table = {}
+        line = None
+    if line not in table:
+        raise ValueError(
+            f"{name!r} is no X-ray line of exspy's tables; expected a name such as 'O_Ka'"
+            + (f"; this element has {', '.join(table)}." if table else ".")
+        )
+    return table
+
+
+def line_energy(name):
+    return _line_table(name)[name.split("_")[1]]["energy (keV)"]
+
+
+def shell_energies(name):
+    """Return the energies of the lines of a shell that have at least 10 % of its intensity."""
+    shell = name.split("_")[1][0]
+    lines = [v for k, v in _line_table(name).items() if k[0] == shell]
+    strongest = max(v["weight"] for v in lines)
+    return [v["energy (keV)"] for v in lines if v["weight"] >= 0.1 * strongest]
+
+
+def fwhm(energy, resolution):
+    """Return a line's full width at half maximum in keV (energy in keV, resolution in eV)."""
+    return np.sqrt(np.maximum(resolution**2 + 2500 * (energy - 5.8987), 40.0**2)) / 1000

@@ -1,0 +1,154 @@
+"""What can be said without a ground truth: predict a tilt that the reconstruction never saw."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._checks import as_float32, check_angles, check_count, check_names
+from ._progress import progress_bar
+from .metrics import scaled_mse
+from .projector import Projector
+from .ratios import response_ratios
+from .reconstruct import reconstruct
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Errors of predicted element maps.
+
+    Attributes
+    ----------
+    methods
+        "EDS only", then one "HEBT, α = ..." per weight.
+    stops
+        (stops,): after how many iterations the prediction was made.
+    tilts
+        (tilts,), degrees: the tilts held out, one at a time.
+    elements
+        Names.
+    errors
+        (methods, stops, tilts, elements): min_c |map - c prediction|² / |map|². 0 would be a
+        perfect prediction of a noise-free map, 1 is no better than an empty one.
+    """
+
+    methods: tuple[str, ...]
+    stops: np.ndarray
+    tilts: np.ndarray
+    elements: tuple[str, ...]
+    errors: np.ndarray
+
+    def mean(self) -> np.ndarray:
+        """Return the errors' mean over the tilts, (methods, stops, elements)."""
+        return self.errors.mean(axis=2)
+
+
+def leave_one_out(
+    angles,
+    haadf,
+    maps,
+    *,
+    held: Sequence[float],
+    targets=None,
+    alphas: Sequence[float] = (0.7,),
+    stops: Sequence[int] = (10, 20, 50, 100, 200),
+    mask=None,
+    margin: int = 0,
+    names: Sequence[str] | None = None,
+    progress: bool | None = None,
+) -> HeldOut:
+    """Leave one tilt out, reconstruct from the others, and predict its element maps.
+
+    Both methods see the same tilts, and neither sees anything of the tilt held out: response
+    ratios are fitted without it, and HEBT gets no HAADF image of it. A prediction is compared
+    with the measured map up to a factor, so that units do not matter, nor how many X-rays reach
+    the detector at that tilt. The measured map is noisy; its noise is part of every error, and
+    the same part for all methods.
+
+    Parameters
+    ----------
+    angles
+        (tilts,), degrees.
+    haadf
+        (tilts, slices, size).
+    maps
+        (elements, tilts, slices, size), what reconstructions are made from.
+    held
+        Degrees: tilts to hold out, one at a time.
+    targets
+        (elements, tilts, slices, size), what predictions are compared with: the maps before
+        smoothing, for instance. `maps`, if None.
+    alphas
+        Weights of the HAADF term of HEBT.
+    stops
+        Iteration counts after which to predict, rising.
+    mask
+        As for `hebt.sirt`.
+    margin
+        How many columns to leave out of the comparison at each edge.
+    names
+        Names of the elements.
+    progress
+        Whether to show a progress bar; if None, where somebody can see it.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a held tilt is not among `angles`, or fewer than two would be left.
+    """
+    angles = check_angles(angles)
+    haadf = as_float32("haadf", haadf, ndim=(3,))
+    maps = as_float32("maps", maps, ndim=(4,))
+    targets = maps if targets is None else as_float32("targets", targets, ndim=(4,))
+    names = check_names(names, len(maps))
+    if maps.shape[1:] != haadf.shape or targets.shape != maps.shape or len(angles) != len(haadf):
+        raise ValueError(
+            f"haadf has shape {haadf.shape}, maps {maps.shape}, targets {targets.shape}, and there "
+            f"are {len(angles)} angles; expected (tilts, slices, size), twice (elements, tilts, "
+            "slices, size), and one angle per tilt."
+        )
+    places = [int(np.flatnonzero(angles == t)[0]) if t in angles else -1 for t in held]
+    if not places or -1 in places:
+        raise ValueError(f"held is {list(held)}; expected some of the tilts {list(angles)}.")
+    if len(angles) < 3:
+        raise ValueError(f"There are {len(angles)} tilts; expected at least three.")
+    stops = [check_count("stops", s) for s in stops]
+    if not stops or stops != sorted(set(stops)):
+        raise ValueError(f"stops is {stops}; expected rising iteration counts.")
+    elements, _, slices, size = maps.shape
+    if not 0 <= margin < size / 2:
+        raise ValueError(f"margin is {margin}; expected 0 to less than half of {size} columns.")
+    seen = np.s_[:, margin : size - margin]
+    methods = ("EDS only", *(f"HEBT, α = {a:g}" for a in alphas))
+    errors = np.empty((len(methods), len(stops), len(places), elements))
+
+    def score(method, place, there):
+        towards = Projector(angles[[place]], size)
+
+        def callback(iteration, x, _):
+            if iteration in stops:
+                q = towards.forward(np.reshape(x, (elements * slices, size, size)))
+                q = q.reshape(elements, slices, size)
+                errors[method, stops.index(iteration), there] = [
+                    scaled_mse(target[seen], predicted[seen])
+                    for target, predicted in zip(targets[:, place], q, strict=True)
+                ]
+
+        return callback
+
+    with progress_bar(len(places) * len(methods), "held-out tilts", progress) as bar:
+        for there, place in enumerate(places):
+            rest = [i for i in range(len(angles)) if i != place]
+            W = Projector(angles[rest], size)
+            # elements count as slices for SIRT: one batch instead of a run each
+            stacked = np.moveaxis(maps[:, rest], 0, 1).reshape(len(rest), elements * slices, size)
+            reconstruct(W, stacked, stops[-1], mask, callback=score(0, place, there), progress=False)
+            bar.update()
+            ratios = response_ratios(haadf[rest], maps[:, rest], names).ratios
+            for method, alpha in enumerate(alphas, start=1):
+                reconstruct(
+                    W, haadf[rest], maps[:, rest], ratios, alpha, stops[-1], mask,
+                    callback=score(method, place, there), progress=False,
+                )  # fmt: skip
+                bar.update()
+    return HeldOut(methods, np.array(stops), angles[places], tuple(names), errors)
