@@ -79,9 +79,7 @@ def main() -> None:
         )
         version = chromium.version
         chromium.close()
-    x = hebt.reconstruct(
-        series.W, series.haadf, series.maps, ratios, now.alpha, options.iterations
-    )
+    x = hebt.reconstruct(series.W, series.haadf, series.maps, ratios, now.alpha, options.iterations)
     off = np.abs(np.reshape(result["found"], x.shape) - x).max() / x.max()
     alone, both = (1000 / statistics.median(times) for times in result["times"])
     print(f"Chromium {version}, {series.W!r}, one worker")

@@ -42,9 +42,16 @@ from hebt._engine.device import choose_device
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = (
-    "numpy", "numba", "numba-cuda", "scipy", "scikit-image", "astra-toolbox", "dask", "distributed",
+    "numpy",
+    "numba",
+    "numba-cuda",
+    "scipy",
+    "scikit-image",
+    "astra-toolbox",
+    "dask",
+    "distributed",
     "zarr",
-)  # fmt: skip
+)
 COMPILE = ["-O3", "-march=native", "-ffast-math", "-shared", "-fPIC"]
 TWO = "hebt.reconstruct, 2 elements"
 FIRST_CALL = """

@@ -18,15 +18,7 @@ from .reconstruct import Interrupted, reconstruct, sirt, sweep
 from .stopping import Discrepancy, History, RelativeChange, Residuals, poisson_noise
 
 # These load on first use, so that `import hebt` stays instant.
-_MODULES = (
-    "explorers",
-    "io",
-    "metrics",
-    "prepare",
-    "segmentation",
-    "simulate",
-    "validation",
-)
+_MODULES = ("explorers", "io", "metrics", "prepare", "segmentation", "simulate", "validation")
 
 __version__ = "0.1.0"
 __all__ = [

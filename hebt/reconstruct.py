@@ -483,9 +483,7 @@ def _run(
         )
         del maps, haadf, mask, start
         with progress_bar(iterations, label, progress) as bar:
-            return _iterate(
-                system, busy, shape, single, iterations, callback, rules, history, bar
-            )
+            return _iterate(system, busy, shape, single, iterations, callback, rules, history, bar)
 
 
 def _system(device, stack, *arguments):
@@ -678,9 +676,7 @@ def _check_mask(mask, shape):
             "or of the volume."
         )
     if mask.min() < 0 or mask.max() > 1:
-        raise ValueError(
-            f"mask has values from {mask.min():g} to {mask.max():g}; expected 0 to 1."
-        )
+        raise ValueError(f"mask has values from {mask.min():g} to {mask.max():g}; expected 0 to 1.")
     return np.ascontiguousarray(mask.reshape(-1, size * size).T)
 
 

@@ -97,9 +97,7 @@ def segment(volume, *, materials: int = 2, sigma: float = 1.0) -> Segmentation:
     smooth = gaussian(volume, sigma, preserve_range=True) if sigma else volume
     some = smooth[smooth > 0.02 * smooth.max()]
     counts, edges = np.histogram(some, bins=256)
-    first = threshold_multiotsu(
-        hist=(counts, (edges[:-1] + edges[1:]) / 2), classes=materials + 1
-    )
+    first = threshold_multiotsu(hist=(counts, (edges[:-1] + edges[1:]) / 2), classes=materials + 1)
     classes = np.digitize(smooth, first)
     medians = [np.median(smooth[classes == k]) for k in range(materials + 1)]
     thresholds = [(low + high) / 2 for low, high in zip(medians, medians[1:])]

@@ -142,13 +142,22 @@ def leave_one_out(
             W = Projector(angles[rest], size)
             # elements count as slices for SIRT: one batch instead of a run each
             stacked = np.moveaxis(maps[:, rest], 0, 1).reshape(len(rest), elements * slices, size)
-            reconstruct(W, stacked, stops[-1], mask, callback=score(0, place, there), progress=False)
+            reconstruct(
+                W, stacked, stops[-1], mask, callback=score(0, place, there), progress=False
+            )
             bar.update()
             ratios = response_ratios(haadf[rest], maps[:, rest], names).ratios
             for method, alpha in enumerate(alphas, start=1):
                 reconstruct(
-                    W, haadf[rest], maps[:, rest], ratios, alpha, stops[-1], mask,
-                    callback=score(method, place, there), progress=False,
-                )  # fmt: skip
+                    W,
+                    haadf[rest],
+                    maps[:, rest],
+                    ratios,
+                    alpha,
+                    stops[-1],
+                    mask,
+                    callback=score(method, place, there),
+                    progress=False,
+                )
                 bar.update()
     return HeldOut(methods, np.array(stops), angles[places], tuple(names), errors)

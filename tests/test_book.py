@@ -439,9 +439,7 @@ def explorers(visit, wanted):
 
 
 def settle(page, explorer):
-    page.wait_for_function(
-        "e => e.dataset.state === 'ready'", arg=explorer.element_handle()
-    )
+    page.wait_for_function("e => e.dataset.state === 'ready'", arg=explorer.element_handle())
 
 
 def move_by_keyboard(slider):

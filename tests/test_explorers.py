@@ -59,7 +59,9 @@ CONTROLS = (
 )
 PANELS = (
     explorers.Panel("both", "Au, HEBT", LIMITS, unit="intensity", cmap="inferno"),
-    explorers.Panel("some", "Au, EDS", LIMITS, unit="intensity", cmap="viridis", depends=("counts",)),
+    explorers.Panel(
+        "some", "Au, EDS", LIMITS, unit="intensity", cmap="viridis", depends=("counts",)
+    ),
 )
 READOUTS = (
     explorers.Readout("mse", "MSE", format=".4f", panel="both"),
@@ -237,7 +239,10 @@ def test_too_large_for_a_page_says_how_to_bin():
             "some": noise[0, COUNTS.index(counts)],
         },
         CONTROLS,
-        [explorers.Panel("both", "", (0, 1)), explorers.Panel("some", "", (0, 1), depends=("counts",))],
+        [
+            explorers.Panel("both", "", (0, 1)),
+            explorers.Panel("some", "", (0, 1), depends=("counts",)),
+        ],
     )
     assert len(e.html()) < 1_000_000
     with pytest.raises(ValueError, match=r"0\.3 MB in the page .*at most 0\.1 MB.*block_reduce"):
@@ -252,7 +257,9 @@ def test_far_too_large_is_refused_before_anything_is_computed():
         calls.append(slice)
         return {"v": volume[slice]}
 
-    e = explorers.FrameExplorer(one, [explorers.Control("slice", "Slice", range(2000))], [explorers.Panel("v", "", (0, 1))])
+    e = explorers.FrameExplorer(
+        one, [explorers.Control("slice", "Slice", range(2000))], [explorers.Panel("v", "", (0, 1))]
+    )
     with pytest.raises(ValueError, match=r"524 MB before compression.*2000 values of slice"):
         e.static_state()
     assert calls == [0]
@@ -361,12 +368,23 @@ def returning(**changed):
         (lambda: explorers.FrameExplorer(3, CONTROLS, PANELS), "compute is 3"),
         (lambda: explorers.FrameExplorer(compute, CONTROLS, []), "both empty"),
         (lambda: explorers.FrameExplorer(compute, PANELS, PANELS), "expected Control objects"),
-        (lambda: explorers.FrameExplorer(compute, CONTROLS, [PANELS[0]] * 2), "'both' names two things"),
-        (lambda: explorer(alt="at {beta}"), r"alt holds \{beta\}; expected .*alpha, counts, mse"),
-        (lambda: explorer(readouts=[explorers.Readout("mse", "", panel="none")]), "panel of readout 'mse'"),
-        (lambda: explorer(curves=[explorers.Curve("curve", "", "beta", ["Au"])]), "along of curve 'curve'"),
         (
-            lambda: explorers.FrameExplorer(compute, CONTROLS, [explorers.Panel("both", "", (0, 1), depends=("b",))]),
+            lambda: explorers.FrameExplorer(compute, CONTROLS, [PANELS[0]] * 2),
+            "'both' names two things",
+        ),
+        (lambda: explorer(alt="at {beta}"), r"alt holds \{beta\}; expected .*alpha, counts, mse"),
+        (
+            lambda: explorer(readouts=[explorers.Readout("mse", "", panel="none")]),
+            "panel of readout 'mse'",
+        ),
+        (
+            lambda: explorer(curves=[explorers.Curve("curve", "", "beta", ["Au"])]),
+            "along of curve 'curve'",
+        ),
+        (
+            lambda: explorers.FrameExplorer(
+                compute, CONTROLS, [explorers.Panel("both", "", (0, 1), depends=("b",))]
+            ),
             "depends of 'both' holds 'b'",
         ),
         (lambda: explorer(shared_colorbar=True), "shared_colorbar needs"),
@@ -386,10 +404,16 @@ def returning(**changed):
         (lambda: explorer().move(alpha=0.71), "alpha is 0.71; expected one of 0.05"),
         (lambda: explorers.slices(np.zeros((3, 3))), "2 dimensions"),
         (lambda: explorers.slices({}), "empty"),
-        (lambda: explorers.slices({"a": np.zeros((2, 3, 3)), "b": np.zeros((2, 4, 3))}), "the same for all"),
+        (
+            lambda: explorers.slices({"a": np.zeros((2, 3, 3)), "b": np.zeros((2, 4, 3))}),
+            "the same for all",
+        ),
         (lambda: explorers.slices(np.zeros((2, 3, 3)), axis=3), "axis is 3"),
         (lambda: explorers.slices(np.zeros((2, 3, 3)), start=2), "expected one of 0, 1"),
-        (lambda: explorers.slices({"a": np.zeros((2, 3, 3))}, limits={"b": (0, 1)}), "limits are given for"),
+        (
+            lambda: explorers.slices({"a": np.zeros((2, 3, 3))}, limits={"b": (0, 1)}),
+            "limits are given for",
+        ),
     ],
 )
 def test_bad_input_is_named(make, message):
@@ -399,8 +423,9 @@ def test_bad_input_is_named(make, message):
 
 def test_a_change_of_shape_is_refused():
     e = explorer(
-        lambda alpha, counts: compute(alpha, counts)
-        | {"both": np.zeros((4, 4) if alpha == 0.3 else SHAPE)}
+        lambda alpha, counts: (
+            compute(alpha, counts) | {"both": np.zeros((4, 4) if alpha == 0.3 else SHAPE)}
+        )
     )
     with pytest.raises(ValueError, match=r"shape \(4, 4\).*expected \(12, 16\)"):
         e.static_state()
@@ -662,7 +687,9 @@ def test_values_are_written_as_finely_as_8_bits_allow(visit, limits):
     row = np.linspace(low, high, 7)[None]
     page = visit(
         explorers.FrameExplorer(
-            lambda a: {"p": row}, [explorers.Control("a", "A", [1, 2])], [explorers.Panel("p", "P", limits)]
+            lambda a: {"p": row},
+            [explorers.Control("a", "A", [1, 2])],
+            [explorers.Panel("p", "P", limits)],
         )
     )
     box = page.locator("canvas[data-panel=p]").bounding_box()
@@ -688,13 +715,16 @@ def test_plots_of_other_kinds(visit):
             "error": {"Au": [0.3, 0.1, 0.2]},
         },
         [
-            explorers.Control("filter", "Filter", ["none", "Gaussian", "median"], default="Gaussian"),
+            explorers.Control(
+                "filter", "Filter", ["none", "Gaussian", "median"], default="Gaussian"
+            ),
             explorers.Control("iterations", "Iterations", [1, 30, 1000]),
         ],
         [],
         curves=[
-            explorers.Curve("residual", "Residual", "iterations", ("HAADF", "EDS"), x=x, log="xy",
-                  depends=()),
+            explorers.Curve(
+                "residual", "Residual", "iterations", ("HAADF", "EDS"), x=x, log="xy", depends=()
+            ),
             explorers.Curve("error", "Error", "filter", ["Au"], depends=(), limits=(0, 1)),
         ],
     )
@@ -772,7 +802,9 @@ def test_saved_png_is_the_present_view(visit):
 
 
 def test_two_on_a_page_do_not_meet(visit):
-    page = visit(explorer(), explorer(), explorers.slices(np.random.default_rng(0).random((4, 8, 8))))
+    page = visit(
+        explorer(), explorer(), explorers.slices(np.random.default_rng(0).random((4, 8, 8)))
+    )
     assert page.locator(".hebt-explorer").count() == 3
     slider(page, "alpha", 1).fill("0")
     at(page, 0, 1, nth=1)
@@ -791,7 +823,9 @@ def test_looks_right_at_every_width(visit, scheme):
         lambda alpha, counts: {f"p{k}": image(alpha, counts) for k in range(4)},
         CONTROLS,
         [
-            explorers.Panel(f"p{k}", f"A panel with a longer title {k}", LIMITS, unit="HAADF intensity")
+            explorers.Panel(
+                f"p{k}", f"A panel with a longer title {k}", LIMITS, unit="HAADF intensity"
+            )
             for k in range(4)
         ],
     )
@@ -908,7 +942,9 @@ def filed(tmp_path, monkeypatch):
     monkeypatch.setenv("HEBT_STATIC_FILES", str(tmp_path / "_explorers"))
     noise = np.random.default_rng(2).random((60, 128, 128), np.float32)
     e = explorers.FrameExplorer(
-        lambda n: {"p": noise[n]}, [explorers.Control("n", "N", range(60))], [explorers.Panel("p", "", (0, 1))]
+        lambda n: {"p": noise[n]},
+        [explorers.Control("n", "N", range(60))],
+        [explorers.Panel("p", "", (0, 1))],
     )
     return e, noise
 
@@ -1157,11 +1193,23 @@ def lab(tmp_path):
         environment[name] = str(tmp_path / name)
     log = (tmp_path / "log").open("w+")
     server = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}",
-         "--ServerApp.ip=127.0.0.1", "--IdentityProvider.token=", "--LabApp.news_url=None",
-         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-         f"--ServerApp.root_dir={folder}"],
-        env=environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+        [
+            sys.executable,
+            "-m",
+            "jupyterlab",
+            "--no-browser",
+            "--allow-root",
+            f"--port={port}",
+            "--ServerApp.ip=127.0.0.1",
+            "--IdentityProvider.token=",
+            "--LabApp.news_url=None",
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+            f"--ServerApp.root_dir={folder}",
+        ],
+        env=environment,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
     )
     address = f"http://127.0.0.1:{port}"
     try:
@@ -1186,8 +1234,14 @@ def test_jupyterlab_answers_with_python(lab, browser):
         f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
         "import test_explorers\ntest_explorers.explorer()"
     )
-    cell = {"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "source": code,
-            "execution_count": None}
+    cell = {
+        "cell_type": "code",
+        "id": "a",
+        "metadata": {},
+        "outputs": [],
+        "source": code,
+        "execution_count": None,
+    }
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     (folder / "a.ipynb").write_text(
         json.dumps({"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5})

@@ -9,17 +9,7 @@ import pytest
 import scipy.stats
 from conftest import ROOT
 from PIL import Image
-from test_explorers import (  # noqa: F401 (fixtures)
-    CODE,
-    CONTRAST,
-    WIDTHS,
-    Page,
-    colours,
-    lab,
-    pixels,
-    slider,
-    visit,
-)
+from test_explorers import CODE, CONTRAST, WIDTHS, Page, colours, lab, pixels, slider, visit  # noqa: F401 (fixtures)
 
 import hebt
 from companion import laboratory, phantom
@@ -56,8 +46,11 @@ def test_projections_are_those_of_python(core, size):
         """const W = HEBT.projector(v.angles, v.size);
         return { forward: [...HEBT.forward(W, v.x)], backward: [...HEBT.backward(W, v.p)],
           rows: [...W.rows], columns: [...W.columns] };""",
-        angles=ANGLES, size=size, x=listed(x), p=listed(p),
-    )  # fmt: skip
+        angles=ANGLES,
+        size=size,
+        x=listed(x),
+        p=listed(p),
+    )
     for name, expected in (("forward", W.forward(x)), ("backward", W.backward(p))):
         np.testing.assert_allclose(got[name], expected.ravel(), atol=2e-5 * expected.max())
     # and those of the matrix, which was worked out on a third way
@@ -81,15 +74,24 @@ def test_fifty_iterations_are_those_of_python(core, series, alpha):
         for (let i = 0; i < 50; i++) run.step();
         return { x: [...run.image(0), ...run.image(1)], residuals: run.residuals,
           iteration: run.iteration };""",
-        angles=listed(series.W.angles), size=series.W.size, haadf=listed(series.haadf),
-        maps=[listed(m) for m in series.maps], ratios=listed(ratios), alpha=alpha,
-    )  # fmt: skip
+        angles=listed(series.W.angles),
+        size=series.W.size,
+        haadf=listed(series.haadf),
+        maps=[listed(m) for m in series.maps],
+        ratios=listed(ratios),
+        alpha=alpha,
+    )
     last = []
     if alpha:
         expected = hebt.reconstruct(
-            series.W, series.haadf, series.maps, ratios, alpha=alpha, iterations=50,
+            series.W,
+            series.haadf,
+            series.maps,
+            ratios,
+            alpha=alpha,
+            iterations=50,
             callback=lambda n, x, r: last.append((*r.eds, r.haadf)),
-        )  # fmt: skip
+        )
         np.testing.assert_allclose(got["residuals"], last[-1], rtol=1e-4)
     else:
         scaled = series.maps.swapaxes(0, 1) * ratios[:, None].astype(np.float32)
@@ -140,8 +142,11 @@ def test_smoothing_and_shift_are_those_of_python(core, sigma, by):
     raw = laboratory.record(dataclasses.replace(now, smoothing=0, shift=0), SMALL).counts[0]
     got = core(
         "return [...HEBT.smooth(HEBT.shift(v.p, v.size, v.by), v.size, v.sigma)];",
-        p=listed(raw), size=raw.shape[-1], by=by, sigma=sigma,
-    )  # fmt: skip
+        p=listed(raw),
+        size=raw.shape[-1],
+        by=by,
+        sigma=sigma,
+    )
     expected = laboratory.record(now, SMALL).maps[0]
     np.testing.assert_allclose(got, expected.ravel(), atol=1e-4)
 
@@ -164,9 +169,14 @@ def test_simulated_series_are_those_of_python_but_for_the_noise(core):
         const { haadf, counts, maps, zeta } = HEBT.simulate(W, v.density, v);
         return { haadf: [...haadf], counts: counts.map((p) => [...p]), zeta,
           maps: maps.map((p) => [...p]) };""",
-        angles=listed(now.angles), size=24, density=[listed(d) for d in SMALL], z=listed(here.z),
-        zeta=[0.0188, 0.024], counts=100, seed=1,
-    )  # fmt: skip
+        angles=listed(now.angles),
+        size=24,
+        density=[listed(d) for d in SMALL],
+        z=listed(here.z),
+        zeta=[0.0188, 0.024],
+        counts=100,
+        seed=1,
+    )
     np.testing.assert_allclose(got["haadf"], here.haadf.ravel(), rtol=1e-5, atol=1e-2)
     np.testing.assert_allclose(got["zeta"], here.zeta, rtol=1e-5)
     assert got["counts"] == got["maps"]
@@ -202,7 +212,7 @@ def test_random_numbers_are_uniform_and_follow_their_seed(core):
     runs = {seed: core(code, seed=seed) for seed in (0, 1, 2)}
     assert core(code, seed=1) == runs[1]
     for numbers in runs.values():
-        assert 0 <= min(numbers) and max(numbers) < 1
+        assert min(numbers) >= 0 and max(numbers) < 1
         assert scipy.stats.kstest(numbers, "uniform").pvalue > 1e-3
         assert abs(np.corrcoef(numbers[:-1], numbers[1:])[0, 1]) < 0.03
     assert abs(np.corrcoef(runs[0], runs[1])[0, 1]) < 0.03
@@ -442,7 +452,7 @@ def test_presets_set_what_they_say(page):
         assert page.locator("select[data-control=specimen]").input_value() == now.specimen
         if preset.artefact:
             assert said.locator("strong").text_content() == preset.artefact
-            assert HEBT_ALONE <= changed(before, everything(page))
+            assert changed(before, everything(page)) >= HEBT_ALONE
     choose(page, "seed", 3)
     assert page.locator("select[data-control=preset]").input_value() == ""
     assert said.text_content() == ""
@@ -482,7 +492,7 @@ def test_drawing_by_mouse(page):
     done(page, 10)
     gold, silver = density(page)
     assert silver[64, 40:91].all() and not gold[64, 40:91].any()
-    assert silver[58:71, 64].all() and gold[52, 64]     # as wide as the brush
+    assert silver[58:71, 64].all() and gold[52, 64]  # as wide as the brush
     assert page.locator("select[data-control=specimen]").input_value() == "own"
     page.wait_for_function("document.querySelector('.hebt-explorer').dataset.state === 'ready'")
     assert BOTH | set(SERIES) <= changed(before, everything(page))
@@ -625,7 +635,7 @@ def test_looks_right_at_every_width(enter, scheme):
         assert drawing["width"] == pytest.approx(drawing["height"], abs=1)
         assert 240 < drawing["width"] <= width
         svg = page.locator("svg[data-curve]").bounding_box()
-        assert 250 < svg["width"] and svg["x"] + svg["width"] <= width
+        assert svg["width"] > 250 and svg["x"] + svg["width"] <= width
     ratio = page.evaluate(CONTRAST)
     assert min(ratio.values()) >= 4.5, ratio
 

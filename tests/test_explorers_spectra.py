@@ -53,9 +53,7 @@ def test_components_show_maps_and_errors(study):
     error = 100 * study.errors["copper"][place, 1]
     assert shown.picture["readouts"]["Ag_error"] == f"{error:.1f}"
     lines = shown.picture["curves"]["errors"]
-    np.testing.assert_allclose(
-        lines[0][0], 100 * study.smoothed_errors["copper"][:, 0], rtol=1e-4
-    )
+    np.testing.assert_allclose(lines[0][0], 100 * study.smoothed_errors["copper"][:, 0], rtol=1e-4)
 
 
 def test_the_energy_window_counts_what_lies_in_it(study):
@@ -87,8 +85,10 @@ def test_tables_and_numbers_hold_what_was_found(walk, study):
     series, steps = walk
     table = spectra.ratio_table(series)
     assert table.rows[0][2:5] == (
-        "5.31e+04", f"{series.fit.ratios[0]:.3e}", f"{series.true_ratios[0]:.3e}"
-    )  # fmt: skip
+        "5.31e+04",
+        f"{series.fit.ratios[0]:.3e}",
+        f"{series.true_ratios[0]:.3e}",
+    )
     errors = spectra.step_errors(series, steps)
     assert spectra.step_table(walk).rows[-1][1] == f"{100 * errors['aligned'][0]:.1f} %"
     assert len(spectra.alignment_table(walk).rows) == 4

@@ -110,9 +110,7 @@ def test_figure_4_has_its_panels_on_one_scale(study, stop):
     assert [ax.get_ylabel() for ax in bars(figure)] == ["density (1 in the phantom)"]
     pictures = study.images if stop == "printed" else study.best_images
     cut = slice(8, 56)
-    np.testing.assert_array_equal(
-        panels[5].get_images()[0].get_array(), pictures[2, 1][cut, cut]
-    )
+    np.testing.assert_array_equal(panels[5].get_images()[0].get_array(), pictures[2, 1][cut, cut])
     assert "Ag: EDS only" in panels[5].get_title(loc="left")
 
 
@@ -128,9 +126,7 @@ def test_convergence_shows_the_scores_and_the_best_stops(study):
     curves = [line for line in ax.lines if len(line.get_xdata()) > 1]
     stops = [line for line in ax.lines if len(line.get_xdata()) == 1]
     assert len(curves) == len(stops) == 3
-    np.testing.assert_allclose(
-        curves[2].get_ydata(), study.scores["mse"][2, 1].mean(axis=0)
-    )
+    np.testing.assert_allclose(curves[2].get_ydata(), study.scores["mse"][2, 1].mean(axis=0))
     assert [s.get_xdata()[0] for s in stops] == [
         study.best_iteration("mse", m, "Ag") for m in phantom_room.METHODS
     ]
@@ -363,8 +359,7 @@ def test_counts_of_kernels_follow_the_results(study, wrong, kernels):
     assert n["phantom_kernels_won_ssim"] == "2"
     swap = dataclasses.replace(kernels, mse=kernels.mse[:, ::-1])
     both = [
-        int(phantom_room.numbers(study, wrong, k)["phantom_kernels_won"])
-        for k in (kernels, swap)
+        int(phantom_room.numbers(study, wrong, k)["phantom_kernels_won"]) for k in (kernels, swap)
     ]
     assert sum(both) <= 3
     better = [kernels.at(stop)[:, 0] < kernels.at(stop)[:, 1] for stop in ("printed", "best")]
@@ -393,7 +388,9 @@ def test_claims_are_decided_by_the_results(study, wrong):
         for name in phantom_room.TABLE_1:
             for m, method in enumerate(phantom_room.METHODS):
                 for e, element in enumerate(study.elements):
-                    scores[name][m, e] = paper_room.printed(f"table1.{name}.{element}.{method}").value
+                    scores[name][m, e] = paper_room.printed(
+                        f"table1.{name}.{element}.{method}"
+                    ).value
 
     exact = dataclasses.replace(
         with_scores(study, printed),

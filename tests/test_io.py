@@ -450,7 +450,13 @@ def test_the_missing_data_message_says_what_and_how(shelf, monkeypatch, tmp_path
     shelf("good")
     with pytest.raises(datasets.MissingDataError) as error:
         datasets.locate("small")
-    for part in ("small", "HEBT_DATA", "python -m companion.datasets fetch small", "Input/0.bcf", "MB"):
+    for part in (
+        "small",
+        "HEBT_DATA",
+        "python -m companion.datasets fetch small",
+        "Input/0.bcf",
+        "MB",
+    ):
         assert part in str(error.value)
     assert error.value._render_traceback_() == [f"MissingDataError: {error.value}"]
     monkeypatch.setenv("HEBT_DATA", str(tmp_path / "elsewhere"))
@@ -500,9 +506,12 @@ def run_notebook(cells, tmp_path, **environment):
 
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
     client = NotebookClient(
-        notebook, timeout=120, kernel_name="python3", allow_errors=True,
+        notebook,
+        timeout=120,
+        kernel_name="python3",
+        allow_errors=True,
         resources={"metadata": {"path": str(ROOT / "book")}},
-    )  # fmt: skip
+    )
     env = {**os.environ, "HEBT_CACHE": str(tmp_path), **environment}
     env.pop("HEBT_DATA", None)
     client.execute(env=env)

@@ -80,8 +80,9 @@ def test_a_shift_moves_the_maps_alone(by):
     still = laboratory.record(laboratory.Conditions(smoothing=0), small())
     moved = laboratory.record(laboratory.Conditions(smoothing=0, shift=by), small())
     np.testing.assert_array_equal(still.haadf, moved.haadf)
-    np.testing.assert_array_equal(np.roll(still.counts, by, axis=-1)[..., 3:-3],
-                                  moved.counts[..., 3:-3])
+    np.testing.assert_array_equal(
+        np.roll(still.counts, by, axis=-1)[..., 3:-3], moved.counts[..., 3:-3]
+    )
 
 
 def test_smoothing_moves_nothing_and_keeps_the_counts():
@@ -156,8 +157,9 @@ def outcomes():
 
 def without(name):
     """The same experiment without the fault of the preset."""
-    changes = {k: v for k, v in laboratory.PRESETS[name].changes.items()
-               if k in ("counts", "specimen")}  # fmt: skip
+    changes = {
+        k: v for k, v in laboratory.PRESETS[name].changes.items() if k in ("counts", "specimen")
+    }
     return laboratory.run(laboratory.Conditions(**changes))
 
 

@@ -221,11 +221,13 @@ def cluster():
     root = str(Path(hebt.__file__).parents[1])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([root, *sys.path]))
-        with distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
-        ) as cluster:
-            with distributed.Client(cluster) as client:
-                yield client
+        with (
+            distributed.LocalCluster(
+                n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield client
 
 
 def test_the_same_call_runs_on_a_cluster(cluster, tmp_path):

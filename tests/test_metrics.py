@@ -123,9 +123,7 @@ def test_noise_lowers_every_measure():
     rng = np.random.default_rng(6)
     noise = rng.normal(size=reference.shape)
     less, more = reference + 0.2 * noise, reference + 0.8 * noise
-    assert metrics.ssim_structure(reference, less) > metrics.ssim_structure(
-        reference, more
-    )
+    assert metrics.ssim_structure(reference, less) > metrics.ssim_structure(reference, more)
     assert metrics.scaled_mse(reference, less) < metrics.scaled_mse(reference, more)
     assert metrics.pixel_difference(reference, less) < metrics.pixel_difference(reference, more)
 

@@ -48,9 +48,7 @@ def test_a_volume_is_its_slices(W, density):
     np.testing.assert_allclose(
         haadf[:, 1], 2 * simulate.haadf_tilt_series(W, density, Z), rtol=1e-5
     )
-    np.testing.assert_allclose(
-        counts[:, :, 0], simulate.mean_counts(W, density, ZETA), rtol=1e-5
-    )
+    np.testing.assert_allclose(counts[:, :, 0], simulate.mean_counts(W, density, ZETA), rtol=1e-5)
     assert not haadf[:, 2].any()
 
 
@@ -92,10 +90,13 @@ def test_a_seed_gives_the_same_noise_alone_and_in_a_batch_and_others_differ(W, d
     assert (batch[:, :, 0] != batch[:, :, 1]).mean() > 0.1
     assert alone.shape == (2, 11, 33)
     # noise of the two elements is not the same noise
-    assert np.corrcoef(
-        (batch[0] - batch[0].mean(1, keepdims=True)).ravel(),
-        (batch[1] - batch[1].mean(1, keepdims=True)).ravel(),
-    )[0, 1] < 0.2
+    assert (
+        np.corrcoef(
+            (batch[0] - batch[0].mean(1, keepdims=True)).ravel(),
+            (batch[1] - batch[1].mean(1, keepdims=True)).ravel(),
+        )[0, 1]
+        < 0.2
+    )
 
 
 def test_inputs_stay_as_they_are(W, density):
@@ -147,7 +148,9 @@ def test_lines_lie_where_the_tables_say_and_are_as_wide_as_the_detector_makes_th
     mean = (energies * copper)[near].sum() / copper[near].sum()
     assert mean == pytest.approx(8.0478, abs=1e-3)
     sigma = np.sqrt((((energies - mean) ** 2) * copper)[near].sum() / copper[near].sum())
-    assert sigma == pytest.approx(np.sqrt(manganese**2 + 2.5e-3 * 2.1491 / (8 * np.log(2))), rel=0.02)
+    assert sigma == pytest.approx(
+        np.sqrt(manganese**2 + 2.5e-3 * 2.1491 / (8 * np.log(2))), rel=0.02
+    )
     beta = np.abs(energies - 8.9053) < 0.3
     assert copper[beta].sum() == pytest.approx(0.1316, abs=1e-3)
     with pytest.raises(ValueError, match="element is 'Xx'"):

@@ -57,9 +57,9 @@ def nonalloy():
         for m in (*particles.METHODS, "true")
         for e, s in (("Au", "interface"), ("Ag", "interface"), ("Ag", "edge"))
     ]
-    follows = {
-        k: np.full((2, 3, 4), 0.02) for k in ("leak", "shadow", "haze")
-    } | {k: np.full((2, 3), 0.001) for k in ("cleared_leak", "cleared_shadow")}
+    follows = {k: np.full((2, 3, 4), 0.02) for k in ("leak", "shadow", "haze")} | {
+        k: np.full((2, 3), 0.001) for k in ("cleared_leak", "cleared_shadow")
+    }
     localised = {
         name: {
             key: np.full((2, 3), 0.05 if name == "hebt" else 0.1)
@@ -120,7 +120,9 @@ def doses():
 def test_the_dose_like_the_papers_is_read_off_its_fit(doses):
     said = particles.dose_numbers(doses)["dose_like_paper"]
     assert said.startswith("Our R² meets the paper's 0.95 at about 0.2 counts.")
-    assert "At 0.25 counts (R² 0.95) the quotients after 100 iterations are 2.0 (Au) and 2.0" in said
+    assert (
+        "At 0.25 counts (R² 0.95) the quotients after 100 iterations are 2.0 (Au) and 2.0" in said
+    )
     assert "Table 2 are 1.3 and 1.6" in said and said.endswith("the gain is not that of the paper")
     alike = dataclasses.replace(doses, mse=doses.mse**0.5)
     said = particles.dose_numbers(alike)["dose_like_paper"]
@@ -133,10 +135,16 @@ def test_the_dose_like_the_papers_is_read_off_its_fit(doses):
 
 def test_figures_draw(nonalloy, alloy, doses):
     for figure in (
-        particles.figure5(nonalloy), particles.figure6(nonalloy), particles.figure9(nonalloy),
-        particles.plot_convergence(nonalloy), particles.plot_edges(nonalloy), particles.figure10(alloy),
-        particles.figure11(alloy), particles.plot_gold_profile(alloy), particles.plot_dose(doses),
-    ):  # fmt: skip
+        particles.figure5(nonalloy),
+        particles.figure6(nonalloy),
+        particles.figure9(nonalloy),
+        particles.plot_convergence(nonalloy),
+        particles.plot_edges(nonalloy),
+        particles.figure10(alloy),
+        particles.figure11(alloy),
+        particles.plot_gold_profile(alloy),
+        particles.plot_dose(doses),
+    ):
         out = io.BytesIO()
         figure.savefig(out, format="png", dpi=40)
         picture = np.asarray(Image.open(out).convert("L"))
@@ -193,12 +201,16 @@ def test_chapters_quote_no_other_numbers(nonalloy, alloy, doses):
 
 def test_tables_show_themselves(nonalloy, alloy):
     for table in (
-        particles.fit_table(nonalloy, "nonalloy"), particles.windows_table(nonalloy),
-        particles.segmentation_table(nonalloy), particles.crosstalk_table(nonalloy),
-        particles.width_table(nonalloy), particles.localization_table(nonalloy),
-        particles.fit_table(alloy, "alloy"), particles.alloy_table(alloy),
+        particles.fit_table(nonalloy, "nonalloy"),
+        particles.windows_table(nonalloy),
+        particles.segmentation_table(nonalloy),
+        particles.crosstalk_table(nonalloy),
+        particles.width_table(nonalloy),
+        particles.localization_table(nonalloy),
+        particles.fit_table(alloy, "alloy"),
+        particles.alloy_table(alloy),
         particles.profile_table(alloy),
-    ):  # fmt: skip
+    ):
         assert "<table" in table._repr_html_() and "nan" not in str(table)
 
 

@@ -197,7 +197,9 @@ def test_recorded_spectra_keep_their_energies(walk, tmp_path):
 def test_no_element_counts_in_the_map_of_the_other(store):
     energies = simulate.energies()
     weights = spectra_room.map_weights(energies)
-    lines = [simulate.lines_spectrum(e, counted=spectra_room.LINES[e]) for e in spectra_room.ELEMENTS]
+    lines = [
+        simulate.lines_spectrum(e, counted=spectra_room.LINES[e]) for e in spectra_room.ELEMENTS
+    ]
     found = np.array([[w @ line for line in lines] for w in weights])
     np.testing.assert_allclose(found, np.diag(spectra_room.collection_efficiency()), atol=1e-12)
     # the windows alone do not do that: Ag Ll is in a background window of Au
@@ -217,9 +219,16 @@ def test_denoised_spectra_are_those_the_maps_are_made_of(walk):
 
 @pytest.mark.parametrize(
     "change",
-    [{"noise": -0.01}, {"counts": 0}, {"drift": np.nan}, {"sigma": np.inf}, {"seed": 0.2},
-     {"z": (1.0,)}, {"sensitivity": (1.0, 0.0)}],
-)  # fmt: skip
+    [
+        {"noise": -0.01},
+        {"counts": 0},
+        {"drift": np.nan},
+        {"sigma": np.inf},
+        {"seed": 0.2},
+        {"z": (1.0,)},
+        {"sensitivity": (1.0, 0.0)},
+    ],
+)
 def test_settings_that_no_microscope_has_are_refused(change):
     with pytest.raises((ValueError, TypeError), match=next(iter(change))):
         spectra_room.settings("nonalloy", **change)

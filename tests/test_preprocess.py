@@ -36,9 +36,7 @@ def centroid(image):
 # --- binning ---
 
 
-@given(
-    st.integers(1, 4), st.integers(1, 5), st.integers(1, 5), st.integers(0, 2**32 - 1)
-)
+@given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_binning_conserves_counts(factor, high, wide, seed):
     counts = np.random.default_rng(seed).poisson(3, (2, 3, high * factor, wide * factor))
     binned = prepare.bin_images(counts, factor)
@@ -102,8 +100,9 @@ def test_the_kernel_is_a_gaussian_of_its_width(width):
     kernel = prepare.smoothing_kernel(width, sigma, centred=False)
     assert len(kernel) == width
     taps = np.arange(width) - (width - 1) / 2
-    np.testing.assert_allclose(kernel / kernel.max(), np.exp(-(taps**2) / 18) / np.exp(
-        -(taps**2) / 18).max())  # fmt: skip
+    np.testing.assert_allclose(
+        kernel / kernel.max(), np.exp(-(taps**2) / 18) / np.exp(-(taps**2) / 18).max()
+    )
     np.testing.assert_allclose(kernel.sum(), 1)
     centred = prepare.smoothing_kernel(width, sigma)
     assert len(centred) == width + (width % 2 == 0)
@@ -214,9 +213,16 @@ def test_reprojection_takes_out_what_neighbours_leave(flat_specimen):
     angles, series, jittered, true, depth = flat_specimen
     first = prepare.estimate_shifts(jittered)
     refined = prepare.refine_alignment(
-        jittered, angles, first, hebt.sirt,
-        size=64, depth=depth, factor=1, rounds=12, tolerance=0.05,
-    )  # fmt: skip
+        jittered,
+        angles,
+        first,
+        hebt.sirt,
+        size=64,
+        depth=depth,
+        factor=1,
+        rounds=12,
+        tolerance=0.05,
+    )
 
     def error(shifts):
         # a shift of the volume as a whole is free: along the axis one number for all tilts,
@@ -442,9 +448,7 @@ def test_blocks_of_pixels_add_up_their_spectra():
     np.testing.assert_array_equal(prepare.bin_spectra(spectra, (6, 8), 2), expected)
     mask = np.zeros((6, 8), bool)
     mask[0, 0] = mask[5, 7] = True
-    np.testing.assert_array_equal(
-        prepare.bin_spectra(spectra, (6, 8), 2, mask), expected[[0, 11]]
-    )
+    np.testing.assert_array_equal(prepare.bin_spectra(spectra, (6, 8), 2, mask), expected[[0, 11]])
     with pytest.raises(ValueError, match="divides both"):
         prepare.bin_spectra(spectra, (6, 8), 5)
 

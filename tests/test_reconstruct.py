@@ -447,7 +447,10 @@ def bad_value(array, value):
         (lambda a: dict(maps=bad_value(a["maps"], -1e6)), r"maps\[0\] has values from -1e\+06"),
         (lambda a: dict(mask=np.ones(3)), r"mask has shape \(3,\); expected \(30, 30\) or"),
         (lambda a: dict(mask=np.full((30, 30), 2)), "mask has values from 2 to 2; expected 0 to 1"),
-        (lambda a: dict(start=np.ones((2, 30, 30))), r"start has shape .*expected \(2, 3, 30, 30\)"),
+        (
+            lambda a: dict(start=np.ones((2, 30, 30))),
+            r"start has shape .*expected \(2, 3, 30, 30\)",
+        ),
     ],
 )
 def test_bad_input_is_refused_by_name(change, message):

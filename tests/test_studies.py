@@ -71,9 +71,7 @@ def test_the_data_are_the_steps_of_section_3_1(data):
     W = hebt.Projector(np.array(s.angles), 64)
     counts = simulate.element_maps(W, specimen.density, area * np.array(s.zeta), seed=5)
     np.testing.assert_array_equal(data.counts[:, :, 1], counts)
-    np.testing.assert_array_equal(
-        data.maps[:, :, 1], prepare.smooth(counts, width=1, sigma=0.5)
-    )
+    np.testing.assert_array_equal(data.maps[:, :, 1], prepare.smooth(counts, width=1, sigma=0.5))
     expected = W.forward(s.z[0] * specimen.density[0] + s.z[1] * specimen.density[1]) * area
     np.testing.assert_allclose(data.haadf, expected, rtol=1e-5, atol=1)
 
@@ -208,9 +206,7 @@ def test_right_ratios_stand_in_the_middle_of_the_stability_grid(data):
             assert result.mse[(*place, e, 0)] == pytest.approx(value, rel=1e-3)
     np.testing.assert_allclose(result.relative()[1, 1], 1)
     np.testing.assert_allclose(result.paper_errors, [-10.66, 17.48])
-    x = hebt.reconstruct(
-        data.W, data.haadf, maps, s.true_ratios * [0.8934, 1.1748], 0.7, 24
-    )
+    x = hebt.reconstruct(data.W, data.haadf, maps, s.true_ratios * [0.8934, 1.1748], 0.7, 24)
     assert result.paper_mse[0, 0] == pytest.approx(
         phantom.SCORES["mse"](data.density[0], x[0]), rel=1e-3
     )
@@ -242,9 +238,10 @@ def test_smoothing_repeats_the_study_with_each_kernel():
                 result.at()[1, m, e], study.score("mse", method, element), rtol=1e-3
             )
             np.testing.assert_allclose(
-                result.at("best")[1, m, e], study.score("mse", method, element, stop="best"),
+                result.at("best")[1, m, e],
+                study.score("mse", method, element, stop="best"),
                 rtol=1e-3,
-            )  # fmt: skip
+            )
             np.testing.assert_allclose(
                 result.ssim_windowed[1, m, e],
                 study.score("ssim_windowed", method, element),
@@ -269,9 +266,7 @@ def test_the_sweep_holds_the_runs_that_it_stands_for():
         swept.hebt[1, 1], hebt.density(x, fit.ratios, counts)[:, cut, cut], atol=1e-3
     )
     eds = hebt.sirt(data.W, np.moveaxis(maps, 0, 1), 10)
-    np.testing.assert_allclose(
-        swept.eds[1], eds[:, cut, cut] / counts[:, None, None], atol=1e-3
-    )
+    np.testing.assert_allclose(swept.eds[1], eds[:, cut, cut] / counts[:, None, None], atol=1e-3)
     assert swept.eds_mse[1, 0] == pytest.approx(
         phantom.SCORES["mse"](data.density[0], eds[0]), rel=1e-3
     )

@@ -155,8 +155,9 @@ def test_the_batch_of_doses_seeds_and_weights_equals_single_runs(bands):
 
 
 def test_the_best_weight_grows_with_iterations_and_falls_with_dose(bands):
-    best = np.array([[bands.best_alphas(d, n).mean() for n in bands.iterations]
-                     for d in bands.doses])  # fmt: skip
+    best = np.array(
+        [[bands.best_alphas(d, n).mean() for n in bands.iterations] for d in bands.doses]
+    )
     assert (np.diff(best[0]) > 0).all() and (np.diff(best[1]) > 0).all()
     assert (np.diff(best, axis=0) <= 0).all() and (np.diff(best[:, -1]) < 0).all()
     assert bands.mse[1].shape == (len(bands.alphas), 3, 2, 3)
@@ -166,16 +167,21 @@ def made(mse, eds):
     """A study with given errors, (alphas, iterations, elements, seeds)."""
     return sweeps.PhantomBands(
         settings=(phantom.phantom_settings(size=64, seeds=range(mse.shape[-1])),),
-        elements=("Au", "Ag"), alphas=(0.1, 0.5, 0.9), iterations=(10, 100), doses=(1.0,),
-        counts=np.array([6.0]), mse=(mse,), eds_mse=(eds,),
-    )  # fmt: skip
+        elements=("Au", "Ag"),
+        alphas=(0.1, 0.5, 0.9),
+        iterations=(10, 100),
+        doses=(1.0,),
+        counts=np.array([6.0]),
+        mse=(mse,),
+        eds_mse=(eds,),
+    )
 
 
 def test_best_point_interval_and_flat_range():
     mse = np.full((3, 2, 2, 2), 4.0)
     mse[:, 0] = np.reshape([1.0, 1.05, 3.0], (3, 1, 1))
     mse[:, 1] = np.reshape([2.0, 0.5, 2.0], (3, 1, 1))
-    mse[1, 1, 1] = 0.7      # Ag
+    mse[1, 1, 1] = 0.7  # Ag
     eds = np.reshape([1.5, 2.0], (2, 1, 1)) * np.ones((2, 2, 2))
     study = made(mse, eds)
     assert study.best(1.0) == (0.5, 100, pytest.approx(0.6))
@@ -184,7 +190,7 @@ def test_best_point_interval_and_flat_range():
     assert study.flat(1.0, 100) == (0.5, 0.5)
     assert (study.best_alphas(1.0, 10) == 0.1).all()
     assert study.best_alphas(1.0, 100, "Au").shape == (2,)
-    mse[0, 1, :, 1] = 0.1      # one seed has its minimum elsewhere
+    mse[0, 1, :, 1] = 0.1  # one seed has its minimum elsewhere
     found = made(mse, eds).best_alphas(1.0, 100)
     assert found[1] == 0.1 and found[0] > 0.3
 
@@ -200,10 +206,13 @@ def drawn(figure):
 
 def test_figures_are_drawn(study, bands):
     for figure in (
-        sweeps.figure7(study), sweeps.figure8(study), sweeps.plot_residuals(study),
-        sweeps.plot_bands(bands), sweeps.plot_minima(bands),
+        sweeps.figure7(study),
+        sweeps.figure8(study),
+        sweeps.plot_residuals(study),
+        sweeps.plot_bands(bands),
+        sweeps.plot_minima(bands),
         sweeps.plot_failures(laboratory.run_presets(["ghost"])),
-    ):  # fmt: skip
+    ):
         assert drawn(figure).std() > 10
 
 
@@ -211,7 +220,7 @@ def test_figure_7_shows_the_errors(study):
     axes = sweeps.figure7(study).axes
     for ax, (r, e) in zip(axes, [(r, e) for r in sweeps.REFERENCES for e in (0, 1)]):
         lines = [line for line in ax.lines if len(line.get_xdata()) == len(ALPHAS)]
-        for line, n in zip(lines, study.iterations[-len(lines):], strict=True):
+        for line, n in zip(lines, study.iterations[-len(lines) :], strict=True):
             i = study.iterations.index(n)
             np.testing.assert_allclose(line.get_ydata(), study.mse[r][:, i, e])
 
@@ -245,9 +254,12 @@ def test_claims_follow_the_results(study):
     pictures[:, :, 0, gold] = 170
     pictures[:, :, 0][..., silver] = np.reshape([60] * 5 + [60, 20, 10, 0], (9, 1))
     full = dataclasses.replace(
-        study, alphas=sweeps.ALPHAS, iterations=steps, pictures=pictures,
+        study,
+        alphas=sweeps.ALPHAS,
+        iterations=steps,
+        pictures=pictures,
         mse={"segmented": mse, "true": mse},
-    )  # fmt: skip
+    )
     assert words(full)[:3] == ["agrees"] * 3 and words(full)[4:] == ["agrees"] * 2
     assert "increases" in words(full)[3]
     flat = np.full_like(mse, 0.01) + 0.001 * alphas[:, None, None]
@@ -294,11 +306,14 @@ def test_a_page_with_the_papers_sweep_stays_small(study, tmp_path, monkeypatch):
     true[1, 15:125, 15:125] = 170 - true[0, 15:125, 15:125]
     noise = rng.normal(1, 0.05, (*shape, 140, 140)) * true
     big = dataclasses.replace(
-        study, alphas=sweeps.ALPHAS, iterations=sweeps.ITERATIONS,
-        pictures=np.clip(noise, 0, 255).astype(np.uint8), reference_pictures={"true": true},
+        study,
+        alphas=sweeps.ALPHAS,
+        iterations=sweeps.ITERATIONS,
+        pictures=np.clip(noise, 0, 255).astype(np.uint8),
+        reference_pictures={"true": true},
         mse=dict.fromkeys(sweeps.REFERENCES, np.ones(shape)),
         eds_mse=dict.fromkeys(sweeps.REFERENCES, np.ones(shape[1:])),
-    )  # fmt: skip
+    )
     monkeypatch.setenv("HEBT_STATIC", "1")
     monkeypatch.setenv("HEBT_STATIC_FILES", str(tmp_path))
     assert len(sweeps.explore_slice_sweep(big).html()) < 2e6
@@ -357,10 +372,11 @@ def test_bad_arrays_are_named(make, message):
 def test_on_a_page_each_slider_moves_its_pictures(visit, study):  # noqa: F811
     page = visit(
         sweeps.explore_slice_sweep(study),
-        explorers.sweep(X, [0.1, 0.5, 0.9], (10, 20), names=["a", "b"], reference=TRUTH,
-                        limits=(0, 1)),
+        explorers.sweep(
+            X, [0.1, 0.5, 0.9], (10, 20), names=["a", "b"], reference=TRUTH, limits=(0, 1)
+        ),
         explorers.tilts(SERIES, [-20, 0, 20], limits=(0, 1)),
-    )  # fmt: skip
+    )
     at(page, 2, 1, nth=0)
     before = {n: pixels(page, n) for n in ("Au", "Ag", "Au_difference", "Ag_difference")}
     marker = page.locator("circle[data-line]").first
@@ -380,9 +396,7 @@ def test_on_a_page_each_slider_moves_its_pictures(visit, study):  # noqa: F811
     slider(page, "alpha", 1).fill("2")
     slider(page, "iterations", 1).fill("0")
     at(page, 2, 0, nth=1)
-    np.testing.assert_array_equal(
-        pixels(page, "element1"), colours(X[2, 0, 1], "inferno", (0, 1))
-    )
+    np.testing.assert_array_equal(pixels(page, "element1"), colours(X[2, 0, 1], "inferno", (0, 1)))
     slider(page, "tilt").fill("2")
     at(page, 2, nth=2)
     grey = pixels(page, "series0")[..., 0]

@@ -161,10 +161,16 @@ def test_what_the_dust_chapter_says_of_both_methods_holds():
     assert fit.r_squared > 0.9 and fit.ratios.argmin() == 2
 
     result = validation.leave_one_out(
-        series.angles, p_h, p[:6],
+        series.angles,
+        p_h,
+        p[:6],
         targets=prepare.bin_images(maps[:6], 8),
-        held=[-10, 10], alphas=[0.3, 0.7], stops=[200], mask=prepare.slab_mask(24, 6), margin=4,
-    )  # fmt: skip
+        held=[-10, 10],
+        alphas=[0.3, 0.7],
+        stops=[200],
+        mask=prepare.slab_mask(24, 6),
+        margin=4,
+    )
     eds, mild, strong = result.mean()[:, 0]
     carbon, oxygen, magnesium, silicon, iron, platinum = range(6)
     loss = strong / eds

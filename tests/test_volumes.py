@@ -213,8 +213,8 @@ def quick_series(settings):
 def studies():
     patch = pytest.MonkeyPatch()
     for name in ("nonalloy", "alloy"):
-            module = importlib.import_module(f"companion.particles.{name}")
-            patch.setattr(module, "process", quick_series)
+        module = importlib.import_module(f"companion.particles.{name}")
+        patch.setattr(module, "process", quick_series)
     small = {"size": SIZE, "angles": range(-70, 71, 20)}
     try:
         yield (
@@ -239,9 +239,7 @@ def test_a_study_scores_every_pair_at_both_stops(studies):
                     assert sign * best.mean() >= sign * last.mean()
                 gain = study.gain(reference, name, element)
                 outcome = study.outcome(reference, name, element)
-                assert outcome == (
-                    "HEBT" if gain.min() > 1 else "EDS" if gain.max() < 1 else "tie"
-                )
+                assert outcome == ("HEBT" if gain.min() > 1 else "EDS" if gain.max() < 1 else "tie")
     assert study.iterations in study.checkpoints and study.iterations == 100
 
 
@@ -251,8 +249,8 @@ def test_seeds_differ_and_one_seed_repeats_itself(studies):
     assert mse[0] != mse[1] and abs(mse[0] / mse[1] - 1) < 0.3
     patch = pytest.MonkeyPatch()
     for name in ("nonalloy", "alloy"):
-            module = importlib.import_module(f"companion.particles.{name}")
-            patch.setattr(module, "process", quick_series)
+        module = importlib.import_module(f"companion.particles.{name}")
+        patch.setattr(module, "process", quick_series)
     small = {"size": SIZE, "angles": range(-70, 71, 20)}
     try:
         alone = _alloy_study.__wrapped__(particles.seed_settings("alloy", [1], small))
@@ -369,8 +367,12 @@ def test_the_dose_at_a_given_fit_lies_between_those_tried():
     counts = np.array([0.25, 1.0, 4.0])
     study = particles.DoseStudy(
         tuple(types.SimpleNamespace(counts=c) for c in counts),
-        2, 100, np.array([100]), 1 - 0.01 / counts, np.ones((2, 2, 3, 1)),
-    )  # fmt: skip
+        2,
+        100,
+        np.array([100]),
+        1 - 0.01 / counts,
+        np.ones((2, 2, 3, 1)),
+    )
     assert study.counts_at(0.98) == pytest.approx(0.5)
     assert np.isnan(study.counts_at(0.5)) and np.isnan(study.counts_at(0.9999))
 

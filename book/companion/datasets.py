@@ -367,9 +367,7 @@ def read_tilt_series(name: str, pattern: str = "*", *, lines, avoid=()) -> io.Ti
         As for `hebt.io.read_tilt_series`.
     """
     # size and time of each file are part of the key: other files are other data
-    stamps = tuple(
-        (str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in locate(name, pattern)
-    )
+    stamps = tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in locate(name, pattern))
     return _read_tilt_series(stamps, tuple(lines), tuple(avoid))
 
 
@@ -381,7 +379,8 @@ def _read_tilt_series(stamps, lines, avoid):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``python -m companion.datasets``; return 0 if all went well."""
     parser = argparse.ArgumentParser(
-        prog="python -m companion.datasets", description="Measured data of the book: what, where, and get."
+        prog="python -m companion.datasets",
+        description="Measured data of the book: what, where, and get.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="name the series, their size and whether they are here")

@@ -70,18 +70,36 @@ def title(ax, text: str, mark: str | None = None):
 def scale_bar(ax, length: float, label: str, *, color: str = "white"):
     """Draw a bar of `length` pixels with its label into the lower right corner of `ax`."""
     bar = AnchoredSizeBar(
-        ax.transData, length, label, "lower right",
-        pad=0.2, borderpad=0.4, sep=3, frameon=False, color=color, size_vertical=length / 25,
+        ax.transData,
+        length,
+        label,
+        "lower right",
+        pad=0.2,
+        borderpad=0.4,
+        sep=3,
+        frameon=False,
+        color=color,
+        size_vertical=length / 25,
         fontproperties=mpl.font_manager.FontProperties(size=8),
-    )  # fmt: skip
+    )
     ax.add_artist(bar)
     return bar
 
 
 def panel(
-    ax, image, *, name: str, unit: str, kind: str = "density", limits=None,
-    mark: str | None = None, bar_for=None, extent=None, aspect="equal", ticks: bool = False,
-):  # fmt: skip
+    ax,
+    image,
+    *,
+    name: str,
+    unit: str,
+    kind: str = "density",
+    limits=None,
+    mark: str | None = None,
+    bar_for=None,
+    extent=None,
+    aspect="equal",
+    ticks: bool = False,
+):
     """Show an image with its title, its letter and a colour bar that carries the unit.
 
     Parameters
@@ -111,9 +129,7 @@ def panel(
     matplotlib.image.AxesImage
     """
     low, high = limits if limits is not None else (np.min(image), np.max(image))
-    shown = ax.imshow(
-        image, cmap=CMAP[kind], vmin=low, vmax=high, extent=extent, aspect=aspect
-    )
+    shown = ax.imshow(image, cmap=CMAP[kind], vmin=low, vmax=high, extent=extent, aspect=aspect)
     title(ax, name, mark)
     for spine in ax.spines.values():
         spine.set_visible(False)
@@ -126,9 +142,7 @@ def panel(
     beyond = {(False, False): "neither", (True, False): "min", (False, True): "max"}.get(
         (bool(np.min(image) < low), bool(np.max(image) > high)), "both"
     )
-    bar = ax.figure.colorbar(
-        shown, ax=axes, fraction=0.046, pad=0.03, extend=beyond, aspect=25
-    )
+    bar = ax.figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.03, extend=beyond, aspect=25)
     bar.set_label(unit)
     bar.outline.set_visible(False)
     bar.formatter.set_powerlimits((-2, 4))

@@ -426,9 +426,7 @@ class CudaRun(System):
         if self.W_haadf is not None:
             counts = self.images.tilts * self.size, slices, slices, self.shared_pitch
             rows, squares = self.haadf_inverse_rows, self.haadf_squares.squares
-            self._weigh_haadf(
-                self.w_shared, self.haadf, rows, weights, 1, *total, *counts, squares
-            )
+            self._weigh_haadf(self.w_shared, self.haadf, rows, weights, 1, *total, *counts, squares)
         if self.haadf is not None:
             haadf = self.haadf_squares().sum()
         eds = self.eds().reshape(self.elements, slices).sum(axis=1)

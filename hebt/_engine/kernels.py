@@ -59,9 +59,10 @@ def _add_weighted(typingctx, target, sources, weights, count):
                 )
                 for f in factors
             ]
-            with cgutils.for_range_slice(
-                builder, begin, end, count.type(width), count.type
-            ) as (m, _):
+            with cgutils.for_range_slice(builder, begin, end, count.type(width), count.type) as (
+                m,
+                _,
+            ):
                 at = builder.bitcast(builder.gep(target, [m]), kind.as_pointer())
                 total = builder.load(at, align=4)
                 for start, factor in zip(starts, wide):

@@ -178,10 +178,14 @@ def sweep(
         ]
         curves = [
             Curve(
-                "mse", "Error against the weight", "alpha", names, ylabel="MSE, relative",
+                "mse",
+                "Error against the weight",
+                "alpha",
+                names,
+                ylabel="MSE, relative",
                 alt="Mean-squared error against the weight after {iterations} iterations",
             )
-        ]  # fmt: skip
+        ]
 
     def compute(**state):
         a, i = alphas.index(state["alpha"]), iterations.index(state["iterations"])
@@ -308,12 +312,12 @@ def slices(
             low, high = float(v.min()), float(v.max())
             pair = (low, high if high > low else low + 1)
         else:
-            pair = {str(n): p for n, p in limits.items()}[name] if isinstance(
-                limits, Mapping
-            ) else limits
-        panels.append(
-            Panel(f"volume{k}", name, limits=pair, unit=unit, cmap=cmap, smooth=smooth)
-        )
+            pair = (
+                {str(n): p for n, p in limits.items()}[name]
+                if isinstance(limits, Mapping)
+                else limits
+            )
+        panels.append(Panel(f"volume{k}", name, limits=pair, unit=unit, cmap=cmap, smooth=smooth))
     places = range(shape[axis])
     what = ("Slice", "Row", "Column")[axis]
     return FrameExplorer(

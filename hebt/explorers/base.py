@@ -125,7 +125,7 @@ class Explorer(anywidget.AnyWidget):
             f'<figure class="hebt-poster"><img class="dark-light" alt="{alt}" '
             f'width="{width}" height="{height}" '
             f'src="data:image/png;base64,{base64.b64encode(png).decode()}">{caption}'
-            "<noscript><p class=\"hebt-note\">This is the figure's first picture. Its sliders need "
+            '<noscript><p class="hebt-note">This is the figure\'s first picture. Its sliders need '
             "JavaScript.</p></noscript></figure>\n"
             f'<script type="application/json">{data}</script>\n'
             f'<script type="module">{_safe(_HOST)}\nmount("{name}");</script>\n'

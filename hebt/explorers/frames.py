@@ -190,9 +190,7 @@ class FrameExplorer(Explorer):
 
         everything = [*self._panels, *self._readouts, *self._curves]
         axes = {item.name: self._axes(item) for item in everything}
-        raw = sum(
-            math.prod(self._shapes[p.name]) * self._count(axes[p.name]) for p in self._panels
-        )
+        raw = sum(math.prod(self._shapes[p.name]) * self._count(axes[p.name]) for p in self._panels)
         if raw > _RAW:
             raise ValueError(
                 f"The images of this explorer take {raw / 1e6:.0f} MB before compression; at most "
@@ -242,8 +240,7 @@ class FrameExplorer(Explorer):
                 "axes": axes[p.name],
                 "block": block,
                 "parts": [
-                    Lazy(b"".join(frames[k : k + block]))
-                    for k in range(0, len(frames), block)
+                    Lazy(b"".join(frames[k : k + block])) for k in range(0, len(frames), block)
                 ],
                 "low": "".join("01"[flag] for flag in low),
                 "high": "".join("01"[flag] for flag in high),
@@ -284,8 +281,7 @@ class FrameExplorer(Explorer):
 
     def _check(self, shared_colorbar):
         names = [
-            item.name
-            for item in (*self._controls, *self._panels, *self._readouts, *self._curves)
+            item.name for item in (*self._controls, *self._panels, *self._readouts, *self._curves)
         ]
         for name in names:
             if names.count(name) > 1:

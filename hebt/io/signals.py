@@ -35,12 +35,7 @@ class Calibrated:
 
 
 def to_signal(
-    data,
-    *,
-    pixel_size: float,
-    angles=None,
-    elements: Sequence[str] | None = None,
-    title: str = "",
+    data, *, pixel_size: float, angles=None, elements: Sequence[str] | None = None, title: str = ""
 ):
     """Return a HyperSpy signal with calibrated axes, which any step of the way can be saved as.
 

@@ -280,4 +280,3 @@ def _axes_of(cube):
         energies=energy.axis * {"keV": 1.0, "eV": 1e-3}[str(energy.units)],
         resolution=float(resolution),
     )
-

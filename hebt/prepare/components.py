@@ -91,8 +91,7 @@ def bin_spectra(spectra, shape: tuple[int, int], factor: int, mask=None):
     row = place[blocks.ravel()]
     inside = np.flatnonzero(row >= 0)
     adder = sparse.csr_array(
-        (np.ones(len(inside), np.float32), (row[inside], inside)),
-        shape=(len(kept), slices * size),
+        (np.ones(len(inside), np.float32), (row[inside], inside)), shape=(len(kept), slices * size)
     )
     return (adder @ spectra).toarray().astype(np.float32, copy=False)
 
@@ -120,9 +119,7 @@ class _CovarianceSolver:
         return data @ self.components_.T.astype(data.dtype)
 
 
-def decompose(
-    spectra, energies, *, components: int = 15, scaled: bool = True
-) -> Components:
+def decompose(spectra, energies, *, components: int = 15, scaled: bool = True) -> Components:
     """Decompose spectra into principal components, scaled for Poisson noise.
 
     HyperSpy's decomposition: each channel and each spectrum is divided by the square root of its

@@ -123,9 +123,7 @@ def remove_offset(haadf, masks) -> np.ndarray:
             f"masks has shape {masks.shape} and type {masks.dtype}, haadf {haadf.shape}; expected "
             "bool in the same shape, with some empty pixels at every tilt."
         )
-    offset = [
-        image[~mask].mean(dtype=np.float64) for image, mask in zip(haadf, masks, strict=True)
-    ]
+    offset = [image[~mask].mean(dtype=np.float64) for image, mask in zip(haadf, masks, strict=True)]
     return np.where(masks, haadf - np.array(offset, np.float32)[:, None, None], np.float32(0))
 
 

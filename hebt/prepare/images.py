@@ -85,12 +85,7 @@ def smoothing_kernel(width: int, sigma: float, *, centred: bool = True) -> np.nd
 
 
 def smooth(
-    images,
-    *,
-    width: int,
-    sigma: float,
-    axis: int | tuple[int, ...] = -1,
-    centred: bool = True,
+    images, *, width: int, sigma: float, axis: int | tuple[int, ...] = -1, centred: bool = True
 ) -> np.ndarray:
     """Smooth images with a Gaussian cut to `width` pixels, which does not move them.
 

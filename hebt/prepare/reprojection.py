@@ -130,9 +130,7 @@ def reprojection_residual(
     """
     haadf = as_float32("haadf", haadf, ndim=(3,))
     moved = check_shifts(shifts) + [0.0, offset]
-    return _apart(
-        *_reproject(haadf, angles, moved, solve, size, depth, slices, factor, iterations)
-    )
+    return _apart(*_reproject(haadf, angles, moved, solve, size, depth, slices, factor, iterations))
 
 
 def _reproject(haadf, angles, shifts, solve, size, depth, slices, factor, iterations):

@@ -37,7 +37,11 @@ def explore_planes(eds, hebt, haadf, names, pixel_size, *, shown, depth: float):
 
     return explorers.FrameExplorer(
         compute,
-        [explorers.Control("height", "Height above the middle", heights, heights[len(heights) // 2], "nm")],
+        [
+            explorers.Control(
+                "height", "Height above the middle", heights, heights[len(heights) // 2], "nm"
+            )
+        ],
         panels,
         caption="Planes parallel to the section, from one face to the other. Each element has one "
         "colour scale for both methods; the brightest 0.5 % of the voxels are cut off.",

@@ -9,15 +9,29 @@ from .tables import line_name
 
 # Okabe and Ito's colours; lines differ in marker as well
 _COLORS = {
-    "C": "#000000", "O": "#D55E00", "Mg": "#009E73", "Si": "#0072B2", "Fe": "#CC79A7",
-    "Pt": "#E69F00", "Ga": "#8C6D1F", "Ti": "#56B4E9", "Cu": "#7F3C8D",
-}  # fmt: skip
+    "C": "#000000",
+    "O": "#D55E00",
+    "Mg": "#009E73",
+    "Si": "#0072B2",
+    "Fe": "#CC79A7",
+    "Pt": "#E69F00",
+    "Ga": "#8C6D1F",
+    "Ti": "#56B4E9",
+    "Cu": "#7F3C8D",
+}
 _MARKERS = dict(zip(_COLORS, "osD^vP*Xd", strict=True))
 # peaks that are not mapped: keV and name
 _OTHER_PEAKS = (
-    (0.71, "Fe L"), (0.94, "Cu L"), (1.11, "Ga L"), (1.49, "Al K"), (2.33, "Pt Mγ, S K"),
-    (4.95, "Ti Kβ"), (7.06, "Fe Kβ"), (8.91, "Cu Kβ"), (9.46, "Pt Lα"),
-)  # fmt: skip
+    (0.71, "Fe L"),
+    (0.94, "Cu L"),
+    (1.11, "Ga L"),
+    (1.49, "Al K"),
+    (2.33, "Pt Mγ, S K"),
+    (4.95, "Ti Kβ"),
+    (7.06, "Fe Kβ"),
+    (8.91, "Cu Kβ"),
+    (9.46, "Pt Lα"),
+)
 _FIRST, _SECOND, _THIRD = "#0072B2", "#D55E00", "#009E73"
 
 
@@ -49,13 +63,21 @@ def plot_spectrum(series):
             ax.axvspan(*window.window, color=color, alpha=0.45, linewidth=0)
             for side in (window.left, window.right):
                 ax.axvspan(*side, ymax=0.12, color=color, alpha=0.8, linewidth=0)
-            ax.text(window.energy, top / 1.25, line_name(window.line), ha="center", va="top",
-                    fontsize=8)  # fmt: skip
+            ax.text(
+                window.energy, top / 1.25, line_name(window.line), ha="center", va="top", fontsize=8
+            )
         for energy, name in _OTHER_PEAKS:
             if low < energy < high:
                 height = counts[np.abs(series.energies - energy) < 0.03].max()
-                ax.annotate(name, (energy, height), (0, 3), textcoords="offset points",
-                            ha="center", fontsize=7, color="0.35")  # fmt: skip
+                ax.annotate(
+                    name,
+                    (energy, height),
+                    (0, 3),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=7,
+                    color="0.35",
+                )
         ax.set(xlim=(low, high), ylim=(bottom, top), ylabel="counts per channel")
     axes[-1].set_xlabel("energy (keV)")
     return figure
@@ -76,8 +98,14 @@ def plot_images(series, tilt: float, factor: int = 4):
     _bar(flat[0], series.haadf.shape[-1], series.pixel_size)
     for ax, line, image in zip(flat[1:], series.lines, series.maps[:, place], strict=False):
         shown = _blocks(image, factor)
-        panel(ax, shown, name=line_name(line), unit="counts", kind="counts",
-              limits=(0, max(np.percentile(shown, 99.5), 1)))  # fmt: skip
+        panel(
+            ax,
+            shown,
+            name=line_name(line),
+            unit="counts",
+            kind="counts",
+            limits=(0, max(np.percentile(shown, 99.5), 1)),
+        )
     for ax in flat[count:]:
         ax.axis("off")
     return figure
@@ -100,9 +128,15 @@ def plot_totals(angles, haadf, maps, names):
         ax.plot(angles, share / share.mean(), color="0.35", linewidth=2.4, label="HAADF")
         for name in chosen:
             values = own[list(names).index(name)]
-            ax.plot(angles, values / values.mean(), color=_COLORS.get(name, "0.5"),
-                    marker=_MARKERS.get(name, "o"), markersize=4, linewidth=1.1,
-                    label=name)  # fmt: skip
+            ax.plot(
+                angles,
+                values / values.mean(),
+                color=_COLORS.get(name, "0.5"),
+                marker=_MARKERS.get(name, "o"),
+                markersize=4,
+                linewidth=1.1,
+                label=name,
+            )
         ax.set(title=title, xlabel="tilt (degrees)")
         ax.legend(ncols=2)
     axes[0].set_ylabel("total, relative to its mean")
@@ -116,8 +150,16 @@ def plot_alignment(angles, before, after, row: int, found, refined, manual):
     step = np.median(np.diff(angles))
     extent = (0, before.shape[-1], angles[-1] + step / 2, angles[0] - step / 2)
     for ax, images_, title in ((axes[0, 0], before, "as recorded"), (axes[0, 1], after, "aligned")):
-        panel(ax, images_[:, row], name=f"row {row}, {title}", unit="HAADF intensity",
-              kind="haadf", extent=extent, aspect="auto", ticks=True)  # fmt: skip
+        panel(
+            ax,
+            images_[:, row],
+            name=f"row {row}, {title}",
+            unit="HAADF intensity",
+            kind="haadf",
+            extent=extent,
+            aspect="auto",
+            ticks=True,
+        )
         ax.set(xlabel="across the tilt axis (pixels)", ylabel="tilt (degrees)")
     for ax, axis, title in (
         (axes[1, 0], 1, "shift across the tilt axis"),
@@ -128,8 +170,15 @@ def plot_alignment(angles, before, after, row: int, found, refined, manual):
             (found, "from neighbours", _SECOND, "s"),
             (refined, "from the reprojection", _FIRST, "o"),
         ):
-            ax.plot(angles, shifts[:, axis], color=color, marker=marker, markersize=4,
-                    linewidth=1.1, label=name)  # fmt: skip
+            ax.plot(
+                angles,
+                shifts[:, axis],
+                color=color,
+                marker=marker,
+                markersize=4,
+                linewidth=1.1,
+                label=name,
+            )
         ax.set(title=title, xlabel="tilt (degrees)", ylabel="pixels")
     figure.legend(*axes[1, 1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
@@ -153,17 +202,30 @@ def plot_predicted(angles, haadf, maps, ratios, tilt: float, pixel_size):
     model = np.tensordot(np.asarray(ratios, np.float64), maps, axes=1)
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH * 1.1, 2.9), layout="constrained")
     limits = (0, np.percentile(haadf[place], 99.5))
-    panel(axes[0], haadf[place], name="HAADF, measured", unit="intensity", kind="haadf",
-          limits=limits)  # fmt: skip
+    panel(
+        axes[0], haadf[place], name="HAADF, measured", unit="intensity", kind="haadf", limits=limits
+    )
     panel(axes[1], model[place], name="Σ r · map", unit="intensity", kind="haadf", limits=limits)
     _bar(axes[0], haadf.shape[-1], pixel_size)
     inside = haadf > 0
     top = float(np.percentile(model[inside], 99.9))
-    axes[2].hexbin(model[inside], haadf[inside], gridsize=45, bins="log", cmap=CMAP["counts"],
-                   extent=(0, top, 0, haadf.max()), linewidths=0)  # fmt: skip
+    axes[2].hexbin(
+        model[inside],
+        haadf[inside],
+        gridsize=45,
+        bins="log",
+        cmap=CMAP["counts"],
+        extent=(0, top, 0, haadf.max()),
+        linewidths=0,
+    )
     axes[2].plot([0, top], [0, top], color=_SECOND, linestyle="--", label="equal")
-    axes[2].set(xlim=(0, top), ylim=(0, 1.05 * haadf.max()), xlabel="Σ r · map",
-                ylabel="HAADF", title="all tilts, pixel by pixel")  # fmt: skip
+    axes[2].set(
+        xlim=(0, top),
+        ylim=(0, 1.05 * haadf.max()),
+        xlabel="Σ r · map",
+        ylabel="HAADF",
+        title="all tilts, pixel by pixel",
+    )
     axes[2].ticklabel_format(scilimits=(-2, 4))
     axes[2].legend(loc="lower right")
     return figure
@@ -183,8 +245,9 @@ def plot_cross_sections(eds, hebt, haadf, names, pixel_size, *, place: float, de
     """Show one slice perpendicular to the tilt axis, at a share of its length; depth in pixels."""
     slice_, middle = round(place * haadf.shape[0]), haadf.shape[1] // 2
     rows = np.s_[slice_, round(middle - depth / 2) : round(middle + depth / 2)]
-    return _side_by_side([v[rows] for v in eds], [v[rows] for v in hebt], haadf[rows], names,
-                         pixel_size)  # fmt: skip
+    return _side_by_side(
+        [v[rows] for v in eds], [v[rows] for v in hebt], haadf[rows], names, pixel_size
+    )
 
 
 def _side_by_side(eds, hebt, haadf, names, pixel_size):
@@ -204,8 +267,14 @@ def _side_by_side(eds, hebt, haadf, names, pixel_size):
             limits = (0, max(np.percentile(first, 99.5), np.percentile(second, 99.5)))
             for ax, name, image in zip(axes[:, column], (above, below), (first, second)):
                 panel(ax, image, name=name, unit="", kind=kind, limits=limits, bar_for=[])
-            bar = part.colorbar(axes[1, column].images[0], ax=list(axes[:, column]),
-                                location="bottom", shrink=0.8, aspect=18, pad=0.03)  # fmt: skip
+            bar = part.colorbar(
+                axes[1, column].images[0],
+                ax=list(axes[:, column]),
+                location="bottom",
+                shrink=0.8,
+                aspect=18,
+                pad=0.03,
+            )
             bar.outline.set_visible(False)
             bar.locator = MaxNLocator(3)
             bar.update_ticks()
@@ -229,8 +298,15 @@ def plot_held_out(result):
     styles = ((_SECOND, "^", "-."), (_THIRD, "s", "--"), (_FIRST, "o", "-"), ("0.4", "D", ":"))
     for place, (ax, name) in enumerate(zip(axes.ravel(), result.elements, strict=False)):
         for method, (color, marker, line) in zip(range(len(result.methods)), styles, strict=False):
-            ax.semilogx(result.stops, mean[method, :, place], color=color, marker=marker,
-                        linestyle=line, markersize=3.5, label=result.methods[method])  # fmt: skip
+            ax.semilogx(
+                result.stops,
+                mean[method, :, place],
+                color=color,
+                marker=marker,
+                linestyle=line,
+                markersize=3.5,
+                label=result.methods[method],
+            )
         ax.set(title=name, ylim=(0, None))
         if place >= count - columns:
             ax.set_xlabel("iterations")

@@ -23,11 +23,18 @@ def line_table(series):
         for w, total in zip(series.windows, series.maps.sum(axis=(1, 2, 3)), strict=True)
     ]
     return Table(
-        ("line", "energy (keV)", "counted (keV)", "background left", "background right",
-         "net counts (thousands)", "per pixel"),
+        (
+            "line",
+            "energy (keV)",
+            "counted (keV)",
+            "background left",
+            "background right",
+            "net counts (thousands)",
+            "per pixel",
+        ),
         rows,
         title="Windows of the element maps, and what they hold over all tilts",
-    )  # fmt: skip
+    )
 
 
 def mass_table(stages):
@@ -56,9 +63,7 @@ def held_out_table(result):
         best = errors.argmin(axis=0)
         rows.append(
             (f"{name}, best stop",)
-            + tuple(
-                f"{errors[b, e]:.3f} ({result.stops[b]})" for e, b in enumerate(best)
-            )
+            + tuple(f"{errors[b, e]:.3f} ({result.stops[b]})" for e, b in enumerate(best))
         )
         rows.append((f"{name}, {result.stops[-1]} iterations", *(f"{e:.3f}" for e in errors[-1])))
     return Table(

@@ -30,4 +30,30 @@ from .explorer import (
     scores_html,
 )
 
-__all__ = ['CONTROLS', 'CORE', 'Conditions', 'ELEMENTS', 'HERE', 'LIMITS', 'Laboratory', 'METHODS', 'NAMES', 'Outcome', 'PRESETS', 'Preset', 'SIZE', 'SPECIMENS', 'Series', 'UNIT', 'explore', 'first_run', 'picture', 'preset', 'record', 'run', 'run_presets', 'scores_html', 'specimen']
+__all__ = [
+    "CONTROLS",
+    "CORE",
+    "ELEMENTS",
+    "HERE",
+    "LIMITS",
+    "METHODS",
+    "NAMES",
+    "PRESETS",
+    "SIZE",
+    "SPECIMENS",
+    "UNIT",
+    "Conditions",
+    "Laboratory",
+    "Outcome",
+    "Preset",
+    "Series",
+    "explore",
+    "first_run",
+    "picture",
+    "preset",
+    "record",
+    "run",
+    "run_presets",
+    "scores_html",
+    "specimen",
+]

@@ -160,51 +160,58 @@ class Preset:
 
 PRESETS = {
     "paper": Preset(
-        "Much as in the paper", "",
+        "Much as in the paper",
+        "",
         "Tilts, weight and dose are about those of the paper's phantom study. HEBT is smoother "
         "than EDS alone, and its outlines are sharper.",
         {},
     ),
     "ghost": Preset(
-        "α too large, few iterations", "ghost",
+        "α too large, few iterations",
+        "ghost",
         "Each element shows the other one. What HAADF misses is given to both elements alike; "
         "the maps, with a weight of 1 − α, have not yet taken it back. More iterations, or a "
         "smaller α, remove it.",
         {"alpha": 0.95, "iterations": 30},
     ),
     "ratios": Preset(
-        "Wrong response ratios", "exchange",
+        "Wrong response ratios",
+        "exchange",
         "Gold's ratio is 60 % too large and silver's 60 % too small, so both signals cannot be "
         "met at once. What is left over goes to the wrong element: a shadow of the whole particle "
         "in gold, while silver is eaten away beside the gold and too bright elsewhere.",
         {"error_Au": 60.0, "error_Ag": -60.0, "counts": 64.0},
     ),
     "misaligned": Preset(
-        "Maps beside HAADF by 4 pixels", "double edges",
+        "Maps beside HAADF by 4 pixels",
+        "double edges",
         "Outlines appear twice: where the maps have them, and 4 pixels beside, where HAADF has "
         "them, with a strip between that is too dark or too bright. Align the signals first.",
         {"shift": 4, "counts": 64.0},
     ),
     "few": Preset(
-        "Few tilts", "streaks",
+        "Few tilts",
+        "streaks",
         "Seven tilts. Streaks cross the silver along the few directions that were seen, and the "
         "smallest dots fade, in both methods. HAADF cannot help: it was recorded at the same "
         "tilts.",
         {"specimen": "dots", "step": 25.0, "counts": 256.0},
     ),
     "wedge": Preset(
-        "Missing wedge", "elongation",
+        "Missing wedge",
+        "elongation",
         "Tilts beyond 35° are missing. Edges that no ray runs along fade, and the particle is "
         "drawn out along the beam at 0° (upwards and downwards).",
         {"tilt": 35.0, "counts": 64.0},
     ),
     "dose": Preset(
-        "Hardly any X-rays", "grain",
+        "Hardly any X-rays",
+        "grain",
         "One count a pixel. EDS alone breaks up into grains. In HEBT the sum of the elements is "
         "still right, so a grain that is too bright in gold is too dark in silver.",
         {"counts": 1.0},
     ),
-}  # fmt: skip
+}
 
 
 def specimen(name: str, size: int = SIZE) -> np.ndarray:
@@ -285,9 +292,7 @@ def record(conditions: Conditions, density=None) -> Series:
         density = specimen(conditions.specimen)
     density = as_float32("density", density, ndim=(3,))
     if density.shape[0] != len(ELEMENTS) or density.shape[1] != density.shape[2]:
-        raise ValueError(
-            f"density has shape {density.shape}; expected (2, size, size), Au and Ag."
-        )
+        raise ValueError(f"density has shape {density.shape}; expected (2, size, size), Au and Ag.")
     missing = [e for e, d in zip(ELEMENTS, density, strict=True) if not d.any()]
     if missing:
         raise ValueError(
@@ -381,12 +386,16 @@ def run(conditions: Conditions | None = None, density=None, *, series: Series | 
             residuals[method].append([residual.haadf, *residual.eds])
 
         x[method] = hebt.reconstruct(
-            W, series.haadf, series.maps, ratios,
-            alpha=alpha, iterations=now.iterations, callback=follow, progress=False,
-        )  # fmt: skip
-    densities = {
-        method: hebt.density(found, ratios, series.zeta) for method, found in x.items()
-    }
+            W,
+            series.haadf,
+            series.maps,
+            ratios,
+            alpha=alpha,
+            iterations=now.iterations,
+            callback=follow,
+            progress=False,
+        )
+    densities = {method: hebt.density(found, ratios, series.zeta) for method, found in x.items()}
     return Outcome(
         series=series,
         fit=fit,

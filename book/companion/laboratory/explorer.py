@@ -23,7 +23,9 @@ UNIT = "density, 1 in the specimen"
 NAMES = {"hebt": "HEBT", "eds": "EDS only"}
 # every preset's values are among these
 CONTROLS = (
-    explorers.Control("counts", "Counts a pixel", (0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256), format="g"),
+    explorers.Control(
+        "counts", "Counts a pixel", (0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256), format="g"
+    ),
     explorers.Control("tilt", "Largest tilt", tuple(range(20, 91, 5)), unit="°"),
     explorers.Control("step", "Tilt step", (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 25), unit="°"),
     explorers.Control("smoothing", "Smoothing σ", (0, 0.5, 1, 1.5, 2, 3), unit="px", format="g"),
@@ -36,8 +38,12 @@ CONTROLS = (
         format="g",
     ),
     explorers.Control("iterations", "Iterations", (5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500)),
-    explorers.Control("error_Au", "Error of r, Au", (-60, -40, -20, -10, 0, 10, 20, 40, 60), unit="%"),
-    explorers.Control("error_Ag", "Error of r, Ag", (-60, -40, -20, -10, 0, 10, 20, 40, 60), unit="%"),
+    explorers.Control(
+        "error_Au", "Error of r, Au", (-60, -40, -20, -10, 0, 10, 20, 40, 60), unit="%"
+    ),
+    explorers.Control(
+        "error_Ag", "Error of r, Ag", (-60, -40, -20, -10, 0, 10, 20, 40, 60), unit="%"
+    ),
 )
 
 
@@ -76,9 +82,7 @@ class Laboratory(explorers.Explorer):
     """The laboratory of a page without a kernel. Its numerics are hebt-core.js, in a worker."""
 
     _esm = frames.DRAW + (HERE / "laboratory.js").read_text(encoding="utf-8")
-    _css = explorers.FrameExplorer._css + (HERE / "laboratory.css").read_text(
-        encoding="utf-8"
-    )
+    _css = explorers.FrameExplorer._css + (HERE / "laboratory.css").read_text(encoding="utf-8")
 
     spec = traitlets.Dict().tag(sync=True)
     core = traitlets.Unicode(CORE).tag(sync=True)
@@ -114,8 +118,7 @@ class Laboratory(explorers.Explorer):
                     for c in CONTROLS
                 ],
                 "specimens": [
-                    {"name": name, "title": title}
-                    for name, (title, _) in SPECIMENS.items()
+                    {"name": name, "title": title} for name, (title, _) in SPECIMENS.items()
                 ],
                 "presets": [
                     {
@@ -220,23 +223,26 @@ _INK = ("#0b5fa5", "#c2410c", "#0f766e", "#9d3c8f", "#4d4d4d")
 def scores_html(outcome) -> str:
     """Return the scores of an experiment as an HTML table."""
     columns = [(m, e) for e in ELEMENTS for m in METHODS]
-    rows = (("mse", "MSE, relative", ".4f"), ("ssim", "SSIM, whole image", ".4f"),
-            ("dp", "DP (pixels)", ".0f"))  # fmt: skip
+    rows = (
+        ("mse", "MSE, relative", ".4f"),
+        ("ssim", "SSIM, whole image", ".4f"),
+        ("dp", "DP (pixels)", ".0f"),
+    )
 
     def cell(name, m, e, digits):
         value = outcome.scores[name, m, e]
         return "–" if np.isnan(value) else format(value, digits)
 
-    head = "".join(f'<th scope="col" style="padding:0 1em 0 0">{e}, {NAMES[m]}</th>' for m, e in columns)
+    head = "".join(
+        f'<th scope="col" style="padding:0 1em 0 0">{e}, {NAMES[m]}</th>' for m, e in columns
+    )
     body = "".join(
         f'<tr><th scope="row" style="padding:0 1em 0 0;text-align:left">{label}</th>'
         + "".join(f"<td>{cell(name, m, e, digits)}</td>" for m, e in columns)
         + "</tr>"
         for name, label, digits in rows
     )
-    ratios = ", ".join(
-        f"{e} {r:.3g}" for e, r in zip(ELEMENTS, outcome.ratios, strict=True)
-    )
+    ratios = ", ".join(f"{e} {r:.3g}" for e, r in zip(ELEMENTS, outcome.ratios, strict=True))
     return (
         f"<table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
         f"<p>Response ratios: {ratios}; R² of the fit: {outcome.fit.r_squared:.3f}.</p>"
@@ -266,7 +272,10 @@ def _widgets():
             wide = {"description_width": "11em"}
             self.controls = {
                 "specimen": ipywidgets.Dropdown(
-                    options=specimens, value=start.specimen, description="Specimen", style=wide,
+                    options=specimens,
+                    value=start.specimen,
+                    description="Specimen",
+                    style=wide,
                     layout={"width": "28em"},
                 )
             }
@@ -282,9 +291,12 @@ def _widgets():
                 )
             titles = {p.title: name for name, p in PRESETS.items()}
             self.preset = ipywidgets.Dropdown(
-                options={**titles, "Your own settings": ""}, value="paper",
-                description="Preset", style=wide, layout={"width": "28em"},
-            )  # fmt: skip
+                options={**titles, "Your own settings": ""},
+                value="paper",
+                description="Preset",
+                style=wide,
+                layout={"width": "28em"},
+            )
             self.text, self.table = ipywidgets.HTML(), ipywidgets.HTML()
             self.image = ipywidgets.Image(format="png", layout={"max_width": "50em"})
             self.start = start

@@ -93,20 +93,33 @@ def plot_two_modalities(specimen, z, angles, haadf, maps):
     panel(axes[0, 0], contrast, name="Σ z ρ, the slice", unit="HAADF intensity per voxel", mark="a")
     for e, (name, mark) in enumerate(zip(specimen.elements, "bc", strict=True)):
         panel(
-            axes[0, 1 + e], specimen.density[e], name=f"{name}, the slice",
-            unit="density ρ", mark=mark,
-        )  # fmt: skip
+            axes[0, 1 + e],
+            specimen.density[e],
+            name=f"{name}, the slice",
+            unit="density ρ",
+            mark=mark,
+        )
     extent = (-0.5, haadf.shape[1] - 0.5, angles[-1], angles[0])
     options = dict(extent=extent, aspect="auto", ticks=True)
     panel(
-        axes[1, 0], haadf, name="HAADF sinogram $p_h$", unit="HAADF intensity", kind="haadf",
-        mark="d", **options,
-    )  # fmt: skip
+        axes[1, 0],
+        haadf,
+        name="HAADF sinogram $p_h$",
+        unit="HAADF intensity",
+        kind="haadf",
+        mark="d",
+        **options,
+    )
     for e, (name, mark) in enumerate(zip(specimen.elements, "ef", strict=True)):
         panel(
-            axes[1, 1 + e], maps[e], name=f"{name} sinogram $p^{{({name})}}$", unit="X-ray counts",
-            kind="counts", mark=mark, **options,
-        )  # fmt: skip
+            axes[1, 1 + e],
+            maps[e],
+            name=f"{name} sinogram $p^{{({name})}}$",
+            unit="X-ray counts",
+            kind="counts",
+            mark=mark,
+            **options,
+        )
     for ax in axes[1]:
         ax.set_xlabel("detector (pixels)")
     axes[1, 0].set_ylabel("tilt (degrees)")
@@ -131,9 +144,15 @@ def plot_ratio_fit(haadf, maps, fit):
     top = 1.05 * max(haadf.max(), predicted.max())
     figure, ax = plt.subplots(figsize=(0.6 * WIDTH, 0.5 * WIDTH), layout="constrained")
     shown = ax.hexbin(
-        haadf[inside], predicted[inside], gridsize=40, cmap="viridis", mincnt=1, bins="log",
-        extent=(0, top, 0, top), linewidths=0.1,
-    )  # fmt: skip
+        haadf[inside],
+        predicted[inside],
+        gridsize=40,
+        cmap="viridis",
+        mincnt=1,
+        bins="log",
+        extent=(0, top, 0, top),
+        linewidths=0.1,
+    )
     ax.plot([0, top], [0, top], color="#D55E00", label="$p_h = Σ_e r^{(e)} p^{(e)}$")
     ax.set_xlim(0, top)
     ax.set_ylim(0, top)
@@ -166,9 +185,12 @@ def plot_stacked_matrix(matrix, elements):
         entries.row, entries.col, bins=(60 * (k + 1), 60 * k), range=((0, rows), (0, columns))
     )[0]
     ax.imshow(
-        np.ma.masked_equal(cells, 0), cmap="Blues", vmin=-cells.max() / 3, aspect="auto",
+        np.ma.masked_equal(cells, 0),
+        cmap="Blues",
+        vmin=-cells.max() / 3,
+        aspect="auto",
         extent=(0, k, k + 1, 0),
-    )  # fmt: skip
+    )
     for line in range(1, k + 1):
         ax.axhline(line, color="0.6", lw=0.8)
         if line < k:
@@ -197,15 +219,16 @@ def plot_meaning_of_alpha(elements=(2, 3, 5)):
     ax.plot([0, 1], [0, 1], color="0.75", lw=1, label="the same")
     colors = plt.get_cmap("viridis")(np.linspace(0.1, 0.75, len(elements)))
     for k, color, style in zip(elements, colors, ("-", "--", "-.", ":") * len(elements)):
-        ax.plot(
-            alpha, weight_in_equation_9(alpha, k), style, color=color, label=f"k = {k}"
-        )
+        ax.plot(alpha, weight_in_equation_9(alpha, k), style, color=color, label=f"k = {k}")
     at = float(weight_in_equation_9(0.7, elements[0]))
     ax.plot([0.7, 0.7, 0], [0, at, at], color="#D55E00", lw=1)
     ax.annotate(
-        f"0.7 → {at:.3f}", (0.7, at), (0.36, at + 0.2), color="#D55E00",
+        f"0.7 → {at:.3f}",
+        (0.7, at),
+        (0.36, at + 0.2),
+        color="#D55E00",
         arrowprops={"arrowstyle": "->", "color": "#D55E00"},
-    )  # fmt: skip
+    )
     ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="α of Eq. 11, solved by SIRT")
     ax.set_ylabel("α of Eq. 9 with the same minimum")
     ax.legend(loc="upper left")
@@ -265,9 +288,14 @@ def plot_composition(truth, fractions, elements, kind: str):
         axes, (truth[0], fractions[0]), ("true", "HEBT"), "ab", strict=False
     ):
         panel(
-            ax, np.ma.masked_invalid(image), name=f"{name}, {what}", unit=unit, limits=(0, 1),
-            mark=mark, bar_for=None if mark == "b" else [],
-        )  # fmt: skip
+            ax,
+            np.ma.masked_invalid(image),
+            name=f"{name}, {what}",
+            unit=unit,
+            limits=(0, 1),
+            mark=mark,
+            bar_for=None if mark == "b" else [],
+        )
         ax.set_facecolor("0.92")
     size = truth.shape[-1]
     offsets = np.arange(size) - (size - 1) / 2

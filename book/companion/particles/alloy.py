@@ -126,9 +126,14 @@ def _alloy_study(settings):
                 factors = np.asarray(series.zeta, float)
             else:
                 x = hebt.reconstruct(
-                    W, series.haadf[:, kept], maps, series.fit.ratios, alpha=alpha,
-                    iterations=iterations, callback=follow.volume,
-                )  # fmt: skip
+                    W,
+                    series.haadf[:, kept],
+                    maps,
+                    series.fit.ratios,
+                    alpha=alpha,
+                    iterations=iterations,
+                    callback=follow.volume,
+                )
                 factors = np.asarray(series.zeta, float) * series.fit.ratios
             result[method] = follow.results(x[:, ::every], None)
             result[method] |= truth.composition(x[:, ::every], factors)

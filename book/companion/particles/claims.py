@@ -70,9 +70,7 @@ def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
     pairs = len(TABLE_2) * len(ELEMENTS)
     at = study.printed
     alpha = float(paper_printed("nonalloy.best_alpha").value)
-    winners = [
-        _printed_winner(n, e) == "HEBT" for n in TABLE_2 for e in ELEMENTS
-    ]
+    winners = [_printed_winner(n, e) == "HEBT" for n in TABLE_2 for e in ELEMENTS]
     numbers = _common(study) | {
         "pairs": f"{pairs}",
         "most": f"{study.checkpoints[-1]}",
@@ -103,9 +101,7 @@ def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
     for m, method in enumerate(METHODS):
         numbers |= {
             f"shadow_{method}": spread_text(study.shadow[m, :, at], ".2f", scale=100, unit=" %"),
-            f"cleared_{method}": spread_text(
-                study.cleared_leak[m], ".3f", scale=100, unit=" %"
-            ),
+            f"cleared_{method}": spread_text(study.cleared_leak[m], ".3f", scale=100, unit=" %"),
         }
         early = int(np.flatnonzero(study.checkpoints <= 10)[-1])
         numbers[f"early_shadow_{method}"] = f"{100 * study.shadow[m, :, early].mean():.0f} %"
@@ -202,8 +198,9 @@ def _alloy_verdict(study):
     """Say who meets the true composition better, over shells and in single voxels."""
     words = []
     for what, errors in (
-        ("over shells", study.profile_error()), ("in single voxels", study.voxel_error)
-    ):  # fmt: skip
+        ("over shells", study.profile_error()),
+        ("in single voxels", study.voxel_error),
+    ):
         if (errors[1] < errors[0]).all():
             words.append(f"{what}, HEBT is nearer to the truth with every seed")
         elif (errors[1] > errors[0]).all():
@@ -215,9 +212,7 @@ def _alloy_verdict(study):
 
 
 def _printed_winner(name, element):
-    eds, bimodal = (
-        paper_printed(f"table2.{name}.{element}.{m}").value for m in METHODS
-    )
+    eds, bimodal = (paper_printed(f"table2.{name}.{element}.{m}").value for m in METHODS)
     if eds == bimodal:
         return "tie"
     return "HEBT" if (bimodal > eds) == (name in BEST_IS_LARGE) else "EDS"

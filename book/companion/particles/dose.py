@@ -102,7 +102,12 @@ def dose_study(*, counts=None, **changes) -> DoseStudy:
         steps = (16, 4, 1) if fidelity() == "quick" else (16, 8, 4, 2, 1)
         counts = [whole / n for n in steps]
     counts = np.asarray(counts, float)
-    if counts.ndim != 1 or not len(counts) or not (counts > 0).all() or (np.diff(counts) <= 0).any():
+    if (
+        counts.ndim != 1
+        or not len(counts)
+        or not (counts > 0).all()
+        or (np.diff(counts) <= 0).any()
+    ):
         raise ValueError(f"counts is {counts.tolist()}; expected rising numbers above 0.")
     return _dose_study(tuple(settings_settings("nonalloy", counts=c, **changes) for c in counts))
 
@@ -140,12 +145,21 @@ def _dose_study(settings):
             W = hebt.Projector(series.angles, size)
             haadf, maps = series.haadf[:, band], series.maps[:, :, band]
             hebt.sirt(
-                W, np.concatenate(list(maps), axis=1), iterations=2 * iterations,
-                callback=follow("eds", dose), progress=False,
-            )  # fmt: skip
+                W,
+                np.concatenate(list(maps), axis=1),
+                iterations=2 * iterations,
+                callback=follow("eds", dose),
+                progress=False,
+            )
             hebt.reconstruct(
-                W, haadf, maps, series.fit.ratios, alpha=alpha, iterations=2 * iterations,
-                callback=follow("hebt", dose), progress=False,
-            )  # fmt: skip
+                W,
+                haadf,
+                maps,
+                series.fit.ratios,
+                alpha=alpha,
+                iterations=2 * iterations,
+                callback=follow("hebt", dose),
+                progress=False,
+            )
             bar.update()
     return DoseStudy(settings, slices, iterations, checkpoints, np.array(fits, float), mse)

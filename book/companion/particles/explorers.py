@@ -123,8 +123,10 @@ def explore_turntable(study) -> explorers.Turntable:
     for name, body in study.views.bodies.items():
         volume = body.volumes()
         pictures[BODIES[name]] = np.stack(
-            [[_render(volume, study, turn, tip, 120 if quick else 200) for turn in turns]
-             for tip in tips]
+            [
+                [_render(volume, study, turn, tip, 120 if quick else 200) for turn in turns]
+                for tip in tips
+            ]
         )
     return explorers.Turntable(
         pictures,

@@ -164,9 +164,7 @@ def plot_convergence(study: NonAlloyStudy):
     for m, method in enumerate(METHODS):
         values = 100 * study.shadow[m]
         seen = np.isfinite(values).all(axis=0)
-        ax.plot(
-            study.checkpoints[seen], values[:, seen].mean(axis=0), color=STYLE[method]["color"]
-        )
+        ax.plot(study.checkpoints[seen], values[:, seen].mean(axis=0), color=STYLE[method]["color"])
     ax.axvline(study.iterations, color="0.7", linewidth=1, zorder=0)
     ax.set_xscale("log")
     ax.set_yscale("log")
@@ -198,9 +196,7 @@ def plot_dose(study: DoseStudy):
     axes[0].axhline(1, color="0.4", linewidth=1)
     axes[0].set_ylabel("MSE of EDS only / MSE of HEBT")
     axes[1].plot(study.counts, study.r_squared, color="0.2", marker="o", markersize=4, label="ours")
-    axes[1].axhline(
-        printed("nonalloy.r_squared").value, color="0.6", linestyle=":", label="paper"
-    )
+    axes[1].axhline(printed("nonalloy.r_squared").value, color="0.6", linestyle=":", label="paper")
     axes[1].set_ylabel("R² of the response ratios")
     axes[1].legend()
     for ax in axes:

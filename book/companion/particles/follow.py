@@ -21,9 +21,7 @@ class Follow:
             del self.labels["segmented"]
         self.region = code // 9
         shape = (len(ELEMENTS), len(checkpoints))
-        self.scores = {
-            r: {name: np.full(shape, np.nan) for name in SCORES} for r in self.labels
-        }
+        self.scores = {r: {name: np.full(shape, np.nan) for name in SCORES} for r in self.labels}
         self.leak, self.shadow, self.haze = (np.full(len(checkpoints), np.nan) for _ in range(3))
         self.last = None
         self.done = 0
@@ -56,9 +54,16 @@ class Follow:
 
         def work(k, first):
             _volume_kernels.tally(
-                x, self.truth.layout, self.code, limits, first, min(first + share, size),
-                histogram[k], totals[k], sums[k],
-            )  # fmt: skip
+                x,
+                self.truth.layout,
+                self.code,
+                limits,
+                first,
+                min(first + share, size),
+                histogram[k],
+                totals[k],
+                sums[k],
+            )
 
         run(work, list(enumerate(starts)))
         histogram, totals, sums = (a.sum(axis=0) for a in (histogram, totals, sums))
@@ -102,8 +107,11 @@ class Follow:
                 )
                 scores["ssim_windowed"][e, at] = windowed_ssim(true, x[e])
         return {
-            "scores": self.scores, "leak": self.leak, "shadow": self.shadow, "haze": self.haze,
-        } | self._cleared()  # fmt: skip
+            "scores": self.scores,
+            "leak": self.leak,
+            "shadow": self.shadow,
+            "haze": self.haze,
+        } | self._cleared()
 
     def _seen(self, checkpoint):
         return np.isfinite(self.scores["true"]["mse"][0, self.checkpoints.index(checkpoint)])

@@ -1,6 +1,5 @@
 """What is measured of a reconstructed particle."""
 
-
 import numpy as np
 
 from hebt import metrics
@@ -84,9 +83,7 @@ def windowed_ssim(reference, image) -> float:
         slice(max(0, s.start - 5), min(n, s.stop + 5))
         for s, n in zip(box.slices[1:], reference.shape[1:], strict=True)
     )
-    middle = tuple(
-        slice(s.start - w.start, s.stop - w.start) for s, w in zip(box.slices[1:], wide)
-    )
+    middle = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(box.slices[1:], wide))
     c3 = (0.03 * float(reference.max() - reference.min())) ** 2 / 2
 
     def fault(s):

@@ -204,9 +204,7 @@ def _nonalloy_study(settings):
 
     scores = {
         r: {
-            name: np.stack(
-                [np.moveaxis(over_seeds(m, "scores", r, name), -1, 1) for m in METHODS]
-            )
+            name: np.stack([np.moveaxis(over_seeds(m, "scores", r, name), -1, 1) for m in METHODS])
             for name in SCORES
         }
         for r in REFERENCES
@@ -280,18 +278,27 @@ def _nonalloy_seed(settings, truth, iterations, pictures):
 
     follow = Follow(truth, parts.labels, checkpoints)
     x = hebt.reconstruct(
-        W, series.haadf, series.maps, series.fit.ratios,
+        W,
+        series.haadf,
+        series.maps,
+        series.fit.ratios,
         alpha=float(printed("nonalloy.best_alpha").value),
-        iterations=iterations, callback=follow.volume,
-    )  # fmt: skip
+        iterations=iterations,
+        callback=follow.volume,
+    )
     result["hebt"] = follow.results(x, parts)
     look("hebt", x)
     follow.done = iterations
     hebt.reconstruct(
-        W, series.haadf, series.maps, series.fit.ratios,
+        W,
+        series.haadf,
+        series.maps,
+        series.fit.ratios,
         alpha=float(printed("nonalloy.best_alpha").value),
-        iterations=iterations, start=x, callback=follow.volume,
-    )  # fmt: skip
+        iterations=iterations,
+        start=x,
+        callback=follow.volume,
+    )
     del x, follow
 
     # slices do not talk to each other, so some of the middle stand for all

@@ -77,8 +77,13 @@ def reference_table(study: NonAlloyStudy, reference: str) -> Table:
     what = {"segmented": "the segmented HAADF reconstruction", "true": "the true specimen"}
     return Table(
         (
-            "score", f"EDS, {n} it.", f"HEBT, {n} it.", "better",
-            "EDS, best stop", "HEBT, best stop", "better",
+            "score",
+            f"EDS, {n} it.",
+            f"HEBT, {n} it.",
+            "better",
+            "EDS, best stop",
+            "HEBT, best stop",
+            "better",
         ),
         rows,
         title=f"Scores against {what[reference]}",
@@ -86,7 +91,7 @@ def reference_table(study: NonAlloyStudy, reference: str) -> Table:
         "Table 2 above. The best stop is that of the best mean over the seeds, for each score, "
         f"element and method alone; both methods were followed to {study.checkpoints[-1]} "
         "iterations; a best stop there may lie beyond.",
-    )  # fmt: skip
+    )
 
 
 def windows_table(study: NonAlloyStudy) -> Table:
@@ -98,18 +103,14 @@ def windows_table(study: NonAlloyStudy) -> Table:
                 (
                     f"{element}, {name}",
                     *(
-                        spread_text(
-                            study.score(reference, "ssim_windowed", m, element), ".4f"
-                        )
+                        spread_text(study.score(reference, "ssim_windowed", m, element), ".4f")
                         for m in METHODS
                     ),
                     study.outcome(reference, "ssim_windowed", element),
                 )
             )
     for element in ELEMENTS:
-        printed = [
-            f"{paper_printed(f'table2.ssim.{element}.{m}').value:.4f}" for m in METHODS
-        ]
+        printed = [f"{paper_printed(f'table2.ssim.{element}.{m}').value:.4f}" for m in METHODS]
         rows.append((f"{element}, printed", *printed, _printed_winner("ssim", element)))
     return Table(
         ("reference", *(NAME[m] for m in METHODS), "better"),
@@ -136,31 +137,41 @@ def crosstalk_table(study: NonAlloyStudy) -> Table:
     return Table(
         ("in the Au reconstruction", "EDS only", "HEBT", "EDS, threshold", "HEBT, threshold"),
         [
-            row("share of all intensity that lies in pure Ag", study.leak[..., at],
-                study.cleared_leak),
+            row(
+                "share of all intensity that lies in pure Ag",
+                study.leak[..., at],
+                study.cleared_leak,
+            ),
             row("mean in pure Ag, relative to pure Au", study.shadow[..., at]),
             row("mean outside the particle, relative to pure Au", study.haze[..., at]),
-            ("voxels of pure Ag above half of pure Au", "–", "–",
-             *(spread_text(v, ".3f", scale=100, unit=" %") for v in study.cleared_shadow)),
+            (
+                "voxels of pure Ag above half of pure Au",
+                "–",
+                "–",
+                *(spread_text(v, ".3f", scale=100, unit=" %") for v in study.cleared_shadow),
+            ),
         ],
         title=f"The shadow of Ag in Au, after {study.iterations} iterations",
         note=f"{seeds_text(study)}. Pure means more than 8 nm from any surface. The threshold sets "
         "to 0 what is below half of the mean in pure Au.",
-    )  # fmt: skip
+    )
 
 
 def width_table(study: NonAlloyStudy) -> Table:
     """Return the 10 to 90 % widths of the interface and of the outer edge."""
     rows = [
-        (name, *(spread_text(study.widths(m, e, s), ".1f", unit=" nm") for m in METHODS),
-         spread_text(study.widths("haadf", "haadf", s), ".1f", unit=" nm"),
-         spread_text(study.widths("true", e, s), ".1f", unit=" nm"))
+        (
+            name,
+            *(spread_text(study.widths(m, e, s), ".1f", unit=" nm") for m in METHODS),
+            spread_text(study.widths("haadf", "haadf", s), ".1f", unit=" nm"),
+            spread_text(study.widths("true", e, s), ".1f", unit=" nm"),
+        )
         for name, e, s in (
             ("Au at the interface", "Au", "interface"),
             ("Ag at the interface", "Ag", "interface"),
             ("Ag at the outer edge", "Ag", "edge"),
         )
-    ]  # fmt: skip
+    ]
     return Table(
         ("10 to 90 % width", NAME["eds"], NAME["hebt"], "HAADF, same surface", "true specimen"),
         rows,

@@ -183,9 +183,7 @@ class Truth:
     def own_profiles(self) -> dict:
         """Return the profiles of the true specimen itself, which nothing has blurred."""
         fraction = self.fraction / np.float32(STEPS)
-        return {
-            ("true", e, s): self.profile(fraction[ELEMENTS.index(e)], s) for e, s in EDGES
-        }
+        return {("true", e, s): self.profile(fraction[ELEMENTS.index(e)], s) for e, s in EDGES}
 
     def localised(self, scaled) -> dict:
         """Say how well both elements are told apart in the slices of `band`, at the best scale."""
@@ -227,10 +225,13 @@ class Truth:
         found, true = (
             hebt.composition(
                 np.ascontiguousarray(part[:, full]) * bulk[:, None].astype("f4"),
-                np.ones(2), np.ones(2), ELEMENTS, "atomic",
+                np.ones(2),
+                np.ones(2),
+                ELEMENTS,
+                "atomic",
             )[0]
             for part in (parts, self.box.cut(self.fraction) / np.float32(STEPS))
-        )  # fmt: skip
+        )
         error = (found - true).astype(np.float64)
         return {
             "profile": self._profile(parts),

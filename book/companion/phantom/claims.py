@@ -12,9 +12,7 @@ from .study import PhantomStudy
 from .tables import seeds_text, signed, verdict
 
 
-def numbers(
-    study: PhantomStudy, wrong: Stability, kernels: Smoothing
-) -> dict[str, str]:
+def numbers(study: PhantomStudy, wrong: Stability, kernels: Smoothing) -> dict[str, str]:
     """Return the numbers that the chapter's sentences quote, as text, ready for `glue`.
 
     Parameters
@@ -96,9 +94,7 @@ def numbers(
     return {f"phantom_{name}": text for name, text in n.items()}
 
 
-def all_claims(
-    study: PhantomStudy, wrong: Stability
-) -> tuple[Claim, ...]:
+def all_claims(study: PhantomStudy, wrong: Stability) -> tuple[Claim, ...]:
     """Return the paper's claims about the phantom, each decided by a stated test on our results.
 
     Parameters
@@ -201,14 +197,10 @@ def claims_table(study: PhantomStudy, wrong: Stability) -> Table:
 def _phrases(study):
     """Sentences of the chapter that say what the numbers decide."""
     pairs = [(name, e) for name in TABLE_1 for e in study.elements]
-    same_order = all(
-        len(study.pairs_won(method=m)) == len(pairs) for m in ("hebt_est", "hebt_gt")
-    )
+    same_order = all(len(study.pairs_won(method=m)) == len(pairs) for m in ("hebt_est", "hebt_gt"))
     better = [(n, e) for n, e in pairs if study.gain(n, e).mean() > 1]
     shrinks = [
-        (n, e)
-        for n, e in better
-        if study.gain(n, e, stop="best").mean() < study.gain(n, e).mean()
+        (n, e) for n, e in better if study.gain(n, e, stop="best").mean() < study.gain(n, e).mean()
     ]
     forgives = all(
         _over_iterated(study, "hebt_est", e) < _over_iterated(study, "eds", e)
@@ -265,8 +257,7 @@ def _over_iterated(study, method, element):
     """MSE at the last iteration over that at the best stop."""
     return float(
         (
-            study.score("mse", method, element)
-            / study.score("mse", method, element, stop="best")
+            study.score("mse", method, element) / study.score("mse", method, element, stop="best")
         ).mean()
     )
 

@@ -169,11 +169,7 @@ def data(settings: PhantomSettings | None = None) -> PhantomData:
     area = settings.pixel**2
     haadf = simulate.haadf_tilt_series(W, specimen.density, area * np.array(settings.z))
     counts = simulate.element_maps(
-        W,
-        specimen.density,
-        area * np.array(settings.zeta),
-        dose=settings.dose,
-        seed=settings.seeds,
+        W, specimen.density, area * np.array(settings.zeta), dose=settings.dose, seed=settings.seeds
     )
     maps = counts
     if settings.width:

@@ -174,12 +174,16 @@ def first_look() -> explorers.FrameExplorer:
     return explorers.FrameExplorer(
         compute,
         [
-            explorers.Control("dose", "X-ray dose (1: as in the paper)", doses, default=1.0, format="g"),
+            explorers.Control(
+                "dose", "X-ray dose (1: as in the paper)", doses, default=1.0, format="g"
+            ),
             explorers.Control("iterations", "Iterations", steps, default=200),
         ],
         panels,
         readouts=[
-            explorers.Readout(f"{element}_{method}_mse", "MSE", format=".4f", panel=f"{element}_{method}")
+            explorers.Readout(
+                f"{element}_{method}_mse", "MSE", format=".4f", panel=f"{element}_{method}"
+            )
             for element in ("Au", "Ag")
             for method, _ in methods
         ],

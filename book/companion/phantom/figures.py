@@ -137,9 +137,7 @@ def plot_convergence(study: PhantomStudy):
     for ax, mark, element in zip(axes, "ab", study.elements, strict=False):
         for method in METHODS:
             look = METHOD_STYLE[method]
-            values = study.scores["mse"][
-                METHODS.index(method), study.elements.index(element)
-            ]
+            values = study.scores["mse"][METHODS.index(method), study.elements.index(element)]
             ax.plot(
                 study.iterations,
                 values.mean(axis=0),
@@ -296,9 +294,15 @@ def plot_smoothing(result: Smoothing):
     paper = printed("phantom.r_squared").value
     ax.axvline(paper, color="0.5", linestyle="--")
     ax.annotate(
-        "paper", (paper, 0), (-4, 0), textcoords="offset points", ha="right", va="center",
-        fontsize=8, color="0.3",
-    )  # fmt: skip
+        "paper",
+        (paper, 0),
+        (-4, 0),
+        textcoords="offset points",
+        ha="right",
+        va="center",
+        fontsize=8,
+        color="0.3",
+    )
     ax.set_xlabel("R²")
     title(ax, "R² of the ratios", "c")
     ax.grid(axis="x", color="0.9")

@@ -109,9 +109,7 @@ def _smoothing(settings, kernels):
     seeds = len(settings.seeds)
     checkpoints = measures.checkpoints(settings.iterations)
     each = [
-        data_data(
-            dataclasses.replace(settings, width=k.width, sigma=k.sigma, centred=k.centred)
-        )
+        data_data(dataclasses.replace(settings, width=k.width, sigma=k.sigma, centred=k.centred))
         for k in kernels
     ]
     data = each[0]

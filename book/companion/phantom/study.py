@@ -190,9 +190,7 @@ def _phantom_study(settings):
         iterations=settings.iterations,
         callback=follow_hebt,
     )
-    hebt.sirt(
-        data.W, as_slices(data.maps), iterations=settings.iterations, callback=follow_eds
-    )
+    hebt.sirt(data.W, as_slices(data.maps), iterations=settings.iterations, callback=follow_eds)
     norms = np.array([norm(haadf), *map(norm, maps)])
     return PhantomStudy(
         settings=settings,

@@ -72,9 +72,7 @@ def sweep(*, alphas=ALPHAS, iterations=ITERATIONS, **changes) -> PhantomSweep:
     return sweeps((dose,), alphas=alphas, iterations=iterations, **changes)[0]
 
 
-def sweeps(
-    doses, *, alphas=ALPHAS, iterations=ITERATIONS, **changes
-) -> tuple[PhantomSweep, ...]:
+def sweeps(doses, *, alphas=ALPHAS, iterations=ITERATIONS, **changes) -> tuple[PhantomSweep, ...]:
     """Do the same at several doses, all in one batch, which costs little more than one of them.
 
     Parameters
@@ -126,9 +124,7 @@ def _phantom_sweeps(settings, alphas, iterations):
 
 def _sweep_at(data, fit, swept, alphas, iterations):
     settings = data.settings
-    per_density = (
-        np.array(fit.ratios) * np.array(settings.zeta) * settings.dose * settings.pixel**2
-    )
+    per_density = np.array(fit.ratios) * np.array(settings.zeta) * settings.dose * settings.pixel**2
     mse = np.array([[measures.mse(data, x[:, None])[:, 0] for x in row] for row in swept])
     frames = cut_frames(swept / per_density[:, None, None].astype(np.float32))
     return PhantomSweep(

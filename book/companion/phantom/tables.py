@@ -160,12 +160,7 @@ def response_ratio_table(study: PhantomStudy) -> Table:
                 "+.2f",
             )
     add("R²", "phantom.r_squared", study.r_squared, ".3f")
-    add(
-        "R², pixels where both maps are above 0",
-        "phantom.r_squared",
-        study.r_squared_both,
-        ".3f",
-    )
+    add("R², pixels where both maps are above 0", "phantom.r_squared", study.r_squared_both, ".3f")
     return Table(
         ("quantity", "paper", "ours", "agreement"),
         rows,

@@ -138,21 +138,39 @@ def explore_components(study: SpectrumStudy) -> explorers.FrameExplorer:
     for e, element in enumerate(ELEMENTS):
         look = {"limits": (0, _top(raw[e])), "unit": "counts per pixel", "cmap": "viridis"}
         panels += [
-            explorers.Panel(f"{element}_raw", f"{element}, as recorded", depends=(),
-                  alt=f"Map of {element} as recorded.", **look),
-            explorers.Panel(f"{element}_map", f"{element}, denoised",
-                  alt=f"Map of {element} from {{count}} components, {{channels}}; error "
-                  f"{{{element}_error}} percent.", **look),
-            explorers.Panel(f"{element}_true", f"{element}, without noise", depends=(),
-                  alt=f"Map of {element} without noise.", **look),
-        ]  # fmt: skip
+            explorers.Panel(
+                f"{element}_raw",
+                f"{element}, as recorded",
+                depends=(),
+                alt=f"Map of {element} as recorded.",
+                **look,
+            ),
+            explorers.Panel(
+                f"{element}_map",
+                f"{element}, denoised",
+                alt=f"Map of {element} from {{count}} components, {{channels}}; error "
+                f"{{{element}_error}} percent.",
+                **look,
+            ),
+            explorers.Panel(
+                f"{element}_true",
+                f"{element}, without noise",
+                depends=(),
+                alt=f"Map of {element} without noise.",
+                **look,
+            ),
+        ]
         readouts.append(
-            explorers.Readout(f"{element}_error", "error", unit="%", format=".1f", panel=f"{element}_map")
+            explorers.Readout(
+                f"{element}_error", "error", unit="%", format=".1f", panel=f"{element}_map"
+            )
         )
     return explorers.FrameExplorer(
         compute,
         [
-            explorers.Control("count", "Components kept", counts, default=study.settings.components),
+            explorers.Control(
+                "count", "Components kept", counts, default=study.settings.components
+            ),
             explorers.Control("channels", "Channels", tuple(CHANNELS)),
         ],
         panels,
@@ -208,11 +226,20 @@ def explore_energy_window(study: SpectrumStudy) -> explorers.FrameExplorer:
 
     return explorers.FrameExplorer(
         compute,
-        [explorers.Control("energy", "Centre of the window", energies, default=2.15, unit="keV",
-                 format=".2f")],
         [
-            explorers.Panel(name, title, limits=(0, top), unit="counts per pixel", cmap="viridis",
-                  alt=f"Counts in a window at {{energy}} kiloelectronvolts, {title}.")
+            explorers.Control(
+                "energy", "Centre of the window", energies, default=2.15, unit="keV", format=".2f"
+            )
+        ],
+        [
+            explorers.Panel(
+                name,
+                title,
+                limits=(0, top),
+                unit="counts per pixel",
+                cmap="viridis",
+                alt=f"Counts in a window at {{energy}} kiloelectronvolts, {title}.",
+            )
             for name, title in (
                 ("raw", "as recorded"),
                 ("denoised", f"denoised, {study.settings.components} components"),
@@ -237,4 +264,4 @@ def explore_energy_window(study: SpectrumStudy) -> explorers.FrameExplorer:
         caption="A window of 0.1 keV over the spectrum of one tilt. At 2.15 and 9.70 keV it "
         "counts Au, at 3.00 keV Ag, and elsewhere background.",
         filename="energy-window",
-    )  # fmt: skip
+    )

@@ -22,9 +22,15 @@ _CHANNELS = {
     "unscaled": ("Cu as well, not scaled for noise", "#CC79A7", ":", "^"),
 }
 _PEAKS = (
-    (0.28, "C K"), (0.93, "Cu L"), (2.15, "Au M"), (2.99, "Ag L"), (8.04, "Cu Kα"),
-    (8.90, "Cu Kβ"), (9.71, "Au Lα"), (11.44, "Au Lβ"),
-)  # fmt: skip
+    (0.28, "C K"),
+    (0.93, "Cu L"),
+    (2.15, "Au M"),
+    (2.99, "Ag L"),
+    (8.04, "Cu Kα"),
+    (8.90, "Cu Kβ"),
+    (9.71, "Au Lα"),
+    (11.44, "Au Lβ"),
+)
 
 
 @styled
@@ -34,8 +40,7 @@ def plot_recorded(acquisition, steps, tilt: float):
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH * 1.1, 2.5), layout="constrained")
     panel(axes[0], acquisition.haadf[place], name="HAADF", unit="intensity", kind="haadf")
     _bar(axes[0], acquisition)
-    for ax, element, image in zip(axes[1:], ELEMENTS, steps.raw_maps[:, place],
-                                  strict=True):  # fmt: skip
+    for ax, element, image in zip(axes[1:], ELEMENTS, steps.raw_maps[:, place], strict=True):
         panel(ax, image, name=element, unit="X-ray counts", kind="counts", limits=_limits(image))
     return figure
 
@@ -57,10 +62,18 @@ def plot_damping(steps, series):
     ax, found = axes[0], steps.damping
     shown = np.isfinite(found.tried) & (found.tried < 3 * series.settings.saturation)
     ax.plot(found.tried[shown], 100 * found.spread[shown], color="#0072B2")
-    ax.axvline(found.saturation, color="#0072B2", linestyle="--",
-               label=f"estimated: {found.saturation:.3f}")  # fmt: skip
-    ax.axvline(series.settings.saturation, color="black", linestyle=":",
-               label=f"true: {series.settings.saturation:g}")  # fmt: skip
+    ax.axvline(
+        found.saturation,
+        color="#0072B2",
+        linestyle="--",
+        label=f"estimated: {found.saturation:.3f}",
+    )
+    ax.axvline(
+        series.settings.saturation,
+        color="black",
+        linestyle=":",
+        label=f"true: {series.settings.saturation:g}",
+    )
     ax.set(xlabel="saturation S tried", ylabel="change over the tilts (%)")
     ax.legend()
     title(ax, "row sums after the correction", "a")
@@ -77,8 +90,16 @@ def plot_damping(steps, series):
         (series.haadf, "corrected", "#0072B2", "o"),
     ):
         middle, low, high = _binned(ideal, images, np.linspace(0.02 * top, top, 16))
-        ax.errorbar(*middle, yerr=(low, high), color=color, marker=marker, markersize=4,
-                    linestyle="none", linewidth=1, label=name)  # fmt: skip
+        ax.errorbar(
+            *middle,
+            yerr=(low, high),
+            color=color,
+            marker=marker,
+            markersize=4,
+            linestyle="none",
+            linewidth=1,
+            label=name,
+        )
     ax.set(xlabel="intensity without damping", ylabel="intensity")
     ax.legend()
     title(ax, "intensity and thickness", "b")
@@ -111,8 +132,16 @@ def plot_alignment(steps, series):
         color, line, marker = _STEP[name]
         for axis, ax in enumerate(axes):
             rms = np.sqrt((left[:, axis] ** 2).mean())
-            ax.plot(series.angles, left[:, axis], color=color, linestyle=line, marker=marker,
-                    markersize=3.5, linewidth=1.1, label=f"{name}: RMS {rms:.3f}")  # fmt: skip
+            ax.plot(
+                series.angles,
+                left[:, axis],
+                color=color,
+                linestyle=line,
+                marker=marker,
+                markersize=3.5,
+                linewidth=1.1,
+                label=f"{name}: RMS {rms:.3f}",
+            )
     for ax, mark, name in zip(axes, "ab", ("along the tilt axis", "across it"), strict=True):
         title(ax, name, mark)
         ax.set(xlabel="tilt (degrees)")
@@ -127,25 +156,41 @@ def plot_alignment(steps, series):
 @styled
 def figure2(study):
     """Draw Figure 2: the spectrum (a), and a part of it before and after denoising (b)."""
-    figure, axes = plt.subplots(2, 1, figsize=(WIDTH, 6.2), layout="constrained",
-                                height_ratios=(1.15, 1))  # fmt: skip
+    figure, axes = plt.subplots(
+        2, 1, figsize=(WIDTH, 6.2), layout="constrained", height_ratios=(1.15, 1)
+    )
     ax = axes[0]
     shown = study.energies < 13
     ax.plot(study.energies[shown], study.spectrum[shown] / 1e3, color=_RAW, linewidth=1)
     top = study.spectrum[shown].max() / 1e3
-    ax.set(xlim=(0, 13), ylim=(0, 1.12 * top), xlabel="energy (keV)",
-           ylabel="thousand counts per channel")  # fmt: skip
+    ax.set(
+        xlim=(0, 13),
+        ylim=(0, 1.12 * top),
+        xlabel="energy (keV)",
+        ylabel="thousand counts per channel",
+    )
     for energy, name in _PEAKS:
         near = np.abs(study.energies - energy) < 0.06
         height = study.spectrum[near].max() / 1e3
-        ax.annotate(name, (energy, height), (0, 3), textcoords="offset points", ha="center",
-                    fontsize=8)  # fmt: skip
+        ax.annotate(
+            name, (energy, height), (0, 3), textcoords="offset points", ha="center", fontsize=8
+        )
     for window in WINDOWS:
         for low, high in window.peaks:
             inside = (study.energies >= low) & (study.energies <= high)
             height = 1.35 * study.spectrum[inside].max() / 1e3 + 0.02 * top
-            ax.add_patch(plt.Rectangle((low, 0), high - low, height, facecolor="#F0E442",
-                                       edgecolor="#8C6D1F", alpha=0.6, linewidth=1, zorder=0))  # fmt: skip
+            ax.add_patch(
+                plt.Rectangle(
+                    (low, 0),
+                    high - low,
+                    height,
+                    facecolor="#F0E442",
+                    edgecolor="#8C6D1F",
+                    alpha=0.6,
+                    linewidth=1,
+                    zorder=0,
+                )
+            )
     title(ax, f"spectrum of all pixels at {study.angle:g}°".replace("-", "−"), "a")
     before = study.raw[0]
     after = study.maps["peaks"][study.components.index(study.settings.components), 0]
@@ -160,10 +205,21 @@ def figure2(study):
     ax = axes[1]
     energies = study.energies[study.kept]
     for raw_range, ax_part in _parts(ax, energies):
-        ax_part.plot(energies[raw_range], study.region_raw[raw_range], color=_RAW, linewidth=0.8,
-                     drawstyle="steps-mid", label="as recorded")  # fmt: skip
-        ax_part.plot(energies[raw_range], study.region_denoised[raw_range], color=_DENOISED,
-                     linewidth=1.6, label=f"{study.settings.components} components")  # fmt: skip
+        ax_part.plot(
+            energies[raw_range],
+            study.region_raw[raw_range],
+            color=_RAW,
+            linewidth=0.8,
+            drawstyle="steps-mid",
+            label="as recorded",
+        )
+        ax_part.plot(
+            energies[raw_range],
+            study.region_denoised[raw_range],
+            color=_DENOISED,
+            linewidth=1.6,
+            label=f"{study.settings.components} components",
+        )
         high_y = ax_part.get_ylim()[1]
         ax_part.set_ylim(0, high_y)
         for window in WINDOWS:
@@ -195,13 +251,22 @@ def _parts(ax, energies):
 @styled
 def plot_scree(study):
     """Show the share of each component in the variance, and the spectra of the first three."""
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.3), layout="constrained",
-                                width_ratios=(1, 1.25))  # fmt: skip
+    figure, axes = plt.subplots(
+        1, 2, figsize=(WIDTH, 3.3), layout="constrained", width_ratios=(1, 1.25)
+    )
     ax = axes[0]
     for name, variance in study.variance.items():
         label, color, line, marker = _CHANNELS[name]
-        ax.semilogy(np.arange(1, 31), variance[:30], color=color, linestyle=line, marker=marker,
-                    markersize=3.5, linewidth=1, label=label)  # fmt: skip
+        ax.semilogy(
+            np.arange(1, 31),
+            variance[:30],
+            color=color,
+            linestyle=line,
+            marker=marker,
+            markersize=3.5,
+            linewidth=1,
+            label=label,
+        )
     ax.axvline(study.settings.components + 0.5, ymax=0.72, color="0.4", linewidth=1)
     ax.set(xlabel="component", ylabel="share of the variance")
     ax.legend(fontsize=7)
@@ -216,8 +281,14 @@ def plot_scree(study):
             x = energies[order]
             values = np.insert(values, np.flatnonzero(np.diff(x) > 0.05) + 1, np.nan)
             x = np.insert(x, np.flatnonzero(np.diff(x) > 0.05) + 1, np.nan)
-            ax.plot(x, values - 2.4 * row, color=color, linestyle=line, linewidth=1,
-                    label=f"component {k + 1}" if row == 0 else None)  # fmt: skip
+            ax.plot(
+                x,
+                values - 2.4 * row,
+                color=color,
+                linestyle=line,
+                linewidth=1,
+                label=f"component {k + 1}" if row == 0 else None,
+            )
         ax.text(4.15, -2.4 * row + 0.55, _CHANNELS[name][0], fontsize=7)
     ax.set(xlabel="energy (keV)", yticks=[], ylim=(-6.2, 2.2))
     ax.legend(ncols=3, fontsize=7, loc="upper center")
@@ -232,10 +303,19 @@ def plot_component_errors(study):
     for e, (ax, element) in enumerate(zip(axes, ELEMENTS, strict=True)):
         for name, errors in study.smoothed_errors.items():
             label, color, line, marker = _CHANNELS[name]
-            ax.plot(study.components, 100 * errors[:, e], color=color, linestyle=line,
-                    marker=marker, markersize=4, linewidth=1.2, label=label)  # fmt: skip
-        ax.axhline(100 * study.raw_smoothed_errors[e], color="0.4", linewidth=1,
-                   label="not denoised")  # fmt: skip
+            ax.plot(
+                study.components,
+                100 * errors[:, e],
+                color=color,
+                linestyle=line,
+                marker=marker,
+                markersize=4,
+                linewidth=1.2,
+                label=label,
+            )
+        ax.axhline(
+            100 * study.raw_smoothed_errors[e], color="0.4", linewidth=1, label="not denoised"
+        )
         ax.set(xscale="log", yscale="log", xlabel="components kept")
         ax.set_xticks(study.components, [str(c) for c in study.components])
         ax.minorticks_off()
@@ -251,44 +331,83 @@ def plot_component_errors(study):
 @styled
 def plot_response(*pairs):
     """Show the counts in all maps over the tilt, and after the normalisation."""
-    figure, axes = plt.subplots(1, len(pairs), figsize=(WIDTH, 2.9), layout="constrained",
-                                sharey=True, squeeze=False)  # fmt: skip
+    figure, axes = plt.subplots(
+        1, len(pairs), figsize=(WIDTH, 2.9), layout="constrained", sharey=True, squeeze=False
+    )
     for ax, mark, (series, steps) in zip(axes[0], "abcd", pairs, strict=False):
-        ax.plot(series.angles, steps.true_response, color="0.6", linewidth=3,
-                label="true response")  # fmt: skip
+        ax.plot(series.angles, steps.true_response, color="0.6", linewidth=3, label="true response")
         for element, maps in zip(ELEMENTS, steps.denoised, strict=True):
             total = maps.sum(axis=(1, 2), dtype=np.float64)
-            ax.plot(series.angles, total / total.mean(), color=ELEMENT_COLOR[element],
-                    marker={"Au": "o", "Ag": "s"}[element], markersize=3.5, linewidth=1,
-                    label=f"{element}, recorded")  # fmt: skip
+            ax.plot(
+                series.angles,
+                total / total.mean(),
+                color=ELEMENT_COLOR[element],
+                marker={"Au": "o", "Ag": "s"}[element],
+                markersize=3.5,
+                linewidth=1,
+                label=f"{element}, recorded",
+            )
         for element, maps in zip(ELEMENTS, series.maps, strict=True):
             total = maps.sum(axis=(1, 2), dtype=np.float64)
-            ax.plot(series.angles, total / total.mean(), color=ELEMENT_COLOR[element],
-                    linestyle="--", linewidth=1.4, label=f"{element}, normalised")  # fmt: skip
+            ax.plot(
+                series.angles,
+                total / total.mean(),
+                color=ELEMENT_COLOR[element],
+                linestyle="--",
+                linewidth=1.4,
+                label=f"{element}, normalised",
+            )
         ax.set(xlabel="tilt (degrees)")
         title(ax, PARTICLE_NAME[series.settings.particle], mark)
     axes[0, 0].set_ylabel("total counts, relative to their mean")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5,
-                  fontsize=7)  # fmt: skip
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=7
+    )
     return figure
 
 
 @styled
 def figure3(*pairs, tilts=(-75.0, 30.0)):
     """Draw Figure 3: maps of Au and Ag, HAADF, and the weighted sum of the maps."""
-    figure, axes = plt.subplots(len(pairs), 4, figsize=(WIDTH * 1.25, 2.15 * len(pairs)),
-                                layout="constrained", squeeze=False)  # fmt: skip
+    figure, axes = plt.subplots(
+        len(pairs),
+        4,
+        figsize=(WIDTH * 1.25, 2.15 * len(pairs)),
+        layout="constrained",
+        squeeze=False,
+    )
     marks = iter("abcdefgh")
     for row, (series, _), tilt in zip(axes, pairs, tilts, strict=True):
         place = int(np.abs(series.angles - tilt).argmin())
         haadf = series.haadf[place]
         for ax, element, image in zip(row, series.elements, series.maps[:, place], strict=False):
-            panel(ax, image, name=f"{element} at {series.angles[place]:g}°".replace("-", "−"),
-                  unit="counts", kind="counts", mark=next(marks), limits=_limits(image))  # fmt: skip
+            panel(
+                ax,
+                image,
+                name=f"{element} at {series.angles[place]:g}°".replace("-", "−"),
+                unit="counts",
+                kind="counts",
+                mark=next(marks),
+                limits=_limits(image),
+            )
         top = _limits(haadf)
-        panel(row[2], haadf, name="HAADF", unit="intensity", kind="haadf", mark=next(marks),
-              limits=top)  # fmt: skip
-        panel(row[3], series.fit.predict(series.maps[:, place]), name="weighted sum",
-              unit="intensity", kind="haadf", mark=next(marks), limits=top)  # fmt: skip
+        panel(
+            row[2],
+            haadf,
+            name="HAADF",
+            unit="intensity",
+            kind="haadf",
+            mark=next(marks),
+            limits=top,
+        )
+        panel(
+            row[3],
+            series.fit.predict(series.maps[:, place]),
+            name="weighted sum",
+            unit="intensity",
+            kind="haadf",
+            mark=next(marks),
+            limits=top,
+        )
         _bar(row[0], series)
     return figure

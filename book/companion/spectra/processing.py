@@ -69,14 +69,15 @@ class ProcessedSeries:
     def to_signals(self):
         """Return HAADF and maps as HyperSpy signals with units: a pair."""
         return (
+            io.to_signal(self.haadf, pixel_size=self.voxel_size, angles=self.angles, title="HAADF"),
             io.to_signal(
-                self.haadf, pixel_size=self.voxel_size, angles=self.angles, title="HAADF"
+                self.maps,
+                pixel_size=self.voxel_size,
+                angles=self.angles,
+                elements=self.elements,
+                title="Element maps",
             ),
-            io.to_signal(
-                self.maps, pixel_size=self.voxel_size, angles=self.angles,
-                elements=self.elements, title="Element maps",
-            ),
-        )  # fmt: skip
+        )
 
     def __repr__(self):
         tilts, slices, size = self.haadf.shape
@@ -173,9 +174,7 @@ def process_steps(
     response = prepare.tilt_response(smoothed)
     normalised = prepare.normalize_tilts(smoothed, response)
     # what the two signals share, weighted as well as can be before they are aligned
-    rough = hebt.response_ratios(
-        haadf, prepare.apply_shifts(normalised, refined), names=ELEMENTS
-    )
+    rough = hebt.response_ratios(haadf, prepare.apply_shifts(normalised, refined), names=ELEMENTS)
     map_shifts = prepare.estimate_shifts_to(haadf, rough.predict(normalised))
     maps = prepare.apply_shifts(normalised, map_shifts)
     fit = hebt.response_ratios(haadf, maps, names=ELEMENTS)
@@ -212,9 +211,7 @@ def process_steps(
     )
 
 
-def components(
-    acquisition: Acquisition, *, progress: bool | None = None
-) -> prepare.Components:
+def components(acquisition: Acquisition, *, progress: bool | None = None) -> prepare.Components:
     """Return the principal components of all tilts near the Au and Ag peaks.
 
     All spectra at once would be several gigabytes. Blocks of 4 × 4 pixels have the same
@@ -258,6 +255,4 @@ def smooth_maps(maps, settings):
     width = max(1, round(settings.width / settings.pixel))
     if settings.width == 0 or width == 1:
         return np.asarray(maps, np.float32)
-    return prepare.smooth(
-        maps, width=width, sigma=settings.sigma / settings.pixel, axis=(-2, -1)
-    )
+    return prepare.smooth(maps, width=width, sigma=settings.sigma / settings.pixel, axis=(-2, -1))

@@ -197,9 +197,7 @@ def _record(settings, thickness, zeta, tilt, channels, *, stream):
 def _contributions(background):
     """(4, channels): spectra of Au, Ag, the holder's copper and the support film, for a mean of 1."""
     shape = simulate.bremsstrahlung()
-    elements = [
-        simulate.lines_spectrum(e, counted=LINES[e]) + background * shape for e in ELEMENTS
-    ]
+    elements = [simulate.lines_spectrum(e, counted=LINES[e]) + background * shape for e in ELEMENTS]
     copper = simulate.lines_spectrum("Cu", counted=("Ka", "Kb"))
     film = simulate.lines_spectrum("C") + 0.01 * shape
     return np.stack([*elements, copper, film])

@@ -150,11 +150,7 @@ def _spectrum_study(settings):
         smoothed[name] = map_error(
             smooth_maps(maps[name], settings), smooth_maps(expected, settings), inside
         )
-    raw = _map(
-        acquisition.spectra[tilt],
-        map_weights(energies[used]),
-        settings.size,
-    )
+    raw = _map(acquisition.spectra[tilt], map_weights(energies[used]), settings.size)
 
     # a square of pixels in the middle
     half = settings.size // 30

@@ -41,8 +41,9 @@ def settings_table(*all_settings) -> Table:
         row(
             "smoothing kernel, σ (pixels)",
             "12 × 12, σ not printed",
-            lambda s: f"{round(s.width / s.pixel)} × {round(s.width / s.pixel)}, "
-            f"{s.sigma / s.pixel:g}",
+            lambda s: (
+                f"{round(s.width / s.pixel)} × {round(s.width / s.pixel)}, {s.sigma / s.pixel:g}"
+            ),
         ),
         row("noise seed", "", lambda s: f"{s.seed}"),
     ]
@@ -105,9 +106,7 @@ def window_table() -> Table:
                 )
             )
     shares = collection_efficiency()
-    kept = ", ".join(
-        f"{100 * s:.0f} % for {e}" for s, e in zip(shares, ELEMENTS, strict=True)
-    )
+    kept = ", ".join(f"{100 * s:.0f} % for {e}" for s, e in zip(shares, ELEMENTS, strict=True))
     matrix = crosstalk_matrix()
     crossing = " and ".join(
         f"{100 * matrix[1 - e, e]:+.1f} % ({name})" for e, name in enumerate(ELEMENTS)
@@ -150,16 +149,28 @@ def ratio_table(*all_series) -> Table:
         for e, element in enumerate(series.elements):
             true, ours = series.true_ratios[e], series.fit.ratios[e]
             rows.append(
-                (name, f"r of {element}", f"{paper_printed(f'{which}.r_est.{element}').value:.3g}",
-                 f"{ours:.3e}", f"{true:.3e}", percent(ours / true))
-            )  # fmt: skip
+                (
+                    name,
+                    f"r of {element}",
+                    f"{paper_printed(f'{which}.r_est.{element}').value:.3g}",
+                    f"{ours:.3e}",
+                    f"{true:.3e}",
+                    percent(ours / true),
+                )
+            )
         printed = [paper_printed(f"{which}.r_est.{e}").value for e in ("Ag", "Au")]
         ours = series.fit.ratios[1] / series.fit.ratios[0]
         true = series.true_ratios[1] / series.true_ratios[0]
         rows.append(
-            (name, "r of Ag / r of Au", f"{printed[0] / printed[1]:.2f}", f"{ours:.2f}",
-             f"{true:.2f}", percent(ours / true))
-        )  # fmt: skip
+            (
+                name,
+                "r of Ag / r of Au",
+                f"{printed[0] / printed[1]:.2f}",
+                f"{ours:.2f}",
+                f"{true:.2f}",
+                percent(ours / true),
+            )
+        )
         paper = paper_printed(f"{which}.r_squared").value
         word = agreement(paper, series.fit.r_squared, best=1.0)
         rows.append((name, "R²", f"{paper:.2f}", f"{series.fit.r_squared:.3f}", "", word))

@@ -126,9 +126,7 @@ def worker_memory(results: dict, slices: int, elements: int, size: int, tilts: i
     factor = max(case["peak"] / case["input_and_output"] for case in results["memory"])
     process = max(
         case["peak"]
-        - block(
-            -(-case["slices"] // case["blocks"]), case["elements"], case["size"], case["tilts"]
-        )
+        - block(-(-case["slices"] // case["blocks"]), case["elements"], case["size"], case["tilts"])
         for case in results["workers"]
     )
     return process + block(slices, elements, size, tilts)

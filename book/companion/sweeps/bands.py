@@ -19,8 +19,24 @@ from ..store import cached
 from .slice import lowest
 
 PHANTOM_ALPHAS = (
-    0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.99,
-)  # fmt: skip
+    0.01,
+    0.05,
+    0.1,
+    0.2,
+    0.3,
+    0.4,
+    0.5,
+    0.6,
+    0.7,
+    0.75,
+    0.8,
+    0.85,
+    0.9,
+    0.93,
+    0.95,
+    0.97,
+    0.99,
+)
 PHANTOM_ITERATIONS = (10, 20, 50, 100, 200)
 DOSES = (0.25, 1.0, 4.0, 16.0)
 _CHUNK = 100  # slices that run together, for the sake of memory
@@ -95,8 +111,9 @@ class PhantomBands:
     def _curve(self, dose, iterations, element):
         """(alphas, seeds)"""
         for name, value, values in (
-            ("dose", dose, self.doses), ("iterations", iterations, self.iterations)
-        ):  # fmt: skip
+            ("dose", dose, self.doses),
+            ("iterations", iterations, self.iterations),
+        ):
             if value not in values:
                 raise ValueError(
                     f"{name} is {value!r}; expected one of {', '.join(map(str, values))}."
@@ -106,9 +123,14 @@ class PhantomBands:
 
 
 def phantom_bands(
-    *, alphas=PHANTOM_ALPHAS, iterations=PHANTOM_ITERATIONS, doses=DOSES, seeds=None, others=None,
+    *,
+    alphas=PHANTOM_ALPHAS,
+    iterations=PHANTOM_ITERATIONS,
+    doses=DOSES,
+    seeds=None,
+    others=None,
     **changes,
-) -> PhantomBands:  # fmt: skip
+) -> PhantomBands:
     """Sweep the phantom over weights, iterations, doses and noise seeds.
 
     The frame has half as many pixels along a side as the paper's (at quick fidelity an eighth);

@@ -30,13 +30,17 @@ def minimum_table(study: SliceSweep) -> Table:
             )
     return Table(
         (
-            "iterations", "reference", "best α", "MSE there", f"α = {_usual(study):g} against it",
+            "iterations",
+            "reference",
+            "best α",
+            "MSE there",
+            f"α = {_usual(study):g} against it",
             "EDS only",
         ),
         rows,
         title="Where the error of the slice is lowest",
         note="One noise seed. Between the tested weights the place is that of a parabola.",
-    )  # fmt: skip
+    )
 
 
 def advice_table(study: PhantomBands) -> Table:
@@ -56,15 +60,21 @@ def advice_table(study: PhantomBands) -> Table:
             )
         rows.append(
             (
-                f"{counts:.3g}", *cells, f"{alpha:g}, {n}", f"{mse:.4f}",
+                f"{counts:.3g}",
+                *cells,
+                f"{alpha:g}, {n}",
+                f"{mse:.4f}",
                 f"{eds / mse:.2f}\n(EDS stops at {stop})",
             )
-        )  # fmt: skip
+        )
     seeds = ", ".join(f"{len(s.seeds)} at dose {s.dose:g}" for s in study.settings)
     return Table(
         (
-            "counts a pixel", *(f"α, {n} iterations" for n in steps), "best of all: α, iterations",
-            "its MSE", "EDS only at its best, against it",
+            "counts a pixel",
+            *(f"α, {n} iterations" for n in steps),
+            "best of all: α, iterations",
+            "its MSE",
+            "EDS only at its best, against it",
         ),
         rows,
         title="The phantom: which weight, after how many iterations",
@@ -73,7 +83,7 @@ def advice_table(study: PhantomBands) -> Table:
         f"within 10 % of the lowest. Noise seeds: {seeds}. The frame has "
         f"{study.settings[0].size} pixels along a side; counts are those of an element map before "
         "smoothing, and a coarse pixel collects those of all the pixels it stands for.",
-    )  # fmt: skip
+    )
 
 
 def claims_table(study: SliceSweep) -> Table:
@@ -83,14 +93,14 @@ def claims_table(study: SliceSweep) -> Table:
     falls = all(
         study.mse["segmented"][0, study.iterations.index(n), e]
         > study.mse["segmented"][:, study.iterations.index(n), e].min()
-        for n in printed for e in range(len(study.elements))
-    )  # fmt: skip
+        for n in printed
+        for e in range(len(study.elements))
+    )
     which = [
-        n for n in printed
-        if all(
-            study.best_alpha("segmented", e, n) > study.alphas[0] for e in study.elements
-        )
-    ]  # fmt: skip
+        n
+        for n in printed
+        if all(study.best_alpha("segmented", e, n) > study.alphas[0] for e in study.elements)
+    ]
     before = max(-6, -len(study.alphas))  # 0.94, of the weights that are swept
     rising = all(
         (mse[-1, i] > mse[before, i]).all()
@@ -117,14 +127,16 @@ def claims_table(study: SliceSweep) -> Table:
         [
             (
                 "the error falls as α grows from 0.01, to a minimum",
-                "after " + (_list(which) if which else "no number of")
+                "after "
+                + (_list(which) if which else "no number of")
                 + f" iterations, of {_list(printed)}",
                 "agrees" if falls else ("in part" if which else "does not"),
             ),
             (
                 "near α = 1 it rises rapidly",
                 "from the last weights below 1 on, by both references, for all iterations"
-                if rising else "not in all cases",
+                if rising
+                else "not in all cases",
                 "agrees" if rising else "in part",
             ),
             (
@@ -157,13 +169,14 @@ def claims_table(study: SliceSweep) -> Table:
                     f"{_pair(study.elements, 100 * (u - 1), '+.0f', ' %')} {REFERENCE_NAME[r]}"
                     for r, u in usual.items()
                 ),
-                "agrees" if max(u.max() for u in usual.values()) < 1.1
+                "agrees"
+                if max(u.max() for u in usual.values()) < 1.1
                 else ("near" if max(u.max() for u in usual.values()) < 1.25 else "does not"),
             ),
         ],
         title="Section 4.2's sentences, one by one",
         note="One particle, one noise seed, simulated; the paper's is another one.",
-    )  # fmt: skip
+    )
 
 
 def shadow_of(study: SliceSweep, alpha: float, iterations: int) -> float:
@@ -191,11 +204,7 @@ def sweep_numbers(study: SliceSweep, phantom: PhantomBands) -> dict[str, str]:
     best = {n: phantom.best_alphas(1.0, n) for n in steps}
     share = {
         dose: np.concatenate(
-            [
-                (1 - phantom.best_alphas(dose, n)) * n
-                for n in steps
-                if _inner(phantom, dose, n)
-            ]
+            [(1 - phantom.best_alphas(dose, n)) * n for n in steps if _inner(phantom, dose, n)]
             or [np.array([np.nan])]
         )
         for dose in phantom.doses

@@ -52,23 +52,33 @@ def explore_slice_sweep(study) -> explorers.FrameExplorer:
     for e in study.elements:
         panels += [
             explorers.Panel(
-                e, f"{e}, HEBT", LIMITS, unit="density, bulk: 1", cmap="inferno",
+                e,
+                f"{e}, HEBT",
+                LIMITS,
+                unit="density, bulk: 1",
+                cmap="inferno",
                 alt=f"{e} at weight {{alpha}} after {{iterations}} iterations; MSE {{{e}_mse}}.",
             ),
             explorers.Panel(
-                f"{e}_difference", f"{e}, less the truth", (-1.0, 1.0), unit="density",
+                f"{e}_difference",
+                f"{e}, less the truth",
+                (-1.0, 1.0),
+                unit="density",
                 cmap="RdBu_r",
                 alt=f"{e} at weight {{alpha}} after {{iterations}} iterations less the true "
                 "specimen: red where there is too much, blue where too little.",
             ),
-        ]  # fmt: skip
+        ]
         readouts += [
             explorers.Readout(f"{e}_mse", "MSE", format=".4f", panel=e),
             explorers.Readout(
-                f"{e}_eds_mse", "MSE of EDS only", format=".4f", panel=f"{e}_difference",
+                f"{e}_eds_mse",
+                "MSE of EDS only",
+                format=".4f",
+                panel=f"{e}_difference",
                 depends=("iterations",),
             ),
-        ]  # fmt: skip
+        ]
     near = min(study.alphas, key=lambda a: abs(a - 0.7))
     usual = min(steps, key=lambda i: abs(np.log(i / 100)))
     return explorers.FrameExplorer(
@@ -81,8 +91,12 @@ def explore_slice_sweep(study) -> explorers.FrameExplorer:
         readouts=readouts,
         curves=[
             explorers.Curve(
-                "by_weight", "Error against the weight", "alpha", lines,
-                ylabel="MSE, mean over pixels", log="y",
+                "by_weight",
+                "Error against the weight",
+                "alpha",
+                lines,
+                ylabel="MSE, mean over pixels",
+                log="y",
                 alt="Mean-squared error of Au and Ag against the weight after {iterations} "
                 "iterations, against the true specimen and against the segmented HAADF "
                 "reconstruction.",
@@ -94,4 +108,4 @@ def explore_slice_sweep(study) -> explorers.FrameExplorer:
         caption=f"Slice {study.slice} of the non-alloy particle, one noise seed; pictures are cut "
         f"to the particle and binned {study.binning} × {study.binning}.",
         filename="slice-sweep",
-    )  # fmt: skip
+    )

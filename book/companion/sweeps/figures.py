@@ -56,9 +56,13 @@ def figure7(study: SliceSweep):
                 ax.plot(study.alphas, values, label=f"{n}", **look)
                 best = study.best_alpha(reference, element, n)
                 ax.plot(
-                    best, np.interp(best, study.alphas, values), "o", color=look["color"],
-                    markersize=6, markeredgecolor="white",
-                )  # fmt: skip
+                    best,
+                    np.interp(best, study.alphas, values),
+                    "o",
+                    color=look["color"],
+                    markersize=6,
+                    markeredgecolor="white",
+                )
             ax.set_yscale("log")
             ax.yaxis.set_minor_formatter(NullFormatter())
             _plain(ax)
@@ -106,9 +110,14 @@ def figure8(study: SliceSweep):
         names = [f"{element}, reference", *(f"{element}, {n} iterations" for n in steps)]
         for ax, picture, name in zip(row, pictures, names, strict=True):
             panel(
-                ax, picture * (1.5 / 255), name=name, unit=_PER_BULK, limits=(0, 1.5),
-                mark=next(marks), bar_for=axes if ax is axes[0, 0] else [],
-            )  # fmt: skip
+                ax,
+                picture * (1.5 / 255),
+                name=name,
+                unit=_PER_BULK,
+                limits=(0, 1.5),
+                mark=next(marks),
+                bar_for=axes if ax is axes[0, 0] else [],
+            )
     voxel = voxel_size(study.settings) * study.binning
     scale_bar(axes[0, 0], 50 / voxel, "50 nm")
     return figure
@@ -135,9 +144,11 @@ def plot_residuals(study: SliceSweep):
         for j, alpha in enumerate(dict.fromkeys(chosen)):
             a = study.alphas.index(alpha)
             ax.plot(
-                study.iterations, study.residuals[a, :, k], label=f"{alpha:g}",
+                study.iterations,
+                study.residuals[a, :, k],
+                label=f"{alpha:g}",
                 **_look(j, len(set(chosen))),
-            )  # fmt: skip
+            )
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -176,15 +187,24 @@ def plot_bands(study: PhantomBands):
             look = _look(k, len(study.iterations[-5:]))
             ax.plot(study.alphas, values.mean(axis=1), label=f"{n}", **look)
             ax.fill_between(
-                study.alphas, values.min(axis=1), values.max(axis=1), color=look["color"],
-                alpha=0.3, linewidth=0,
-            )  # fmt: skip
+                study.alphas,
+                values.min(axis=1),
+                values.max(axis=1),
+                color=look["color"],
+                alpha=0.3,
+                linewidth=0,
+            )
         eds = study.eds_mse[d][:, e].mean(axis=1).min()
         ax.axhline(eds, color="0.5", linewidth=1)
         ax.text(
-            0.01, eds * 1.02, "EDS only, best stop", color="0.3", fontsize=7, va="bottom",
+            0.01,
+            eds * 1.02,
+            "EDS only, best stop",
+            color="0.3",
+            fontsize=7,
+            va="bottom",
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
-        )  # fmt: skip
+        )
         ax.set_yscale("log")
         ax.yaxis.set_minor_formatter(NullFormatter())
         _plain(ax)
@@ -213,14 +233,10 @@ def plot_minima(study: PhantomBands):
         (1 - α) T, where T is the number of iterations.
     """
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.2), layout="constrained")
-    for (color, marker), dose, counts in zip(
-        _DOSE_STYLE, study.doses, study.counts, strict=False
-    ):
+    for (color, marker), dose, counts in zip(_DOSE_STYLE, study.doses, study.counts, strict=False):
         found = np.array([study.best_alphas(dose, n) for n in study.iterations])
         # at an end of the weights there is no minimum to speak of
-        there = [
-            (f > study.alphas[0]).all() and (f < study.alphas[-1]).all() for f in found
-        ]
+        there = [(f > study.alphas[0]).all() and (f < study.alphas[-1]).all() for f in found]
         n = np.array(study.iterations)[there]
         if not len(n):
             continue
@@ -228,9 +244,16 @@ def plot_minima(study: PhantomBands):
             mean = values.mean(axis=1)
             spread = [mean - values.min(axis=1), values.max(axis=1) - mean]
             ax.errorbar(
-                n, mean, spread, color=color, marker=marker, markersize=5, capsize=2,
-                linewidth=1.2, label=f"{counts:.3g}",
-            )  # fmt: skip
+                n,
+                mean,
+                spread,
+                color=color,
+                marker=marker,
+                markersize=5,
+                capsize=2,
+                linewidth=1.2,
+                label=f"{counts:.3g}",
+            )
     for ax in axes:
         ax.set_xscale("log")
         ax.set_xticks(study.iterations, [str(n) for n in study.iterations])
@@ -259,9 +282,12 @@ def plot_failures(outcomes: dict):
         A row for each preset.
     """
     figure, axes = plt.subplots(
-        len(outcomes), 4, figsize=(WIDTH, 1.85 * len(outcomes) + 0.3), layout="constrained",
+        len(outcomes),
+        4,
+        figsize=(WIDTH, 1.85 * len(outcomes) + 0.3),
+        layout="constrained",
         squeeze=False,
-    )  # fmt: skip
+    )
     columns = [("hebt", 0), ("eds", 0), ("hebt", 1), ("eds", 1)]
     method_names = {"hebt": "HEBT", "eds": "EDS only"}
     for row, (name, outcome) in zip(axes, outcomes.items(), strict=True):
@@ -270,10 +296,12 @@ def plot_failures(outcomes: dict):
             element = ELEMENTS[e]
             score = outcome.scores["mse", method, element]
             panel(
-                ax, outcome.densities[method][e],
+                ax,
+                outcome.densities[method][e],
                 name=f"{element}, {method_names[method]}: {score:.2g}",
-                unit="density (1 in the specimen)", limits=(0, 1.3),
+                unit="density (1 in the specimen)",
+                limits=(0, 1.3),
                 bar_for=axes if ax is axes[0, 0] else [],
-            )  # fmt: skip
+            )
         row[0].set_ylabel(preset.artefact or "none", fontsize=9, fontweight="bold")
     return figure

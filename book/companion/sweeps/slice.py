@@ -22,10 +22,42 @@ ELEMENTS = settings_ELEMENTS
 REFERENCES = measures.REFERENCES
 # from 0.01 to 0.99, denser near the ends
 ALPHAS = (
-    0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65,
-    0.7, 0.75, 0.8, 0.825, 0.85, 0.875, 0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98,
-    0.985, 0.99,
-)  # fmt: skip
+    0.01,
+    0.02,
+    0.03,
+    0.05,
+    0.07,
+    0.1,
+    0.15,
+    0.2,
+    0.25,
+    0.3,
+    0.35,
+    0.4,
+    0.45,
+    0.5,
+    0.55,
+    0.6,
+    0.65,
+    0.7,
+    0.75,
+    0.8,
+    0.825,
+    0.85,
+    0.875,
+    0.9,
+    0.91,
+    0.92,
+    0.93,
+    0.94,
+    0.95,
+    0.96,
+    0.97,
+    0.975,
+    0.98,
+    0.985,
+    0.99,
+)
 PRINTED_ITERATIONS = (50, 100, 200, 500)  # of Figure 7
 ITERATIONS = (1, 2, 5, 10, 20, *PRINTED_ITERATIONS)
 FRAME = 150  # pixels along the edge of a sweep's frames, at most
@@ -90,8 +122,9 @@ class SliceSweep:
             If it was not swept.
         """
         for name, value, values in (
-            ("alpha", alpha, self.alphas), ("iterations", iterations, self.iterations)
-        ):  # fmt: skip
+            ("alpha", alpha, self.alphas),
+            ("iterations", iterations, self.iterations),
+        ):
             if value not in values:
                 raise ValueError(
                     f"{name} is {value!r}; expected one of {', '.join(map(str, values))}."

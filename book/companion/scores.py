@@ -1,0 +1,85 @@
+"""Scores of a study: at the paper's stop or at the best one, and who is better."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+# all others are errors, of which the smallest is best
+BEST_IS_LARGE = ("ssim", "ssim_windowed")
+STOPS = ("printed", "best")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Scores:
+    """Scores of several methods over noise seeds and iterations, against one reference.
+
+    Attributes
+    ----------
+    values
+        Name -> (methods, elements, seeds, checkpoints); NaN where a score was not taken.
+    methods, elements
+        What the first two axes stand for. One of the methods is "eds", EDS alone.
+    iterations
+        (checkpoints,): at which iterations scores were taken.
+    printed
+        The paper's number of iterations, one of them.
+    """
+
+    values: dict[str, np.ndarray]
+    methods: tuple[str, ...]
+    elements: tuple[str, ...]
+    iterations: np.ndarray
+    printed: int
+
+    def __post_init__(self):
+        if self.printed not in self.iterations:
+            raise ValueError(
+                f"printed is {self.printed}; expected one of the iterations {self.iterations}."
+            )
+
+    def curve(self, name: str, method: str, element: str) -> np.ndarray:
+        """Return a score over seeds and iterations, (seeds, checkpoints)."""
+        return self.values[name][self.methods.index(method), self.elements.index(element)]
+
+    def at(self, name: str, method: str, element: str, *, stop: str = "printed") -> np.ndarray:
+        """Return a score over the seeds, (seeds,).
+
+        `stop` is "printed" for the paper's number of iterations, or "best" for the one which is
+        best for this score, method and element in the mean over the seeds. That knows the truth,
+        so it is the most that stopping early can give.
+        """
+        return self.curve(name, method, element)[:, self.place(name, method, element, stop=stop)]
+
+    def place(self, name: str, method: str, element: str, *, stop: str = "printed") -> int:
+        """Return the place of a stop among the checkpoints."""
+        if stop == "printed":
+            return int(np.flatnonzero(self.iterations == self.printed)[0])
+        if stop == "best":
+            mean = self.curve(name, method, element).mean(axis=0)
+            return int(np.nanargmax(mean) if name in BEST_IS_LARGE else np.nanargmin(mean))
+        raise ValueError(f"stop is {stop!r}; expected 'printed' or 'best'.")
+
+    def best_iteration(self, name: str, method: str, element: str) -> int:
+        """Return the iteration of the best stop."""
+        return int(self.iterations[self.place(name, method, element, stop="best")])
+
+    def error(self, name: str, method: str, element: str, *, stop: str = "printed") -> np.ndarray:
+        """Return how far a score is from perfect, (seeds,): 1 - similarity, or the error."""
+        values = self.at(name, method, element, stop=stop)
+        return 1 - values if name in BEST_IS_LARGE else values
+
+    def gain(
+        self, name: str, element: str, *, method: str = "hebt", stop: str = "printed"
+    ) -> np.ndarray:
+        """Return by which factor the error of EDS alone exceeds that of `method`, (seeds,)."""
+        eds = self.error(name, "eds", element, stop=stop)
+        return eds / self.error(name, method, element, stop=stop)
+
+    def outcome(
+        self, name: str, element: str, *, method: str = "hebt", stop: str = "printed"
+    ) -> str:
+        """Say who is better: "HEBT" or "EDS" with every seed, else "tie"."""
+        gain = self.gain(name, element, method=method, stop=stop)
+        return "HEBT" if (gain > 1).all() else "EDS" if (gain < 1).all() else "tie"
