@@ -11,11 +11,12 @@ One reconstruction that uses low-noise Z-contrast images (HAADF-STEM) and noisy 
 
 import importlib
 
+from ._solve import Interrupted
 from .composition import composition, density
 from .projector import Projector, common_tilts
 from .ratios import ResponseRatios, response_ratios
-from .reconstruct import Interrupted, reconstruct, sirt, sweep
-from .stopping import Discrepancy, History, RelativeChange, Residuals, poisson_noise
+from .reconstruct import reconstruct, sirt, sweep
+from .stopping import Discrepancy, History, RelativeChange, Residuals, Snapshots, poisson_noise
 
 # These load on first use, so that `import hebt` stays instant.
 _MODULES = ("explorers", "io", "metrics", "prepare", "segmentation", "simulate", "validation")
@@ -29,6 +30,7 @@ __all__ = [
     "RelativeChange",
     "Residuals",
     "ResponseRatios",
+    "Snapshots",
     "common_tilts",
     "composition",
     "density",

@@ -7,14 +7,15 @@ what a block needs and hands it to threads, processes or the machines of a clust
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import sys
+from collections.abc import Callable
 
 import numpy as np
 
 from ._checks import as_float32, check_range, check_seen, check_signs
-from .projector import Projector
 
 # A block should have this many columns, slices times elements, to be fast (if there are so many).
 _COLUMNS = 128
@@ -27,73 +28,42 @@ def is_lazy(array) -> bool:
     return dask_array is not None and isinstance(array, dask_array.Array)
 
 
-def reconstruct(
-    solve,
-    W: Projector,
-    haadf,
-    maps,
-    ratios,
-    *,
-    mask=None,
-    start=None,
-    out=None,
-    haadf_projector: Projector | None = None,
-    progress: bool | None = None,
-    **options,
-):
+def reconstruct(solve: Callable, problem, run, out=None):
     """Reconstruct block by block: `hebt.reconstruct` for Dask arrays, or into a zarr store.
 
     Parameters
     ----------
     solve
-        ``solve(W, haadf, maps, ratios, mask=, start=, haadf_projector=, **options)`` for one
-        block, on checked float32 arrays.
+        ``solve(problem, run)`` for one block, whose arrays are float32 and in memory.
+    problem, run
+        A `Problem` whose arrays are lazy or not, and a `Run` that nobody watches.
     out
         Where to write; None for a lazy result.
-
-    Other parameters and the result are those of `hebt.reconstruct`; `ratios` and `options` have
-    been checked.
     """
     import dask.array as da
 
-    chunks = next((a.chunks[-2] for a in (haadf, maps) if is_lazy(a) and a.ndim > 2), (1,))
-    haadf, maps = _lazy("haadf", haadf), _lazy("maps", maps)
-    _check_shapes(W, haadf_projector or W, haadf, maps, ratios)
-    elements, slices, size = len(maps), haadf.shape[1], W.size
-    # whole tilts, elements and detector lines; slices as thick as they came, within limits
-    blocks = _blocks(max(chunks), slices, elements, size)
-    haadf = haadf.rechunk({0: -1, 1: blocks, 2: -1})
-    maps = maps.rechunk({0: -1, 1: -1, 2: blocks, 3: -1})
-    arguments = [haadf, "tsu", maps, "etsv" if haadf_projector is None else "ensv"]
-    names = []
-    for name, array, shape in (
-        ("mask", mask, (slices, size, size)),
-        ("start", start, (elements, slices, size, size)),
+    problem, blocks = _chunked(problem)
+    arguments, names = [], []
+    for name, letters in (
+        ("haadf", "tsu"),
+        ("maps", "etsv" if problem.haadf_projector is None else "ensv"),
+        ("mask", "fsyx"),
+        ("x0", "gsyx"),
+        ("ratios", "hs"),
     ):
-        if array is None:
-            continue
-        array = _lazy(name, array)
-        if array.shape != shape and not (name == "mask" and array.shape == shape[1:]):
-            expected = f"{shape}" + (f" or {shape[1:]}" if name == "mask" else "")
-            raise ValueError(f"{name} has shape {array.shape}; expected {expected}.")
-        axes = "fsyx"[-array.ndim :] if array.shape == shape else "yx"
-        chunks = {i: blocks if axis == "s" else -1 for i, axis in enumerate(axes)}
-        # letters of its own for axes that every block holds whole
-        letters = dict(zip("fyx", "abc" if name == "mask" else "dgh"))
-        arguments += [array.rechunk(chunks), "".join(letters.get(axis, axis) for axis in axes)]
-        names.append(name)
-
-    W.row_sums  # once, and not for each block
-    settings = dict(
-        token="hebt",
-        solve=solve,
-        W=W,
-        ratios=ratios,
-        haadf_projector=haadf_projector,
-        names=tuple(names),
-        options=options,
-    )
+        array = getattr(problem, name)
+        if is_lazy(array):
+            # letters of its own for axes that every block holds whole
+            own = {"mask": str.maketrans("yx", "ab"), "x0": str.maketrans("yx", "cd")}
+            axes = letters if array.ndim == len(letters) else letters[1:]
+            axes = axes if name != "mask" or array.ndim > 2 else "yx"
+            arguments += [array, axes.translate(own.get(name, {}))]
+            names.append(name)
+    problem.W.row_sums, problem.W.column_sums  # noqa: B018  once, and not for each block
+    rest = dataclasses.replace(problem, **dict.fromkeys(names))
+    settings = dict(solve=solve, problem=rest, run=run, names=tuple(names), token="hebt")
     if out is None:
+        elements, _, size, _ = problem.shape
         return da.blockwise(
             _solve_block,
             "osij",
@@ -104,10 +74,65 @@ def reconstruct(
             align_arrays=False,
             meta=np.empty((0, 0, 0, 0), np.float32),
         )
-    _check_values(haadf, maps)
+    _check_values(problem.haadf, problem.maps)
+    return _write(out, arguments, settings, problem.shape, blocks, run.progress)
+
+
+def block_sizes(thickness: int, slices: int, elements: int, size: int) -> tuple[int, ...]:
+    """Return how many slices each block has.
+
+    All are as thick as asked for, but thick enough to be fast, and not so thick that few of them
+    fit in memory. Equal blocks also share no chunk of the result.
+    """
+    least = -(-_COLUMNS // elements)
+    # more than twice that is hardly faster, and leaves workers without a block
+    most = min(2 * least, max(least, _BYTES // (4 * elements * size**2)))
+    if thickness < least:
+        thickness *= -(-least // thickness)
+    thickness = min(thickness, most)
+    return tuple(min(thickness, slices - first) for first in range(0, slices, thickness))
+
+
+def _chunked(problem):
+    """Return the problem with Dask arrays, chunked in blocks of slices, and these."""
+    import dask.array as da
+
+    W, W_haadf = problem.W, problem.haadf_projector or problem.W
+    thickness = next(
+        (a.chunks[-2] for a in (problem.haadf, problem.maps) if is_lazy(a) and a.ndim > 2), (1,)
+    )
+    haadf, maps = _lazy("haadf", problem.haadf), _lazy("maps", problem.maps)
+    _check_shapes(W, W_haadf, haadf, maps)
+    elements, slices, size = len(maps), haadf.shape[1], W.size
+    # whole tilts, elements and detector lines; slices as thick as they came, within limits
+    blocks = block_sizes(max(thickness), slices, elements, size)
+    arrays = {
+        "haadf": haadf.rechunk({0: -1, 1: blocks, 2: -1}),
+        "maps": maps.rechunk({0: -1, 1: -1, 2: blocks, 3: -1}),
+    }
+    for name, shape in (("mask", (slices, size, size)), ("x0", (elements, slices, size, size))):
+        if (array := getattr(problem, name)) is None:
+            continue
+        array = _lazy(name, array)
+        if array.shape != shape and not (name == "mask" and array.shape == shape[1:]):
+            expected = f"{shape}" + (f" or {shape[1:]}" if name == "mask" else "")
+            raise ValueError(f"{name} has shape {array.shape}; expected {expected}.")
+        chunks = dict.fromkeys(range(array.ndim), -1)
+        if array.ndim > 2:
+            chunks[array.ndim - 3] = blocks
+        arrays[name] = array.rechunk(chunks)
+    if problem.ratios.ndim == 2:
+        arrays["ratios"] = da.from_array(problem.ratios, chunks=(-1, blocks))
+    return dataclasses.replace(problem, **arrays), blocks
+
+
+def _write(out, arguments, settings, shape, blocks, progress):
+    """Reconstruct all blocks into a store, and return its volume as a lazy array."""
+    import dask.array as da
+
     if isinstance(out, (str, os.PathLike)) and "://" not in str(out):
         out = os.path.abspath(out)  # workers may run in another folder
-    store = _open(out, (elements, slices, size, size), blocks)
+    store = _open(out, shape, blocks)
     numbers = da.from_array(np.repeat(np.arange(len(blocks)), blocks), chunks=(blocks,))
     written = da.blockwise(
         _write_block,
@@ -138,40 +163,36 @@ def reconstruct(
     return da.from_zarr(_array(store, "x"))
 
 
-def _solve_block(haadf, maps, *others, solve, W, ratios, haadf_projector, names, options):
+def _solve_block(*arrays, solve, problem, run, names):
     """Reconstruct one block on one thread: Dask runs as many blocks at once as there are."""
     import numba
 
-    haadf, maps = as_float32("haadf", haadf), as_float32("maps", maps)
-    images = [("haadf", haadf, False), *((f"maps[{e}]", m, True) for e, m in enumerate(maps))]
+    block = dict(zip(names, arrays, strict=True))
+    for name in ("haadf", "maps"):
+        block[name] = as_float32(name, block[name])
+    images = [("haadf", block["haadf"], False)]
+    images += [(f"maps[{e}]", m, True) for e, m in enumerate(block["maps"])]
     for name, array, counts in images:
         # a block without particle has noise on both sides of 0
         if array.max() <= 0 or (counts and (array == np.rint(array)).all()):
             check_signs(name, array, counts=counts)
+    problem = dataclasses.replace(problem, **block).with_checked_x0_and_mask()
     before = numba.get_num_threads()
     numba.set_num_threads(1)
     try:
-        return solve(
-            W,
-            haadf,
-            maps,
-            ratios,
-            haadf_projector=haadf_projector,
-            **dict(zip(names, others)),
-            **options,
-        )
+        return solve(problem, run)
     finally:
         numba.set_num_threads(before)
 
 
-def _write_block(number, haadf, maps, *others, store, blocks, **settings):
+def _write_block(number, *arrays, store, blocks, **settings):
     """Reconstruct one block into the store, unless it is there already, from the same data."""
     n = int(number[0])
-    digest = _digest(haadf, maps, *others, settings)
+    digest = _digest(arrays, settings)
     done, x = _array(store, "done"), _array(store, "x")
     if not np.array_equal(done[n], digest):
         first = sum(blocks[:n])
-        result = _solve_block(haadf, maps, *others, **settings)
+        result = _solve_block(*arrays, **settings)
         # while it is written it counts as no result, not as the one that was there before
         done[n] = 0
         x[:, first : first + blocks[n]] = result
@@ -180,28 +201,20 @@ def _write_block(number, haadf, maps, *others, store, blocks, **settings):
     return np.ones(len(number), bool)
 
 
-def _digest(*parts) -> np.ndarray:
-    """SHA-256 of all that a block's result depends on, but for rounding on another device."""
-    digest = hashlib.sha256()
-
-    def add(part):
-        if isinstance(part, Projector):
-            part = part.angles, part.size
-        if isinstance(part, dict):
-            part = sorted((k, v) for k, v in part.items() if k not in ("solve", "device"))
-        if isinstance(part, np.ndarray):
-            digest.update(f"{part.shape} {part.dtype.str}".encode())
-            digest.update(np.ascontiguousarray(part).tobytes())
-        elif isinstance(part, (list, tuple)):
-            digest.update(f"{len(part)}".encode())
-            for each in part:
-                add(each)
-        else:
-            digest.update(repr(part).encode())
-
+def _digest(arrays, settings) -> np.ndarray:
+    """Return the SHA-256 of all that a block depends on, but for rounding on another device."""
     from . import __version__
 
-    add((__version__, parts))
+    problem, run = settings["problem"], settings["run"]
+    projectors = [
+        (W.angles.tolist(), W.size) for W in (problem.W, problem.haadf_projector) if W is not None
+    ]
+    parts = [__version__, projectors, problem.alpha, run.iterations, settings["names"]]
+    digest = hashlib.sha256(repr(parts).encode())
+    for array in (*arrays, problem.ratios):
+        if array is not None:
+            digest.update(f"{array.shape} {array.dtype.str}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
     return np.frombuffer(digest.digest(), np.uint8)
 
 
@@ -274,7 +287,7 @@ def _check_values(haadf, maps):
         check_range(f"maps[{e}]", float(low), float(high), whole=bool(whole))
 
 
-def _check_shapes(W, W_haadf, haadf, maps, ratios):
+def _check_shapes(W, W_haadf, haadf, maps):
     if haadf.ndim != 3 or maps.ndim != 4:
         raise ValueError(
             f"haadf has shape {haadf.shape} and maps {maps.shape}; expected (tilts, slices, size) "
@@ -286,22 +299,6 @@ def _check_shapes(W, W_haadf, haadf, maps, ratios):
             f"maps has shape {maps.shape} and haadf {haadf.shape}; expected maps of shape "
             f"(elements, {len(W.angles)}, {haadf.shape[1]}, {W.size})."
         )
-    if len(ratios) != len(maps):
-        raise ValueError(
-            f"ratios has shape {ratios.shape}; expected ({len(maps)},), one for each element map."
-        )
-
-
-def _blocks(thickness, slices, elements, size) -> tuple[int, ...]:
-    """Slices in each block: all as thick as asked for, but thick enough to be fast, and not so
-    thick that few of them fit in memory. Equal blocks also share no chunk of the result."""
-    least = -(-_COLUMNS // elements)
-    # more than twice that is hardly faster, and leaves workers without a block
-    most = min(2 * least, max(least, _BYTES // (4 * elements * size**2)))
-    if thickness < least:
-        thickness *= -(-least // thickness)
-    thickness = min(thickness, most)
-    return tuple(min(thickness, slices - first) for first in range(0, slices, thickness))
 
 
 @contextlib.contextmanager

@@ -6,10 +6,7 @@ import numpy as np
 
 from ._checks import as_float32, check_angles, check_count
 from ._engine.arrays import empty, slices_first, slices_last
-from ._engine.threads import run, threads
-
-# How many slices share one working-out of the weights. More would no longer fit the cache.
-_BLOCK = 256
+from ._engine.beam import Beam
 
 
 class Projector:
@@ -74,9 +71,7 @@ class Projector:
         self.angles = check_angles(angles)
         self.angles.setflags(write=False)
         self.size = check_count("size", size)
-        radians = np.deg2rad(self.angles)
-        self._cosines, self._sines = np.cos(radians), np.sin(radians)
-        self._sums = None
+        self._beam = Beam(self.angles, self.size)
 
     def __repr__(self) -> str:
         tilts = len(self.angles)
@@ -88,11 +83,11 @@ class Projector:
 
     @property
     def row_sums(self) -> np.ndarray:
-        return self._row_and_column_sums()[0]
+        return self._beam.row_sums
 
     @property
     def column_sums(self) -> np.ndarray:
-        return self._row_and_column_sums()[1]
+        return self._beam.column_sums
 
     def forward(self, x) -> np.ndarray:
         """Project slices: p = W x.
@@ -120,7 +115,7 @@ class Projector:
             )
         lead = x.shape[:-2]
         columns = slices_last(x.reshape(-1, self.size * self.size))
-        p = self._forward(columns)[:, :, : x.size // self.size**2]
+        p = self._beam.forward(columns)[:, :, : x.size // self.size**2]
         return np.ascontiguousarray(p.swapaxes(1, 2)).reshape(len(self.angles), *lead, self.size)
 
     def backward(self, p) -> np.ndarray:
@@ -147,7 +142,7 @@ class Projector:
         tilts, slices = len(self.angles), p.size // (len(self.angles) * self.size)
         columns = empty(tilts, self.size, slices)
         columns[:, :, :slices] = p.reshape(tilts, slices, self.size).swapaxes(1, 2)
-        x = self._backward(columns)
+        x = self._beam.backward(columns)
         return slices_first(x, slices).reshape(*lead, self.size, self.size)
 
     def matrix(self):
@@ -168,7 +163,7 @@ class Projector:
         y, x = np.mgrid[half : -half - 1 : -1, -half : half + 1 : 1]
         pixels = np.arange(size * size)
         blocks = []
-        for cosine, sine in zip(self._cosines, self._sines):
+        for cosine, sine in zip(self._beam.cosines, self._beam.sines, strict=True):
             centre = (half + x * cosine + y * sine).ravel()
             first = np.floor(centre - (abs(cosine) + abs(sine)) / 2 + 0.5).astype(int)
             bins = first + np.arange(3)[:, None]
@@ -198,87 +193,6 @@ class Projector:
                 f"{name} has shape {p.shape}; expected ({tilts}, [slices,] {self.size}), i.e. "
                 f"(tilts, [slices,] size) of the projector.{problem}"
             )
-
-    # The same on arrays made by `empty`, whose last axis holds the slices, as the kernels need.
-
-    def _forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Project x, (size * size, columns), into (tilts, size, columns)."""
-        from ._engine import kernels as _kernels
-
-        tilts, columns = len(self.angles), x.shape[1]
-        if out is None:
-            out = empty(tilts, self.size, columns)
-        share = -(-tilts // threads())  # each share reads all of x, so not more than one a thread
-
-        def work(first, tilt):
-            _kernels.forward(
-                x,
-                out,
-                self._cosines,
-                self._sines,
-                self.size,
-                tilt,
-                min(tilt + share, tilts),
-                first,
-                min(first + _BLOCK, columns),
-            )
-
-        run(work, [(b, a) for b in range(0, columns, _BLOCK) for a in range(0, tilts, share)])
-        return out
-
-    def _backward(self, p: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Project p, (tilts, size, columns), back into (size * size, columns)."""
-        from ._engine import kernels as _kernels
-
-        x = empty(self.size * self.size, p.shape[2]) if out is None else out
-
-        def keep(tile, row, column, first, last):
-            _kernels.store(tile, x, self.size, row, column, first, last)
-
-        self._backward_tiles(p, keep)
-        return x
-
-    def _backward_tiles(self, p: np.ndarray, use) -> None:
-        """Project p, (tilts, size, columns), back tile by tile, and hand each tile to `use`."""
-        from ._engine import kernels as _kernels
-
-        columns = p.shape[2]
-        spare = [empty(_kernels.TILE**2, min(columns, _BLOCK)) for _ in range(threads())]
-
-        def work(first, row, column):
-            last = min(first + _BLOCK, columns)
-            tile = spare.pop()
-            _kernels.backward(
-                p, self._cosines, self._sines, self.size, row, column, first, last, tile
-            )
-            use(tile, row, column, first, last)
-            spare.append(tile)
-
-        edges = range(0, self.size, _kernels.TILE)
-        run(work, [(f, r, c) for f in range(0, columns, _BLOCK) for r in edges for c in edges])
-
-    def _tiles(self, columns: int) -> tuple[int, int, int]:
-        """How many blocks of columns, and rows and columns of tiles, `_backward_tiles` takes."""
-        from ._engine import kernels as _kernels
-
-        edge = -(-self.size // _kernels.TILE)
-        return -(-columns // _BLOCK), edge, edge
-
-    def _tile(self, row: int, column: int, first: int) -> tuple[int, int, int]:
-        """Which of these one tile is."""
-        from ._engine import kernels as _kernels
-
-        return first // _BLOCK, row // _kernels.TILE, column // _kernels.TILE
-
-    def _row_and_column_sums(self):
-        if self._sums is None:
-            tilts, size = len(self.angles), self.size
-            row_sums = self._forward(np.ones((size * size, 1), np.float32))[:, :, 0]
-            column_sums = self._backward(np.ones((tilts, size, 1), np.float32))
-            self._sums = row_sums, column_sums.reshape(size, size)
-            for sums in self._sums:
-                sums.setflags(write=False)
-        return self._sums
 
 
 def common_tilts(angles, other_angles, *, within: float = 0.05) -> tuple[np.ndarray, np.ndarray]:

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from ._checks import as_float32
-
-
-@dataclass(frozen=True)
-class Residuals:
-    """How far the present reconstruction is from the data, in HAADF intensity.
-
-    Attributes
-    ----------
-    eds
-        ||r_e p_e - W x_e|| for each element, shape (elements,).
-    haadf
-        ||p_h - sum_e W x_e||.
-    change
-        ||x - x_before|| / ||x||, how far the last iteration has moved the reconstruction; NaN
-        before the first.
-    """
-
-    eds: np.ndarray
-    haadf: float
-    change: float = float("nan")
+from ._checks import as_float32, check_count
+from ._engine.residuals import Residuals
 
 
 class History:
@@ -34,7 +16,7 @@ class History:
 
     Give it as ``history=`` to `sirt` or `reconstruct`. It takes the residuals that the iteration
     works out anyway, so it costs no projection. Entry n belongs to the reconstruction after n
-    iterations, entry 0 to `start`. The residual of the last one would need one more projection;
+    iterations, entry 0 to `x0`. The residual of the last one would need one more projection;
     it is there only where a callback or a stopping rule asked for it.
 
     Attributes
@@ -58,7 +40,7 @@ class History:
     """
 
     def __init__(self):
-        self._clear()
+        self.clear()
 
     def __repr__(self) -> str:
         end = f", stopped by {self.stopped_by}" if self.stopped_by is not None else ""
@@ -67,10 +49,12 @@ class History:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def _clear(self):
+    def clear(self) -> None:
+        """Forget the last run."""
         self.iterations, self.stopped_by, self._entries = 0, None, []
 
-    def _add(self, residuals):
+    def add(self, residuals: Residuals) -> None:
+        """Write the residuals of one more reconstruction down."""
         self._entries.append(residuals)
 
     @property
@@ -84,6 +68,77 @@ class History:
     @property
     def change(self) -> np.ndarray:
         return np.array([r.change for r in self._entries])
+
+
+class Snapshots:
+    """What a run looks like at chosen iterations.
+
+    Give it as ``callback=`` to `sirt` or `reconstruct`. Without a `score` it keeps copies of the
+    reconstruction, so mind the memory; with one, what ``score(x)`` returns.
+
+    Parameters
+    ----------
+    iterations
+        After which iterations to keep something; in any order, each once.
+    score
+        Called with a read-only view of the reconstruction.
+
+    Attributes
+    ----------
+    iterations : tuple of int
+        The chosen iterations, rising.
+    values : list
+        What was kept, in the order of the iterations; shorter than these where a run has not come
+        so far. A new run starts it anew.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an iteration is no whole number of at least 1 or comes twice, or `score` cannot be
+        called.
+
+    Examples
+    --------
+    >>> import numpy as np, hebt
+    >>> W = hebt.Projector([-60, 0, 60], 16)
+    >>> p = W.forward(np.ones((16, 16)))
+    >>> keep = hebt.Snapshots([1, 5], score=lambda x: np.abs(x - 1).mean())
+    >>> x = hebt.sirt(W, p, iterations=5, callback=keep)
+    >>> bool(keep[5] < keep[1])
+    True
+    """
+
+    def __init__(self, iterations: Iterable[int], score: Callable | None = None):
+        counts = [check_count("iterations", n) for n in iterations]
+        if not counts or len(set(counts)) < len(counts):
+            raise ValueError(
+                f"iterations is {counts}; expected at least one number, and each once."
+            )
+        if score is not None and not callable(score):
+            raise TypeError(f"score is {score!r}; expected a function of the reconstruction.")
+        self.iterations, self.score = tuple(sorted(counts)), score
+        self._kept: dict = {}
+
+    def __call__(self, iteration: int, x: np.ndarray, residuals) -> None:
+        if iteration == 1:
+            self._kept = {}
+        if iteration in self.iterations:
+            self._kept[iteration] = np.array(x, order="C") if self.score is None else self.score(x)
+
+    def __getitem__(self, iteration: int):
+        if iteration not in self._kept:
+            raise KeyError(
+                f"nothing was kept after {iteration} iterations; there is something after "
+                f"{', '.join(map(str, self._kept)) or 'none'}."
+            )
+        return self._kept[iteration]
+
+    def __repr__(self) -> str:
+        return f"Snapshots({list(self.iterations)}, {len(self._kept)} kept)"
+
+    @property
+    def values(self) -> list:
+        return list(self._kept.values())
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def test_projections_equal_the_matrix(size):
     W, columns = hebt.Projector(ANGLES, size), 3
     rng = np.random.default_rng(0)
     matrix = W.matrix()
-    beam = _cuda._Beam(W, columns)
+    beam = _cuda._Rays(W._beam, columns)
     x, p = empty(size * size, columns), empty(len(ANGLES) * size, columns)
     for array in (x, p):
         array[:] = rng.random(array.shape)
@@ -112,14 +112,14 @@ def test_mask_start_and_empty_slices(axes):
     start = rng.random((2, 3, 5, 5))
     start[:, 1] = 0
     options = dict(iterations=2, mask=mask)
-    _, x = both(hebt.reconstruct, W, haadf, maps, ratios, **options, start=start)
+    _, x = both(hebt.reconstruct, W, haadf, maps, ratios, **options, x0=start)
     assert not x[:, 1].any() and not (x * ~mask).any()
 
 
 def test_a_run_in_two_parts_equals_one():
     W, haadf, _, _ = scene(slices=1)
     first = hebt.sirt(W, haadf, 1, device="cuda")
-    rest = hebt.sirt(W, haadf, 1, start=first, device="cuda")
+    rest = hebt.sirt(W, haadf, 1, x0=first, device="cuda")
     np.testing.assert_array_equal(rest, hebt.sirt(W, haadf, 2, device="cuda"))
 
 
@@ -185,13 +185,13 @@ def test_what_has_no_room_is_refused_or_runs_on_the_processor(monkeypatch):
             return type("Memory", (), {"free": 1000})
 
     monkeypatch.setattr(_cuda.cuda, "current_context", Small)
-    module = sys.modules["hebt.reconstruct"]
+    module = sys.modules["hebt._solve"]
     monkeypatch.setattr(module, "choose_device", lambda d: "cpu" if d == "cpu" else "cuda")
     W, haadf, maps, ratios = scene()
     arguments = W, haadf, maps, ratios, 0.7, 2
     with pytest.raises(MemoryError, match="3 slices of 2 x 5 x 5 voxels need .* Give Dask"):
         hebt.reconstruct(*arguments, device="cuda")
-    with pytest.warns(UserWarning, match="It runs on the processor now"):
+    with pytest.warns(UserWarning, match="It runs on the CPU now"):
         x = hebt.reconstruct(*arguments, device="auto")
     np.testing.assert_array_equal(x, hebt.reconstruct(*arguments, device="cpu"))
 
@@ -212,10 +212,10 @@ def test_memory_is_reckoned_with_all_that_is_taken(monkeypatch):
     for images in (None, hebt.Projector(np.arange(0, 90, 5), 40)):
         W, _, maps, ratios = scene(40, 64, 2)
         haadf = np.ones((len((images or W).angles), 64, 40), np.float32)
-        reckoned = _cuda._bytes(W, maps.shape, 1, haadf, images)
+        reckoned = _cuda._bytes(maps.shape, 1, haadf, images)
         taken.clear()
         mask = np.ones((1600, 1), np.float32)
         maps = maps.astype(np.float32)
         weights = np.ones((2, 1), np.float32)
-        _cuda.CudaRun(W, maps, haadf, weights, mask, None, images, None)
+        _cuda.CudaRun(W._beam, maps, haadf, weights, mask, None, images and images._beam, None)
         assert reckoned == pytest.approx(sum(taken), rel=0.1)

@@ -14,7 +14,7 @@ import pytest
 
 import hebt
 from hebt import _blocks as large
-from hebt._blocks import _array, _blocks, _solve_block
+from hebt._blocks import _array, _solve_block, block_sizes
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
@@ -53,10 +53,10 @@ def test_dask_arrays_give_a_lazy_array_with_the_same_values(two, mask_axes):
     mask = None if not mask_axes else rng.random((SLICES, SIZE, SIZE)[-mask_axes:]) > 0.2
     start = None if not mask_axes else rng.random((2, SLICES, SIZE, SIZE), np.float32)
     options = dict(OPTIONS, mask=mask, haadf_projector=W_HAADF if two else None)
-    x = hebt.reconstruct(W, *lazy(haadf, maps), start=start, **options)
+    x = hebt.reconstruct(W, *lazy(haadf, maps), x0=start, **options)
     assert isinstance(x, da.Array) and x.shape == (2, SLICES, SIZE, SIZE)
     assert x.chunks == ((2,), (3, 3, 3, 2), (SIZE,), (SIZE,)) and x.dtype == np.float32
-    expected = hebt.reconstruct(W, haadf, maps, start=start, **options)
+    expected = hebt.reconstruct(W, haadf, maps, x0=start, **options)
     np.testing.assert_allclose(x.compute(), expected, atol=1e-5 * expected.max())
     one = x[:, 4].compute(scheduler="synchronous")
     np.testing.assert_allclose(one, expected[:, 4], atol=1e-5 * expected.max())
@@ -80,11 +80,11 @@ def test_only_the_blocks_that_are_asked_for_are_worked_out():
 
 def test_blocks_are_thick_enough_to_be_fast_and_thin_enough_for_memory(monkeypatch):
     monkeypatch.setattr(large, "_COLUMNS", 128)
-    assert _blocks(1, 300, 2, 300) == (64,) * 4 + (44,)
-    assert _blocks(40, 300, 2, 300) == (80, 80, 80, 60)
-    assert _blocks(100, 300, 2, 300) == (100,) * 3
-    assert max(_blocks(1000, 1000, 10, 1000)) == 13
-    assert _blocks(5, 3, 2, 16) == (3,)
+    assert block_sizes(1, 300, 2, 300) == (64,) * 4 + (44,)
+    assert block_sizes(40, 300, 2, 300) == (80, 80, 80, 60)
+    assert block_sizes(100, 300, 2, 300) == (100,) * 3
+    assert max(block_sizes(1000, 1000, 10, 1000)) == 13
+    assert block_sizes(5, 3, 2, 16) == (3,)
 
 
 def test_out_is_a_zarr_array_written_block_by_block(tmp_path):
@@ -291,7 +291,7 @@ def changed(**changes):
         (lambda h, m: dict(maps=m[:, :, 1:]), "expected maps of shape"),
         (lambda h, m: dict(haadf_projector=hebt.Projector([0], 3)), "haadf_projector is"),
         (lambda h, m: dict(mask=np.ones(3)), r"mask has shape \(3,\); expected \(11, 16, 16\)"),
-        (lambda h, m: dict(start=np.ones((2, 3))), r"start has shape \(2, 3\); expected \(2, 11"),
+        (lambda h, m: dict(x0=np.ones((2, 3))), r"x0 has shape \(2, 3\); expected \(2, 11"),
         (lambda h, m: dict(haadf=h[h[:, 0, 0] > -1]), "has an unknown shape.*compute_chunk_sizes"),
     ],
 )
@@ -365,3 +365,13 @@ def test_a_place_that_workers_do_not_share_is_no_silent_loss(tmp_path):
     (tmp_path / "file").write_text("no zarr")
     with pytest.raises(ValueError, match="which zarr cannot open as a group"):
         hebt.reconstruct(W, *lazy(haadf, maps), out=tmp_path / "file", **OPTIONS)
+
+
+def test_blocks_take_the_ratios_of_their_slices(tmp_path):
+    haadf, maps = scene()
+    own = np.random.default_rng(1).uniform(0.5, 2, (len(maps), haadf.shape[1]))
+    options = OPTIONS | {"ratios": own}
+    expected = hebt.reconstruct(W, haadf, maps, **options)
+    for out in (None, tmp_path / "x.zarr"):
+        x = hebt.reconstruct(W, *lazy(haadf, maps), **options, out=out).compute()
+        np.testing.assert_allclose(x, expected, atol=1e-5 * expected.max())

@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse
 
 import hebt
+from hebt._engine.beam import Beam
 
 ANGLES = np.arange(-70, 71, 10.0)
 SIZE = 30
@@ -124,10 +125,10 @@ def test_a_run_can_be_continued(mask):
     W, haadf, maps, ratios = scene()
     whole = hebt.reconstruct(W, haadf, maps, ratios, iterations=30, mask=mask)
     part = hebt.reconstruct(W, haadf, maps, ratios, iterations=10, mask=mask)
-    rest = hebt.reconstruct(W, haadf, maps, ratios, iterations=20, mask=mask, start=part)
+    rest = hebt.reconstruct(W, haadf, maps, ratios, iterations=20, mask=mask, x0=part)
     np.testing.assert_allclose(rest, whole, atol=1e-6 * whole.max())
     whole = hebt.sirt(W, haadf, iterations=30, mask=mask)
-    rest = hebt.sirt(W, haadf, 20, mask=mask, start=hebt.sirt(W, haadf, 10, mask=mask))
+    rest = hebt.sirt(W, haadf, 20, mask=mask, x0=hebt.sirt(W, haadf, 10, mask=mask))
     np.testing.assert_allclose(rest, whole, atol=1e-6 * whole.max())
 
 
@@ -215,7 +216,7 @@ def test_an_interrupted_run_keeps_what_it_reached_and_goes_on_from_there():
     with pytest.raises(hebt.Interrupted, match="after 6 iterations") as caught:
         hebt.reconstruct(W, haadf, maps, ratios, iterations=20, callback=stop)
     assert caught.value.iteration == 6
-    rest = hebt.reconstruct(W, haadf, maps, ratios, iterations=14, start=caught.value.x)
+    rest = hebt.reconstruct(W, haadf, maps, ratios, iterations=14, x0=caught.value.x)
     whole = hebt.reconstruct(W, haadf, maps, ratios, iterations=20)
     np.testing.assert_allclose(rest, whole, atol=1e-6 * whole.max())
 
@@ -241,7 +242,7 @@ def test_sirt_takes_several_leading_axes():
     assert result.shape == (2, 3, SIZE, SIZE)
     np.testing.assert_allclose(result[1], hebt.sirt(W, maps[1], 5), atol=1e-5 * result.max())
     view = []
-    hebt.sirt(W, stack, 2, callback=lambda n, x, r: view.append(x.shape), start=result)
+    hebt.sirt(W, stack, 2, callback=lambda n, x, r: view.append(x.shape), x0=result)
     assert view == [(2, 3, SIZE, SIZE)] * 2
 
 
@@ -283,9 +284,7 @@ def test_two_projectors_with_the_same_tilts_equal_one():
     two = hebt.reconstruct(W, haadf, maps, ratios, iterations=30, haadf_projector=same)
     np.testing.assert_allclose(two, one, atol=1e-4 * one.max())
     start = hebt.reconstruct(W, haadf, maps, ratios, iterations=10, haadf_projector=same)
-    rest = hebt.reconstruct(
-        W, haadf, maps, ratios, iterations=20, haadf_projector=same, start=start
-    )
+    rest = hebt.reconstruct(W, haadf, maps, ratios, iterations=20, haadf_projector=same, x0=start)
     np.testing.assert_allclose(rest, two, atol=1e-6 * one.max())
 
 
@@ -368,11 +367,9 @@ def test_empty_slices_are_left_out_and_change_nothing(two, monkeypatch):
     seen = []
     options = dict(ratios=ratios, iterations=5, haadf_projector=W_haadf, device="cpu")
     widths = []
-    forward = hebt.Projector._forward
+    forward = Beam.forward
     monkeypatch.setattr(
-        hebt.Projector,
-        "_forward",
-        lambda s, x, **k: widths.append(x.shape[1]) or forward(s, x, **k),
+        Beam, "forward", lambda s, x, **k: widths.append(x.shape[1]) or forward(s, x, **k)
     )
     whole = hebt.reconstruct(
         W, haadf, maps, mask=mask, **options, callback=lambda n, x, r: seen.append(x.copy())
@@ -385,7 +382,7 @@ def test_empty_slices_are_left_out_and_change_nothing(two, monkeypatch):
     # a start other than 0 has to be worked on, also where there are no data
     start = np.zeros_like(whole)
     start[:, 0] = 1
-    assert 0 < hebt.reconstruct(W, haadf, maps, start=start, **options)[:, 0].max() < 1
+    assert 0 < hebt.reconstruct(W, haadf, maps, x0=start, **options)[:, 0].max() < 1
     assert not hebt.reconstruct(W, haadf * 0, maps * 0, **options).any()
 
 
@@ -396,8 +393,8 @@ def test_inputs_are_never_changed():
     start = np.ones((2, 3, SIZE, SIZE), np.float32)
     for a in (*arrays, start):
         a.setflags(write=False)
-    hebt.reconstruct(W, *arrays, iterations=3, start=start)
-    hebt.sirt(W, arrays[0], 3, start=start[0])
+    hebt.reconstruct(W, *arrays, iterations=3, x0=start)
+    hebt.sirt(W, arrays[0], 3, x0=start[0])
     for a, copy in zip(arrays, copies):
         np.testing.assert_array_equal(a, copy)
 
@@ -417,7 +414,7 @@ def bad_value(array, value):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda a: dict(alpha=0), "alpha is 0; expected a weight above 0 and below 1"),
+        (lambda a: dict(alpha=-0.1), "alpha is -0.1; expected a weight of at least 0 and below 1"),
         (lambda a: dict(alpha=1), "alpha is 1"),
         (lambda a: dict(alpha=-0.1), "alpha is -0.1"),
         (lambda a: dict(alpha=np.nan), "alpha is nan"),
@@ -447,10 +444,7 @@ def bad_value(array, value):
         (lambda a: dict(maps=bad_value(a["maps"], -1e6)), r"maps\[0\] has values from -1e\+06"),
         (lambda a: dict(mask=np.ones(3)), r"mask has shape \(3,\); expected \(30, 30\) or"),
         (lambda a: dict(mask=np.full((30, 30), 2)), "mask has values from 2 to 2; expected 0 to 1"),
-        (
-            lambda a: dict(start=np.ones((2, 30, 30))),
-            r"start has shape .*expected \(2, 3, 30, 30\)",
-        ),
+        (lambda a: dict(x0=np.ones((2, 30, 30))), r"x0 has shape .*expected \(2, 3, 30, 30\)"),
     ],
 )
 def test_bad_input_is_refused_by_name(change, message):
@@ -488,3 +482,50 @@ def test_impossible_sweeps_are_refused(change, message):
     arguments = dict(alphas=[0.5], iterations=[3]) | change
     with pytest.raises(ValueError, match=message):
         hebt.sweep(W, haadf[:, 0], maps[:, :, 0], ratios, **arguments)
+
+
+@pytest.mark.parametrize("two", [False, True])
+def test_without_weight_on_haadf_it_is_sirt_on_the_maps_bit_for_bit(two):
+    W, haadf, maps, ratios = scene()
+    options = dict(iterations=20, device="cpu")
+    images = hebt.Projector(W.angles, W.size) if two else None
+    x = hebt.reconstruct(W, haadf, maps, ratios, alpha=0, haadf_projector=images, **options)
+    scaled = maps.astype(np.float32) * np.asarray(ratios, np.float32)[:, None, None, None]
+    alone = hebt.sirt(W, np.moveaxis(scaled, 0, 1), **options)
+    if two:  # the images' projections are worked out, with no weight
+        np.testing.assert_allclose(x, alone, atol=1e-5 * alone.max())
+    else:
+        np.testing.assert_array_equal(x, alone)
+
+
+def test_a_sweep_from_eds_alone_holds_what_single_runs_give():
+    W, haadf, maps, ratios = scene()
+    swept = hebt.sweep(W, haadf, maps, ratios, [0, 0.7], [3, 8], device="cpu")
+    for a, alpha in enumerate((0, 0.7)):
+        for i, iterations in enumerate((3, 8)):
+            x = hebt.reconstruct(W, haadf, maps, ratios, alpha, iterations, device="cpu")
+            np.testing.assert_array_equal(swept[a, i], x)
+
+
+def test_each_slice_may_have_ratios_of_its_own():
+    W, haadf, maps, _ = scene()
+    own = np.random.default_rng(0).uniform(0.5, 3, (len(maps), haadf.shape[1]))
+    haadf[:, 1], maps[:, :, 1] = 0, 0  # left out of the run
+    x = hebt.reconstruct(W, haadf, maps, own, iterations=6)
+    swept = hebt.sweep(W, haadf, maps, own, [0.3, 0.7], 6)
+    for s in range(haadf.shape[1]):
+        one = hebt.reconstruct(W, haadf[:, s], maps[:, :, s], own[:, s], iterations=6)
+        np.testing.assert_allclose(x[:, s], one, atol=1e-5 * x.max())
+        np.testing.assert_allclose(swept[1, 0, :, s], one, atol=1e-5 * x.max())
+    with pytest.raises(
+        ValueError, match=r"ratios has shape \(2, 2\); expected \(2,\), .* or \(2, 3\)"
+    ):
+        hebt.reconstruct(W, haadf, maps, own[:, :2], iterations=6)
+
+
+def test_the_elements_of_a_volume_are_reconstructed_in_one_call_of_sirt():
+    W, _, maps, _ = scene()
+    x = hebt.sirt(W, np.moveaxis(maps, 0, 1), 5)
+    assert x.shape == (len(maps), maps.shape[2], W.size, W.size)
+    for element, image in zip(maps, x, strict=True):
+        np.testing.assert_allclose(hebt.sirt(W, element, 5), image, atol=1e-5 * x.max())

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import hebt
+from hebt._engine.beam import Beam
 
 SIZE = 24
 W = hebt.Projector(np.arange(-60, 61, 15.0), SIZE)
@@ -46,10 +47,8 @@ def test_history_holds_the_residuals_of_every_iteration():
 def test_history_costs_no_projection(monkeypatch):
     haadf, maps = scene()
     calls = []
-    forward = hebt.Projector._forward
-    monkeypatch.setattr(
-        hebt.Projector, "_forward", lambda *a, **k: calls.append(1) or forward(*a, **k)
-    )
+    forward = Beam.forward
+    monkeypatch.setattr(Beam, "forward", lambda *a, **k: calls.append(1) or forward(*a, **k))
     W.row_sums
     calls.clear()
     options = dict(iterations=5, device="cpu")
@@ -186,3 +185,39 @@ def test_a_rule_may_hold_at_the_last_iteration():
     rule = lambda n, residuals: n == 3  # noqa: E731
     hebt.sirt(W, haadf, 3, stop=rule, history=history)
     assert history.stopped_by is rule and history.iterations == 3
+
+
+def test_snapshots_are_what_shorter_runs_give():
+    haadf, maps = scene()
+    keep = hebt.Snapshots([6, 2])
+    x = hebt.reconstruct(W, haadf, maps, RATIOS, iterations=6, callback=keep)
+    assert keep.iterations == (2, 6) and len(keep.values) == 2
+    np.testing.assert_array_equal(keep[6], x)
+    np.testing.assert_array_equal(keep[2], hebt.reconstruct(W, haadf, maps, RATIOS, iterations=2))
+    assert keep[2].flags.writeable and keep[2].flags.c_contiguous
+
+
+def test_snapshots_keep_scores_and_begin_anew_with_each_run():
+    haadf, _ = scene()
+    keep = hebt.Snapshots([1, 3, 9], lambda x: float(x.sum()))
+    hebt.sirt(W, haadf, 9, callback=keep)
+    assert [type(v) for v in keep.values] == [float] * 3
+    x = hebt.sirt(W, 2 * haadf, 3, callback=keep)
+    assert keep.values == [keep[1], keep[3]] and keep[3] == pytest.approx(x.sum(), rel=1e-5)
+    with pytest.raises(KeyError, match="nothing was kept after 9 iterations"):
+        keep[9]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (([],), ValueError, "at least one number"),
+        (([3, 3],), ValueError, "each once"),
+        (([0],), ValueError, "iterations is 0"),
+        (([2.5],), TypeError, "iterations is 2.5"),
+        (([2], 3), TypeError, "score is 3; expected a function"),
+    ],
+)
+def test_snapshots_refuse_what_cannot_be(arguments, error, message):
+    with pytest.raises(error, match=message):
+        hebt.Snapshots(*arguments)

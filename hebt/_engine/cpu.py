@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..stopping import Residuals
 from .arrays import empty, slices_last
+from .beam import Beam
+from .residuals import Residuals
 from .system import System
 from .threads import run, threads
 
@@ -13,24 +14,24 @@ from .threads import run, threads
 class CpuRun(System):
     """A run on the processor: x and its projections, and what an iteration does to them."""
 
-    def __init__(self, W, maps, haadf, weights, mask, ratios, haadf_projector, start):
-        super().__init__(W, maps, haadf, weights, mask, ratios, haadf_projector)
+    def __init__(self, beam: Beam, maps, haadf, weights, mask, ratios, haadf_beam, x0):
+        super().__init__(beam, maps, haadf, weights, mask, ratios, haadf_beam)
         columns = self.columns
         self.squares = np.zeros((self.tilts, self.elements + 1))
-        self.changes = np.zeros((*W._tiles(columns), 2))
-        if haadf_projector is not None:
+        self.changes = np.zeros((*beam.tiles(columns), 2))
+        if haadf_beam is not None:
             self.haadf_squares = np.zeros((len(haadf), 1))
             # the sum over the elements, and in turn what goes back to all of them
             self.shared = empty(self.size**2, self.slices)
             self.w_shared = empty(len(haadf), self.size, self.slices)
         self.wx = empty(self.tilts, self.size, columns)
-        if start is None:
+        if x0 is None:
             self.x = empty(self.size**2, columns)
             self.x[:], self.wx[:] = 0, 0
-            if haadf_projector is not None:
+            if haadf_beam is not None:
                 self.w_shared[:] = 0
         else:
-            self.x = slices_last(start.reshape(columns, -1))
+            self.x = slices_last(x0.reshape(columns, -1))
             self.project()
 
     def fetch(self):
@@ -43,18 +44,18 @@ class CpuRun(System):
 
     def project(self):
         """Project x."""
-        self.W._forward(self.x, out=self.wx)
-        if self.W_haadf is not None:
+        self.beam.forward(self.x, out=self.wx)
+        if self.haadf_beam is not None:
             arguments = self.x, self.shared, self.slices, self.elements
             _in_parts(_kernels().add_up, self.size**2, *arguments)
-            self.W_haadf._forward(self.shared, out=self.w_shared)
+            self.haadf_beam.forward(self.shared, out=self.w_shared)
 
     def residuals(self) -> Residuals:
         """The residuals' norms; they replace the projections, weighted as SIRT sends them back."""
         kernels = _kernels()
         wx, maps, squares = self.wx, self.maps, self.squares
         weights, rows, elements = self.weights, self.inverse_rows, self.elements
-        if self.haadf is None or self.W_haadf is not None:
+        if self.haadf is None or self.haadf_beam is not None:
             arguments = wx, maps, weights[0, 0], rows, elements, squares
             _in_parts(kernels.residual_alone, self.tilts, *arguments)
         else:
@@ -62,7 +63,7 @@ class CpuRun(System):
             _in_parts(kernels.residual, self.tilts, *arguments)
         sums = squares.sum(axis=0)
         haadf = sums[-1]
-        if self.W_haadf is not None:
+        if self.haadf_beam is not None:
             rows, squares = self.haadf_inverse_rows, self.haadf_squares
             arguments = self.w_shared, self.haadf, weights[1, 0], rows, 1, squares
             _in_parts(kernels.residual_alone, len(self.haadf), *arguments)
@@ -71,18 +72,18 @@ class CpuRun(System):
 
     def advance(self):
         """Send the weighted residuals back, and step."""
-        if self.W_haadf is not None:
-            self.W_haadf._backward(self.w_shared, out=self.shared)
-        self.W._backward_tiles(self.wx, self._step)
+        if self.haadf_beam is not None:
+            self.haadf_beam.backward(self.w_shared, out=self.shared)
+        self.beam.backward_tiles(self.wx, self._step)
         self.advanced = True
 
     def _step(self, tile, row, column, first, last):
         kernels, size = _kernels(), self.size
-        if self.W_haadf is not None:
+        if self.haadf_beam is not None:
             kernels.add_shared(
                 tile, self.shared, self.slices, self.elements, size, row, column, first, last
             )
-        change = self.changes[self.W._tile(row, column, first)]
+        change = self.changes[self.beam.tile(row, column, first)]
         kernels.step(
             tile, self.x, self.inverse_columns, self.mask, size, row, column, first, last, change
         )

@@ -19,10 +19,10 @@ import warnings
 import numpy as np
 from numba import cuda
 
-from ..stopping import Residuals
 from . import kernels
 from .arrays import empty, slices_last
 from .kernels import _EDGE, _LEAST, _footprint, _walk
+from .residuals import Residuals
 from .system import System
 
 _LANES = 128  # threads of a block at most, and the weights that they work out at once
@@ -311,17 +311,17 @@ class _Sums:
         return self.parts.copy_to_host().sum(axis=0)
 
 
-class _Beam:
-    """A projector's geometry on the device, for so many columns."""
+class _Rays:
+    """A geometry on the device, for so many columns."""
 
-    def __init__(self, W, columns):
+    def __init__(self, beam, columns):
         # numba's compiled functions, called here as the plain ones
         footprint, walk = _footprint.py_func, _walk.py_func
         coordinates, pixels, shapes = [], [], []
-        for c, s in zip(W._cosines.tolist(), W._sines.tolist()):
+        for c, s in zip(beam.cosines.tolist(), beam.sines.tolist()):
             extent, shape = footprint(c, s)
             t, pixel, _, _, line_t, line_pixel, step_t, step_pixel = walk(
-                W.size, c, s, 0, 0, W.size, W.size
+                beam.size, c, s, 0, 0, beam.size, beam.size
             )
             coordinates.append((c, s, extent, t, line_t, step_t))
             pixels.append((pixel, line_pixel, step_pixel))
@@ -329,7 +329,7 @@ class _Beam:
         self.coordinates = cuda.to_device(np.array(coordinates, np.float64))
         self.pixels = cuda.to_device(np.array(pixels, np.int64))
         self.shapes = cuda.to_device(np.array(shapes, np.float32))
-        self.size, self.tilts = W.size, len(W.angles)
+        self.size, self.tilts = beam.size, beam.tilts
         self.columns, self.pitch = columns, _pitch(columns)
         self._forward = _Launch(forward, columns, self.size, self.tilts)
         self._backward = _Launch(backward, columns, _runs(self.size**2))
@@ -350,12 +350,12 @@ class _Beam:
 class CudaRun(System):
     """A run on a GPU: as `CpuRun`, with all arrays on the device."""
 
-    def __init__(self, W, maps, haadf, weights, mask, ratios, haadf_projector, start):
-        _refuse_what_has_no_room(W, maps.shape, mask.shape[1], haadf, haadf_projector)
-        super().__init__(W, maps, haadf, weights, mask, ratios, haadf_projector)
+    def __init__(self, beam, maps, haadf, weights, mask, ratios, haadf_beam, x0):
+        _refuse_what_has_no_room(maps.shape, mask.shape[1], haadf, haadf_beam)
+        super().__init__(beam, maps, haadf, weights, mask, ratios, haadf_beam)
         columns, slices, pixels = self.columns, self.slices, self.size**2
         rays, pitch = self.tilts * self.size, _pitch(columns)
-        self.beam = _Beam(W, columns)
+        self.rays = _Rays(beam, columns)
         self.maps = cuda.to_device(self.maps.ravel())
         self.weights = cuda.to_device(self.weights)
         self.inverse_rows = cuda.to_device(self.inverse_rows.ravel())
@@ -367,9 +367,9 @@ class CudaRun(System):
         self.moved, self.squares = (_Sums(_runs(pixels), columns, np.float32) for _ in range(2))
         self._weigh = _Launch(weigh, columns, _runs(rays))
         self._advance = _Launch(advance, columns, _runs(pixels))
-        if haadf_projector is not None:
+        if haadf_beam is not None:
             haadf_rays = len(haadf) * self.size
-            self.images = _Beam(haadf_projector, slices)
+            self.images = _Rays(haadf_beam, slices)
             self.haadf_inverse_rows = cuda.to_device(self.haadf_inverse_rows.ravel())
             self.shared_pitch = _pitch(slices)
             # the sum over the elements, and in turn what goes back to all of them
@@ -386,10 +386,10 @@ class CudaRun(System):
             self.haadf = cuda.to_device(self.haadf.ravel())
         self.wx = _zeros(rays * pitch)
         self.host = None
-        if start is None:
+        if x0 is None:
             self.x = _zeros(pixels * pitch)
         else:
-            self.x = cuda.to_device(slices_last(start.reshape(columns, -1)).reshape(-1))
+            self.x = cuda.to_device(slices_last(x0.reshape(columns, -1)).reshape(-1))
             self.project()
 
     def fetch(self):
@@ -405,16 +405,16 @@ class CudaRun(System):
 
     def project(self):
         """Project x."""
-        self.beam.forward(self.x, self.wx)
-        if self.W_haadf is not None:
+        self.rays.forward(self.x, self.wx)
+        if self.haadf_beam is not None:
             counts = self.elements, self.slices, self.size**2
-            self._add_up(self.x, self.shared, *counts, self.beam.pitch, self.shared_pitch)
+            self._add_up(self.x, self.shared, *counts, self.rays.pitch, self.shared_pitch)
             self.images.forward(self.shared, self.w_shared)
 
     def residuals(self) -> Residuals:
         """The residuals' norms; they replace the projections, weighted as SIRT sends them back."""
         rays, slices, columns = self.tilts * self.size, self.slices, self.columns
-        pitch, weights, haadf = self.beam.pitch, self.weights, 0.0
+        pitch, weights, haadf = self.rays.pitch, self.weights, 0.0
         if self.with_total:
             counts = rays, self.elements, slices, pitch
             squares = self.haadf_squares.squares
@@ -423,7 +423,7 @@ class CudaRun(System):
         counts = rays, slices, columns, pitch
         rows = self.inverse_rows
         self._weigh(self.wx, self.maps, rows, weights, 0, *total, *counts, self.eds.squares)
-        if self.W_haadf is not None:
+        if self.haadf_beam is not None:
             counts = self.images.tilts * self.size, slices, slices, self.shared_pitch
             rows, squares = self.haadf_inverse_rows, self.haadf_squares.squares
             self._weigh_haadf(self.w_shared, self.haadf, rows, weights, 1, *total, *counts, squares)
@@ -437,12 +437,12 @@ class CudaRun(System):
 
     def advance(self):
         """Send the weighted residuals back, and step."""
-        if self.W_haadf is not None:
+        if self.haadf_beam is not None:
             self.images.backward(self.w_shared, self.shared)
         self._advance(
             self.wx,
             self.x,
-            *self.beam.geometry,
+            *self.rays.geometry,
             self.inverse_columns,
             self.mask,
             self.masks,
@@ -455,7 +455,7 @@ class CudaRun(System):
         self.advanced = True
 
 
-def _bytes(W, shape, masks, haadf, haadf_projector) -> int:
+def _bytes(shape, masks, haadf, haadf_beam) -> int:
     """What a run takes of the device's memory."""
     elements, tilts, slices, size = shape
     columns, pixels, rays = elements * slices, size**2, tilts * size
@@ -464,13 +464,13 @@ def _bytes(W, shape, masks, haadf, haadf_projector) -> int:
     numbers += 2 * 3 * _PARTS * columns
     if haadf is not None:
         numbers += 2 * haadf.size
-    if haadf_projector is not None:
+    if haadf_beam is not None:
         numbers += pixels * _pitch(slices)
     return 4 * numbers
 
 
-def _refuse_what_has_no_room(W, shape, masks, haadf, haadf_projector):
-    needed = _bytes(W, shape, masks, haadf, haadf_projector)
+def _refuse_what_has_no_room(shape, masks, haadf, haadf_beam):
+    needed = _bytes(shape, masks, haadf, haadf_beam)
     context = cuda.current_context()
     if hasattr(context, "deallocations"):  # not in the simulator
         context.deallocations.clear()  # what the last run has left and numba has yet to give back

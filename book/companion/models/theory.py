@@ -10,7 +10,7 @@ import numpy as np
 
 import hebt
 from hebt._checks import check_count
-from hebt.reconstruct import _check_alpha, _check_data
+from hebt._problem import Problem
 
 
 def stacked_system(W: hebt.Projector, haadf, maps, ratios, alpha: float = 0.7):
@@ -43,8 +43,8 @@ def stacked_system(W: hebt.Projector, haadf, maps, ratios, alpha: float = 0.7):
     """
     import scipy.sparse
 
-    haadf, maps, ratios = _check_data(W, haadf, maps, ratios)
-    alpha = _check_alpha("alpha", alpha)
+    problem = Problem.checked(W, haadf, maps, ratios, alpha)
+    haadf, maps, ratios = problem.haadf, problem.maps, problem.ratios
     if haadf.ndim != 2:
         raise ValueError(f"haadf has shape {haadf.shape}; expected one slice, (tilts, size).")
     matrix, k = W.matrix().astype(np.float64), len(maps)

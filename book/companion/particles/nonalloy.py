@@ -273,7 +273,7 @@ def _nonalloy_seed(settings, truth, iterations, pictures):
     # on to twice as many iterations, to find the best stop
     follow.done = iterations
     x = x.reshape(-1, *x.shape[2:])
-    hebt.sirt(W, stacked, iterations=iterations, start=x, callback=follow.stacked)
+    hebt.sirt(W, stacked, iterations=iterations, x0=x, callback=follow.stacked)
     del x
 
     follow = Follow(truth, parts.labels, checkpoints)
@@ -296,7 +296,7 @@ def _nonalloy_seed(settings, truth, iterations, pictures):
         series.fit.ratios,
         alpha=float(printed("nonalloy.best_alpha").value),
         iterations=iterations,
-        start=x,
+        x0=x,
         callback=follow.volume,
     )
     del x, follow

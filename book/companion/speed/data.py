@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hebt._blocks import _blocks
+from hebt._blocks import block_sizes
 
 FILE = Path(__file__).parents[3] / "data" / "benchmark.json"
 OURS = "hebt.reconstruct, 2 elements"
@@ -104,7 +104,7 @@ def cluster_seconds(
     The blocks are those of `hebt.reconstruct` for arrays that are not chunked. Each runs on one
     thread, so that a wave takes as long as the thickest block, however many cores there are.
     """
-    blocks = _blocks(1, slices, elements, size)
+    blocks = block_sizes(1, slices, elements, size)
     waves = -(-volumes * len(blocks) // cores)
     block = seconds(results, max(blocks), elements, size, tilts, iterations, clock="clock")
     return volumes * len(blocks), waves, waves * block
@@ -199,7 +199,7 @@ def numbers(results: dict) -> dict[str, str]:
         "columns_c": str(at_once(results, BARE)),
         "columns": str(at_once(results, OURS)),
         "cores": str(CLUSTER),
-        "blocks": str(len(_blocks(1, *STUDIES[0][1:4]))),
+        "blocks": str(len(block_sizes(1, *STUDIES[0][1:4]))),
         "load": busy(results),
         "memory": " to ".join(sorted({f"{min(ratios):.1f}", f"{max(ratios):.1f}"})),
     }

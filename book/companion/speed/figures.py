@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import LogLocator
 
-from hebt._blocks import _blocks
+from hebt._blocks import block_sizes
 
 from ..style import WIDTH, styled, title
 from ..tables import Table
@@ -263,7 +263,7 @@ def extrapolation_table(results: dict) -> Table:
         work = slices, elements, size, tilts, ITERATIONS
         blocks, waves, passed = cluster_seconds(results, *work, volumes=volumes, cores=CLUSTER)
         here = volumes * seconds(results, *work, threads=threads, clock="clock")
-        thickest = max(_blocks(1, slices, elements, size))
+        thickest = max(block_sizes(1, slices, elements, size))
         rows.append(
             (
                 name,

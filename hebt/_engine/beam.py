@@ -1,0 +1,120 @@
+"""The geometry of a tilt series, and its projections on the CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from .arrays import empty
+from .threads import run, threads
+
+# How many slices share one working-out of the weights. More would no longer fit the cache.
+BLOCK = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Beam:
+    """Projection along the tilts of a series, for arrays made by `arrays.empty`.
+
+    Their last axis, the columns, holds slices: x is (size * size, columns), its projections are
+    (tilts, size, columns).
+
+    Parameters
+    ----------
+    angles
+        Tilt angles in degrees, shape (tilts,).
+    size
+        Pixels along the edge of a slice.
+    """
+
+    angles: np.ndarray
+    size: int
+    cosines: np.ndarray = field(init=False)
+    sines: np.ndarray = field(init=False)
+
+    def __post_init__(self):
+        radians = np.deg2rad(self.angles)
+        object.__setattr__(self, "cosines", np.cos(radians))
+        object.__setattr__(self, "sines", np.sin(radians))
+
+    @property
+    def tilts(self) -> int:
+        """How many tilts there are."""
+        return len(self.angles)
+
+    def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Project x."""
+        from . import kernels
+
+        tilts, columns = self.tilts, x.shape[1]
+        if out is None:
+            out = empty(tilts, self.size, columns)
+        share = -(-tilts // threads())  # each share reads all of x, so not more than one a thread
+        geometry = self.cosines, self.sines, self.size
+
+        def work(first, tilt):
+            last = min(tilt + share, tilts), first, min(first + BLOCK, columns)
+            kernels.forward(x, out, *geometry, tilt, *last)
+
+        run(work, [(b, a) for b in range(0, columns, BLOCK) for a in range(0, tilts, share)])
+        return out
+
+    def backward(self, p: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Project p back."""
+        from . import kernels
+
+        x = empty(self.size * self.size, p.shape[2]) if out is None else out
+
+        def keep(tile, row, column, first, last):
+            kernels.store(tile, x, self.size, row, column, first, last)
+
+        self.backward_tiles(p, keep)
+        return x
+
+    def backward_tiles(self, p: np.ndarray, use) -> None:
+        """Project p back tile by tile, and hand each tile to `use`."""
+        from . import kernels
+
+        columns = p.shape[2]
+        spare = [empty(kernels.TILE**2, min(columns, BLOCK)) for _ in range(threads())]
+
+        def work(first, row, column):
+            place = row, column, first, min(first + BLOCK, columns)
+            tile = spare.pop()
+            kernels.backward(p, self.cosines, self.sines, self.size, *place, tile)
+            use(tile, *place)
+            spare.append(tile)
+
+        edges = range(0, self.size, kernels.TILE)
+        run(work, [(f, r, c) for f in range(0, columns, BLOCK) for r in edges for c in edges])
+
+    def tiles(self, columns: int) -> tuple[int, int, int]:
+        """Return how many blocks of columns, and rows and columns of tiles, there are."""
+        from . import kernels
+
+        edge = -(-self.size // kernels.TILE)
+        return -(-columns // BLOCK), edge, edge
+
+    @staticmethod
+    def tile(row: int, column: int, first: int) -> tuple[int, int, int]:
+        """Return which of these one tile is."""
+        from . import kernels
+
+        return first // BLOCK, row // kernels.TILE, column // kernels.TILE
+
+    @cached_property
+    def row_sums(self) -> np.ndarray:
+        """(tilts, size): the length of each ray within the slice, in pixels."""
+        sums = self.forward(np.ones((self.size * self.size, 1), np.float32))[:, :, 0]
+        sums.setflags(write=False)
+        return sums
+
+    @cached_property
+    def column_sums(self) -> np.ndarray:
+        """(size, size): how much of each voxel the detector sees, added up over the tilts."""
+        sums = self.backward(np.ones((self.tilts, self.size, 1), np.float32))
+        sums = sums[:, 0].reshape(self.size, self.size)
+        sums.setflags(write=False)
+        return sums

@@ -1,0 +1,237 @@
+"""What is to be solved, and how a run goes: checked once, then passed on whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ._blocks import is_lazy
+from ._checks import as_float32, check_count, check_seen, check_series, check_signs
+from ._engine.device import check_device
+from .projector import Projector
+from .stopping import History
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """The data of a reconstruction and what weighs them.
+
+    Attributes
+    ----------
+    W
+        The projector of the element maps.
+    haadf
+        (tilts, *lead, size), with the tilts of `haadf_projector` where there is one; None for
+        SIRT on one series alone.
+    maps
+        (elements, tilts, *lead, size). `lead` are the axes of the slices.
+    ratios
+        (elements,) or (elements, slices); None to leave the maps as they are.
+    alpha
+        Weight of HAADF: a number, or one for each slice, shape (slices,).
+    haadf_projector
+        The projector of the HAADF images where they have tilts of their own.
+    mask
+        (size, size) or (*lead, size, size).
+    x0
+        (elements, *lead, size, size).
+    """
+
+    W: Projector
+    haadf: np.ndarray | None
+    maps: np.ndarray
+    ratios: np.ndarray | None = None
+    alpha: float | np.ndarray = 0.0
+    haadf_projector: Projector | None = None
+    mask: np.ndarray | None = None
+    x0: np.ndarray | None = None
+
+    @classmethod
+    def checked(cls, W, haadf, maps, ratios, alpha, haadf_projector=None, mask=None, x0=None):
+        """Return the problem of `hebt.reconstruct` after checking it.
+
+        Dask arrays are checked in shape and type here, and in their values where they are read.
+        """
+        check_projector(W)
+        check_haadf_projector(W, haadf_projector)
+        if not any(map(is_lazy, (haadf, maps))):
+            if haadf_projector is None:
+                haadf, maps = check_series(haadf, maps)
+                W.check_projections("haadf", haadf)
+            else:
+                haadf, maps = _check_two_series(W, haadf_projector, haadf, maps)
+        else:
+            haadf, maps = (
+                a if is_lazy(a) else as_float32(name, a)
+                for name, a in (("haadf", haadf), ("maps", maps))
+            )
+        ratios = check_ratios(ratios, len(maps), maps.shape[2:-1])
+        alpha = check_alpha("alpha", alpha)
+        problem = cls(W, haadf, maps, ratios, alpha, haadf_projector, mask, x0)
+        return problem if problem.is_lazy else problem.with_checked_x0_and_mask()
+
+    def with_checked_x0_and_mask(self) -> Problem:
+        """Return the same after checking these two, which must be in memory."""
+        mask, x0 = self.mask, self.x0
+        if mask is not None:
+            mask = _check_mask(mask, self.lead, self.W.size)
+        if x0 is not None:
+            x0, single = as_float32("x0", x0), self.haadf is None
+            if x0.shape != self.shape[single:]:
+                raise ValueError(
+                    f"x0 has shape {x0.shape}; expected {self.shape[single:]}, that of the result."
+                )
+            x0 = x0.reshape(self.shape)
+        return replace(self, mask=mask, x0=x0)
+
+    @property
+    def lead(self) -> tuple[int, ...]:
+        """Lengths of the axes of the slices."""
+        return self.maps.shape[2:-1]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the result, (elements, *lead, size, size)."""
+        return (len(self.maps), *self.lead, self.W.size, self.W.size)
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether any of the data are Dask arrays."""
+        return any(map(is_lazy, (self.haadf, self.maps, self.mask, self.x0)))
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """How a run goes: how long, who looks at it, and where."""
+
+    iterations: int
+    callback: Callable | None = None
+    stop: tuple = ()
+    history: History | None = None
+    device: str = "auto"
+    progress: bool | None = False
+    label: str = "HEBT"
+
+    def __post_init__(self):
+        set_ = object.__setattr__
+        set_(self, "iterations", check_count("iterations", self.iterations))
+        check_device(self.device)
+        set_(self, "stop", _check_rules(self.stop))
+        if self.history is None:
+            set_(self, "history", History())
+        elif not isinstance(self.history, History):
+            raise TypeError(f"history is {self.history!r}; expected a hebt.History.")
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody wants the residuals of each iteration."""
+        return self.callback is not None or bool(self.stop)
+
+    def ends(self, iteration, x, residuals) -> bool:
+        """Show callback and rules an iteration; say whether one of them ends the run."""
+        if self.callback is not None and _is_true(self.callback(iteration, x(), residuals)):
+            return True
+        self.history.stopped_by = next(
+            (rule for rule in self.stop if _is_true(rule(iteration, residuals))), None
+        )
+        return self.history.stopped_by is not None
+
+
+def check_projector(W) -> None:
+    """Raise a TypeError unless W is a `Projector`."""
+    if not isinstance(W, Projector):
+        raise TypeError(
+            f"W is a {type(W).__name__}; expected a hebt.Projector. Make it of the tilt angles "
+            "and the number of pixels across the tilt axis: hebt.Projector(angles, size)."
+        )
+
+
+def check_haadf_projector(W, haadf_projector) -> None:
+    """Raise a ValueError unless it is None or a projector as large as W."""
+    if haadf_projector is not None and (
+        not isinstance(haadf_projector, Projector) or haadf_projector.size != W.size
+    ):
+        raise ValueError(
+            f"haadf_projector is {haadf_projector!r}; expected a Projector of size {W.size}, as "
+            "that of the element maps."
+        )
+
+
+def check_ratios(ratios, elements: int, lead: tuple[int, ...]) -> np.ndarray:
+    """Return response ratios as float32, one for each element, or for each slice of each."""
+    ratios = as_float32("ratios", ratios)
+    if ratios.shape not in ((elements,), (elements, *lead)):
+        each = f" or {(elements, *lead)}, one for each slice of each" if lead else ""
+        raise ValueError(
+            f"ratios has shape {ratios.shape}; expected ({elements},), one for each element "
+            f"map{each}."
+        )
+    if (ratios <= 0).any():
+        raise ValueError(
+            f"ratios is {ratios.tolist()}; expected values above 0. An element whose ratio came "
+            "out as 0 cannot be told from the others by these data: leave its map out."
+        )
+    return ratios
+
+
+def check_alpha(name: str, alpha) -> float:
+    """Return a weight of HAADF, from 0 to below 1."""
+    try:
+        value = float(alpha)
+    except (TypeError, ValueError):
+        value = np.nan
+    if not 0 <= value < 1:
+        raise ValueError(
+            f"{name} is {alpha!r}; expected a weight of at least 0 and below 1, e.g. 0.7; 0 is "
+            "EDS alone. For HAADF alone, use sirt."
+        )
+    return value
+
+
+def _check_two_series(W, haadf_projector, haadf, maps):
+    haadf = as_float32("haadf", haadf, ndim=(2, 3))
+    maps = as_float32("maps", maps)
+    haadf_projector.check_projections("haadf", haadf)
+    if maps.ndim != haadf.ndim + 1 or maps.shape[2:] != haadf.shape[1:]:
+        raise ValueError(
+            f"maps has shape {maps.shape} and haadf {haadf.shape}; expected maps of shape "
+            f"(elements, {len(W.angles)}, {', '.join(map(str, haadf.shape[1:]))}): the same "
+            "slices and size."
+        )
+    check_signs("haadf", haadf)
+    check_seen(haadf, maps)
+    for e, element in enumerate(maps):
+        W.check_projections(f"maps[{e}]", element)
+        check_signs(f"maps[{e}]", element, counts=True)
+    return haadf, maps
+
+
+def _check_mask(mask, lead, size) -> np.ndarray:
+    mask = as_float32("mask", mask)
+    shape = (*lead, size, size)
+    if mask.shape not in ((size, size), shape):
+        raise ValueError(
+            f"mask has shape {mask.shape}; expected ({size}, {size}) or {shape}, that of a slice "
+            "or of the volume."
+        )
+    if mask.min() < 0 or mask.max() > 1:
+        raise ValueError(f"mask has values from {mask.min():g} to {mask.max():g}; expected 0 to 1.")
+    return mask
+
+
+def _check_rules(stop) -> tuple:
+    rules = () if stop is None else tuple(stop) if isinstance(stop, (list, tuple)) else (stop,)
+    for rule in rules:
+        if isinstance(rule, type) or not callable(rule):
+            raise TypeError(
+                f"stop is {stop!r}; expected a rule such as hebt.RelativeChange(1e-3), or a list "
+                "of rules."
+            )
+    return rules
+
+
+def _is_true(answer) -> bool:
+    # a comparison of numpy numbers gives numpy's own True
+    return isinstance(answer, (bool, np.bool_)) and bool(answer)

@@ -1,0 +1,174 @@
+"""The iteration: x <- max(0, x + C^-1 W^T R^-1 (p - W x)) mask, for all elements and slices."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+
+import numpy as np
+
+from ._engine.arrays import slices_first
+from ._engine.cpu import CpuRun
+from ._engine.device import choose_device
+from ._problem import Problem, Run
+from ._progress import progress_bar
+
+
+class Interrupted(KeyboardInterrupt):
+    """A reconstruction was interrupted; `x` holds what it had reached.
+
+    Attributes
+    ----------
+    x : numpy.ndarray
+        The reconstruction so far, in the shape that the call would have returned. Give it as
+        `x0` to go on. In a notebook: ``import sys; sys.last_value.x``.
+    iteration : int
+        How many iterations it has had; a part of the next one may be in x too.
+    """
+
+    def __init__(self, x: np.ndarray, iteration: int):
+        super().__init__(
+            f"interrupted after {iteration} iterations; the result so far is in this exception's "
+            "x (in a notebook: sys.last_value.x), ready to be given as x0"
+        )
+        self.x, self.iteration = x, iteration
+
+    def __reduce__(self):
+        return type(self), (self.x, self.iteration)
+
+
+def solve(problem: Problem, run: Run) -> np.ndarray:
+    """Iterate, and return x in its public shape; for SIRT on one series without the elements."""
+    busy = _busy_slices(problem)
+    with contextlib.ExitStack() as stack:
+        state = _state(problem, busy, run.device, stack)
+        result = _Result(state, problem, busy)
+        bar = stack.enter_context(progress_bar(run.iterations, run.label, run.progress))
+        run.history.clear()
+        done = 0
+        try:
+            residuals = state.residuals()
+            run.history.add(residuals)
+            while done < run.iterations:
+                state.advance()
+                done += 1
+                run.history.iterations = done
+                bar.set_postfix_str(_text(residuals), refresh=False)
+                bar.update()
+                # the last projection serves only the residuals that callback and rules get
+                if done == run.iterations and not run.is_watched:
+                    break
+                state.project()
+                residuals = state.residuals()
+                run.history.add(residuals)
+                if run.ends(done, result.view, residuals):
+                    break
+            return result.take()
+        except KeyboardInterrupt:
+            raise Interrupted(result.take(), done) from None
+
+
+class _Result:
+    """x as the public sees it: all slices, also those without data, which stay at 0."""
+
+    def __init__(self, state, problem, busy):
+        self.state, self.busy = state, busy
+        # for SIRT on one series there is no elements axis
+        self.shape = problem.shape[problem.haadf is None :]
+        self.elements, self.size = state.elements, state.size
+        self.slices = problem.maps.size // (len(problem.maps) * state.tilts * self.size)
+        self.inside = self.whole = None
+
+    def view(self) -> np.ndarray:
+        """Return x as it is now, read-only: the same memory, or a copy if slices are left out."""
+        columns = self.state.fetch()
+        if self.whole is None:
+            inside = columns[:, : self.state.columns]
+            inside = inside.reshape(self.size, self.size, self.elements, -1, copy=False)
+            self.inside = self.whole = np.moveaxis(inside, (0, 1), (-2, -1))
+            if len(self.busy) < self.slices:
+                shape = self.elements, self.slices, self.size, self.size
+                self.whole = np.zeros(shape, np.float32)
+        if self.whole is not self.inside:
+            self.whole[:, self.busy] = self.inside
+        seen = self.whole.reshape(self.shape, copy=False)
+        seen.setflags(write=False)
+        return seen
+
+    def take(self) -> np.ndarray:
+        """Return x as an array of its own, and give the rest of the run's memory back."""
+        self.state.free()
+        columns = self.state.fetch()
+        if len(self.busy) == self.slices:
+            return slices_first(columns, self.elements * self.slices).reshape(self.shape)
+        x = np.zeros((self.elements, self.slices, self.size**2), np.float32)
+        for e, own in enumerate(x):
+            first = e * len(self.busy)
+            own[self.busy] = slices_first(
+                columns[:, first : first + len(self.busy)], len(self.busy)
+            )
+        return x.reshape(self.shape)
+
+
+def _state(problem: Problem, busy, device: str, stack: contextlib.ExitStack):
+    """Return what to iterate on: on the CPU, or on a GPU, which is ours until `stack` closes."""
+    W, W_haadf = problem.W, problem.haadf_projector
+    elements, size = len(problem.maps), W.size
+
+    def flat(array, *shape):
+        """Return an array whose slices are one axis, and of these those with data."""
+        if array is None:
+            return None
+        array = array.reshape(shape)
+        axis = shape.index(-1)
+        return array if array.shape[axis] == len(busy) else array.take(busy, axis=axis)
+
+    def each(values, rows):
+        """Return (rows, slices or 1), float32."""
+        values = np.asarray(values, np.float32).reshape(rows, -1)
+        return values if values.shape[1] == 1 else values[:, busy]
+
+    mask = np.ones((1, size**2), np.float32) if problem.mask is None else problem.mask
+    mask = np.ascontiguousarray(each(mask.reshape(-1, size**2).T, size**2))
+    alpha = np.asarray(problem.alpha, float).reshape(-1)
+    arguments = (
+        W._beam,
+        flat(problem.maps, elements, len(W.angles), -1, size),
+        flat(problem.haadf, len((W_haadf or W).angles), -1, size),
+        each(np.stack([1 - alpha, alpha / elements]), 2),
+        mask,
+        None if problem.ratios is None else each(problem.ratios, elements),
+        None if W_haadf is None else W_haadf._beam,
+        flat(problem.x0, elements, -1, size**2),
+    )
+    if choose_device(device) == "cuda":
+        from ._engine import cuda
+
+        stack.enter_context(cuda.turn)
+        try:
+            return cuda.CudaRun(*arguments)
+        except MemoryError as error:
+            if device == "cuda":
+                raise
+            warnings.warn(f"{error} It runs on the CPU now.", UserWarning, stacklevel=4)
+    return CpuRun(*arguments)
+
+
+def _busy_slices(problem: Problem) -> np.ndarray:
+    """Return the indices of the slices with a value other than 0 anywhere; at least one."""
+
+    def any_of(array, *axes):
+        return array.any(axis=axes).ravel()
+
+    busy = any_of(problem.maps, 0, 1, -1)
+    if problem.haadf is not None:
+        busy = busy | any_of(problem.haadf, 0, -1)
+    if problem.x0 is not None:
+        busy = busy | any_of(problem.x0, 0, -2, -1)
+    return np.flatnonzero(busy) if busy.any() else np.array([0])
+
+
+def _text(residuals) -> str:
+    eds = np.sqrt((residuals.eds**2).sum())
+    haadf = "" if np.isnan(residuals.haadf) else f", HAADF {residuals.haadf:.3g}"
+    return f"residual {eds:.3g}{haadf}"
