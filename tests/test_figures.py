@@ -239,7 +239,7 @@ def test_the_consistency_table_decides_from_the_printed_numbers(monkeypatch):
         number = printed(key)
         return dataclasses.replace(number, value=other[key]) if key in other else number
 
-    monkeypatch.setattr(phantom_tables, "printed", changed)
+    monkeypatch.setattr(phantom_tables, "paper_printed", changed)
     turned = {row[0]: row[3] for row in phantom_room.paper_consistency_table().rows}
     assert turned["r_gt of Au = z/ζ"] == "yes"
     assert turned["DP of Au: better with"] == "yes"

@@ -518,7 +518,7 @@ def run_notebook(cells, tmp_path, **environment):
     return [cell.outputs for cell in notebook.cells]
 
 
-CELLS = ["from hebt import io\nio.require('dust')", "1 / 0", "undefined"]
+CELLS = ["from companion import datasets\ndatasets.require('dust')", "1 / 0", "undefined"]
 
 
 def test_a_page_without_data_shows_the_card_and_runs_no_further(tmp_path):
