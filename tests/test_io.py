@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -221,7 +222,7 @@ def test_a_window_counts_the_peak_and_takes_off_any_straight_background():
         peak = np.exp(-0.5 * ((ENERGIES - window.energy) / sigma) ** 2)
         peak /= peak.sum()
 
-        def inside(low, high):
+        def inside(low, high, window=window, sigma=sigma):
             return norm.cdf(high, window.energy, sigma) - norm.cdf(low, window.energy, sigma)
 
         # the line's window holds 84 % of a Gaussian; its tails count as a little background
@@ -309,7 +310,7 @@ GOOD = b"counts, " * 4000
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    asked: list[str] = []
+    asked: ClassVar[list[str]] = []
 
     def do_GET(self):
         Handler.asked.append(self.path)

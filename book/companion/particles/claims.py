@@ -120,7 +120,7 @@ def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
         numbers[f"mse_gain_best_{element}"] = spread_text(
             study.gain("true", "mse", element, stop="best"), ".2f"
         )
-        for m, method in enumerate(METHODS):
+        for method in METHODS:
             numbers[f"stop_{method}_{element}"] = (
                 f"{study.checkpoints[study.best('true', 'mse', method, element)]}"
             )

@@ -87,9 +87,9 @@ def reference_table(study: NonAlloyStudy, reference: str) -> Table:
         ),
         rows,
         title=f"Scores against {what[reference]}",
-        note=f"{seeds_text(study)}; better means better with every seed. SSIM, MSE and DP are as in "
-        "Table 2 above. The best stop is that of the best mean over the seeds, for each score, "
-        f"element and method alone; both methods were followed to {study.checkpoints[-1]} "
+        note=f"{seeds_text(study)}; better means better with every seed. SSIM, MSE and DP are "
+        "as in Table 2 above. The best stop is that of the best mean over the seeds, for each "
+        f"score, element and method alone; both methods were followed to {study.checkpoints[-1]} "
         "iterations; a best stop there may lie beyond.",
     )
 
@@ -261,8 +261,8 @@ def fit_table(study, which: str) -> Table:
         ("quantity", "paper", "ours"),
         rows,
         title="Response ratios, in HAADF intensity per count",
-        note=f"Ours: {seeds_text(study)}. The paper's HAADF intensities are on a scale of their own, "
-        "so its ratios cannot be compared one by one.",
+        note=f"Ours: {seeds_text(study)}. The paper's HAADF intensities are on a scale of their "
+        "own, so its ratios cannot be compared one by one.",
     )
 
 
