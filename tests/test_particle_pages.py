@@ -60,7 +60,7 @@ def nonalloy():
     follows = {k: np.full((2, 3, 4), 0.02) for k in ("leak", "shadow", "haze")} | {
         k: np.full((2, 3), 0.001) for k in ("cleared_leak", "cleared_shadow")
     }
-    localised = {
+    localized = {
         name: {
             key: np.full((2, 3), 0.05 if name == "hebt" else 0.1)
             for key in ("error", "outside", "width", "mse")
@@ -78,7 +78,7 @@ def nonalloy():
         overlap=np.full((2, 3), 0.98),
         volume_error=np.full((2, 3), -0.02),
         profiles={key: [edge] * 3 for key in keys},
-        localised=localised,
+        localized=localized,
         masked=RNG.integers(0, 255, (2, 2, size, size), dtype=np.uint8),
         views=views(size, ("eds", "hebt", "segmented")),
         **follows,
@@ -230,12 +230,12 @@ def test_every_slice_is_the_stored_one(nonalloy):
 @pytest.fixture
 def pictures():
     # 2 tips, 3 turns; each view has a grey of its own
-    greys = np.arange(6).reshape(2, 3) * 40
-    one = np.broadcast_to(greys[:, :, None, None, None], (2, 3, 16, 16, 3)).astype(np.uint8)
+    grays = np.arange(6).reshape(2, 3) * 40
+    one = np.broadcast_to(grays[:, :, None, None, None], (2, 3, 16, 16, 3)).astype(np.uint8)
     return {"one": one, "two": 255 - one}
 
 
-def grey(data, ends, k):
+def gray(data, ends, k):
     start = ends[k - 1] if k else 0
     return float(np.asarray(Image.open(io.BytesIO(data[start : ends[k]])).convert("L")).mean())
 
@@ -247,9 +247,9 @@ def test_views_are_stored_in_their_places(pictures):
     for body, (_title, views) in enumerate(pictures.items()):
         for tip in range(2):
             for turn in range(3):
-                found = grey(table.views, ends, (body * 2 + tip) * 3 + turn)
+                found = gray(table.views, ends, (body * 2 + tip) * 3 + turn)
                 assert found == pytest.approx(views[tip, turn].mean(), abs=4)
-        assert grey(table.first, table.spec["first"], body) == pytest.approx(
+        assert gray(table.first, table.spec["first"], body) == pytest.approx(
             views[1, 1].mean(), abs=4
         )
     assert table.poster().startswith(b"\x89PNG") and "one" in table.describe()

@@ -292,7 +292,7 @@ def test_the_alloy_is_reconstructed_where_it_is():
 
 def test_the_volume_mask_clears_the_outside(studies):
     study, _ = studies
-    outside = {name: study.localised[name]["outside"] for name in particles.LOCALIZED}
+    outside = {name: study.localized[name]["outside"] for name in particles.LOCALIZED}
     assert (outside["volume_mask"] < 0.5 * outside["eds"]).all()
 
 
@@ -327,7 +327,7 @@ def test_bad_arguments_are_refused(studies):
     with pytest.raises(ValueError, match="stop is 'never'"):
         alloy.score("mse", "eds", "Au", stop="never")
     with pytest.raises(TypeError, match="no such setting"):
-        particles.nonalloy_study(seeds=[0], colour="red")
+        particles.nonalloy_study(seeds=[0], color="red")
     assert dataclasses.is_dataclass(study)
 
 

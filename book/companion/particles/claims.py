@@ -108,9 +108,9 @@ def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
         numbers["early"] = f"{study.checkpoints[early]}"
     numbers["last_shadow"] = f"{100 * study.shadow[1, :, -1].mean():.2f} %"
     for e, element in enumerate(ELEMENTS):
-        eds = study.localised["eds"]
+        eds = study.localized["eds"]
         for name in LOCALIZED[1:]:
-            change = study.localised[name]["error"][e] / eds["error"][e] - 1
+            change = study.localized[name]["error"][e] / eds["error"][e] - 1
             numbers[f"error_{name}_{element}"] = spread_text(change, "+.0f", scale=100, unit=" %")
         numbers[f"dice_{element}"] = spread_text(study.overlap[e], ".3f")
         numbers[f"volume_{element}"] = spread_text(
@@ -167,7 +167,7 @@ def _masks_phrase(study):
         f"{NAME[name]} for {element}"
         for name in ("volume_mask", "projection_mask")
         for e, element in enumerate(ELEMENTS)
-        if (study.localised[name]["error"][e] < 0.95 * study.localised["eds"]["error"][e]).all()
+        if (study.localized[name]["error"][e] < 0.95 * study.localized["eds"]["error"][e]).all()
     ]
     if not better:
         return "Neither mask lowers the error inside the particle by more than 5 % with every seed"
@@ -180,7 +180,7 @@ def _masks_verdict(study):
         element
         for e, element in enumerate(ELEMENTS)
         if all(
-            (study.localised["hebt"]["error"][e] < 0.95 * study.localised[m]["error"][e]).all()
+            (study.localized["hebt"]["error"][e] < 0.95 * study.localized[m]["error"][e]).all()
             for m in ("volume_mask", "projection_mask")
         )
     ]

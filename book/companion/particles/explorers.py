@@ -7,7 +7,7 @@ from hebt import explorers
 from ..fidelity import fidelity
 from .alloy import AlloyStudy
 from .measures import COLUMNS, ELEMENTS
-from .render import COLOURS, OPACITIES, render
+from .render import COLORS, OPACITIES, render
 from .views import VIEW_LIMIT, from_steps
 
 LIMITS = (0.0, VIEW_LIMIT)
@@ -95,7 +95,7 @@ def _render(body, study, turn, tip, width):
     opacities = [0.05, 0.03] if alloy else [OPACITIES[e] for e in ELEMENTS]
     return render(
         body,
-        [COLOURS[e] for e in ELEMENTS],
+        [COLORS[e] for e in ELEMENTS],
         opacities,
         turn=turn,
         tip=tip,

@@ -121,11 +121,11 @@ class Follow:
         if self.last is None:
             return {}
         histogram, limit, mean = self.last
-        centres = (np.arange(BINS) + 0.5) * (limit / BINS)
-        stays = centres >= mean / 2
+        centers = (np.arange(BINS) + 0.5) * (limit / BINS)
+        stays = centers >= mean / 2
         silver = histogram[self.region == 2].sum(axis=0)
         every = histogram.sum(axis=0)
         return {
-            "cleared_leak": (silver * centres)[stays].sum() / (every * centres)[stays].sum(),
+            "cleared_leak": (silver * centers)[stays].sum() / (every * centers)[stays].sum(),
             "cleared_shadow": silver[stays].sum() / silver.sum(),
         }

@@ -93,7 +93,7 @@ class NonAlloyStudy:
     cleared_leak: np.ndarray
     cleared_shadow: np.ndarray
     profiles: dict
-    localised: dict
+    localized: dict
     masked: np.ndarray
     views: Views
 
@@ -225,8 +225,8 @@ def _nonalloy_study(settings):
         volume_error=over_seeds("volume_error"),
         **follows,
         profiles={key: [seed["profiles"][key] for seed in seeds] for key in seeds[0]["profiles"]},
-        localised={
-            name: {key: over_seeds("localised", name, key) for key in seeds[0]["localised"][name]}
+        localized={
+            name: {key: over_seeds("localized", name, key) for key in seeds[0]["localized"][name]}
             for name in LOCALIZED
         },
         masked=seeds[0]["masked"],
@@ -249,7 +249,7 @@ def _nonalloy_seed(settings, truth, iterations, pictures):
         "r_squared": float(series.fit.r_squared),
         "profiles": {("haadf", "haadf", s): truth.profile(haadf, s) for s in truth.surfaces}
         | truth.own_profiles(),
-        "localised": {},
+        "localized": {},
     }
     slices, whole, bodies = [None] * len(COLUMNS), [None] * len(COLUMNS), {}
 
@@ -259,7 +259,7 @@ def _nonalloy_seed(settings, truth, iterations, pictures):
         result["profiles"] |= {
             (name, e, s): truth.profile(scaled[ELEMENTS.index(e)], s) for e, s in EDGES
         }
-        result["localised"][name] = truth.localised(scaled[:, truth.band])
+        result["localized"][name] = truth.localized(scaled[:, truth.band])
         if pictures:
             for k, e in enumerate(ELEMENTS):
                 at = COLUMNS.index(f"{e}_{name}")
@@ -315,7 +315,7 @@ def _nonalloy_seed(settings, truth, iterations, pictures):
         x = hebt.sirt(W, middle(maps), iterations=iterations, mask=kept)
         x = x.reshape(len(ELEMENTS), -1, settings.size, settings.size)
         x *= truth.scale(x, truth.band)[:, None, None, None]
-        result["localised"][name] = truth.localised(x)
+        result["localized"][name] = truth.localized(x)
         masked.append(to_steps(x[:, (settings.size // 2 - truth.band.start) // truth.band.step]))
     del x, mask
     if pictures:

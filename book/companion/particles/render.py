@@ -6,13 +6,13 @@ from hebt._checks import as_float32, check_count
 
 from ..threads import run, threads
 
-COLOURS = {"Au": (1.0, 0.78, 0.1), "Ag": (0.35, 0.6, 0.95)}
+COLORS = {"Au": (1.0, 0.78, 0.1), "Ag": (0.35, 0.6, 0.95)}
 OPACITIES = {"Au": 0.35, "Ag": 0.018}
 
 
 def render(
     volumes,
-    colours,
+    colors,
     opacities,
     *,
     turn: float = 0.0,
@@ -30,7 +30,7 @@ def render(
     ----------
     volumes
         (materials, n, n, n), where 1 is full density; axis 1 (the tilt axis) is vertical.
-    colours
+    colors
         (materials, 3): red, green and blue from 0 to 1.
     opacities
         (materials,): of one voxel's length of full density, from 0 to 1.
@@ -57,7 +57,7 @@ def render(
     if len(set(volumes.shape[1:])) != 1:
         raise ValueError(f"volumes has shape {volumes.shape}; expected (materials, n, n, n).")
     width = check_count("width", width)
-    colours = _within("colours", colours, (len(volumes), 3))
+    colors = _within("colors", colors, (len(volumes), 3))
     opacities = _within("opacities", opacities, (len(volumes),))
     low, high = (float(v) for v in edges)
     if not low < high:
@@ -68,7 +68,7 @@ def render(
     def work(first):
         _volume_kernels.cast(
             volumes,
-            colours,
+            colors,
             opacities,
             np.array([low, high]),
             np.deg2rad(turn),

@@ -196,7 +196,7 @@ def localization_table(study: NonAlloyStudy) -> Table:
                 (
                     f"{element}: {name}",
                     *(
-                        spread_text(study.localised[m][key][e], form, scale=scale, unit=unit)
+                        spread_text(study.localized[m][key][e], form, scale=scale, unit=unit)
                         for m in LOCALIZED
                     ),
                 )

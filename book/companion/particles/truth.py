@@ -185,7 +185,7 @@ class Truth:
         fraction = self.fraction / np.float32(STEPS)
         return {("true", e, s): self.profile(fraction[ELEMENTS.index(e)], s) for e, s in EDGES}
 
-    def localised(self, scaled) -> dict:
+    def localized(self, scaled) -> dict:
         """Say how well both elements are told apart in the slices of `band`, at the best scale."""
         inside = self.labels[self.band] > 0
         error, outside, mse, width = [], [], [], []
