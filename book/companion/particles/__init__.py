@@ -16,16 +16,7 @@ from .figures import (
     plot_gold_profile,
 )
 from .follow import Follow
-from .measures import (
-    BEST_IS_LARGE,
-    COLUMNS,
-    ELEMENTS,
-    LOCALIZED,
-    METHODS,
-    REFERENCES,
-    TABLE_2,
-    windowed_ssim,
-)
+from .measures import COLUMNS, ELEMENTS, LOCALIZED, METHODS, REFERENCES, TABLE_2, windowed_ssim
 from .nonalloy import NonAlloyStudy, mask_maps, nonalloy_study, seed_settings
 from .render import render
 from .tables import (

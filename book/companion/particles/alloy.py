@@ -1,5 +1,7 @@
 """The alloy particle (section 4.3)."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
@@ -7,14 +9,14 @@ import numpy as np
 import hebt
 from hebt import segmentation
 
-from ..paper import printed
+from ..paper import value
+from ..scores import Scores
 from ..spectra.processing import process
 from ..spectra.settings import specimen
 from ..store import cached
-from . import measures
-from .follow import Follow
-from .measures import BEST_IS_LARGE, COLUMNS, ELEMENTS, METHODS
-from .nonalloy import seed_settings
+from .follow import Follow, gathered, windowed
+from .measures import ELEMENTS, METHODS, checkpoints
+from .nonalloy import Album, seed_settings
 from .truth import Truth
 from .views import Views
 
@@ -25,12 +27,11 @@ class AlloyStudy:
 
     Attributes
     ----------
-    settings, voxel_size, ratios, r_squared, checkpoints, iterations
+    settings, voxel_size, ratios, r_squared
         As in `NonAlloyStudy`.
     scores
-        Score -> (methods, elements, seeds, checkpoints), against the true specimen. These and
-        all that follows for both methods are taken in every second of the slices that hold the
-        particle, with a margin.
+        `Scores` against the true specimen. These and all that follows for both methods are taken
+        in every second of the slices that hold the particle, with a margin.
     radius
         (shells,): mean distance of a shell's voxels from the centre, in nm.
     true_profile
@@ -49,27 +50,22 @@ class AlloyStudy:
     voxel_size: float
     ratios: np.ndarray
     r_squared: np.ndarray
-    checkpoints: np.ndarray
-    iterations: int
-    scores: dict
+    scores: Scores
     radius: np.ndarray
     true_profile: np.ndarray
     profile: np.ndarray
     voxel_error: np.ndarray
     views: Views
 
-    def best(self, name: str, method: str, element: str) -> int:
-        """Return the place of the best checkpoint: that of the best mean over the seeds."""
-        values = self.scores[name][METHODS.index(method), ELEMENTS.index(element)].mean(axis=0)
-        return int(np.nanargmax(values) if name in BEST_IS_LARGE else np.nanargmin(values))
+    @property
+    def iterations(self) -> int:
+        """The paper's number of iterations."""
+        return self.scores.printed
 
-    def score(self, name, method, element, *, stop: str = "printed") -> np.ndarray:
-        """Return a score over the seeds, (seeds,); see `NonAlloyStudy.score`."""
-        values = self.scores[name][METHODS.index(method), ELEMENTS.index(element)]
-        if stop not in ("printed", "best"):
-            raise ValueError(f"stop is {stop!r}; expected 'printed' or 'best'.")
-        at = list(self.checkpoints).index(self.iterations)
-        return values[:, at if stop == "printed" else self.best(name, method, element)]
+    @property
+    def checkpoints(self) -> np.ndarray:
+        """(checkpoints,): the iterations at which scores were taken."""
+        return self.scores.iterations
 
     def profile_error(self) -> np.ndarray:
         """Return the root mean square error of the profiles over the shells, (methods, seeds)."""
@@ -82,97 +78,72 @@ def alloy_study(*, seeds=None, **changes) -> AlloyStudy:
     Of the first seed all slices that hold the particle are reconstructed, for the pictures. Errors
     and composition are taken in every second of them, and of the other seeds only these are
     reconstructed.
-
-    Parameters
-    ----------
-    seeds
-        Seeds of the simulated noise, at least one; three at paper fidelity, two at quick, if None.
-    **changes
-        Other settings, as in `companion.spectra.settings`.
-
-    Returns
-    -------
-    AlloyStudy
     """
     return _alloy_study(seed_settings("alloy", seeds, changes))
 
 
 @cached
 def _alloy_study(settings):
-    iterations = int(printed("alloy.iterations").value)
-    alpha = float(printed("alloy.alpha").value)
     whole = Truth(specimen(settings[0]), surfaces=False)
-    checkpoints = measures.checkpoints(iterations, iterations)
     # The slices that hold the particle, with a margin, and those that are scored: slices do not
     # talk to each other, and half of them are still enough. Pictures need all, of the first seed.
     held = whole.box.slices[0]
     scored = slice(held.start, held.stop, 2)
     truth = whole.part(scored)
-    seeds, views = [], None
-    for number, one in enumerate(settings):
-        pictures = number == 0
-        kept, every = (held, 2) if pictures else (scored, 1)
-        series = process(one)
-        W = hebt.Projector(series.angles, one.size)
-        maps = np.ascontiguousarray(series.maps[:, :, kept])
-        result = {"ratios": series.fit.ratios, "r_squared": series.fit.r_squared}
-        slices, pages, bodies = [None] * len(COLUMNS), [None] * len(COLUMNS), {}
-        for method in METHODS:
-            follow = Follow(truth, None, checkpoints, every)
-            if method == "eds":
-                stacked = np.concatenate(list(maps), axis=1)
-                x = hebt.sirt(W, stacked, iterations=iterations, callback=follow.stacked)
-                x = x.reshape(len(ELEMENTS), -1, *x.shape[1:])
-                factors = np.asarray(series.zeta, float)
-            else:
-                x = hebt.reconstruct(
-                    W,
-                    series.haadf[:, kept],
-                    maps,
-                    series.fit.ratios,
-                    alpha=alpha,
-                    iterations=iterations,
-                    callback=follow.volume,
-                )
-                factors = np.asarray(series.zeta, float) * series.fit.ratios
-            result[method] = follow.results(x[:, ::every], None)
-            result[method] |= truth.composition(x[:, ::every], factors)
-            if pictures:
-                scaled = whole.filled(x * truth.scale(x[:, ::every])[:, None, None, None], held)
-                for k, e in enumerate(ELEMENTS):
-                    at = COLUMNS.index(f"{e}_{method}")
-                    slices[at], pages[at] = whole.views(scaled[k])
-                bodies[method] = whole.body(scaled)
-                del scaled
-            del x, follow
-        if pictures:
-            haadf = hebt.sirt(W, series.haadf[:, kept], iterations=iterations)
-            particle = segmentation.segment(haadf, materials=1)
-            haadf /= np.float32(np.median(haadf[particle.particle]))
-            slices[-1], pages[-1] = whole.views(whole.filled(haadf, held))
-            views = whole.gather(slices, pages, bodies)
-            del haadf
-        seeds.append(result)
+    album = Album(whole)
+    seeds = [
+        _seed(one, truth, *((held, 2, album) if k == 0 else (scored, 1, None)))
+        for k, one in enumerate(settings)
+    ]
+    iterations = int(value("alloy.iterations"))
+    steps = checkpoints(iterations, iterations)
+    every = [[seed[m] for seed in seeds] for m in METHODS]
+    looks, last = ([[one[key] for one in m] for m in every] for key in ("looks", "windowed"))
     radius, true_profile = truth.true_profile()
     return AlloyStudy(
         settings=settings,
         voxel_size=truth.voxel_size,
         ratios=np.stack([seed["ratios"] for seed in seeds]),
         r_squared=np.array([seed["r_squared"] for seed in seeds], float),
-        checkpoints=checkpoints,
-        iterations=iterations,
-        scores={
-            name: np.stack(
-                [
-                    np.stack([seed[m]["scores"]["true"][name] for seed in seeds], axis=1)
-                    for m in METHODS
-                ]
-            )
-            for name in ("ssim", "mse", "ssim_windowed")
-        },
+        scores=Scores(gathered(looks, last, -1)["true"], METHODS, ELEMENTS, steps, iterations),
         radius=radius,
         true_profile=true_profile,
-        profile=np.stack([[seed[m]["profile"] for seed in seeds] for m in METHODS]),
-        voxel_error=np.array([[seed[m]["voxel_error"] for seed in seeds] for m in METHODS]),
-        views=views,
+        profile=np.stack([[one["profile"] for one in m] for m in every]),
+        voxel_error=np.array([[one["voxel_error"] for one in m] for m in every]),
+        views=album.views(),
     )
+
+
+def _seed(settings, truth, kept, every, album) -> dict:
+    """All results of one seed; with an album also its pictures."""
+    series = process(settings)
+    W = hebt.Projector(series.angles, settings.size)
+    iterations = int(value("alloy.iterations"))
+    haadf, maps = series.haadf[:, kept], np.ascontiguousarray(series.maps[:, :, kept])
+    result = {"ratios": series.fit.ratios, "r_squared": series.fit.r_squared}
+    follow = Follow(truth, every=every)
+    for method in METHODS:
+        keep = hebt.Snapshots(checkpoints(iterations, iterations), follow.look)
+        factors = np.asarray(series.zeta, float)
+        if method == "eds":
+            x = hebt.sirt(W, np.moveaxis(maps, 0, 1), iterations, callback=keep)
+        else:
+            alpha, ratios = float(value("alloy.alpha")), series.fit.ratios
+            x = hebt.reconstruct(W, haadf, maps, ratios, alpha, iterations, callback=keep)
+            factors = factors * ratios
+        some = x[:, ::every]
+        result[method] = truth.composition(some, factors) | {
+            "looks": keep.values,
+            "windowed": windowed(truth, some),
+        }
+        if album is not None:
+            scaled = x * truth.scale(some)[:, None, None, None]
+            album.keep(method, album.truth.filled(scaled, kept))
+            del scaled
+        del x, some
+    if album is not None:
+        x = hebt.sirt(W, haadf, iterations=iterations)
+        particle = segmentation.segment(x, materials=1)
+        x /= np.float32(np.median(x[particle.particle]))
+        album.keep("haadf", [album.truth.filled(x, kept)])
+    return result

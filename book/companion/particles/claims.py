@@ -3,11 +3,12 @@
 import numpy as np
 
 from ..paper import printed as paper_printed
+from ..scores import BEST_IS_LARGE
 from ..tables import agreement, spread_text
 from .alloy import AlloyStudy
 from .dose import DoseStudy
 from .figures import NAME, _common
-from .measures import BEST_IS_LARGE, ELEMENTS, LOCALIZED, METHODS, REFERENCES, TABLE_2
+from .measures import ELEMENTS, LOCALIZED, METHODS, REFERENCES, TABLE_2
 from .nonalloy import NonAlloyStudy
 
 
@@ -82,7 +83,7 @@ def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
                 (n, e)
                 for n in TABLE_2
                 for e in ELEMENTS
-                if study.outcome("segmented", n, e) != study.outcome("true", n, e)
+                if study.scores["segmented"].outcome(n, e) != study.scores["true"].outcome(n, e)
             ]
         ),
     }
@@ -93,20 +94,26 @@ def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
                     (n, e)
                     for n in TABLE_2
                     for e in ELEMENTS
-                    if study.outcome(reference, n, e, stop=stop) == who
+                    if study.scores[reference].outcome(n, e, stop=stop) == who
                 ]
                 key = f"{reference}_{stop}_{who}".lower()
                 numbers[key] = f"{len(found)}"
                 numbers[f"{key}_pairs"] = _pairs_text(found)
     for m, method in enumerate(METHODS):
         numbers |= {
-            f"shadow_{method}": spread_text(study.shadow[m, :, at], ".2f", scale=100, unit=" %"),
-            f"cleared_{method}": spread_text(study.cleared_leak[m], ".3f", scale=100, unit=" %"),
+            f"shadow_{method}": spread_text(
+                study.crosstalk["level"][m, :, at], ".2f", scale=100, unit=" %"
+            ),
+            f"cleared_{method}": spread_text(
+                study.crosstalk["cleared_share"][m], ".3f", scale=100, unit=" %"
+            ),
         }
         early = int(np.flatnonzero(study.checkpoints <= 10)[-1])
-        numbers[f"early_shadow_{method}"] = f"{100 * study.shadow[m, :, early].mean():.0f} %"
+        numbers[f"early_shadow_{method}"] = (
+            f"{100 * study.crosstalk['level'][m, :, early].mean():.0f} %"
+        )
         numbers["early"] = f"{study.checkpoints[early]}"
-    numbers["last_shadow"] = f"{100 * study.shadow[1, :, -1].mean():.2f} %"
+    numbers["last_shadow"] = f"{100 * study.crosstalk['level'][1, :, -1].mean():.2f} %"
     for e, element in enumerate(ELEMENTS):
         eds = study.localized["eds"]
         for name in LOCALIZED[1:]:
@@ -116,13 +123,15 @@ def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
         numbers[f"volume_{element}"] = spread_text(
             study.volume_error[e], "+.1f", scale=100, unit=" %"
         )
-        numbers[f"mse_gain_{element}"] = spread_text(study.gain("true", "mse", element), ".2f")
+        numbers[f"mse_gain_{element}"] = spread_text(
+            study.scores["true"].gain("mse", element), ".2f"
+        )
         numbers[f"mse_gain_best_{element}"] = spread_text(
-            study.gain("true", "mse", element, stop="best"), ".2f"
+            study.scores["true"].gain("mse", element, stop="best"), ".2f"
         )
         for method in METHODS:
             numbers[f"stop_{method}_{element}"] = (
-                f"{study.checkpoints[study.best('true', 'mse', method, element)]}"
+                f"{study.scores['true'].best_iteration('mse', method, element)}"
             )
             numbers[f"width_{method}_{element}"] = spread_text(
                 study.widths(method, element, "interface"), ".1f", unit=" nm"
@@ -146,7 +155,7 @@ def alloy_numbers(study: AlloyStudy) -> dict[str, str]:
         numbers[f"voxel_{method}"] = spread_text(study.voxel_error[m], ".1f", scale=100)
     for element in ELEMENTS:
         for stop in ("printed", "best"):
-            eds, bimodal = (study.score("mse", m, element, stop=stop) for m in METHODS)
+            eds, bimodal = (study.scores.at("mse", m, element, stop=stop) for m in METHODS)
             numbers[f"mse_gain_{stop}_{element}"] = spread_text(eds / bimodal, ".2f")
     ends = 100 * study.true_profile[[0, -1]]
     numbers["true_centre"], numbers["true_rim"] = (f"{v:.0f}" for v in ends)

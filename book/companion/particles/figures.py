@@ -142,9 +142,9 @@ def plot_convergence(study: NonAlloyStudy):
     """Draw the MSE against the iteration, by both references, and the leak of Ag into Au."""
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.9), layout="constrained")
     for ax, mark, element in zip(axes, "ab", ELEMENTS, strict=False):
-        for m, method in enumerate(METHODS):
+        for method in METHODS:
             for reference, line in (("segmented", "--"), ("true", "-")):
-                values = study.scores[reference]["mse"][m, ELEMENTS.index(element)]
+                values = study.scores[reference].curve("mse", method, element)
                 seen = np.isfinite(values).all(axis=0)
                 ax.plot(
                     study.checkpoints[seen],
@@ -162,7 +162,7 @@ def plot_convergence(study: NonAlloyStudy):
         title(ax, element, mark)
     ax = axes[2]
     for m, method in enumerate(METHODS):
-        values = 100 * study.shadow[m]
+        values = 100 * study.crosstalk["level"][m]
         seen = np.isfinite(values).all(axis=0)
         ax.plot(study.checkpoints[seen], values[:, seen].mean(axis=0), color=STYLE[method]["color"])
     ax.axvline(study.iterations, color="0.7", linewidth=1, zorder=0)

@@ -1,43 +1,66 @@
 """Scores of a running reconstruction."""
 
+from __future__ import annotations
+
 import numpy as np
 
+from ..paper import value
 from ..threads import run, threads
-from .measures import BINS, ELEMENTS, SCORES, STEPS, fewest_wrong, voxels_of_300, windowed_ssim
+from .measures import BINS, ELEMENTS, STEPS, TABLE_2, fewest_wrong, windowed_ssim
 
 
 class Follow:
-    """Scores of a running reconstruction at checkpoints; its methods are solvers' callbacks.
+    """What is measured of a running reconstruction; `look` is a score for `hebt.Snapshots`.
 
-    `every`: of the reconstruction's slices, `truth` has only each one that this divides.
+    Parameters
+    ----------
+    truth
+        The `Truth` of the slices that are scored.
+    labels
+        Their segmentation; None where there is none to score against.
+    every
+        Of the reconstruction's slices, each one that this divides is scored.
     """
 
-    def __init__(self, truth, labels, checkpoints, every=1):
-        self.truth, self.checkpoints, self.every = truth, list(checkpoints), every
+    def __init__(self, truth, labels=None, every: int = 1):
+        self.truth, self.every = truth, every
         self.code = truth.codes(labels)
         code = np.arange(truth.CODES)
         self.labels = {"segmented": code % 3, "true": code // 3 % 3}
         if labels is None:
             del self.labels["segmented"]
         self.region = code // 9
-        shape = (len(ELEMENTS), len(checkpoints))
-        self.scores = {r: {name: np.full(shape, np.nan) for name in SCORES} for r in self.labels}
-        self.leak, self.shadow, self.haze = (np.full(len(checkpoints), np.nan) for _ in range(3))
-        self.last = None
-        self.done = 0
 
-    def stacked(self, iteration, x, residual):
-        """Callback of `sirt` on the maps of all elements behind each other."""
-        self.volume(iteration, x.reshape(len(ELEMENTS), -1, *x.shape[1:]), residual)
+    def look(self, x) -> dict:
+        """Return scores, reference -> name -> (elements,), and crosstalk of Ag in Au."""
+        x = x[:, :: self.every]
+        histogram, totals, sums, limits = self._tally(x)
+        voxels = x.size // len(ELEMENTS)
+        scores = {r: {name: np.empty(len(ELEMENTS)) for name in TABLE_2} for r in self.labels}
+        for e, label in enumerate((2, 1)):
+            for reference, labels in self.labels.items():
+                own = labels == label
+                ones, zeros = histogram[e, own].sum(axis=0), histogram[e, ~own].sum(axis=0)
+                if reference == "segmented":
+                    total = power = float(ones.sum())
+                    cross = totals[e, own].sum()
+                else:
+                    total, power = self.truth.powers()[e]
+                    cross = sums[e, 1]
+                y, square = totals[e].sum(), sums[e, 0]
+                found = scores[reference]
+                found["mse"][e] = (power - cross**2 / square) / voxels
+                found["ssim"][e] = (cross - total * y / voxels) / np.sqrt(
+                    (power - total**2 / voxels) * (square - y**2 / voxels)
+                )
+                # so that DP counts the same volume at any size, and in some of the slices
+                volume = value("nonalloy.size") ** 3 / voxels
+                found["dp"][e] = fewest_wrong(ones, zeros) * volume
+        return {"scores": scores} | self._crosstalk(histogram[0], totals[0], limits[0])
 
-    def volume(self, iteration, x, residuals):
-        """Callback of `reconstruct`."""
-        iteration += self.done
-        if iteration in self.checkpoints:
-            self._take(self.checkpoints.index(iteration), x[:, :: self.every])
-
-    def _take(self, at, x):
-        from . import kernels as _volume_kernels
+    def _tally(self, x):
+        """Histograms, sums and products of x by the voxels' codes, on all threads."""
+        from . import kernels
 
         # the solver's memory: (size, size, elements, slices)
         x = np.moveaxis(x, (-2, -1), (0, 1))
@@ -53,79 +76,74 @@ class Follow:
         sums = np.zeros((len(starts), len(ELEMENTS), 2))
 
         def work(k, first):
-            _volume_kernels.tally(
-                x,
-                self.truth.layout,
-                self.code,
-                limits,
-                first,
-                min(first + share, size),
-                histogram[k],
-                totals[k],
-                sums[k],
-            )
+            rows = first, min(first + share, size)
+            results = histogram[k], totals[k], sums[k]
+            kernels.tally(x, self.truth.layout, self.code, limits, *rows, *results)
 
         run(work, list(enumerate(starts)))
-        histogram, totals, sums = (a.sum(axis=0) for a in (histogram, totals, sums))
-        voxels = x.size // len(ELEMENTS)
-        for e, label in enumerate((2, 1)):
-            for reference, labels in self.labels.items():
-                own = labels == label
-                ones, zeros = histogram[e, own].sum(axis=0), histogram[e, ~own].sum(axis=0)
-                if reference == "segmented":
-                    total = power = float(ones.sum())
-                    cross = totals[e, own].sum()
-                else:
-                    total, power = self.truth.powers()[e]
-                    cross = sums[e, 1]
-                y, square = totals[e].sum(), sums[e, 0]
-                scores = self.scores[reference]
-                scores["mse"][e, at] = (power - cross**2 / square) / voxels
-                scores["ssim"][e, at] = (cross - total * y / voxels) / np.sqrt(
-                    (power - total**2 / voxels) * (square - y**2 / voxels)
-                )
-                scores["dp"][e, at] = fewest_wrong(ones, zeros) * voxels_of_300(size)
-        if not (self.region == 2).any() or not histogram[0, self.region == 3].any():
-            return
-        mean = {
-            r: totals[0, self.region == r].sum() / histogram[0, self.region == r].sum()
-            for r in (1, 2, 3)
-        }
-        self.leak[at] = totals[0, self.region == 2].sum() / totals[0].sum()
-        self.shadow[at], self.haze[at] = mean[2] / mean[3], mean[1] / mean[3]
-        self.last = histogram[0], limits[0], mean[3]
+        return *(a.sum(axis=0) for a in (histogram, totals, sums)), limits
 
-    def results(self, x, parts) -> dict:
-        """Return all scores, with those that are taken of the finished reconstruction x."""
-        at = self.checkpoints.index(max(c for c in self.checkpoints if self._seen(c)))
-        for reference, scores in self.scores.items():
-            for e, label in enumerate((2, 1)):
-                true = (
-                    self.truth.fraction[e] / np.float32(STEPS)
-                    if reference == "true"
-                    else parts.mask(label).astype(np.float32)
-                )
-                scores["ssim_windowed"][e, at] = windowed_ssim(true, x[e])
-        return {
-            "scores": self.scores,
-            "leak": self.leak,
-            "shadow": self.shadow,
-            "haze": self.haze,
-        } | self._cleared()
+    def _crosstalk(self, histogram, totals, limit) -> dict:
+        """Return how much of the Au reconstruction lies where there is none.
 
-    def _seen(self, checkpoint):
-        return np.isfinite(self.scores["true"]["mse"][0, self.checkpoints.index(checkpoint)])
-
-    def _cleared(self):
-        """Leak and shadow once values below half the mean in pure Au are set to 0."""
-        if self.last is None:
-            return {}
-        histogram, limit, mean = self.last
+        `cleared_` is the same once values below half the mean in pure Au are set to 0.
+        """
+        names = ("share", "level", "background", "cleared_share", "cleared_level")
+        if not (self.region == 2).any() or not histogram[self.region == 3].any():
+            return dict.fromkeys(names, np.nan)
+        outside, silver, gold = (
+            totals[self.region == r].sum() / histogram[self.region == r].sum() for r in (1, 2, 3)
+        )
         centers = (np.arange(BINS) + 0.5) * (limit / BINS)
-        stays = centers >= mean / 2
-        silver = histogram[self.region == 2].sum(axis=0)
+        stays = centers >= gold / 2
+        in_silver = histogram[self.region == 2].sum(axis=0)
         every = histogram.sum(axis=0)
-        return {
-            "cleared_leak": (silver * centers)[stays].sum() / (every * centers)[stays].sum(),
-            "cleared_shadow": silver[stays].sum() / silver.sum(),
+        values = (
+            totals[self.region == 2].sum() / totals.sum(),
+            silver / gold,
+            outside / gold,
+            (in_silver * centers)[stays].sum() / (every * centers)[stays].sum(),
+            in_silver[stays].sum() / in_silver.sum(),
+        )
+        return dict(zip(names, values, strict=True))
+
+
+def windowed(truth, x, parts=None) -> dict:
+    """Return SSIM in windows of a finished reconstruction, reference -> (elements,)."""
+    found = {"true": [windowed_ssim(f / np.float32(STEPS), y) for f, y in zip(truth.fraction, x)]}
+    if parts is not None:
+        found["segmented"] = [
+            windowed_ssim((parts == label).astype(np.float32), y)
+            for label, y in zip((2, 1), x, strict=True)
+        ]
+    return {reference: np.array(values) for reference, values in found.items()}
+
+
+def gathered(looks, last, printed: int) -> dict:
+    """Return reference -> name -> (methods, elements, seeds, checkpoints).
+
+    Parameters
+    ----------
+    looks
+        [method][seed]: what `Follow.look` gave at each checkpoint.
+    last
+        [method][seed]: what `windowed` gave.
+    printed
+        The place of the checkpoint to which `last` belongs.
+    """
+    scores = {}
+    for reference, names in looks[0][0][0]["scores"].items():
+        scores[reference] = found = {
+            name: np.array(
+                [
+                    [[one["scores"][reference][name] for one in seed] for seed in method]
+                    for method in looks
+                ]
+            ).transpose(0, 3, 1, 2)
+            for name in names
         }
+        found["ssim_windowed"] = np.full_like(found["mse"], np.nan)
+        found["ssim_windowed"][..., printed] = np.swapaxes(
+            [[seed[reference] for seed in method] for method in last], 1, 2
+        )
+    return scores

@@ -4,7 +4,6 @@ import numpy as np
 
 from hebt import metrics
 
-from ..paper import printed
 from ..threads import run
 
 ELEMENTS = ("Au", "Ag")
@@ -13,7 +12,6 @@ METHODS = ("eds", "hebt")
 # "mse" their mean; the other reading of SSIM stands beside.
 TABLE_2 = ("ssim", "mse", "dp")
 SCORES = (*TABLE_2, "ssim_windowed")
-BEST_IS_LARGE = ("ssim", "ssim_windowed")
 # The paper's reference is the segmented HAADF reconstruction; a simulation also has the truth.
 REFERENCES = ("segmented", "true")
 LOCALIZED = ("eds", "volume_mask", "projection_mask", "hebt")
@@ -42,11 +40,6 @@ def fewest_wrong(ones, zeros) -> int:
     below = np.concatenate([[0], np.cumsum(ones)])
     above = zeros.sum() - np.concatenate([[0], np.cumsum(zeros)])
     return int((below + above).min())
-
-
-def voxels_of_300(size) -> float:
-    """Voxels of a 300³ volume in one of size³."""
-    return (printed("nonalloy.size").value / size) ** 3
 
 
 def dots(true, y):

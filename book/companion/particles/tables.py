@@ -26,7 +26,7 @@ def table2(study: NonAlloyStudy) -> Table:
             cells = []
             for method in METHODS:
                 paper = paper_printed(f"table2.{name}.{element}.{method}").value
-                ours = study.score("segmented", name, method, element)
+                ours = study.scores["segmented"].at(name, method, element)
                 word = _word(paper, ours, name)
                 cells.append(
                     f"paper {format(paper, SCORE_FORMAT[name])}\n"
@@ -37,7 +37,7 @@ def table2(study: NonAlloyStudy) -> Table:
                     f"{SCORE_NAME[name]}\n{element}",
                     *cells,
                     _printed_winner(name, element),
-                    study.outcome("segmented", name, element),
+                    study.scores["segmented"].outcome(name, element),
                 )
             )
     return Table(
@@ -65,13 +65,13 @@ def reference_table(study: NonAlloyStudy, reference: str) -> Table:
             cells = []
             for stop in ("printed", "best"):
                 for method in METHODS:
-                    ours = study.score(reference, name, method, element, stop=stop)
+                    ours = study.scores[reference].at(name, method, element, stop=stop)
                     text = spread_text(ours, OURS_FORMAT[name])
                     if stop == "best":
-                        at = study.checkpoints[study.best(reference, name, method, element)]
+                        at = study.scores[reference].best_iteration(name, method, element)
                         text += f"\nat {at}"
                     cells.append(text)
-                cells.append(study.outcome(reference, name, element, stop=stop))
+                cells.append(study.scores[reference].outcome(name, element, stop=stop))
             rows.append((f"{name.upper()}\n{element}", *cells))
     n = study.iterations
     what = {"segmented": "the segmented HAADF reconstruction", "true": "the true specimen"}
@@ -103,10 +103,10 @@ def windows_table(study: NonAlloyStudy) -> Table:
                 (
                     f"{element}, {name}",
                     *(
-                        spread_text(study.score(reference, "ssim_windowed", m, element), ".4f")
+                        spread_text(study.scores[reference].at("ssim_windowed", m, element), ".4f")
                         for m in METHODS
                     ),
-                    study.outcome(reference, "ssim_windowed", element),
+                    study.scores[reference].outcome("ssim_windowed", element),
                 )
             )
     for element in ELEMENTS:
@@ -139,16 +139,22 @@ def crosstalk_table(study: NonAlloyStudy) -> Table:
         [
             row(
                 "share of all intensity that lies in pure Ag",
-                study.leak[..., at],
-                study.cleared_leak,
+                study.crosstalk["share"][..., at],
+                study.crosstalk["cleared_share"],
             ),
-            row("mean in pure Ag, relative to pure Au", study.shadow[..., at]),
-            row("mean outside the particle, relative to pure Au", study.haze[..., at]),
+            row("mean in pure Ag, relative to pure Au", study.crosstalk["level"][..., at]),
+            row(
+                "mean outside the particle, relative to pure Au",
+                study.crosstalk["background"][..., at],
+            ),
             (
                 "voxels of pure Ag above half of pure Au",
                 "–",
                 "–",
-                *(spread_text(v, ".3f", scale=100, unit=" %") for v in study.cleared_shadow),
+                *(
+                    spread_text(v, ".3f", scale=100, unit=" %")
+                    for v in study.crosstalk["cleared_level"]
+                ),
             ),
         ],
         title=f"The shadow of Ag in Au, after {study.iterations} iterations",
@@ -279,10 +285,10 @@ def alloy_table(study: AlloyStudy) -> Table:
                         cells.append("–")
                         continue
                     text = spread_text(
-                        study.score(name, method, element, stop=stop), OURS_FORMAT[name]
+                        study.scores.at(name, method, element, stop=stop), OURS_FORMAT[name]
                     )
                     if stop == "best":
-                        text += f"\nat {study.checkpoints[study.best(name, method, element)]}"
+                        text += f"\nat {study.scores.best_iteration(name, method, element)}"
                     cells.append(text)
             rows.append((f"{SCORE_NAME[name]}\n{element}", *cells))
     n = study.iterations

@@ -123,6 +123,11 @@ class Truth:
             code += labels
         return np.ascontiguousarray(code.transpose(1, 2, 0))
 
+    def in_band(self, held: slice) -> np.ndarray:
+        """Say which of some slices belong to `band`."""
+        numbers = np.arange(self.size)
+        return np.isin(numbers[held], numbers[self.band])
+
     def compare(self, parts) -> dict:
         """Say how well a segmentation meets the truth, for Au and Ag."""
         overlap, error = [], []
@@ -156,17 +161,14 @@ class Truth:
             factors.append(cross / square / STEPS if square else 0.0)
         return np.array(factors, np.float32)
 
-    def profile(self, image, surface: str, *, banded: bool = False) -> Profile:
+    def profile(self, image, surface: str, held: slice = slice(None)) -> Profile:
         """Average a volume over surfaces of equal distance from one of the true surfaces.
 
-        `image` holds all slices, or those of `band`.
+        `image` holds these of all slices.
         """
-        thin, image = slice(None), image[:, ::2, ::2]
-        if banded:
-            first = self.band.start // 2
-            thin = slice(first, first + len(image))
-        else:
-            image = image[::2]
+        numbers = np.arange(self.size)[held]
+        even = numbers % 2 == 0
+        thin, image = numbers[even] // 2, image[even, ::2, ::2]
         distance = self.distance[surface][thin]
         other = self.distance["edge" if surface == "interface" else "interface"][thin]
         # deep below the edge, or far outside the gold
@@ -199,7 +201,7 @@ class Truth:
             values = np.bincount(self.fraction[k, self.band].ravel(), minlength=256)
             whole = float(values @ (np.arange(256) / STEPS) ** 2)
             mse.append((whole - (cross / STEPS) ** 2 / square) / y.size)
-            width.append(self.profile(y, "interface", banded=True).width)
+            width.append(self.profile(y, "interface", self.band).width)
         keys = ("error", "outside", "mse", "width")
         values = (error, outside, mse, width)
         return {key: np.array(v, np.float64) for key, v in zip(keys, values, strict=True)}
