@@ -105,7 +105,7 @@ def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
                 study.crosstalk["level"][m, :, at], ".2f", scale=100, unit=" %"
             ),
             f"cleared_{method}": spread_text(
-                study.crosstalk["cleared_share"][m], ".3f", scale=100, unit=" %"
+                study.crosstalk["cleared_share"][m, :, at], ".3f", scale=100, unit=" %"
             ),
         }
         early = int(np.flatnonzero(study.checkpoints <= 10)[-1])

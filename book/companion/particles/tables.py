@@ -140,7 +140,7 @@ def crosstalk_table(study: NonAlloyStudy) -> Table:
             row(
                 "share of all intensity that lies in pure Ag",
                 study.crosstalk["share"][..., at],
-                study.crosstalk["cleared_share"],
+                study.crosstalk["cleared_share"][..., at],
             ),
             row("mean in pure Ag, relative to pure Au", study.crosstalk["level"][..., at]),
             row(
@@ -153,7 +153,7 @@ def crosstalk_table(study: NonAlloyStudy) -> Table:
                 "–",
                 *(
                     spread_text(v, ".3f", scale=100, unit=" %")
-                    for v in study.crosstalk["cleared_level"]
+                    for v in study.crosstalk["cleared_level"][..., at]
                 ),
             ),
         ],
