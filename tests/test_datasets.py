@@ -2,12 +2,16 @@
 
 import hashlib
 import http.server
+import importlib.util
 import json
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import ClassVar
 
+import jupytext
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -171,6 +175,52 @@ def test_an_interrupted_download_leaves_nothing(shelf, monkeypatch):
     assert left_over(target) == []
 
 
+def test_a_killed_download_leaves_nothing_after_the_next_one(shelf):
+    target = shelf("good")
+    script = (
+        "import os, pathlib, pooch\n"
+        "from companion import datasets\n"
+        "def die(self, url, part, pooch):\n"
+        "    pathlib.Path(part).write_bytes(b'counts')\n"
+        "    os._exit(9)\n"
+        "pooch.HTTPDownloader.__call__ = die\n"
+        f"datasets.REGISTRY = pathlib.Path({str(datasets.REGISTRY)!r})\n"
+        "datasets.fetch('small', progress=False)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT / "book").returncode == 9
+    (part,) = target.parent.iterdir()
+    assert part.read_bytes() == b"counts" and part.name != target.name
+    with pytest.raises(datasets.MissingDataError):
+        datasets.locate("small")
+    # one that writes no more, and one at work
+    os.utime(part, (0, 0))
+    at_work = target.parent / "tmp_at_work"
+    at_work.touch()
+    datasets.fetch("small", progress=False)
+    assert left_over(target) == ["0.bcf", "tmp_at_work"]
+
+
+def test_a_right_copy_in_the_cache_is_not_fetched_again(shelf, monkeypatch, tmp_path):
+    target = shelf("good")
+    datasets.fetch("small", progress=False)
+    own = tmp_path / "own" / "small" / "Input" / "0.bcf"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"mine")
+    monkeypatch.setenv("HEBT_DATA", str(tmp_path / "own"))
+    with pytest.raises(datasets.WrongDataError, match="own"):
+        datasets.fetch("small", progress=False)
+    assert Handler.asked == ["/good"] and left_over(target) == ["0.bcf"]
+
+
+def test_the_size_is_looked_at_before_a_file_is_read(shelf, monkeypatch):
+    target = shelf("good")
+    datasets.fetch("small", progress=False)
+    target.write_bytes(GOOD + b"?")
+    monkeypatch.setattr(datasets, "_sha256", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(datasets.WrongDataError):
+        datasets.locate("small")
+
+
 def test_a_damaged_file_is_refused_and_fetched_anew(shelf):
     target = shelf("good")
     datasets.fetch("small", progress=False)
@@ -282,29 +332,54 @@ def run_notebook(cells, tmp_path, **environment):
     return [cell.outputs for cell in notebook.cells]
 
 
-CELLS = ["from companion import datasets\ndatasets.require('dust')", "1 / 0", "undefined"]
+CELLS = ["from companion import datasets\ndatasets.require('dust')"]
 
 
-def test_a_page_without_data_shows_the_card_and_runs_no_further(tmp_path):
-    first, *rest = run_notebook(CELLS, tmp_path, HEBT_STATIC="1")
-    assert len(first) == 1 and "not on this machine" in first[0].data["text/html"]
-    assert rest == [[], []]
-
-
-def test_a_live_notebook_without_data_stops_with_the_way_to_get_them(tmp_path):
-    first, *_ = run_notebook(CELLS[:1], tmp_path, HEBT_STATIC="0")
-    (error,) = first
+def test_a_notebook_without_data_stops_with_the_way_to_get_them(tmp_path):
+    ((error,),) = run_notebook(CELLS, tmp_path)
     assert error.ename == "MissingDataError"
+    assert "make data" in error.evalue
     assert "python -m companion.datasets fetch dust" in error.evalue
     assert len(error.traceback) == 1, "the message, not the package's inner workings"
 
 
-def test_the_chapter_without_data_runs_clean(tmp_path):
-    import jupytext
+@pytest.fixture
+def extension(monkeypatch):
+    path = ROOT / "book" / "_ext" / "hebt_book.py"
+    spec = importlib.util.spec_from_file_location("hebt_book", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
-    chapter = jupytext.read(ROOT / "book" / "dust.md")
-    cells = [c.source for c in chapter.cells if c.cell_type == "code"]
-    assert len(cells) > 10
-    first, *rest = run_notebook(cells, tmp_path, HEBT_STATIC="1")
-    assert "text/html" in first[0].data
-    assert all(outputs == [] for outputs in rest)
+
+def cells(text):
+    """Return the code that a reader sees."""
+    found = (c for c in jupytext.reads(text, "md:myst").cells if c.cell_type == "code")
+    return [c.source for c in found if "remove-cell" not in c.metadata.get("tags", ())]
+
+
+def test_the_chapter_is_run_where_its_data_are(extension, monkeypatch):
+    chapter = (ROOT / "book" / "dust.md").read_text(encoding="utf-8")
+    assert chapter.count('datasets.require("dust")') == 1
+    monkeypatch.setattr(datasets, "card", lambda name: datasets.DataCard(name, {}, "the cache", ()))
+    assert extension.without_data(chapter) == chapter
+    other = (ROOT / "book" / "sweeps.md").read_text(encoding="utf-8")
+    monkeypatch.setattr(datasets, "card", lambda name: pytest.fail("it needs no data"))
+    assert extension.without_data(other) == other
+
+
+def test_the_chapter_without_data_shows_the_card_and_runs_no_further(
+    extension, monkeypatch, tmp_path
+):
+    monkeypatch.delenv("HEBT_DATA", raising=False)
+    monkeypatch.setenv("HEBT_CACHE", str(tmp_path))
+    chapter = (ROOT / "book" / "dust.md").read_text(encoding="utf-8")
+    shown = extension.without_data(chapter)
+    (only,) = cells(shown)
+    ((card,),) = run_notebook([only], tmp_path)
+    assert "not on this machine" in card.data["text/html"]
+    for code in cells(chapter):
+        assert f"```python\n{code.strip()}" in shown.replace("\n\n```", "\n```"), code
+    assert "{glue:text}" not in shown and "{numref}" not in shown
+    words = [line for line in chapter.splitlines() if line.startswith(("#", "- **"))]
+    assert [line for line in words if "{" not in line and line not in shown] == []
