@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _blocks
+from ._blocks import reconstruct as reconstruct_in_blocks
 from ._checks import as_float32, check_count, check_signs
 from ._problem import Problem, Run, check_alpha, check_projector
 from ._solve import solve
@@ -233,7 +233,7 @@ def reconstruct(
                 f"{name} is given for a reconstruction in blocks, each of which would see its own "
                 f"residuals; expected None. Leave {name} out, or give numpy arrays and no out."
             )
-    return _blocks.reconstruct(solve, problem, run, out)
+    return reconstruct_in_blocks(solve, problem, run, out)
 
 
 def sweep(
