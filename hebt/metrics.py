@@ -101,7 +101,7 @@ def scaled_mse(reference: ArrayLike, image: ArrayLike, normalise: str = "referen
     image
         The reconstruction, same shape.
     normalise
-        ``"reference"``: divided by ``|x|^2``, so that an empty image has 1. ``"pixels"``: divided by
+        ``"reference"``: divided by ``|x|^2``, so that an empty image has 1. ``"pixels"``: by
         the number of pixels. The paper does not say which of them it prints.
 
     Returns
