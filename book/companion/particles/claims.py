@@ -78,6 +78,7 @@ def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
         "printed_won": f"{sum(winners)}",
         "eds_share": f"{(1 - alpha) * study.iterations:.0f}",
         "alpha": f"{alpha:g}",
+        "paper_r_squared": f"{paper_printed('nonalloy.r_squared').value:.2f}",
         "differing": _pairs_text(
             [
                 (n, e)
