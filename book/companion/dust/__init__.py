@@ -1,5 +1,6 @@
 """Everything that the chapter `dust` calls."""
 
+from .claims import dust_numbers, held_out_numbers
 from .explorers import explore_planes
 from .figures import (
     plot_alignment,
@@ -12,5 +13,5 @@ from .figures import (
     plot_spectrum,
     plot_totals,
 )
-from .study import DEPTH, STRIP, binned, cropped, geometry, held_out, mass_stages, settings
+from .study import held_out, keep, mass_stages, settings, study, totals
 from .tables import held_out_table, line_table, mass_table, ratio_table

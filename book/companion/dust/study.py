@@ -9,16 +9,16 @@ import numpy as np
 import hebt
 from hebt import io, prepare, validation
 
+from .. import datasets
 from ..fidelity import fidelity
 
-# the strip that lies in every image, in pixels: across the tilt axis, along it, and its thickness
-STRIP = {"size": 192, "slices": 240}
-DEPTH = 48
+OFFSETS = (-12, -8, -4, -2, 0, 2, 4, 8, 12)
+DEPTHS = (16, 24, 32, 40, 48, 56, 64, 80, 96)
 
 
 @dataclasses.dataclass(frozen=True)
 class DustSettings:
-    """How large the chapter runs.
+    """What the chapter takes from the series, and how large it runs; lengths in recorded pixels.
 
     Attributes
     ----------
@@ -26,74 +26,194 @@ class DustSettings:
         Pixels that become one for the reconstructions, and for the tilts held out.
     held
         Tilts that are held out, in degrees.
+    lines, avoid, kept
+        X-ray lines that are mapped, those that a background keeps clear of (or keV), and the
+        elements that are reconstructed.
+    size, slices, depth
+        The strip that lies in every image: across the tilt axis, along it, and its thickness.
+    width, sigma
+        Length and standard deviation of the kernel that smooths the maps.
+    alphas, stops
+        Weights and numbers of iterations with which held-out tilts are predicted.
     """
 
     binning: int
     coarse: int
     held: tuple[float, ...]
+    lines: tuple[str, ...] = (
+        *("C_Ka", "O_Ka", "Mg_Ka", "Si_Ka", "Fe_Ka", "Pt_Ma"),
+        *("Ga_Ka", "Ti_Ka", "Cu_Ka"),
+    )
+    avoid: tuple[str | tuple[float, float], ...] = ("Ga_La", "Fe_La", "Cu_La", "Pt_La", (-1, 0.16))
+    kept: tuple[str, ...] = ("C", "O", "Mg", "Si", "Fe", "Pt")
+    size: int = 192
+    slices: int = 240
+    depth: int = 48
+    width: int = 12
+    sigma: float = 4.0
+    alphas: tuple[float, ...] = (0.3, 0.7)
+    stops: tuple[int, ...] = (5, 10, 20, 50, 100, 200)
 
     def __post_init__(self):
         for name in ("binning", "coarse"):
             factor = getattr(self, name)
-            if any(n % factor for n in STRIP.values()):
-                raise ValueError(f"{name} is {factor}; expected a divisor of {STRIP}.")
+            if self.size % factor or self.slices % factor:
+                raise ValueError(
+                    f"{name} is {factor}; expected a divisor of {self.size} and {self.slices}."
+                )
+
+    @property
+    def strip(self) -> dict[str, int]:
+        """The strip, as `hebt.prepare` takes it."""
+        return {"size": self.size, "slices": self.slices}
 
 
 def settings() -> DustSettings:
     """Return the settings for the fidelity at hand."""
     if fidelity() == "quick":
-        return DustSettings(4, 8, (-10, 10))
-    return DustSettings(2, 4, (-30, -10, 10, 30))
+        return DustSettings(binning=4, coarse=8, held=(-10, 10))
+    return DustSettings(binning=2, coarse=4, held=(-30, -10, 10, 30))
 
 
-def cropped(series: io.TiltSeries, images) -> np.ndarray:
-    """Return the strip that lies in every image."""
-    return prepare.crop_flat(images, series.angles, **STRIP)
+@dataclasses.dataclass(frozen=True, eq=False)
+class DustStudy:
+    """The measured series, read and aligned.
+
+    Attributes
+    ----------
+    settings, series
+        What it was made with, and the series as it was read.
+    neighbors, shifts, manual
+        (tilts, 2): shifts found from neighbours, from the reprojection, and by the data's authors.
+    aligned, aligned_maps
+        (tilts, rows, columns) and (elements, tilts, rows, columns): moved by `shifts`.
+    by_offset, by_depth
+        Pixels -> reprojection residual, with the tilt axis moved and the depth changed.
+    """
+
+    settings: DustSettings
+    series: io.TiltSeries
+    neighbors: np.ndarray
+    shifts: np.ndarray
+    manual: np.ndarray
+    aligned: np.ndarray
+    aligned_maps: np.ndarray
+    by_offset: dict[int, float]
+    by_depth: dict[int, float]
+
+    @property
+    def angles(self) -> np.ndarray:
+        return self.series.angles
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        return self.series.elements
+
+    @property
+    def pixel_size(self) -> float:
+        """Side of a binned pixel, in nm."""
+        return self.series.pixel_size * self.settings.binning
+
+    @property
+    def haadf(self) -> np.ndarray:
+        """(tilts, slices, size): the strip's HAADF images, binned."""
+        return self.binned(self.aligned) / self.settings.binning**2
+
+    @property
+    def maps(self) -> np.ndarray:
+        """(elements, tilts, slices, size): the strip's element maps, smoothed and binned."""
+        return self.binned(self.smoothed())
+
+    @property
+    def slab(self) -> np.ndarray:
+        """(size, size): where the section can be, in a binned slice."""
+        factor = self.settings.binning
+        return prepare.slab_mask(self.settings.size // factor, self.settings.depth / factor)
+
+    def smoothed(self) -> np.ndarray:
+        """Return the aligned maps after smoothing, before binning."""
+        width, sigma = self.settings.width, self.settings.sigma
+        return prepare.smooth(self.aligned_maps, width=width, sigma=sigma, axis=(-2, -1))
+
+    def cropped(self, images) -> np.ndarray:
+        """Return the strip that lies in every image."""
+        return prepare.crop_flat(images, self.angles, **self.settings.strip)
+
+    def binned(self, images, factor: int | None = None) -> np.ndarray:
+        """Return the same with blocks of pixels added up."""
+        return prepare.bin_images(self.cropped(images), factor or self.settings.binning)
 
 
-def binned(series: io.TiltSeries, images, factor: int) -> np.ndarray:
-    """Return the same with blocks of pixels added up."""
-    return prepare.bin_images(cropped(series, images), factor)
+def study() -> DustStudy:
+    """Read the series, make its maps, and align it."""
+    now = settings()
+    series = datasets.read_tilt_series("dust", "*.bcf", lines=now.lines, avoid=now.avoid)
+    neighbors = prepare.estimate_shifts(series.haadf)
+    images, strip = (series.haadf, series.angles), now.strip
+    shifts = prepare.refine_alignment(
+        *images, neighbors, hebt.sirt, depth=now.depth, **strip
+    ).shifts
+    (by_hand,) = datasets.locate("dust", "*.json")
 
-
-def mass_stages(series: io.TiltSeries, aligned) -> list[tuple[str, float]]:
-    """Say how constant the row sums are after each step, as (label, value)."""
-    stages = {
-        "as recorded": series.haadf,
-        "the same strip": cropped(series, series.haadf),
-        "the same strip, aligned": cropped(series, aligned),
-        "... if the axis were horizontal": cropped(series, aligned.mT),
-    }
-    return [(label, prepare.mass_inconsistency(images)) for label, images in stages.items()]
-
-
-def geometry(series: io.TiltSeries, shifts) -> tuple[list, list, list, list]:
-    """Return offsets of the tilt axis and depths of the slab, each with what they leave."""
-    offsets = [-12, -8, -4, -2, 0, 2, 4, 8, 12]
-    depths = [16, 24, 32, 40, 48, 56, 64, 80, 96]
-
-    def residual(depth=DEPTH, offset=0):
+    def residual(depth=now.depth, offset=0):
         return prepare.reprojection_residual(
-            series.haadf, series.angles, shifts, hebt.sirt, depth=depth, offset=offset, **STRIP
+            *images, shifts, hebt.sirt, depth=depth, offset=offset, **strip
         )
 
-    by_offset = [residual(offset=o) for o in offsets]
-    return offsets, by_offset, depths, [residual(depth=d) for d in depths]
+    return DustStudy(
+        settings=now,
+        series=series,
+        neighbors=neighbors,
+        shifts=shifts,
+        manual=io.read_tomviz_shifts(by_hand, tilts=range(-50, 51, 5), keep=series.angles),
+        aligned=prepare.apply_shifts(series.haadf, shifts),
+        aligned_maps=prepare.apply_shifts(series.maps, shifts),
+        by_offset={offset: residual(offset=offset) for offset in OFFSETS},
+        by_depth={depth: residual(depth=depth) for depth in DEPTHS},
+    )
 
 
-def held_out(series: io.TiltSeries, haadf, maps, smoothed, names) -> validation.HeldOut:
+def keep(study: DustStudy) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the names and the maps of the elements that are reconstructed."""
+    kept = study.settings.kept
+    return kept, study.maps[[study.elements.index(name) for name in kept]]
+
+
+def mass_stages(study: DustStudy) -> dict[str, float]:
+    """Say how constant the row sums are after each step: label -> value."""
+    stages = {
+        "as recorded": study.series.haadf,
+        "the same strip": study.cropped(study.series.haadf),
+        "the same strip, aligned": study.cropped(study.aligned),
+        "... if the axis were horizontal": study.cropped(study.aligned.mT),
+    }
+    return {label: prepare.mass_inconsistency(images) for label, images in stages.items()}
+
+
+def totals(study: DustStudy) -> dict[str, np.ndarray]:
+    """Return each signal's total in the strip over the tilts, (tilts,), relative to its mean."""
+    signals = {"HAADF": study.aligned} | dict(zip(study.elements, study.aligned_maps))
+    sums = {
+        name: study.cropped(images).sum(axis=(1, 2), dtype=float)
+        for name, images in signals.items()
+    }
+    return {name: total / total.mean() for name, total in sums.items()}
+
+
+def held_out(study: DustStudy) -> validation.HeldOut:
     """Predict the maps of tilts that were left out, at a coarse size."""
-    now, elements = settings(), len(names)
-    factor, size = now.coarse, STRIP["size"] // now.coarse
+    now = study.settings
+    factor, size = now.coarse, now.size // now.coarse
+    kept = [study.elements.index(name) for name in now.kept]
     return validation.leave_one_out(
-        series.angles,
-        binned(series, haadf, factor) / factor**2,
-        binned(series, smoothed[:elements], factor),
-        targets=binned(series, maps[:elements], factor),
+        study.angles,
+        study.binned(study.aligned, factor) / factor**2,
+        study.binned(study.smoothed()[kept], factor),
+        targets=study.binned(study.aligned_maps[kept], factor),
         held=now.held,
-        alphas=[0.3, 0.7],
-        stops=[5, 10, 20, 50, 100, 200],
-        mask=prepare.slab_mask(size, DEPTH / factor),
+        alphas=now.alphas,
+        stops=now.stops,
+        mask=prepare.slab_mask(size, now.depth / factor),
         margin=size // 6,
-        names=names,
+        names=now.kept,
     )
