@@ -1,5 +1,7 @@
 """The alloy particle (section 4.3)."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
@@ -11,26 +13,20 @@ from ..paper import printed
 from ..spectra.processing import process
 from ..spectra.settings import specimen
 from ..store import cached
-from . import measures
-from .follow import Follow
-from .measures import BEST_IS_LARGE, COLUMNS, ELEMENTS, METHODS
-from .nonalloy import seed_settings
+from .composition import Shells
+from .experiment import ParticleStudy, Plan, Run, seed_settings, series_fields
+from .measures import METHODS, box, checkpoints
+from .scoring import Scorer
 from .truth import Truth
-from .views import Views
+from .views import Album
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class AlloyStudy:
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class AlloyStudy(ParticleStudy):
     """Results for the Au-Ag alloy particle.
 
     Attributes
     ----------
-    settings, voxel_size, ratios, r_squared, checkpoints, iterations
-        As in `NonAlloyStudy`.
-    scores
-        Score -> (methods, elements, seeds, checkpoints), against the true specimen. These and
-        all that follows for both methods are taken in every second of the slices that hold the
-        particle, with a margin.
     radius
         (shells,): mean distance of a shell's voxels from the centre, in nm.
     true_profile
@@ -41,35 +37,12 @@ class AlloyStudy:
     voxel_error
         (methods, seeds): root mean square error of the atomic fraction of Au in single voxels
         that are wholly inside the particle.
-    views
-        Pictures of the first seed.
     """
 
-    settings: tuple
-    voxel_size: float
-    ratios: np.ndarray
-    r_squared: np.ndarray
-    checkpoints: np.ndarray
-    iterations: int
-    scores: dict
     radius: np.ndarray
     true_profile: np.ndarray
     profile: np.ndarray
     voxel_error: np.ndarray
-    views: Views
-
-    def best(self, name: str, method: str, element: str) -> int:
-        """Return the place of the best checkpoint: that of the best mean over the seeds."""
-        values = self.scores[name][METHODS.index(method), ELEMENTS.index(element)].mean(axis=0)
-        return int(np.nanargmax(values) if name in BEST_IS_LARGE else np.nanargmin(values))
-
-    def score(self, name, method, element, *, stop: str = "printed") -> np.ndarray:
-        """Return a score over the seeds, (seeds,); see `NonAlloyStudy.score`."""
-        values = self.scores[name][METHODS.index(method), ELEMENTS.index(element)]
-        if stop not in ("printed", "best"):
-            raise ValueError(f"stop is {stop!r}; expected 'printed' or 'best'.")
-        at = list(self.checkpoints).index(self.iterations)
-        return values[:, at if stop == "printed" else self.best(name, method, element)]
 
     def profile_error(self) -> np.ndarray:
         """Return the root mean square error of the profiles over the shells, (methods, seeds)."""
@@ -79,9 +52,9 @@ class AlloyStudy:
 def alloy_study(*, seeds=None, **changes) -> AlloyStudy:
     """Reconstruct the Au-Ag alloy particle, and measure its composition (section 4.3).
 
-    Of the first seed all slices that hold the particle are reconstructed, for the pictures. Errors
-    and composition are taken in every second of them, and of the other seeds only these are
-    reconstructed.
+    Only slices that hold the particle are reconstructed, with a margin. At the paper's size,
+    pictures show every second of them, of the first seed; errors and composition are taken in
+    every fourth (of a small volume: all, and every second).
 
     Parameters
     ----------
@@ -89,10 +62,6 @@ def alloy_study(*, seeds=None, **changes) -> AlloyStudy:
         Seeds of the simulated noise, at least one; three at paper fidelity, two at quick, if None.
     **changes
         Other settings, as in `companion.spectra.settings`.
-
-    Returns
-    -------
-    AlloyStudy
     """
     return _alloy_study(seed_settings("alloy", seeds, changes))
 
@@ -100,79 +69,48 @@ def alloy_study(*, seeds=None, **changes) -> AlloyStudy:
 @cached
 def _alloy_study(settings):
     iterations = int(printed("alloy.iterations").value)
-    alpha = float(printed("alloy.alpha").value)
-    whole = Truth(specimen(settings[0]), surfaces=False)
-    checkpoints = measures.checkpoints(iterations, iterations)
-    # The slices that hold the particle, with a margin, and those that are scored: slices do not
-    # talk to each other, and half of them are still enough. Pictures need all, of the first seed.
-    held = whole.box.slices[0]
-    scored = slice(held.start, held.stop, 2)
-    truth = whole.part(scored)
-    seeds, views = [], None
-    for number, one in enumerate(settings):
-        pictures = number == 0
-        kept, every = (held, 2) if pictures else (scored, 1)
-        series = process(one)
-        W = hebt.Projector(series.angles, one.size)
-        maps = np.ascontiguousarray(series.maps[:, :, kept])
-        result = {"ratios": series.fit.ratios, "r_squared": series.fit.r_squared}
-        slices, pages, bodies = [None] * len(COLUMNS), [None] * len(COLUMNS), {}
-        for method in METHODS:
-            follow = Follow(truth, None, checkpoints, every)
-            if method == "eds":
-                stacked = np.concatenate(list(maps), axis=1)
-                x = hebt.sirt(W, stacked, iterations=iterations, callback=follow.stacked)
-                x = x.reshape(len(ELEMENTS), -1, *x.shape[1:])
-                factors = np.asarray(series.zeta, float)
-            else:
-                x = hebt.reconstruct(
-                    W,
-                    series.haadf[:, kept],
-                    maps,
-                    series.fit.ratios,
-                    alpha=alpha,
-                    iterations=iterations,
-                    callback=follow.volume,
-                )
-                factors = np.asarray(series.zeta, float) * series.fit.ratios
-            result[method] = follow.results(x[:, ::every], None)
-            result[method] |= truth.composition(x[:, ::every], factors)
-            if pictures:
-                scaled = whole.filled(x * truth.scale(x[:, ::every])[:, None, None, None], held)
-                for k, e in enumerate(ELEMENTS):
-                    at = COLUMNS.index(f"{e}_{method}")
-                    slices[at], pages[at] = whole.views(scaled[k])
-                bodies[method] = whole.body(scaled)
-                del scaled
-            del x, follow
-        if pictures:
-            haadf = hebt.sirt(W, series.haadf[:, kept], iterations=iterations)
-            particle = segmentation.segment(haadf, materials=1)
-            haadf /= np.float32(np.median(haadf[particle.particle]))
-            slices[-1], pages[-1] = whole.views(whole.filled(haadf, held))
-            views = whole.gather(slices, pages, bodies)
-            del haadf
-        seeds.append(result)
-    radius, true_profile = truth.true_profile()
+    truth = Truth(specimen(settings[0]))
+    held = box(truth.labels > 0, 6)[0]
+    plan = Plan(
+        # slices do not talk to each other, so some of a large volume stand for all
+        slice(held.start, held.stop, 2 if settings[0].size >= 200 else 1),
+        2,
+        float(printed("alloy.alpha").value),
+        iterations,
+        checkpoints(iterations, iterations),
+    )
+    shells = Shells(truth.part(plan.scored))
+    seeds = [_seed(one, truth, shells, plan, k == 0) for k, one in enumerate(settings)]
     return AlloyStudy(
         settings=settings,
         voxel_size=truth.voxel_size,
-        ratios=np.stack([seed["ratios"] for seed in seeds]),
-        r_squared=np.array([seed["r_squared"] for seed in seeds], float),
-        checkpoints=checkpoints,
-        iterations=iterations,
-        scores={
-            name: np.stack(
-                [
-                    np.stack([seed[m]["scores"]["true"][name] for seed in seeds], axis=1)
-                    for m in METHODS
-                ]
-            )
-            for name in ("ssim", "mse", "ssim_windowed")
-        },
-        radius=radius,
-        true_profile=true_profile,
-        profile=np.stack([[seed[m]["profile"] for seed in seeds] for m in METHODS]),
-        voxel_error=np.array([[seed[m]["voxel_error"] for seed in seeds] for m in METHODS]),
-        views=views,
+        **series_fields(seeds, plan, ("true",)),
+        radius=shells.radius,
+        true_profile=shells.profile,
+        profile=np.stack([[seed["profile"][m] for seed in seeds] for m in METHODS]),
+        voxel_error=np.array([[seed["voxel_error"][m] for seed in seeds] for m in METHODS]),
+        views=seeds[0]["views"],
     )
+
+
+def _seed(settings, whole, shells, plan, pictures):
+    """All results of one seed."""
+    series = process(settings)
+    run = Run(series, plan, pictures=pictures)
+    factors = np.asarray(series.zeta, float) * series.fit.ratios
+    result = {"ratios": series.fit.ratios, "r_squared": series.fit.r_squared}
+    result |= {"runs": {}, "profile": {}, "voxel_error": {}}
+    scorer = Scorer(shells.truth)
+    album = Album(whole, plan.shown) if pictures else None
+    for method in METHODS:
+        x, result["runs"][method] = run.follow(method, scorer)
+        scored = x[:, :: run.every]
+        result["profile"][method], result["voxel_error"][method] = shells.measure(scored, factors)
+        if album:
+            album.add_both(method, x * shells.truth.scale(scored)[:, None, None, None])
+    if album:
+        haadf = hebt.sirt(run.W, series.haadf[:, plan.shown], iterations=plan.iterations)
+        particle = segmentation.segment(haadf, materials=1)
+        album.add("haadf", haadf / np.float32(np.median(haadf[particle.particle])))
+        result["views"] = album.views()
+    return result

@@ -1,22 +1,23 @@
 """How the gain of HEBT depends on the dose."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
 
 import hebt
 from hebt import metrics
-from hebt._progress import progress_bar
 
 from ..fidelity import fidelity
 from ..paper import printed
+from ..scores import Scores
 from ..spectra.processing import process, process_steps
 from ..spectra.recording import acquire
-from ..spectra.settings import settings as settings_settings
+from ..spectra.settings import settings as particle_settings
 from ..spectra.settings import truth
 from ..store import cached
-from . import measures
-from .measures import ELEMENTS, METHODS
+from .measures import ELEMENTS, METHODS, checkpoints
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,20 +30,21 @@ class DoseStudy:
         One for each dose, from `companion.spectra.settings`, with rising counts.
     slices
         How many slices in the middle were reconstructed.
-    iterations, checkpoints
-        As in `NonAlloyStudy`.
     r_squared
         (doses,): of the response ratios' fit.
-    mse
-        (methods, elements, doses, checkpoints): mean-squared error against the true specimen.
+    scores
+        One for each dose, of one seed: "mse", against the true specimen.
     """
 
     settings: tuple
     slices: int
-    iterations: int
-    checkpoints: np.ndarray
     r_squared: np.ndarray
-    mse: np.ndarray
+    scores: tuple[Scores, ...]
+
+    @property
+    def iterations(self) -> int:
+        """The paper's number of iterations."""
+        return self.scores[0].printed
 
     @property
     def counts(self) -> np.ndarray:
@@ -50,32 +52,14 @@ class DoseStudy:
         return np.array([s.counts for s in self.settings])
 
     def gain(self, element: str, *, stop: str = "printed") -> np.ndarray:
-        """Return by which factor the error of EDS alone exceeds that of HEBT, (doses,).
-
-        Parameters
-        ----------
-        element
-            "Au" or "Ag".
-        stop
-            "printed": after the paper's number of iterations; "best": each method at the
-            checkpoint where its own error is least.
-        """
-        values = self.mse[:, ELEMENTS.index(element)]
-        if stop == "printed":
-            eds, bimodal = values[..., list(self.checkpoints).index(self.iterations)]
-        elif stop == "best":
-            eds, bimodal = values.min(axis=-1)
-        else:
-            raise ValueError(f"stop is {stop!r}; expected 'printed' or 'best'.")
-        return eds / bimodal
+        """Return by which factor the MSE of EDS alone exceeds that of HEBT, (doses,)."""
+        return np.array([s.gain("mse", element, stop=stop)[0] for s in self.scores])
 
     def counts_at(self, r_squared: float) -> float:
         """Return the dose, in counts, at which R² has this value; NaN beyond the doses tried."""
         # 1 - R² falls about as a power of the dose
-        fault = np.log(1 - self.r_squared[::-1])
-        at = np.interp(
-            np.log(1 - r_squared), fault, np.log(self.counts[::-1]), left=np.nan, right=np.nan
-        )
+        error, counts = np.log(1 - self.r_squared[::-1]), np.log(self.counts[::-1])
+        at = np.interp(np.log(1 - r_squared), error, counts, left=np.nan, right=np.nan)
         return float(np.exp(at))
 
 
@@ -92,74 +76,45 @@ def dose_study(*, counts=None, **changes) -> DoseStudy:
         chapter's dose to the whole of it.
     **changes
         Other settings, as in `companion.spectra.settings`.
-
-    Returns
-    -------
-    DoseStudy
     """
     if counts is None:
-        whole = settings_settings("nonalloy").counts
-        steps = (16, 4, 1) if fidelity() == "quick" else (16, 8, 4, 2, 1)
+        whole = particle_settings("nonalloy").counts
+        steps = (16, 4, 1) if fidelity() == "quick" else (16, 8, 4, 1)
         counts = [whole / n for n in steps]
     counts = np.asarray(counts, float)
-    if (
-        counts.ndim != 1
-        or not len(counts)
-        or not (counts > 0).all()
-        or (np.diff(counts) <= 0).any()
-    ):
+    if counts.ndim != 1 or not len(counts) or not (np.diff(counts, prepend=0) > 0).all():
         raise ValueError(f"counts is {counts.tolist()}; expected rising numbers above 0.")
-    return _dose_study(tuple(settings_settings("nonalloy", counts=c, **changes) for c in counts))
+    return _dose_study(tuple(particle_settings("nonalloy", counts=c, **changes) for c in counts))
 
 
 @cached
 def _dose_study(settings):
     iterations = int(printed("nonalloy.best_iterations").value)
-    alpha = float(printed("nonalloy.best_alpha").value)
-    checkpoints = measures.checkpoints(iterations, 2 * iterations)
+    at = checkpoints(iterations, 2 * iterations)
     size = settings[0].size
     slices = max(2, size // 30)
-    band = slice((size - slices) // 2, (size - slices) // 2 + slices)
+    first = (size - slices) // 2
+    band = slice(first, first + slices)
     true = truth(settings[0])[:, band]
-    mse = np.full((len(METHODS), len(ELEMENTS), len(settings), len(checkpoints)), np.nan)
-    fits = []
-
-    def follow(method, dose):
-        def take(iteration, x, residuals):
-            if iteration in checkpoints:
-                at = int(np.flatnonzero(checkpoints == iteration)[0])
-                for e, y in enumerate(x.reshape(true.shape)):
-                    mse[METHODS.index(method), e, dose, at] = metrics.scaled_mse(true[e], y)
-
-        return take
-
-    with progress_bar(len(settings), "doses") as bar:
-        for dose, one in enumerate(settings):
-            if one == settings_settings("nonalloy", seed=one.seed):
-                series = process(one)
-            else:
-                # nobody else needs it, so it need not fill the disk
-                recording = acquire(one, progress=False)
-                series, _ = process_steps(recording, progress=False)
-            fits.append(series.fit.r_squared)
-            W = hebt.Projector(series.angles, size)
-            haadf, maps = series.haadf[:, band], series.maps[:, :, band]
-            hebt.sirt(
-                W,
-                np.concatenate(list(maps), axis=1),
-                iterations=2 * iterations,
-                callback=follow("eds", dose),
-                progress=False,
-            )
-            hebt.reconstruct(
-                W,
-                haadf,
-                maps,
-                series.fit.ratios,
-                alpha=alpha,
-                iterations=2 * iterations,
-                callback=follow("hebt", dose),
-                progress=False,
-            )
-            bar.update()
-    return DoseStudy(settings, slices, iterations, checkpoints, np.array(fits, float), mse)
+    fits, scores = [], []
+    for one in settings:
+        if one == particle_settings("nonalloy", seed=one.seed):
+            series = process(one)
+        else:
+            # nobody else needs it, so it need not fill the disk
+            series, _ = process_steps(acquire(one, progress=False), progress=False)
+        fits.append(series.fit.r_squared)
+        runs = hebt.sweep(
+            hebt.Projector(series.angles, size),
+            series.haadf[:, band],
+            series.maps[:, :, band],
+            series.fit.ratios,
+            (0, float(printed("nonalloy.best_alpha").value)),
+            at,
+        )
+        mse = [
+            [[[metrics.scaled_mse(true[e], x[e]) for x in run]] for e in range(len(ELEMENTS))]
+            for run in runs
+        ]
+        scores.append(Scores({"mse": np.array(mse)}, METHODS, ELEMENTS, at, iterations))
+    return DoseStudy(settings, slices, np.array(fits, float), tuple(scores))

@@ -56,11 +56,11 @@ def _sample(volume, x, y, z):
 
 
 @_jit
-def cast(volumes, colours, opacities, edges, turn, tip, first, last, step, picture):
-    """Cast parallel rays through volumes and add up their colours from front to back.
+def cast(volumes, colors, opacities, edges, turn, tip, first, last, step, picture):
+    """Cast parallel rays through volumes and add up their colors from front to back.
 
     volumes : (materials, n, n, n), where 1 is full.
-    colours, opacities : (materials, 3) and (materials,), per voxel of length.
+    colors, opacities : (materials, 3) and (materials,), per voxel of length.
     edges : (2,), values between which a material goes from clear to its opacity.
     turn, tip : radians about the vertical axis (0 of the volumes) and towards the viewer.
     picture : (rows, columns, 3), rows `first` to `last` are written; background white.
@@ -112,9 +112,9 @@ def cast(volumes, colours, opacities, edges, turn, tip, first, last, step, pictu
                         shade = 0.35 + 0.75 * max(0.0, along)
                         # surfaces show more than the inside of a material
                         thin = min(1.0, thin * (1 + 4 * min(1.0, steep)))
-                    red += clear * thin * min(1.0, shade * colours[m, 0])
-                    green += clear * thin * min(1.0, shade * colours[m, 1])
-                    blue += clear * thin * min(1.0, shade * colours[m, 2])
+                    red += clear * thin * min(1.0, shade * colors[m, 0])
+                    green += clear * thin * min(1.0, shade * colors[m, 1])
+                    blue += clear * thin * min(1.0, shade * colors[m, 2])
                     clear *= 1 - thin
             picture[row, column, 0] = red + clear
             picture[row, column, 1] = green + clear

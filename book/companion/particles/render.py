@@ -6,13 +6,13 @@ from hebt._checks import as_float32, check_count
 
 from ..threads import run, threads
 
-COLOURS = {"Au": (1.0, 0.78, 0.1), "Ag": (0.35, 0.6, 0.95)}
+COLORS = {"Au": (1.0, 0.78, 0.1), "Ag": (0.35, 0.6, 0.95)}
 OPACITIES = {"Au": 0.35, "Ag": 0.018}
 
 
 def render(
     volumes,
-    colours,
+    colors,
     opacities,
     *,
     turn: float = 0.0,
@@ -20,9 +20,9 @@ def render(
     width: int = 240,
     edges: tuple[float, float] = (0.3, 0.7),
 ) -> np.ndarray:
-    """Draw volumes as bodies of coloured, more or less clear material on white.
+    """Draw volumes as bodies of colored, more or less clear material on white.
 
-    Parallel rays run through all volumes together; along a ray, colour is added up from front to
+    Parallel rays run through all volumes together; along a ray, color is added up from front to
     back with the opacity met on the way (emission and absorption). Surfaces are shaded by the
     gradient under a light from the upper left.
 
@@ -30,34 +30,24 @@ def render(
     ----------
     volumes
         (materials, n, n, n), where 1 is full density; axis 1 (the tilt axis) is vertical.
-    colours
+    colors
         (materials, 3): red, green and blue from 0 to 1.
     opacities
         (materials,): of one voxel's length of full density, from 0 to 1.
     turn, tip
         View direction in degrees: about the vertical axis, and from above.
     width
-        Pixels along one side of the picture.
+        Pixels along one side of the picture, (width, width, 3), uint8.
     edges
         The densities between which a material goes from clear to its full opacity.
-
-    Returns
-    -------
-    numpy.ndarray
-        (width, width, 3), uint8.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If shapes do not fit or values are out of range.
     """
-    from . import kernels as _volume_kernels
+    from . import kernels
 
     volumes = np.ascontiguousarray(as_float32("volumes", volumes, ndim=(4,)))
     if len(set(volumes.shape[1:])) != 1:
         raise ValueError(f"volumes has shape {volumes.shape}; expected (materials, n, n, n).")
     width = check_count("width", width)
-    colours = _within("colours", colours, (len(volumes), 3))
+    colors = _within("colors", colors, (len(volumes), 3))
     opacities = _within("opacities", opacities, (len(volumes),))
     low, high = (float(v) for v in edges)
     if not low < high:
@@ -66,9 +56,9 @@ def render(
     share = -(-width // (4 * threads()))
 
     def work(first):
-        _volume_kernels.cast(
+        kernels.cast(
             volumes,
-            colours,
+            colors,
             opacities,
             np.array([low, high]),
             np.deg2rad(turn),

@@ -1,0 +1,137 @@
+"""The surfaces of the Ag particle with the Au octahedron, and what happens across them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from ..threads import run
+from .measures import ELEMENTS, STEPS, dots
+from .truth import Truth
+
+# whose edge at which surface; gold has none at the outer edge
+EDGES = (("Au", "interface"), ("Ag", "interface"), ("Ag", "edge"))
+REACH = 12.0  # nm on both sides of a surface, for the profile across it
+CLEAR = 16.0  # nm from the other surface, so that the two do not mix
+PURE = 8.0  # nm: what lies nearer to a surface than this belongs to no region
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Profile:
+    """Mean density across a true surface.
+
+    Attributes
+    ----------
+    distance
+        (points,): nm from the surface; positive outside.
+    values
+        (points,): mean reconstruction at that distance; bulk density is 1.
+    width
+        Distance in nm over which the fitted edge, an error function, goes from 10 to 90 %.
+    """
+
+    distance: np.ndarray
+    values: np.ndarray
+    width: float
+
+
+class Surfaces:
+    """Where voxels lie relative to the Au/Ag interface and the outer edge.
+
+    Attributes
+    ----------
+    distance
+        Surface -> (n, n, n): distance in nm, positive outside, of every second voxel.
+    region
+        (size, size, size), uint8: 1 outside the particle, 2 pure Ag, 3 pure Au, each more than
+        `PURE` from a surface; else 0.
+    """
+
+    def __init__(self, truth: Truth):
+        from scipy.ndimage import distance_transform_edt
+
+        self.voxel_size = truth.voxel_size
+        thin = truth.labels[::2, ::2, ::2]
+
+        def measure(body):
+            spacing = 2 * self.voxel_size
+            return distance_transform_edt(body, sampling=spacing).astype(np.float32)
+
+        bodies = [b for body in (thin == 2, thin > 0) for b in (~body, body)]
+        found = run(measure, [(body,) for body in bodies])
+        self.distance = {}
+        for k, name in enumerate(("interface", "edge")):
+            # the surface runs half way between the voxels on both sides
+            self.distance[name] = found[2 * k] - found[2 * k + 1]
+            self.distance[name] -= np.sign(self.distance[name]) * np.float32(self.voxel_size)
+        interface, edge = self.distance.values()
+        region = np.zeros(thin.shape, np.uint8)
+        region[edge > PURE] = 1
+        region[(edge < -PURE) & (interface > PURE)] = 2
+        region[interface < -PURE] = 3
+        for axis in range(3):
+            region = region.repeat(2, axis)
+        self.region = region[: truth.size, : truth.size, : truth.size]
+
+    def profile(self, image, surface: str, numbers=None) -> Profile:
+        """Average a volume over surfaces of equal distance from one of the true surfaces.
+
+        `numbers` says which slices `image` holds; all, if None.
+        """
+        numbers = np.arange(len(image)) if numbers is None else numbers
+        even = numbers % 2 == 0
+        image, thin = image[even][:, ::2, ::2], numbers[even] // 2
+        distance = self.distance[surface][thin]
+        other = self.distance["edge" if surface == "interface" else "interface"][thin]
+        # deep below the edge, or far outside the gold
+        clear = other < -CLEAR if surface == "interface" else other > CLEAR
+        use = (np.abs(distance) < REACH) & clear
+        bins = np.rint((distance[use] + REACH) / max(1.0, 2 * self.voxel_size)).astype(int)
+        counts = np.bincount(bins)
+        some = counts > 0
+        values = np.bincount(bins, weights=image[use])[some] / counts[some]
+        at = np.bincount(bins, weights=distance[use])[some] / counts[some]
+        return Profile(at, values, edge_width(at, values, counts[some]))
+
+    def profiles(self, densities, numbers=None) -> dict:
+        """Return the profile of each edge, (element, surface) -> Profile."""
+        return {
+            (e, s): self.profile(densities[ELEMENTS.index(e)], s, numbers) for e, s in EDGES
+        }
+
+    def localization(self, truth: Truth, x) -> dict:
+        """Say how well the elements are told apart in the slices of `truth`, (elements,) each.
+
+        `x` is at the scale nearest to the whole truth; "error" and "mse" are at the best scale.
+        """
+        inside = truth.labels > 0
+        found = {"error": [], "outside": [], "mse": [], "width": []}
+        for true, y, (_, power) in zip(truth.fraction, x, truth.powers(), strict=True):
+            f, cut = true[inside] * np.float32(1 / STEPS), y[inside]
+            cross, square, own = (float(np.dot(a, b)) for a, b in ((f, cut), (cut, cut), (f, f)))
+            found["error"].append(1 - cross**2 / (square * own))
+            found["outside"].append(1 - cut.sum(dtype=np.float64) / y.sum(dtype=np.float64))
+            cross, square = dots(true, y)
+            found["mse"].append((power - (cross / STEPS) ** 2 / square) / y.size)
+            found["width"].append(self.profile(y, "interface", truth.numbers).width)
+        return {key: np.array(values) for key, values in found.items()}
+
+
+def edge_width(distance, values, weights) -> float:
+    """10 to 90 % width of the error function fitted to an edge; NaN where there is no edge."""
+    from scipy.optimize import curve_fit
+    from scipy.special import erf
+
+    def edge(d, low, high, at, sigma):
+        return low + (high - low) * (1 + erf((d - at) / (np.sqrt(2) * sigma))) / 2
+
+    start = (values[0], values[-1], 0.0, 2.0)
+    bounds = ([-np.inf, -np.inf, -REACH, 0.05], [np.inf, np.inf, REACH, 3 * REACH])
+    try:
+        found, _ = curve_fit(
+            edge, distance, values, start, sigma=1 / np.sqrt(weights), bounds=bounds
+        )
+    except RuntimeError:
+        return np.nan
+    return float(2 * 1.2815515655446004 * found[3])
