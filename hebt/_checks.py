@@ -204,7 +204,8 @@ def check_series(haadf, maps) -> tuple[np.ndarray, np.ndarray]:
             hint = " For a single element, give maps[None]."
         raise ValueError(
             f"maps has shape {maps.shape} and haadf {haadf.shape}; expected maps of shape "
-            f"(elements, {', '.join(map(str, haadf.shape))}): the same tilts, slices and size.{hint}"
+            f"(elements, {', '.join(map(str, haadf.shape))}): the same tilts, slices and "
+            f"size.{hint}"
         )
     check_signs("haadf", haadf)
     check_seen(haadf, maps)

@@ -1,6 +1,7 @@
 """Materials out of a HAADF reconstruction by brightness, without a hand on the mouse."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -100,7 +101,7 @@ def segment(volume, *, materials: int = 2, sigma: float = 1.0) -> Segmentation:
     first = threshold_multiotsu(hist=(counts, (edges[:-1] + edges[1:]) / 2), classes=materials + 1)
     classes = np.digitize(smooth, first)
     medians = [np.median(smooth[classes == k]) for k in range(materials + 1)]
-    thresholds = [(low + high) / 2 for low, high in zip(medians, medians[1:])]
+    thresholds = [(low + high) / 2 for low, high in itertools.pairwise(medians)]
     del classes
     pieces = label(smooth > thresholds[0], connectivity=1)
     sizes = np.bincount(pieces.ravel())

@@ -10,7 +10,8 @@ from ._progress import progress_bar
 from .metrics import scaled_mse
 from .projector import Projector
 from .ratios import response_ratios
-from .reconstruct import reconstruct
+from .reconstruct import reconstruct, sirt
+from .stopping import Snapshots
 
 
 @dataclass(frozen=True)
@@ -115,49 +116,37 @@ def leave_one_out(
     stops = [check_count("stops", s) for s in stops]
     if not stops or stops != sorted(set(stops)):
         raise ValueError(f"stops is {stops}; expected rising iteration counts.")
-    elements, _, slices, size = maps.shape
+    size = maps.shape[-1]
     if not 0 <= margin < size / 2:
         raise ValueError(f"margin is {margin}; expected 0 to less than half of {size} columns.")
     seen = np.s_[:, margin : size - margin]
     methods = ("EDS only", *(f"HEBT, α = {a:g}" for a in alphas))
-    errors = np.empty((len(methods), len(stops), len(places), elements))
+    errors = np.empty((len(methods), len(stops), len(places), len(maps)))
 
-    def score(method, place, there):
+    def snapshots(place):
         towards = Projector(angles[[place]], size)
 
-        def callback(iteration, x, _):
-            if iteration in stops:
-                q = towards.forward(np.reshape(x, (elements * slices, size, size)))
-                q = q.reshape(elements, slices, size)
-                errors[method, stops.index(iteration), there] = [
-                    scaled_mse(target[seen], predicted[seen])
-                    for target, predicted in zip(targets[:, place], q, strict=True)
-                ]
+        def score(x):
+            predicted = towards.forward(x)[0]
+            return [
+                scaled_mse(target[seen], image[seen])
+                for target, image in zip(targets[:, place], predicted, strict=True)
+            ]
 
-        return callback
+        return Snapshots(stops, score)
 
     with progress_bar(len(places) * len(methods), "held-out tilts", progress) as bar:
         for there, place in enumerate(places):
             rest = [i for i in range(len(angles)) if i != place]
             W = Projector(angles[rest], size)
-            # elements count as slices for SIRT: one batch instead of a run each
-            stacked = np.moveaxis(maps[:, rest], 0, 1).reshape(len(rest), elements * slices, size)
-            reconstruct(
-                W, stacked, stops[-1], mask, callback=score(0, place, there), progress=False
-            )
+            keep = snapshots(place)
+            options = {"iterations": stops[-1], "mask": mask, "callback": keep, "progress": False}
+            sirt(W, np.moveaxis(maps[:, rest], 0, 1), **options)
+            errors[0, :, there] = keep.values
             bar.update()
             ratios = response_ratios(haadf[rest], maps[:, rest], names).ratios
             for method, alpha in enumerate(alphas, start=1):
-                reconstruct(
-                    W,
-                    haadf[rest],
-                    maps[:, rest],
-                    ratios,
-                    alpha,
-                    stops[-1],
-                    mask,
-                    callback=score(method, place, there),
-                    progress=False,
-                )
+                reconstruct(W, haadf[rest], maps[:, rest], ratios, alpha, **options)
+                errors[method, :, there] = keep.values
                 bar.update()
     return HeldOut(methods, np.array(stops), angles[places], tuple(names), errors)

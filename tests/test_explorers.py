@@ -345,7 +345,7 @@ def returning(**changed):
 
 
 @pytest.mark.parametrize(
-    "make, message",
+    ("make", "message"),
     [
         (lambda: explorers.Control("2x", "", [1]), "identifier"),
         (lambda: explorers.Control("lambda", "", [1]), "identifier"),

@@ -177,7 +177,7 @@ def test_figures_are_opaque_closed_and_draw(study, wrong, kernels, tmp_path):
 def test_table_1_holds_every_printed_number(study):
     table = phantom_room.table1(study)
     for text in (table._repr_html_(), table._repr_markdown_(), str(table)):
-        for key in paper_room.keys():
+        for key in paper_room:
             if key.startswith("table1."):
                 name = key.split(".")[1]
                 number = paper_room.printed(key).value
@@ -239,7 +239,7 @@ def test_the_consistency_table_decides_from_the_printed_numbers(monkeypatch):
         number = printed(key)
         return dataclasses.replace(number, value=other[key]) if key in other else number
 
-    monkeypatch.setattr(phantom_tables, "printed", changed)
+    monkeypatch.setattr(phantom_tables, "paper_printed", changed)
     turned = {row[0]: row[3] for row in phantom_room.paper_consistency_table().rows}
     assert turned["r_gt of Au = z/ζ"] == "yes"
     assert turned["DP of Au: better with"] == "yes"

@@ -209,7 +209,7 @@ def test_figures_show_the_medians(results):
     (ax,) = speed.plot_peers(results).axes
     widths = sorted(bar.get_width() for bar in ax.patches)
     np.testing.assert_allclose(widths, [1, 1, 2, 200])
-    assert "200 times ASTRA's speed" in [t.get_text() for t in ax.texts][0]
+    assert "200 times ASTRA's speed" in next(t.get_text() for t in ax.texts)
     figure = speed.plot_scaling(results)
     assert [ax.get_xlabel() for ax in figure.axes] == list(results["scaling"]["curves"])
     for ax in figure.axes:

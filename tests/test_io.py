@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -221,7 +222,7 @@ def test_a_window_counts_the_peak_and_takes_off_any_straight_background():
         peak = np.exp(-0.5 * ((ENERGIES - window.energy) / sigma) ** 2)
         peak /= peak.sum()
 
-        def inside(low, high):
+        def inside(low, high, window=window, sigma=sigma):
             return norm.cdf(high, window.energy, sigma) - norm.cdf(low, window.energy, sigma)
 
         # the line's window holds 84 % of a Gaussian; its tails count as a little background
@@ -309,7 +310,7 @@ GOOD = b"counts, " * 4000
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    asked: list[str] = []
+    asked: ClassVar[list[str]] = []
 
     def do_GET(self):
         Handler.asked.append(self.path)
@@ -518,7 +519,7 @@ def run_notebook(cells, tmp_path, **environment):
     return [cell.outputs for cell in notebook.cells]
 
 
-CELLS = ["from hebt import io\nio.require('dust')", "1 / 0", "undefined"]
+CELLS = ["from companion import datasets\ndatasets.require('dust')", "1 / 0", "undefined"]
 
 
 def test_a_page_without_data_shows_the_card_and_runs_no_further(tmp_path):

@@ -244,7 +244,7 @@ def test_views_are_stored_in_their_places(pictures):
     table = explorers.Turntable(pictures, turns=[0, 120, 240], tips=[0, 30], start=(120, 30))
     ends = table.spec["ends"]
     assert ends[-1] == len(table.views) and len(ends) == 12
-    for body, (title, views) in enumerate(pictures.items()):
+    for body, (_title, views) in enumerate(pictures.items()):
         for tip in range(2):
             for turn in range(3):
                 found = grey(table.views, ends, (body * 2 + tip) * 3 + turn)

@@ -1,4 +1,4 @@
-"""The simulated nanoparticles: what is recorded, and what each step of the processing makes of it."""
+"""The simulated nanoparticles: what is recorded, and what each step makes of it."""
 
 import numpy as np
 import pytest

@@ -189,7 +189,7 @@ def test_unknown_stops_are_refused(study):
 
 def test_equal_settings_are_computed_once(study, monkeypatch):
     module = importlib.import_module("companion.phantom.study")
-    monkeypatch.setattr(module, "phantom_data", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(module, "data_data", lambda *_: pytest.fail("computed again"))
     again = phantom.study(size=np.int64(64), iterations=24, seeds=np.array([0, 5]))
     np.testing.assert_array_equal(again.scores["dp"], study.scores["dp"])
 

@@ -101,14 +101,14 @@ def test_what_does_not_fit_is_refused(consistent):
 def test_what_the_dust_chapter_says_of_both_methods_holds():
     """Its words, at a coarse size: magnesium suffers most, platinum and carbon hardly change."""
     try:
-        files = datasets.locate("dust", "*.bcf")
+        datasets.locate("dust", "*.bcf")
     except datasets.MissingDataError as error:
         pytest.skip(f"measured data are not here: {error}")
-    series = io.read_tilt_series(
-        files,
+    series = datasets.read_tilt_series(
+        "dust",
+        "*.bcf",
         lines=["C_Ka", "O_Ka", "Mg_Ka", "Si_Ka", "Fe_Ka", "Pt_Ma", "Ga_Ka", "Ti_Ka", "Cu_Ka"],
         avoid=["Ga_La", "Fe_La", "Cu_La", "Pt_La", (-1, 0.16)],
-        cache=True,
     )
     strip = {"size": 192, "slices": 240}
     shifts = prepare.estimate_shifts(series.haadf)

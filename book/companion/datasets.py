@@ -155,9 +155,9 @@ def _what_is_missing(name, entry, missing):
     return (
         f"{len(missing)} of {len(entry['files'])} files of the series {name!r} are not on this "
         f"machine: {entry['title']}. Looked in {looked}. Nothing is downloaded unasked. Run "
-        f"`python -m companion.datasets fetch {name}` to download {size:.1f} MB and check them, or set "
-        f"HEBT_DATA{unset} to a folder that holds {entry['folder']}/{missing[0]['path']} "
-        "and the others."
+        f"`python -m companion.datasets fetch {name}` to download {size:.1f} MB and check "
+        f"them, or set HEBT_DATA{unset} to a folder that holds "
+        f"{entry['folder']}/{missing[0]['path']} and the others."
     )
 
 
@@ -285,8 +285,8 @@ class DataCard:
             rows.append(
                 (
                     "how to get them",
-                    f"python -m companion.datasets fetch {self.name} downloads and checks them; or set "
-                    f"HEBT_DATA to a folder that holds {entry['folder']}",
+                    f"python -m companion.datasets fetch {self.name} downloads and checks "
+                    f"them; or set HEBT_DATA to a folder that holds {entry['folder']}",
                 )
             )
         return rows
@@ -306,8 +306,8 @@ class DataCard:
             note = (
                 '<div class="admonition warning"><p class="admonition-title">Data not here</p>'
                 "<p>These data are not on this machine, so the code below was not run and its "
-                f"pictures are missing. Run <code>python -m companion.datasets fetch {self.name}</code>, "
-                "then run the chapter or build the book again.</p></div>"
+                f"pictures are missing. Run <code>python -m companion.datasets fetch {self.name}"
+                "</code>, then run the chapter or build the book again.</p></div>"
             )
         return f'{note}<table class="hebt-data">{cells}</table>'
 

@@ -4,6 +4,7 @@ import ast
 import functools
 import hashlib
 import importlib.metadata
+import inspect
 import os
 import pickle
 import re
@@ -57,7 +58,7 @@ def _code(path: Path) -> tuple[bytes, ast.Module]:
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
             if isinstance(getattr(body[0].value, "value", None), str):
-                body[0].value.value = ""
+                node.body = body[1:] or [ast.Pass()]
     return hashlib.sha256(ast.dump(tree).encode()).digest(), tree
 
 
@@ -207,12 +208,17 @@ def cached(function):
     # now, while this code is what gets imported: a file edited later is not the code that runs
     key = code_key(function.__module__)
 
+    signature = inspect.signature(function)
+
     @functools.wraps(function)
     def wrapper(*args, **kwargs):
         folder = _folder(cache_folder() / "results" / function.__module__, key, fidelity())
         if folder is None:
             return function(*args, **kwargs)
-        path = folder / f"{function.__name__.strip('_')}-{joblib.hash((args, kwargs))}.pkl"
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        name = f"{function.__name__.strip('_')}-{joblib.hash(bound.arguments)}"
+        path = folder / f"{name}.pkl"
         try:
             return joblib.load(path)
         except FileNotFoundError:

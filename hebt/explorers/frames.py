@@ -227,9 +227,9 @@ class FrameExplorer(Explorer):
                 elif found[name][k] != one:
                     names = ", ".join(self._controls[i].name for i in axes[name])
                     raise ValueError(
-                        f"{name!r} depends on ({names}) but came out differently at {self._state(position)}. Name every control "
-                        "it varies with in depends, and let compute give the same result for the "
-                        "same values (fix its seed)."
+                        f"{name!r} depends on ({names}) but came out differently at "
+                        f"{self._state(position)}. Name every control it varies with in depends, "
+                        "and let compute give the same result for the same values (fix its seed)."
                     )
 
         store = {"panels": {}, "readouts": {}, "curves": {}}

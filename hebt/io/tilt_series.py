@@ -186,8 +186,8 @@ def read_tomviz_shifts(path: str | Path, tilts: Sequence[float], keep: Sequence[
     Returns
     -------
     numpy.ndarray
-        (len(keep), 2), pixels along and across the tilt axis, as `hebt.prepare.estimate_shifts` gives
-        them: Tomviz counts upwards along the axis, an image's rows count downwards. Their
+        (len(keep), 2), pixels along and across the tilt axis, as `hebt.prepare.estimate_shifts`
+        gives them: Tomviz counts upwards along the axis, an image's rows count downwards. Their
         medians are 0.
 
     Raises

@@ -56,7 +56,8 @@ def particle_masks(haadf, *, border: int = 4, margin: int = 0) -> np.ndarray:
             raise ValueError(
                 f"haadf shows something in the border of {border} pixels at tilt {i}; expected a "
                 "particle that lies wholly in every image, in an empty surrounding. Give a "
-                "narrower border, or mask and align the series otherwise, e.g. with `estimate_shifts`."
+                "narrower border, or mask and align the series otherwise, e.g. with "
+                "`estimate_shifts`."
             )
         if margin:
             masks[i] = ndimage.binary_dilation(masks[i], iterations=margin)

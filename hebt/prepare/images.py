@@ -138,8 +138,8 @@ def apply_shifts(images, shifts) -> np.ndarray:
     images
         (..., tilts, slices, size): HAADF images or element maps.
     shifts
-        (tilts, 2), pixels along and across the tilt axis, from `estimate_shifts`. Positive shifts move
-        the picture towards higher indices.
+        (tilts, 2), pixels along and across the tilt axis, from `estimate_shifts`. Positive shifts
+        move the picture towards higher indices.
 
     Returns
     -------

@@ -38,7 +38,7 @@ def tilt_response(maps) -> np.ndarray:
 
 
 def normalize_tilts(maps, response) -> np.ndarray:
-    """Return maps divided by the response of their tilt: float32, (elements, tilts, slices, size)."""
+    """Return maps divided by the response of their tilt, (elements, tilts, slices, size)."""
     maps = as_float32("maps", maps, ndim=(4,))
     response = as_float32("response", response, ndim=(1,))
     if len(response) != maps.shape[1] or response.min() <= 0:

@@ -58,8 +58,8 @@ def explore(density=None):
     ----------
     density
         The reader's own specimen, (2, size, size), densities of Au and Ag with 1 for bulk. It
-        stands beside those of `companion.laboratory.SPECIMENS`. With a kernel only, as a page has room
-        for pictures of 128 pixels that it knows.
+        stands beside those of `companion.laboratory.SPECIMENS`. With a kernel only, as a page has
+        room for pictures of 128 pixels that it knows.
 
     Raises
     ------

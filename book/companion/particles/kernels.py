@@ -40,7 +40,7 @@ def tally(x, truth, code, limits, first, last, histogram, totals, sums):
 @_jit
 def _sample(volume, x, y, z):
     """Value between voxels, by trilinear interpolation; 0 outside."""
-    i, j, k = int(math.floor(x)), int(math.floor(y)), int(math.floor(z))
+    i, j, k = math.floor(x), math.floor(y), math.floor(z)
     if i < 0 or j < 0 or k < 0:
         return 0.0
     if i + 1 >= volume.shape[0] or j + 1 >= volume.shape[1] or k + 1 >= volume.shape[2]:

@@ -242,8 +242,7 @@ def _parts(ax, energies):
     left = ax.inset_axes((0, 0, 0.66, 1))
     right = ax.inset_axes((0.74, 0, 0.26, 1))
     left.set_ylabel("counts per channel")
-    for part, inset in ((slice(0, gap), left), (slice(gap, None), right)):
-        yield part, inset
+    yield from ((slice(0, gap), left), (slice(gap, None), right))
     left.legend(loc="upper right")
     title(left, "spectrum of a small square of pixels, near the peaks", "b")
 

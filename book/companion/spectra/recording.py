@@ -195,7 +195,7 @@ def _record(settings, thickness, zeta, tilt, channels, *, stream):
 
 @functools.lru_cache(maxsize=4)
 def _contributions(background):
-    """(4, channels): spectra of Au, Ag, the holder's copper and the support film, for a mean of 1."""
+    """(4, channels): spectra of Au, Ag, the holder's copper and the film, for a mean of 1."""
     shape = simulate.bremsstrahlung()
     elements = [simulate.lines_spectrum(e, counted=LINES[e]) + background * shape for e in ELEMENTS]
     copper = simulate.lines_spectrum("Cu", counted=("Ka", "Kb"))

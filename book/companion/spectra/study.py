@@ -216,7 +216,7 @@ def map_error(maps, expected, inside) -> np.ndarray:
 
 
 def stages(series, found):
-    """Return the maps after each step of the processing: name -> (elements, tilts, slices, size)."""
+    """Return the maps after each step of the processing: (elements, tilts, slices, size)."""
     smoothed = smooth_maps(found.denoised, series.settings)
     return {
         "as recorded": found.raw_maps,

@@ -229,6 +229,7 @@ def duration(seconds: float) -> str:
             count = seconds / length
             form = ".0f" if count >= 10 else ".1f" if count >= 1 else ".2g"
             return f"{count:{form}} {unit}"
+    return None
 
 
 def bytes_text(count: float) -> str:

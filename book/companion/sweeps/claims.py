@@ -1,5 +1,7 @@
 """Figures, tables and numbers of the sweeps over weight and iterations (Figures 7 and 8)."""
 
+import itertools
+
 import numpy as np
 
 from ..tables import Table
@@ -160,7 +162,7 @@ def claims_table(study: SliceSweep) -> Table:
                 "large weights need more iterations",
                 f"best α for {study.elements[0]}, by the paper's protocol: "
                 + ", ".join(f"{b:.2f} ({n})" for b, n in zip(best, printed)),
-                "agrees" if all(a <= b for a, b in zip(best, best[1:])) else "in part",
+                "agrees" if all(a <= b for a, b in itertools.pairwise(best)) else "in part",
             ),
             (
                 "α = 0.7 and 100 iterations are close to optimal",

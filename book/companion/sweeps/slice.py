@@ -88,8 +88,8 @@ class SliceSweep:
     references
         Reference -> (elements, size, size): what the scores compare with.
     pictures
-        (alphas, iterations, elements, rows, columns), uint8 steps of `companion.particles.from_steps`,
-        where bulk density is 1, cut to the particle and binned.
+        (alphas, iterations, elements, rows, columns), uint8 steps of
+        `companion.particles.from_steps`, where bulk density is 1, cut to the particle and binned.
     eds_pictures, reference_pictures
         (iterations, elements, rows, columns), and reference -> (elements, rows, columns).
     binning
