@@ -32,4 +32,4 @@ from .tables import (
     windows_table,
 )
 from .truth import Truth
-from .views import COLUMNS, VIEW_LIMIT, Body, Views, from_steps, to_steps
+from .views import COLUMNS, VIEW_LIMIT, Views, from_steps, to_steps

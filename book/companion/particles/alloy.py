@@ -10,11 +10,10 @@ import hebt
 from hebt import segmentation
 
 from ..paper import printed
-from ..spectra.processing import process
 from ..spectra.settings import specimen
 from ..store import cached
 from .composition import Shells
-from .experiment import ParticleStudy, Plan, Run, seed_settings, series_fields
+from .experiment import ParticleStudy, Plan, Run, common_fields, seed_settings
 from .measures import METHODS, box, checkpoints
 from .scoring import Scorer
 from .truth import Truth
@@ -52,16 +51,10 @@ class AlloyStudy(ParticleStudy):
 def alloy_study(*, seeds=None, **changes) -> AlloyStudy:
     """Reconstruct the Au-Ag alloy particle, and measure its composition (section 4.3).
 
-    Only slices that hold the particle are reconstructed, with a margin. At the paper's size,
-    pictures show every second of them, of the first seed; errors and composition are taken in
-    every fourth (of a small volume: all, and every second).
-
-    Parameters
-    ----------
-    seeds
-        Seeds of the simulated noise, at least one; three at paper fidelity, two at quick, if None.
-    **changes
-        Other settings, as in `companion.spectra.settings`.
+    Only slices that hold the particle are reconstructed, with a margin. Errors and composition
+    are taken in every second one; at the paper's size, pictures show every second slice of the
+    first seed, and every fourth is scored. `changes` are other settings, as in
+    `companion.spectra.settings`.
     """
     return _alloy_study(seed_settings("alloy", seeds, changes))
 
@@ -69,48 +62,42 @@ def alloy_study(*, seeds=None, **changes) -> AlloyStudy:
 @cached
 def _alloy_study(settings):
     iterations = int(printed("alloy.iterations").value)
+    alpha = float(printed("alloy.alpha").value)
     truth = Truth(specimen(settings[0]))
-    held = box(truth.labels > 0, 6)[0]
-    plan = Plan(
-        # slices do not talk to each other, so some of a large volume stand for all
-        slice(held.start, held.stop, 2 if settings[0].size >= 200 else 1),
-        2,
-        float(printed("alloy.alpha").value),
-        iterations,
-        checkpoints(iterations, iterations),
-    )
+    held = box(truth.labels > 0)[0]
+    # slices do not talk to each other, so some of a large volume stand for all
+    shown = slice(held.start, held.stop, 2 if settings[0].size >= 200 else 1)
+    plan = Plan(shown, 2, alpha, iterations, checkpoints(iterations, iterations))
     shells = Shells(truth.part(plan.scored))
     seeds = [_seed(one, truth, shells, plan, k == 0) for k, one in enumerate(settings)]
     return AlloyStudy(
-        settings=settings,
-        voxel_size=truth.voxel_size,
-        **series_fields(seeds, plan, ("true",)),
+        **common_fields(settings, truth, plan, seeds, ("true",)),
         radius=shells.radius,
         true_profile=shells.profile,
         profile=np.stack([[seed["profile"][m] for seed in seeds] for m in METHODS]),
         voxel_error=np.array([[seed["voxel_error"][m] for seed in seeds] for m in METHODS]),
-        views=seeds[0]["views"],
     )
 
 
 def _seed(settings, whole, shells, plan, pictures):
     """All results of one seed."""
-    series = process(settings)
-    run = Run(series, plan, pictures=pictures)
-    factors = np.asarray(series.zeta, float) * series.fit.ratios
-    result = {"ratios": series.fit.ratios, "r_squared": series.fit.r_squared}
-    result |= {"runs": {}, "profile": {}, "voxel_error": {}}
-    scorer = Scorer(shells.truth)
-    album = Album(whole, plan.shown) if pictures else None
+    run = Run(settings, plan, pictures=pictures)
+    factors = np.asarray(run.series.zeta, float) * run.series.fit.ratios
+    scorer, album = Scorer(shells.truth), Album(whole, plan.shown)
+    runs, profile, error = {}, {}, {}
     for method in METHODS:
-        x, result["runs"][method] = run.follow(method, scorer)
-        scored = x[:, :: run.every]
-        result["profile"][method], result["voxel_error"][method] = shells.measure(scored, factors)
-        if album:
-            album.add_both(method, x * shells.truth.scale(scored)[:, None, None, None])
-    if album:
-        haadf = hebt.sirt(run.W, series.haadf[:, plan.shown], iterations=plan.iterations)
+        x, scored, runs[method] = run.follow(method, scorer)
+        profile[method], error[method] = shells.measure(scored, factors)
+        if pictures:
+            album.add_method(method, x * shells.truth.scale(scored))
+    if pictures:
+        haadf = hebt.sirt(run.W, run.series.haadf[:, plan.shown], iterations=plan.iterations)
         particle = segmentation.segment(haadf, materials=1)
         album.add("haadf", haadf / np.float32(np.median(haadf[particle.particle])))
-        result["views"] = album.views()
-    return result
+    return {
+        **run.fit,
+        "runs": runs,
+        "profile": profile,
+        "voxel_error": error,
+        "views": album.views() if pictures else None,
+    }

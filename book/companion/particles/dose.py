@@ -24,16 +24,8 @@ from .measures import ELEMENTS, METHODS, checkpoints
 class DoseStudy:
     """How the error of both methods depends on the dose, for the middle slices of the Ag particle.
 
-    Attributes
-    ----------
-    settings
-        One for each dose, from `companion.spectra.settings`, with rising counts.
-    slices
-        How many slices in the middle were reconstructed.
-    r_squared
-        (doses,): of the response ratios' fit.
-    scores
-        One for each dose, of one seed: "mse", against the true specimen.
+    For each dose, rising: the settings, R² of the response ratios' fit, and the scores of one
+    seed ("mse", against the true specimen). `slices` is how many were reconstructed.
     """
 
     settings: tuple
@@ -64,18 +56,10 @@ class DoseStudy:
 
 
 def dose_study(*, counts=None, **changes) -> DoseStudy:
-    """Compare both methods over the dose, on the middle slices of the Ag particle.
+    """Compare both methods over the dose, on the middle slices of the Ag particle; one seed.
 
-    Everything else stays as in `nonalloy_study`; the whole particle is recorded and processed
-    anew for each dose. One noise seed.
-
-    Parameters
-    ----------
-    counts
-        X-ray counts per element and particle pixel, rising; if None, from a sixteenth of the
-        chapter's dose to the whole of it.
-    **changes
-        Other settings, as in `companion.spectra.settings`.
+    The whole particle is recorded and processed anew for each dose, in X-ray `counts` per element
+    and particle pixel, rising; if None, from a sixteenth of the chapter's dose to the whole of it.
     """
     if counts is None:
         whole = particle_settings("nonalloy").counts

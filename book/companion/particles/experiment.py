@@ -10,6 +10,7 @@ import hebt
 
 from ..fidelity import fidelity
 from ..scores import Scores
+from ..spectra.processing import process
 from ..spectra.settings import ParticleSettings
 from ..spectra.settings import settings as particle_settings
 from .measures import ELEMENTS, METHODS
@@ -28,7 +29,7 @@ class ParticleStudy:
     voxel_size
         In nm.
     step
-        Scores are taken in every slice of this number, in those that were looked at.
+        How far the slices are apart in which scores are taken.
     ratios, r_squared
         (seeds, elements) and (seeds,): estimated from the processed series.
     scores
@@ -71,16 +72,9 @@ def seed_settings(which: str, seeds, changes: dict) -> tuple[ParticleSettings, .
 class Plan:
     """Which slices are reconstructed, and how.
 
-    Attributes
-    ----------
-    shown
-        Slices of the first seed, for the pictures.
-    every
-        Of these, each one of this number is scored; other seeds have only those.
-    alpha
-        HEBT's weight; EDS alone is the same with 0.
-    iterations, checkpoints
-        The paper's iterations, and at which ones scores are taken.
+    Of the first seed these are `shown` for the pictures, and each one of `every` is scored; other
+    seeds have only those. EDS alone is HEBT with 0 in place of `alpha`. `iterations` is the
+    paper's number, `checkpoints` are those at which scores are taken.
     """
 
     shown: slice
@@ -96,11 +90,11 @@ class Plan:
 
 
 class Run:
-    """Reconstructions from one processed series."""
+    """Reconstructions of one seed; `pictures` says whether it is the first."""
 
-    def __init__(self, series, plan: Plan, *, pictures: bool):
-        self.series, self.plan = series, plan
-        self.W = hebt.Projector(series.angles, series.haadf.shape[-1])
+    def __init__(self, settings: ParticleSettings, plan: Plan, *, pictures: bool):
+        self.series, self.plan = process(settings), plan
+        self.W = hebt.Projector(self.series.angles, settings.size)
         self.slices, self.every = (plan.shown, plan.every) if pictures else (plan.scored, 1)
 
     def solve(self, method: str, slices: slice, iterations: int, maps=None, **options):
@@ -117,45 +111,50 @@ class Run:
         )
 
     def follow(self, method: str, scorer: Scorer):
-        """Return x after the paper's iterations, and the scores at all checkpoints."""
+        """Return x after the paper's iterations, its scored slices, and scores at checkpoints."""
         plan = self.plan
         early = plan.checkpoints <= plan.iterations
         keep = hebt.Snapshots(plan.checkpoints[early], lambda x: scorer(x[:, :: self.every]))
         x = self.solve(method, self.slices, plan.iterations, callback=keep)
-        scores = keep.values
-        for reference, values in scorer.windowed(x[:, :: self.every]).items():
+        scored, scores = x[:, :: self.every], keep.values
+        for reference, values in scorer.windowed(scored).items():
             scores[-1][reference]["ssim_windowed"] = values
         more = plan.checkpoints[~early] - plan.iterations
         if len(more):
-            # on to find the best stop, only in the slices that are scored
+            # on to find the best stop, only where it is scored
             keep = hebt.Snapshots(more, scorer)
-            self.solve(method, plan.scored, int(more[-1]), x0=x[:, :: self.every], callback=keep)
+            self.solve(method, plan.scored, int(more[-1]), x0=scored, callback=keep)
             scores += keep.values
-        return x, scores
+        return x, scored, scores
+
+    @property
+    def fit(self) -> dict:
+        """What is known of a seed before anything is reconstructed."""
+        return {"ratios": self.series.fit.ratios, "r_squared": self.series.fit.r_squared}
 
 
-def series_fields(seeds, plan: Plan, reference_names) -> dict:
+def common_fields(settings, truth, plan: Plan, seeds, references) -> dict:
     """Put the results of all seeds together, as fields of `ParticleStudy`."""
     return {
+        "settings": settings,
+        "voxel_size": truth.voxel_size,
         "step": plan.scored.step,
         "ratios": np.stack([seed["ratios"] for seed in seeds]),
         "r_squared": np.array([seed["r_squared"] for seed in seeds], float),
         "scores": {
-            name: Scores(
-                over_runs(seeds, name), METHODS, ELEMENTS, plan.checkpoints, plan.iterations
-            )
-            for name in reference_names
+            r: Scores(over_runs(seeds, r), METHODS, ELEMENTS, plan.checkpoints, plan.iterations)
+            for r in references
         },
+        "views": seeds[0]["views"],
     }
 
 
 def over_runs(seeds, kind: str) -> dict:
     """Return name -> (methods, [elements,] seeds, checkpoints) of what `Scorer` calls `kind`."""
-    names = seeds[0]["runs"][METHODS[0]][0][kind]
-    values = {
-        name: np.array(
-            [[[at[kind][name] for at in seed["runs"][m]] for seed in seeds] for m in METHODS]
-        )
-        for name in names
-    }
-    return {name: np.moveaxis(v, -1, 1) if v.ndim == 4 else v for name, v in values.items()}
+    found = {}
+    for name in seeds[0]["runs"][METHODS[0]][0][kind]:
+        values = [[[at[kind][name] for at in seed["runs"][m]] for seed in seeds] for m in METHODS]
+        found[name] = np.array(values)
+        if found[name].ndim == 4:
+            found[name] = np.moveaxis(found[name], -1, 1)
+    return found

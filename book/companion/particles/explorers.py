@@ -67,7 +67,7 @@ def explore_slices(study: ParticleStudy) -> explorers.FrameExplorer:
 
 def view(study: ParticleStudy, name: str, *, turn=START[0], tip=START[1], width: int = 360):
     """Render a body of a study, (width, width, 3), uint8; turn and tip as in `render`."""
-    return _render(study, study.views.bodies[name].volumes(), turn, tip, width)
+    return _render(study, from_steps(study.views.bodies[name]), turn, tip, width)
 
 
 def _render(study, volumes, turn, tip, width):
@@ -92,7 +92,7 @@ def explore_turntable(study: ParticleStudy) -> explorers.Turntable:
     what = "The alloy particle" if isinstance(study, AlloyStudy) else "The particle"
     pictures, alts = {}, {}
     for name, body in study.views.bodies.items():
-        volumes = body.volumes()
+        volumes = from_steps(body)
         pictures[BODIES[name]] = np.stack(
             [[_render(study, volumes, turn, tip, width) for turn in turns] for tip in tips]
         )

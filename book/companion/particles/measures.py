@@ -25,10 +25,7 @@ def checkpoints(iterations: int, most: int) -> np.ndarray:
 
 
 def fewest_wrong(ones, zeros) -> int:
-    """Return DP from the histograms of what should be 1 and what should be 0.
-
-    Thresholds run over the bins' edges, so this is at most a little above the exact minimum.
-    """
+    """Return DP from histograms of what should be 1 and 0, over thresholds at the bins' edges."""
     below = np.concatenate([[0], np.cumsum(ones)])
     above = zeros.sum() - np.concatenate([[0], np.cumsum(zeros)])
     return int((below + above).min())
@@ -44,7 +41,7 @@ def dots(true, y):
     return cross, square
 
 
-def box(inside, margin: int) -> tuple[slice, ...]:
+def box(inside, margin: int = 6) -> tuple[slice, ...]:
     """Return the part of a volume that holds what is `inside`, with a margin on each side."""
     parts = []
     for k, n in enumerate(inside.shape):
@@ -54,10 +51,10 @@ def box(inside, margin: int) -> tuple[slice, ...]:
 
 
 def windowed_ssim(reference, image) -> float:
-    """Return `hebt.metrics.ssim_structure` of a volume, (slices, size, size), with windows.
+    """Return `hebt.metrics.ssim_structure` of a volume, for a body on a background of 0.
 
-    The reference is a body on a background of 0. Where it is constant the structure term is 1,
-    whatever the image shows there, so only the windows that see the body are worked out.
+    Where the reference is constant the structure term is 1, so only the windows that see the body
+    are worked out.
     """
     cross, square = dots(reference, image)
     scale = np.float32(cross / square if square else 0.0)

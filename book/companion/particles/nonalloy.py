@@ -10,10 +10,9 @@ import hebt
 from hebt import prepare, segmentation
 
 from ..paper import printed
-from ..spectra.processing import process
 from ..spectra.settings import specimen
 from ..store import cached
-from .experiment import ParticleStudy, Plan, Run, over_runs, seed_settings, series_fields
+from .experiment import ParticleStudy, Plan, Run, common_fields, over_runs, seed_settings
 from .measures import METHODS, REFERENCES, checkpoints
 from .scoring import Scorer
 from .surfaces import Surfaces
@@ -45,7 +44,7 @@ class NonAlloyStudy(ParticleStudy):
         Name -> what `Surfaces.localization` finds, (elements, seeds), for each of `LOCALIZED`, in
         the slices of the middle third.
     masked
-        (mask, element, size, size), uint8 steps: the middle slice of Figure 9 from the first
+        (mask, element, size, size), 8-bit steps: the middle slice of Figure 9 from the first
         seed, for the volume and the projection mask.
     """
 
@@ -70,14 +69,8 @@ def nonalloy_study(*, seeds=None, **changes) -> NonAlloyStudy:
 
     For each noise seed: HAADF alone and its segmentation, EDS alone, HEBT, and the two mask
     experiments of Figure 9, these in the middle third. At the paper's size, pictures show every
-    second slice of the first seed, and scores are taken in every fourth slice.
-
-    Parameters
-    ----------
-    seeds
-        Seeds of the simulated noise, at least one; three at paper fidelity, two at quick, if None.
-    **changes
-        Other settings, as in `companion.spectra.settings`.
+    second slice of the first seed, and scores are taken in every fourth slice. `changes` are
+    other settings, as in `companion.spectra.settings`.
     """
     return _nonalloy_study(seed_settings("nonalloy", seeds, changes))
 
@@ -87,84 +80,70 @@ def _nonalloy_study(settings):
     iterations = int(printed("nonalloy.best_iterations").value)
     size = settings[0].size
     # slices do not talk to each other, so some of a large volume stand for all
-    shown, every = (slice(0, size, 2), 2) if size >= 200 else (slice(0, size, 1), 1)
-    plan = Plan(
-        shown,
-        every,
-        float(printed("nonalloy.best_alpha").value),
-        iterations,
-        checkpoints(iterations, 2 * iterations),
-    )
+    step = 2 if size >= 200 else 1
+    alpha = float(printed("nonalloy.best_alpha").value)
+    at = checkpoints(iterations, 2 * iterations)
+    plan = Plan(slice(0, size, step), step, alpha, iterations, at)
     truth = Truth(specimen(settings[0]))
     surfaces = Surfaces(truth)
     seeds = [_seed(one, truth, surfaces, plan, k == 0) for k, one in enumerate(settings)]
-
-    def over_seeds(values):
-        return np.stack(values, axis=-1)
-
     return NonAlloyStudy(
-        settings=settings,
-        voxel_size=truth.voxel_size,
-        **series_fields(seeds, plan, REFERENCES),
-        overlap=over_seeds([seed["overlap"] for seed in seeds]),
-        volume_error=over_seeds([seed["volume_error"] for seed in seeds]),
+        **common_fields(settings, truth, plan, seeds, REFERENCES),
+        overlap=np.stack([seed["overlap"] for seed in seeds], axis=-1),
+        volume_error=np.stack([seed["volume_error"] for seed in seeds], axis=-1),
         crosstalk=over_runs(seeds, "crosstalk"),
         profiles={key: [seed["profiles"][key] for seed in seeds] for key in seeds[0]["profiles"]},
         localized={
             name: {
-                key: over_seeds([seed["localized"][name][key] for seed in seeds])
+                key: np.stack([seed["localized"][name][key] for seed in seeds], axis=-1)
                 for key in seeds[0]["localized"][name]
             }
             for name in LOCALIZED
         },
         masked=seeds[0]["masked"],
-        views=seeds[0]["views"],
     )
 
 
 def _seed(settings, whole, surfaces, plan, pictures):
     """All results of one seed."""
-    series = process(settings)
-    run = Run(series, plan, pictures=pictures)
-    haadf = hebt.sirt(run.W, series.haadf, iterations=plan.iterations)
+    run = Run(settings, plan, pictures=pictures)
+    haadf = hebt.sirt(run.W, run.series.haadf, iterations=plan.iterations)
     parts = segmentation.segment(haadf)
-    truth, middle = whole.part(plan.scored), _middle(plan, settings.size)
+    truth, middle = whole.part(plan.scored), whole.part(_middle(plan, settings.size))
     scorer = Scorer(truth, parts.labels[plan.scored], surfaces.region[plan.scored])
-    result = whole.compare(parts) | {
-        "ratios": series.fit.ratios,
-        "r_squared": series.fit.r_squared,
-        "runs": {},
-        "profiles": {("haadf", "haadf", s): surfaces.profile(haadf, s) for s in surfaces.distance}
-        | {("true", *k): v for k, v in surfaces.profiles(truth.fractions(), truth.numbers).items()},
-        "localized": {},
-    }
-    album = Album(whole, plan.shown) if pictures else None
+    profiles = {("haadf", "haadf", s): surfaces.profile(haadf, s) for s in surfaces.distance}
+    profiles |= surfaces.profiles("true", truth.fractions(), truth.numbers)
+    album = Album(whole, plan.shown)
+    runs, localized = {}, {}
     for method in METHODS:
-        x, result["runs"][method] = run.follow(method, scorer)
-        x *= truth.scale(x[:, :: run.every])[:, None, None, None]
-        scored = x[:, :: run.every]
-        found = surfaces.profiles(scored, truth.numbers)
-        result["profiles"] |= {(method, *key): profile for key, profile in found.items()}
-        part = np.isin(truth.numbers, whole.numbers[middle])
-        result["localized"][method] = surfaces.localization(whole.part(middle), scored[:, part])
-        if album:
-            album.add_both(method, x)
-    masks = {
-        "volume_mask": {"mask": parts.particle[middle].astype(np.float32)},
-        "projection_mask": {"maps": mask_maps(series.haadf, series.maps)},
-    }
+        x, scored, runs[method] = run.follow(method, scorer)
+        x *= truth.scale(scored)
+        profiles |= surfaces.profiles(method, scored, truth.numbers)
+        there = np.isin(truth.numbers, middle.numbers)
+        localized[method] = surfaces.localization(middle, scored[:, there])
+        if pictures:
+            album.add_method(method, x)
     masked = []
-    for name, options in masks.items():
-        x = run.solve("eds", middle, plan.iterations, **options)
-        x = whole.part(middle).scaled(x)
-        result["localized"][name] = surfaces.localization(whole.part(middle), x)
-        masked.append(to_steps(x[:, (settings.size // 2 - middle.start) // middle.step]))
-    if album:
-        brightest = np.float32(np.median(haadf[parts.mask(2)]))
-        album.add("haadf", haadf[plan.shown] / brightest)
+    for name, options in (
+        ("volume_mask", {"mask": parts.particle[middle.numbers].astype(np.float32)}),
+        ("projection_mask", {"maps": mask_maps(run.series.haadf, run.series.maps)}),
+    ):
+        x = run.solve("eds", _middle(plan, settings.size), plan.iterations, **options)
+        x *= middle.scale(x)
+        localized[name] = surfaces.localization(middle, x)
+        masked.append(to_steps(x[:, np.abs(middle.numbers - settings.size // 2).argmin()]))
+    if pictures:
+        album.add("haadf", haadf[plan.shown] / np.float32(np.median(haadf[parts.mask(2)])))
         album.add_body("segmented", np.stack([parts.mask(2), parts.mask(1)])[:, plan.shown])
-        result |= {"views": album.views(), "masked": np.stack(masked)}
-    return result
+    return {
+        **run.fit,
+        **whole.compare(parts),
+        "runs": runs,
+        "profiles": profiles,
+        "localized": localized,
+        "masked": np.stack(masked),
+        "views": album.views() if pictures else None,
+    }
 
 
 def _middle(plan, size):
@@ -175,8 +154,5 @@ def _middle(plan, size):
 
 
 def mask_maps(haadf, maps) -> np.ndarray:
-    """Set element maps to 0 where the Z-contrast image shows no particle (Figure 9 c, d).
-
-    `haadf` is (tilts, slices, size), `maps` (elements, tilts, slices, size).
-    """
+    """Set element maps, (elements, tilts, slices, size), to 0 where HAADF shows no particle."""
     return np.asarray(maps, np.float32) * prepare.binarize(haadf)

@@ -22,24 +22,13 @@ def render(
 ) -> np.ndarray:
     """Draw volumes as bodies of colored, more or less clear material on white.
 
-    Parallel rays run through all volumes together; along a ray, color is added up from front to
-    back with the opacity met on the way (emission and absorption). Surfaces are shaded by the
-    gradient under a light from the upper left.
-
-    Parameters
-    ----------
-    volumes
-        (materials, n, n, n), where 1 is full density; axis 1 (the tilt axis) is vertical.
-    colors
-        (materials, 3): red, green and blue from 0 to 1.
-    opacities
-        (materials,): of one voxel's length of full density, from 0 to 1.
-    turn, tip
-        View direction in degrees: about the vertical axis, and from above.
-    width
-        Pixels along one side of the picture, (width, width, 3), uint8.
-    edges
-        The densities between which a material goes from clear to its full opacity.
+    Parallel rays run through all volumes, (materials, n, n, n), of which 1 is full density and
+    the first spatial axis (the tilt axis) is vertical. Along a ray, color is added up from front
+    to back with the opacity met on the way; surfaces are shaded under a light from the upper
+    left. `colors`, (materials, 3), and `opacities` of one voxel's length, (materials,), go from
+    0 to 1; between the densities `edges` a material goes from clear to its full opacity. `turn`
+    (about the vertical axis) and `tip` (from above) are degrees. The picture is (width, width,
+    3), uint8.
     """
     from . import kernels
 

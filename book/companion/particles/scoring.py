@@ -11,10 +11,10 @@ from .truth import Truth
 
 BINS = 4096
 # a voxel's code: label in the segmentation + 3 * label of the truth + 9 * region
-_CODE = np.arange(36)
-_SEGMENTED, _TRUE, _REGION = _CODE % 3, _CODE // 3 % 3, _CODE // 9
+CODE = np.arange(36)
+SEGMENTED, TRUE, REGION = CODE % 3, CODE // 3 % 3, CODE // 9
 # the labels of Au and Ag
-_LABELS = (2, 1)
+LABELS = (2, 1)
 
 
 class Scorer:
@@ -58,7 +58,7 @@ class Scorer:
         """Return reference -> `windowed_ssim` of each element."""
         references = {"true": self.truth.fractions()}
         if self.labels is not None:
-            references["segmented"] = [(self.labels == k).astype(np.float32) for k in _LABELS]
+            references["segmented"] = [(self.labels == k).astype(np.float32) for k in LABELS]
         return {
             name: np.array([windowed_ssim(true, y) for true, y in zip(reference, x)])
             for name, reference in references.items()
@@ -77,7 +77,7 @@ class Scorer:
         limits = np.array(
             [max(float(x[::2, ::2, e].max()), 1e-30) * 1.0001 for e in range(len(ELEMENTS))]
         )
-        histogram = np.zeros((len(starts), len(ELEMENTS), len(_CODE), BINS), np.int64)
+        histogram = np.zeros((len(starts), len(ELEMENTS), len(CODE), BINS), np.int64)
         totals = np.zeros(histogram.shape[:3])
         sums = np.zeros((len(starts), len(ELEMENTS), 2))
 
@@ -92,8 +92,8 @@ class Scorer:
     def _scores(self, histogram, totals, sums, reference):
         voxels = self.code.size
         scores = {name: np.full(len(ELEMENTS), np.nan) for name in ("mse", "ssim", "dp")}
-        for e, label in enumerate(_LABELS):
-            own = (_TRUE if reference == "true" else _SEGMENTED) == label
+        for e, label in enumerate(LABELS):
+            own = (TRUE if reference == "true" else SEGMENTED) == label
             ones, zeros = histogram[e, own].sum(axis=0), histogram[e, ~own].sum(axis=0)
             if reference == "true":
                 (total, power), cross = self.powers[e], sums[e, 1]
@@ -112,8 +112,8 @@ class Scorer:
 
 def _crosstalk(histogram, totals, limit):
     """How much of the Au reconstruction lies in pure Ag, as it is and after a threshold."""
-    counts = {r: histogram[_REGION == r].sum(axis=0) for r in (1, 2, 3)}
-    sums = {r: totals[_REGION == r].sum() for r in counts}
+    counts = {r: histogram[r == REGION].sum(axis=0) for r in (1, 2, 3)}
+    sums = {r: totals[r == REGION].sum() for r in counts}
     outside, silver, gold = (sums[r] / counts[r].sum() for r in counts)
     centers = (np.arange(BINS) + 0.5) * (limit / BINS)
     # values below half the mean in pure Au are set to 0

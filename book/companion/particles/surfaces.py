@@ -19,16 +19,9 @@ PURE = 8.0  # nm: what lies nearer to a surface than this belongs to no region
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Profile:
-    """Mean density across a true surface.
+    """Mean density (bulk: 1) at distances from a true surface, in nm, positive outside.
 
-    Attributes
-    ----------
-    distance
-        (points,): nm from the surface; positive outside.
-    values
-        (points,): mean reconstruction at that distance; bulk density is 1.
-    width
-        Distance in nm over which the fitted edge, an error function, goes from 10 to 90 %.
+    `width` is the distance over which the fitted edge, an error function, goes from 10 to 90 %.
     """
 
     distance: np.ndarray
@@ -94,10 +87,10 @@ class Surfaces:
         at = np.bincount(bins, weights=distance[use])[some] / counts[some]
         return Profile(at, values, edge_width(at, values, counts[some]))
 
-    def profiles(self, densities, numbers=None) -> dict:
-        """Return the profile of each edge, (element, surface) -> Profile."""
+    def profiles(self, name: str, densities, numbers) -> dict:
+        """Return the profile of each edge, (name, element, surface) -> Profile."""
         return {
-            (e, s): self.profile(densities[ELEMENTS.index(e)], s, numbers) for e, s in EDGES
+            (name, e, s): self.profile(densities[ELEMENTS.index(e)], s, numbers) for e, s in EDGES
         }
 
     def localization(self, truth: Truth, x) -> dict:

@@ -56,17 +56,13 @@ class Truth:
         counts = [np.bincount(f.ravel(), minlength=256) for f in self.fraction]
         return [(float(c @ values), float(c @ values**2)) for c in counts]
 
-    def scaled(self, x) -> np.ndarray:
-        """Return x, (elements, slices, size, size), at each element's scale nearest to the truth."""
-        return x * self.scale(x)[:, None, None, None]
-
     def scale(self, x) -> np.ndarray:
-        """Return (elements,): the factor that brings each element nearest to the truth."""
+        """Return the factors, (elements, 1, 1, 1), that bring x nearest to the truth."""
         factors = []
         for true, y in zip(self.fraction, x, strict=True):
             cross, square = dots(true, y)
             factors.append(cross / square / STEPS if square else 0.0)
-        return np.array(factors, np.float32)
+        return np.array(factors, np.float32)[:, None, None, None]
 
     def compare(self, parts) -> dict:
         """Say how well a segmentation meets the truth: Dice overlap and volume, (elements,)."""

@@ -16,26 +16,6 @@ BINNING = 2
 BODY = 84  # voxels along the edge of a body to render, at most
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Body:
-    """A reconstruction made small, for renderings.
-
-    Attributes
-    ----------
-    density
-        (elements, n, n, n), uint8: 255 stands for `VIEW_LIMIT` times bulk density.
-    voxel_size
-        In nm.
-    """
-
-    density: np.ndarray
-    voxel_size: float
-
-    def volumes(self) -> np.ndarray:
-        """Return (elements, n, n, n), float32, where 1 is bulk density."""
-        return from_steps(self.density)
-
-
 def to_steps(values) -> np.ndarray:
     """Return values between 0 and `VIEW_LIMIT` as 8-bit steps, others as the nearer end."""
     return np.clip(np.rint(values * (255 / VIEW_LIMIT)), 0, 255).astype(np.uint8)
@@ -48,29 +28,29 @@ def from_steps(steps) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Views:
-    """Pictures of the first seed's reconstructions, where bulk density is 1.
+    """Pictures of the first seed's reconstructions in 8-bit steps, where bulk density is 1.
 
     Attributes
     ----------
     numbers
         (slices,): which slices are in `slices`.
     slices
-        (columns, slices, rows, columns), uint8 steps of `from_steps`: slices that hold the
-        particle, cut to it and binned by `BINNING` within the slice; in the order of `COLUMNS`,
-        HAADF relative to its brightest material.
+        (columns, slices, rows, columns): slices that hold the particle, cut to it and binned by
+        `BINNING` within the slice; in the order of `COLUMNS`, HAADF relative to its brightest
+        material.
     chosen
         Numbers of the slices in `whole`.
     whole
-        (columns, chosen, size, size), uint8 steps: those slices as they are.
+        (columns, chosen, size, size): those slices as they are.
     bodies
-        Name -> Body.
+        Name -> (elements, n, n, n): a cube around the particle, for renderings.
     """
 
     numbers: np.ndarray
     slices: np.ndarray
-    chosen: tuple[int, ...]
+    chosen: np.ndarray
     whole: np.ndarray
-    bodies: dict[str, Body]
+    bodies: dict[str, np.ndarray]
 
     @property
     def step(self) -> int:
@@ -79,19 +59,13 @@ class Views:
 
 
 class Album:
-    """Takes the pictures for `Views`, of volumes that hold the slices of `shown`."""
+    """Takes the pictures for `Views`, of volumes that hold the slices `shown` of a whole."""
 
     def __init__(self, truth: Truth, shown: slice):
-        numbers = truth.numbers[shown]
-        self.size, self.voxel_size = truth.size, truth.voxel_size
-        self.box = box(truth.labels > 0, 6)
-        held = self.box[0]
-        self.held = (numbers >= held.start) & (numbers < held.stop)
-        self.numbers, self.step = numbers[self.held], shown.step or 1
-        wanted = [round(s * self.size / 300) for s in CHOSEN]
-        self.chosen = [int(np.abs(numbers - n).argmin()) for n in wanted]
-        self.chosen_numbers = tuple(int(n) for n in numbers[self.chosen])
-        self.shown, self.slices, self.whole, self.bodies = shown, {}, {}, {}
+        self.size, self.numbers, self.box = truth.size, truth.numbers[shown], box(truth.labels > 0)
+        self.held = (self.numbers >= self.box[0].start) & (self.numbers < self.box[0].stop)
+        self.chosen = [int(np.abs(self.numbers - n * self.size / 300).argmin()) for n in CHOSEN]
+        self.slices, self.whole, self.bodies = {}, {}, {}
 
     def add(self, column: str, volume) -> None:
         """Take the pictures of one of `COLUMNS`, (slices, size, size)."""
@@ -101,8 +75,8 @@ class Album:
         self.slices[column] = to_steps(cut.mean(axis=(2, 4)))
         self.whole[column] = to_steps(volume[self.chosen])
 
-    def add_both(self, method: str, densities) -> None:
-        """Take the pictures of both elements by a method, and its body."""
+    def add_method(self, method: str, densities) -> None:
+        """Take the pictures of both elements, and their body."""
         for element, density in zip(ELEMENTS, densities, strict=True):
             self.add(f"{element}_{method}", density)
         self.add_body(method, densities)
@@ -112,25 +86,18 @@ class Album:
         longest = max(s.stop - s.start for s in self.box)
         factor = max(1, -(-longest // BODY))
         side = min(self.size // factor, -(-longest // factor))
-        starts = [
+        planes, rows, columns = (
             min(max(0, (s.start + s.stop - side * factor) // 2), self.size - side * factor)
+            + np.arange(side * factor)
             for s in self.box
-        ]
-        planes, rows, columns = (slice(a, a + side * factor) for a in starts)
-        # slices that are not shown look like the last one before them
-        every = np.arange(planes.start, planes.stop)
-        nearest = np.searchsorted(np.arange(self.size)[self.shown], every, side="right") - 1
-        cut = np.asarray(densities)[:, :, rows, columns][:, np.maximum(nearest, 0)]
-        shape = [n for _ in range(3) for n in (side, factor)]
-        binned = cut.astype(np.float32).reshape(-1, *shape).mean(axis=(2, 4, 6))
-        self.bodies[name] = Body(to_steps(binned), factor * self.voxel_size)
+        )
+        # a slice that is not there looks like the nearest one before it
+        there = np.maximum(np.searchsorted(self.numbers, planes, side="right") - 1, 0)
+        cube = np.asarray(densities)[:, there][:, :, rows][..., columns].astype(np.float32)
+        cube = cube.reshape(len(cube), *(n for _ in range(3) for n in (side, factor)))
+        self.bodies[name] = to_steps(cube.mean(axis=(2, 4, 6)))
 
     def views(self) -> Views:
         """Return all that was taken."""
-        return Views(
-            self.numbers,
-            np.stack([self.slices[c] for c in COLUMNS]),
-            self.chosen_numbers,
-            np.stack([self.whole[c] for c in COLUMNS]),
-            self.bodies,
-        )
+        slices, whole = (np.stack([p[c] for c in COLUMNS]) for p in (self.slices, self.whole))
+        return Views(self.numbers[self.held], slices, self.numbers[self.chosen], whole, self.bodies)
