@@ -24,6 +24,7 @@ def _common(study: ParticleStudy) -> dict[str, str]:
         "iterations": f"{study.iterations}",
         "tilts": f"{len(settings.angles)}",
         "counts": f"{settings.counts:g}",
+        "diameter": f"{printed(f'{settings.particle}.diameter').value:g}",
         "r_squared": spread_text(study.r_squared, ".3f"),
         "slices": f"{len(study.views.numbers)}",
         "scored": every_text(study.step),
@@ -38,6 +39,7 @@ def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
     numbers = _common(study) | {
         "pairs": f"{len(PAIRS)}",
         "most": f"{study.checkpoints[-1]}",
+        "masked": every_text(max(2, study.step)),
         "printed_won": f"{sum(printed_winner(*pair) == 'HEBT' for pair in PAIRS)}",
         "printed_r_squared": f"{printed('nonalloy.r_squared').value:g}",
         "eds_share": f"{(1 - alpha) * study.iterations:.0f}",

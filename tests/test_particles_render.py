@@ -67,7 +67,7 @@ def test_bad_input_is_refused():
     body = brick()[None]
     with pytest.raises(ValueError, match=r"expected \(materials, n, n, n\)"):
         particles.render(body[:, :5], [GOLD], [0.5])
-    with pytest.raises(ValueError, match="colours has shape"):
+    with pytest.raises(ValueError, match="colors has shape"):
         particles.render(body, [GOLD, SILVER], [0.5])
     with pytest.raises(ValueError, match="opacities has values"):
         particles.render(body, [GOLD], [1.5])
