@@ -16,11 +16,15 @@ STAMP = $(VENV)/.installed
 HTML  = $(OUT)/_build/html
 
 .DEFAULT_GOAL = help
-.PHONY: help setup book test lab serve picture bench lock clean
+.PHONY: help setup book test test-fast lint data wheel lab serve picture bench lock clean
 
 help:
 	@echo 'make book     build the book: install what it needs, run every chapter, write the pages'
 	@echo 'make test     run the tests'
+	@echo 'make test-fast    those that need neither a browser nor the built book, in a minute'
+	@echo 'make lint     style and types, as CI checks them'
+	@echo 'make data     download the measured tilt series (56 MB), hashes checked'
+	@echo 'make wheel    build the package hebt alone, into dist/'
 	@echo 'make lab      open the chapters as notebooks in JupyterLab'
 	@echo 'make serve    show the built pages at http://127.0.0.1:$(PORT)'
 	@echo 'make bench    compare speed and memory with other reconstruction codes'
@@ -72,7 +76,21 @@ book: $(STAMP)
 
 test: $(STAMP)
 	@echo 'Running the tests (the book at quick fidelity is one of them; a few minutes).'
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-fast: $(STAMP)
+	@$(BIN)/python -m pytest -q -n 2 -m 'not slow and not browser and not book'
+
+lint: $(STAMP)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+data: $(STAMP)
+	@cd book && '$(abspath $(BIN))/python' -m companion.datasets fetch dust
+
+wheel: $(STAMP)
+	@$(BIN)/python -m build --no-isolation --outdir dist
 
 lab: $(STAMP)
 	@echo 'Opening JupyterLab; a chapter is a .md file in book/. Stop it with Ctrl-C.'

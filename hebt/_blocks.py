@@ -12,6 +12,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -117,7 +118,7 @@ def _chunked(problem):
         if array.shape != shape and not (name == "mask" and array.shape == shape[1:]):
             expected = f"{shape}" + (f" or {shape[1:]}" if name == "mask" else "")
             raise ValueError(f"{name} has shape {array.shape}; expected {expected}.")
-        chunks = dict.fromkeys(range(array.ndim), -1)
+        chunks: dict[int, object] = dict.fromkeys(range(array.ndim), -1)
         if array.ndim > 2:
             chunks[array.ndim - 3] = blocks
         arrays[name] = array.rechunk(chunks)
@@ -230,16 +231,16 @@ def _open(out, shape, blocks):
             f"out is {out!r}, which zarr cannot open as a group ({error}); expected a path or "
             "address of a new place, or of one that such a run has written."
         ) from error
-    layout = {
+    layout: dict[str, dict] = {
         "x": dict(shape=shape, chunks=chunk, dtype="float32", fill_value=0),
         # a chunk for each block: its digest, once the block is written
         "done": dict(shape=(len(blocks), 32), chunks=(1, 32), dtype="uint8", fill_value=0),
     }
     for name, wanted in layout.items():
         if name not in group:
-            compressors = None if name == "done" else "auto"
+            compressors: Any = None if name == "done" else "auto"
             group.create_array(name, compressors=compressors, **wanted)
-        array = group[name]
+        array: Any = group[name]
         found = array.shape, array.chunks, str(array.dtype)
         if found != (wanted["shape"], wanted["chunks"], wanted["dtype"]):
             raise ValueError(

@@ -5,11 +5,15 @@ Every message names the argument, says what came and what was expected, and what
 
 import operator
 import warnings
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 
-def as_float32(name: str, array, *, ndim: tuple[int, ...] | None = None) -> np.ndarray:
+def as_float32(
+    name: str, array: ArrayLike, *, ndim: tuple[int, ...] | None = None
+) -> NDArray[np.float32]:
     """Return `array` as float32, after refusing what no computation should start from.
 
     Parameters
@@ -81,7 +85,25 @@ def check_count(name: str, value, *, least: int = 1) -> int:
     return number
 
 
-def check_angles(angles) -> np.ndarray:
+def check_number(
+    name: str, value: Any, expected: str, *, least: float = 0.0, also_least: bool = False
+) -> float:
+    """Return `value` as a float above `least` (or of at least it), finite.
+
+    Raises
+    ------
+    ValueError
+        If it is no such number; `expected` says in the message what would be.
+    """
+    if not (np.isscalar(value) and isinstance(value, (int, float, np.number))):
+        raise ValueError(f"{name} is {value!r}; expected {expected}.")
+    number = float(value)
+    if not np.isfinite(number) or not (number > least or (also_least and number == least)):
+        raise ValueError(f"{name} is {value!r}; expected {expected}.")
+    return number
+
+
+def check_angles(angles: ArrayLike) -> NDArray[np.float64]:
     """Return tilt angles as a float64 array of shape (tilts,), in degrees.
 
     Warns
@@ -137,7 +159,7 @@ def check_names(names, count: int, *, kind: str = "elements") -> list[str]:
     return names
 
 
-def check_signs(name: str, array: np.ndarray, *, counts: bool = False) -> None:
+def check_signs(name: str, array: NDArray[np.float32], *, counts: bool = False) -> None:
     """Refuse images that are negative, but not the slightly negative values of processed ones.
 
     Background subtraction and denoising leave values around 0 on both sides, but no negative
@@ -180,7 +202,9 @@ def check_range(name: str, low: float, high: float, *, whole: bool) -> None:
         )
 
 
-def check_series(haadf, maps) -> tuple[np.ndarray, np.ndarray]:
+def check_series(
+    haadf: ArrayLike, maps: ArrayLike
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return a HAADF tilt series and its element maps as float32, after checking that they fit.
 
     Parameters
@@ -214,7 +238,7 @@ def check_series(haadf, maps) -> tuple[np.ndarray, np.ndarray]:
     return haadf, maps
 
 
-def check_seen(haadf: np.ndarray, maps: np.ndarray) -> None:
+def check_seen(haadf: NDArray, maps: NDArray) -> None:
     """Raise a ValueError if only the element maps show anything."""
     if not haadf.any() and maps.any():
         raise ValueError(

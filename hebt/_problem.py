@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -45,8 +46,8 @@ class Problem:
     ratios: np.ndarray | None = None
     alpha: float | np.ndarray = 0.0
     haadf_projector: Projector | None = None
-    mask: np.ndarray | None = None
-    x0: np.ndarray | None = None
+    mask: Any = None
+    x0: Any = None
 
     @classmethod
     def checked(cls, W, haadf, maps, ratios, alpha, haadf_projector=None, mask=None, x0=None):
@@ -108,8 +109,8 @@ class Run:
 
     iterations: int
     callback: Callable | None = None
-    stop: tuple = ()
-    history: History | None = None
+    stop: Any = ()
+    history: Any = None
     device: str = "auto"
     progress: bool | None = False
     label: str = "HEBT"
@@ -121,7 +122,7 @@ class Run:
         set_(self, "stop", _check_rules(self.stop))
         if self.history is None:
             set_(self, "history", History())
-        elif not isinstance(self.history, History):
+        if not isinstance(self.history, History):
             raise TypeError(f"history is {self.history!r}; expected a hebt.History.")
 
     @property

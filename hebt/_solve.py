@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,8 @@ class _Result:
         self.shape = problem.shape[problem.haadf is None :]
         self.elements, self.size = state.elements, state.size
         self.slices = problem.maps.size // (len(problem.maps) * state.tilts * self.size)
-        self.inside = self.whole = None
+        self.inside: Any = None
+        self.whole: Any = None
 
     def view(self) -> np.ndarray:
         """Return x as it is now, read-only: the same memory, or a copy if slices are left out."""

@@ -228,7 +228,7 @@ def common_tilts(angles, other_angles, *, within: float = 0.05) -> tuple[np.ndar
     if not within >= 0:
         raise ValueError(f"within is {within!r}; expected degrees of at least 0.")
     away = np.abs(angles[:, None] - others)
-    pairs = []
+    pairs: list[tuple[int, int]] = []
     # nearest pairs first; decimal angles such as 0.1 are not exact
     for i, j in np.argwhere(away <= within + 1e-9)[np.argsort(away[away <= within + 1e-9])]:
         if all(i != a and j != b for a, b in pairs):

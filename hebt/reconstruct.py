@@ -286,7 +286,7 @@ def sweep(
         If `device` is "cuda" and no such device can be used, or it has no room for the run.
     """
     weights = [check_alpha("alphas", a) for a in np.atleast_1d(alphas)]
-    counts = [check_count("iterations", n) for n in np.atleast_1d(iterations)]
+    counts = [check_count("iterations", n) for n in np.atleast_1d(np.asarray(iterations))]
     if not weights or not counts or counts != sorted(set(counts)):
         raise ValueError(
             f"alphas has {len(weights)} values and iterations is {counts}; expected at least one "

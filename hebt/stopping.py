@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ._checks import as_float32, check_count
+from ._checks import as_float32, check_count, check_number
 from ._engine.residuals import Residuals
 
 
@@ -51,7 +52,8 @@ class History:
 
     def clear(self) -> None:
         """Forget the last run."""
-        self.iterations, self.stopped_by, self._entries = 0, None, []
+        self.iterations, self.stopped_by = 0, None
+        self._entries: list[Residuals] = []
 
     def add(self, residuals: Residuals) -> None:
         """Write the residuals of one more reconstruction down."""
@@ -159,7 +161,7 @@ class RelativeChange:
     tolerance: float = 1e-3
 
     def __post_init__(self):
-        _check_positive("tolerance", self.tolerance)
+        check_number("tolerance", self.tolerance, "a number above 0")
 
     def __call__(self, iteration: int, residuals: Residuals) -> bool:
         return bool(residuals.change <= self.tolerance)
@@ -197,17 +199,17 @@ class Discrepancy:
             raise ValueError(
                 "Discrepancy needs eds, haadf or both: the expected norms of the noise."
             )
-        _check_positive("factor", self.factor)
+        check_number("factor", self.factor, "a number above 0")
         if self.eds is not None:
             eds = tuple(float(e) for e in np.atleast_1d(self.eds))
             for e in eds:
-                _check_positive("eds", e)
+                check_number("eds", e, "a number above 0")
             object.__setattr__(self, "eds", eds)
         if self.haadf is not None:
-            _check_positive("haadf", self.haadf)
+            check_number("haadf", self.haadf, "a number above 0")
 
     def __call__(self, iteration: int, residuals: Residuals) -> bool:
-        explained = True
+        explained: Any = True
         if self.eds is not None:
             if len(self.eds) != len(residuals.eds):
                 raise ValueError(
@@ -261,8 +263,3 @@ def poisson_noise(maps, ratios) -> np.ndarray:
             "an element without counts out."
         )
     return ratios * np.sqrt(counts)
-
-
-def _check_positive(name, value):
-    if not (np.isscalar(value) and np.isfinite(value) and value > 0):
-        raise ValueError(f"{name} is {value!r}; expected a number above 0.")

@@ -40,7 +40,7 @@ class CpuRun(System):
 
     def free(self):
         """Give back all but x."""
-        self.maps = self.haadf = self.wx = self.w_shared = self.shared = None
+        del self.maps, self.haadf, self.wx
 
     def project(self):
         """Project x."""
@@ -56,17 +56,17 @@ class CpuRun(System):
         wx, maps, squares = self.wx, self.maps, self.squares
         weights, rows, elements = self.weights, self.inverse_rows, self.elements
         if self.haadf is None or self.haadf_beam is not None:
-            arguments = wx, maps, weights[0, 0], rows, elements, squares
-            _in_parts(kernels.residual_alone, self.tilts, *arguments)
+            alone = wx, maps, weights[0, 0], rows, elements, squares
+            _in_parts(kernels.residual_alone, self.tilts, *alone)
         else:
-            arguments = wx, maps, self.haadf, weights, rows, elements, squares
-            _in_parts(kernels.residual, self.tilts, *arguments)
+            both = wx, maps, self.haadf, weights, rows, elements, squares
+            _in_parts(kernels.residual, self.tilts, *both)
         sums = squares.sum(axis=0)
         haadf = sums[-1]
         if self.haadf_beam is not None:
             rows, squares = self.haadf_inverse_rows, self.haadf_squares
-            arguments = self.w_shared, self.haadf, weights[1, 0], rows, 1, squares
-            _in_parts(kernels.residual_alone, len(self.haadf), *arguments)
+            images = self.w_shared, self.haadf, weights[1, 0], rows, 1, squares
+            _in_parts(kernels.residual_alone, self.haadf_beam.tilts, *images)
             haadf = squares.sum()
         return self.norms(sums[:-1], haadf, *self.changes.reshape(-1, 2).sum(axis=0))
 

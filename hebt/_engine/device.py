@@ -47,7 +47,7 @@ def _simulated() -> bool:
     """Whether numba interprets CUDA kernels instead of running them, for tests."""
     import numba
 
-    return bool(numba.config.ENABLE_CUDASIM)
+    return bool(getattr(numba.config, "ENABLE_CUDASIM", False))
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from typing import Any
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def _layout(spec):
     columns = spec["columns"]
     width = min((_WIDTH - _GAP * columns) / columns, 4.0)
     y = 0.42
-    boxes = {"panels": [], "curves": [], "table": []}
+    boxes: dict[str, Any] = {"panels": [], "curves": [], "table": []}
     for k in range(0, len(spec["panels"]), columns):
         row = spec["panels"][k : k + columns]
         below = 0.0

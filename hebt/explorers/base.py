@@ -103,7 +103,7 @@ class Explorer(anywidget.AnyWidget):
 
     def _collect(self, most, folder):
         """Return the data as JSON, and the first picture as PNG."""
-        blobs = []
+        blobs: list[bytes] = []
         state = {
             name: _pack(getattr(self, name), blobs)
             for name in sorted(self.trait_names(sync=True))
@@ -182,7 +182,7 @@ class Explorer(anywidget.AnyWidget):
             return texts
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        placed = []
+        placed: list[str | dict[str, str]] = []
         for blob, text in zip(blobs, texts):
             if not isinstance(blob, Lazy):
                 placed.append(text)
@@ -207,7 +207,7 @@ class Explorer(anywidget.AnyWidget):
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         # a saved notebook shows the picture where no widget can run
         picture = {"image/png": base64.b64encode(self.poster()).decode()}
-        return {**data, **plain, **picture}, metadata
+        return {**(data or {}), **plain, **picture}, metadata
 
 
 def _pack(value, blobs):

@@ -6,6 +6,7 @@ import numbers
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -198,7 +199,8 @@ class Panel:
     @property
     def ends(self) -> tuple[str, str]:
         """The limits as the colour bar writes them."""
-        return tuple(minus_sign(f"{v:.4g}") for v in self.limits)
+        low, high = self.limits
+        return minus_sign(f"{low:.4g}"), minus_sign(f"{high:.4g}")
 
 
 @dataclass(frozen=True)
@@ -239,9 +241,11 @@ class Readout:
                 "specification for a number, such as '.3f'."
             ) from None
 
-    def text(self, value) -> str:
+    def text(self, value: Any) -> str:
         """Return what the reader sees for `value`, without unit."""
-        if not isinstance(value, (numbers.Real, np.number, np.ndarray)) or np.ndim(value):
+        if not isinstance(value, (numbers.Real, np.number, np.ndarray)) or getattr(
+            value, "shape", ()
+        ):
             raise TypeError(f"readout {self.name!r} is {value!r}; expected a number.")
         value = float(value)
         return minus_sign(format(value, self.format)) if math.isfinite(value) else "–"

@@ -6,6 +6,7 @@ import math
 import pathlib
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import traitlets
@@ -131,7 +132,7 @@ class FrameExplorer(Explorer):
         self._curves = _all_of(Curve, "curves", curves)
         if columns is not None:
             check_count("columns", columns)
-        self._shapes = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
         self._serial = 0
         self._check(shared_colorbar)
         self._alt = self._template("alt", alt, ", ".join(p.title for p in self._panels), None)
@@ -213,6 +214,7 @@ class FrameExplorer(Explorer):
             picture = self._evaluate(position)
             for item in everything:
                 name = item.name
+                one: Any
                 if isinstance(item, Panel):
                     one = (picture["frames"][name], picture["low"][name], picture["high"][name])
                 elif isinstance(item, Readout):
@@ -232,7 +234,7 @@ class FrameExplorer(Explorer):
                         "and let compute give the same result for the same values (fix its seed)."
                     )
 
-        store = {"panels": {}, "readouts": {}, "curves": {}}
+        store: dict[str, dict] = {"panels": {}, "readouts": {}, "curves": {}}
         for p in self._panels:
             frames, low, high = zip(*found[p.name])
             block = max(1, _BLOCK // len(frames[0]))
@@ -431,7 +433,7 @@ class FrameExplorer(Explorer):
                 f"without {', '.join(map(repr, missing))}; expected a value for each panel, "
                 "read-out and curve."
             )
-        picture = {
+        picture: dict[str, Any] = {
             "position": [int(i) for i in position],
             "asked": [int(i) for i in position],
             "serial": self._serial,

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from .._checks import as_float32, check_angles, check_names
+from .._checks import as_float32, check_angles, check_names, check_number
 from .._hyperspy import hyperspy, quiet
 
 
@@ -63,9 +64,7 @@ def to_signal(
     """
     hs = hyperspy()
     data = as_float32("data", data, ndim=(3, 4))
-    if not (np.isscalar(pixel_size) and np.isfinite(pixel_size) and pixel_size > 0):
-        raise ValueError(f"pixel_size is {pixel_size!r}; expected a length in nm above 0.")
-    pixel_size = float(pixel_size)
+    pixel_size = check_number("pixel_size", pixel_size, "a length in nm above 0")
     if (data.ndim == 4) != (elements is not None):
         raise ValueError(
             f"data has shape {data.shape} and elements is {elements!r}; expected names of the "
@@ -104,7 +103,10 @@ def to_signal(
     with quiet():
         signal = hs.signals.Signal2D(data, axes=axes)
     signal.metadata.General.title = title
-    kept = {"kind": "volume" if angles is None else "tilt series", "pixel_size": pixel_size}
+    kept: dict[str, Any] = {
+        "kind": "volume" if angles is None else "tilt series",
+        "pixel_size": pixel_size,
+    }
     if angles is not None:
         kept["angles"] = [float(a) for a in angles]
     if elements is not None:
@@ -167,12 +169,11 @@ def spectra_to_signal(
             f"{steps.max(initial=0):g} keV; expected at least two, rising in equal steps. Make a "
             "signal of each run of neighbouring channels."
         )
-    if not (np.isscalar(pixel_size) and np.isfinite(pixel_size) and pixel_size > 0):
-        raise ValueError(f"pixel_size is {pixel_size!r}; expected a length in nm above 0.")
+    pixel_size = check_number("pixel_size", pixel_size, "a length in nm above 0")
     hs = hyperspy()
     names = ("slice", "across")
     axes = [
-        {"name": n, "size": k, "scale": float(pixel_size), "units": "nm", "navigate": True}
+        {"name": n, "size": k, "scale": pixel_size, "units": "nm", "navigate": True}
         for n, k in zip(names, data.shape)
     ]
     step = float((energies[-1] - energies[0]) / (len(energies) - 1))
@@ -245,7 +246,7 @@ def from_signal(signal) -> Calibrated:
         data=as_float32("signal", data),
         pixel_size=float(across.scale * in_nm(across.units)),
         angles=angles,
-        elements=tuple(elements) if data.ndim == 4 else None,
+        elements=tuple(elements or ()) if data.ndim == 4 else None,
     )
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -117,27 +118,30 @@ def read_tilt_series(
         If a file has no HAADF image, no EDS spectrum image or more than one, if files differ in
         size or calibration, or if a file's name is no tilt.
     """
-    files = [Path(f) for f in files]
-    if not files:
+    paths = [Path(f) for f in files]
+    if not paths:
         raise ValueError("files is empty; expected one file per tilt.")
     if angles is None:
-        angles = [_tilt_of(f) for f in files]
-    angles = check_angles(angles)
-    if len(angles) != len(files):
+        angles = [_tilt_of(f) for f in paths]
+    tilts = check_angles(angles)
+    if len(tilts) != len(paths):
         raise ValueError(
-            f"angles has {len(angles)} entries, but there are {len(files)} files; expected one "
+            f"angles has {len(tilts)} entries, but there are {len(paths)} files; expected one "
             "tilt per file."
         )
-    if len(set(angles)) < len(angles):
-        raise ValueError(f"angles holds a tilt twice ({angles}); expected each tilt once.")
+    if len(set(tilts)) < len(tilts):
+        raise ValueError(f"angles holds a tilt twice ({tilts}); expected each tilt once.")
     if isinstance(lines, str):
         raise ValueError(f"lines is {lines!r}; expected several, such as ('O_Ka', 'Fe_Ka').")
 
-    order = np.argsort(angles)
-    files = [files[i] for i in order]
-    haadf, maps, spectra, first = [], [], [], None
-    with progress_bar(len(files), "reading tilts", progress) as bar:
-        for path in files:
+    order = np.argsort(tilts)
+    paths = [paths[i] for i in order]
+    haadf: list[np.ndarray] = []
+    maps: list[np.ndarray] = []
+    spectra: list[np.ndarray] = []
+    first: Any = None
+    with progress_bar(len(paths), "reading tilts", progress) as bar:
+        for path in paths:
             image, cube = _read(path)
             axes = _axes_of(cube)
             if first is None:
@@ -150,7 +154,7 @@ def read_tilt_series(
                     f"{path.name} has {image.data.shape} pixels of {axes.pixel_size:.4g} nm "
                     f"and {len(axes.energies)} channels; expected {haadf[0].shape} pixels of "
                     f"{first.pixel_size:.4g} nm and {len(first.energies)} channels, calibrated "
-                    f"as in {files[0].name}. Rebin or crop the files to one size first."
+                    f"as in {paths[0].name}. Rebin or crop the files to one size first."
                 )
             haadf.append(np.array(image.data, np.float32))
             spectra.append(np.asarray(cube.data).sum(axis=(0, 1), dtype=np.int64))
@@ -160,7 +164,7 @@ def read_tilt_series(
             gc.collect()
             bar.update()
     return TiltSeries(
-        angles=angles[order],
+        angles=tilts[order],
         haadf=np.stack(haadf),
         maps=np.stack(maps, axis=1),
         lines=tuple(lines),

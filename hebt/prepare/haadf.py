@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from .._checks import as_float32
+from .._checks import as_float32, check_number
 from .alignment import center_of_mass
 from .images import common_frame
 
@@ -85,7 +85,8 @@ def binarize(haadf, *, fraction: float = 0.05) -> np.ndarray:
         If `fraction` is out of range, or an image shows nothing above 0.
     """
     haadf = as_float32("haadf", haadf, ndim=(3,))
-    if not (np.isscalar(fraction) and 0 < fraction < 1):
+    fraction = check_number("fraction", fraction, "a number above 0 and below 1")
+    if fraction >= 1:
         raise ValueError(f"fraction is {fraction!r}; expected a number above 0 and below 1.")
     brightest = haadf.max(axis=(1, 2))
     if brightest.min() <= 0:

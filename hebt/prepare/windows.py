@@ -183,13 +183,13 @@ class ElementWindow:
             weights[inside] += 1
             if not background:
                 continue
-            sides = [within(energies, side, self.element) for side in sides]
-            centres = [energies[side].mean() for side in sides]
+            channels = [within(energies, side, self.element) for side in sides]
+            centres = [energies[side].mean() for side in channels]
             shares = [1.0]
-            if len(sides) == 2:
+            if len(channels) == 2:
                 nearer = (energies[inside].mean() - centres[0]) / (centres[1] - centres[0])
                 shares = [1 - nearer, nearer]
-            for side, share in zip(sides, shares, strict=True):
+            for side, share in zip(channels, shares, strict=True):
                 weights[side] -= inside.sum() * share / side.sum()
         return weights
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage, sparse
 
-from .._checks import as_float32, check_angles, check_count
+from .._checks import as_float32, check_angles, check_count, check_number
 from ..prepare.xray import line_width, xray_lines
 
 
@@ -70,10 +70,9 @@ def mean_counts(W, density, zeta, *, dose: float = 1.0) -> np.ndarray:
     """
     density = _density(density)
     zeta = _factors("zeta", zeta, len(density))
-    if not (np.isscalar(dose) and np.isfinite(dose) and dose > 0):
-        raise ValueError(f"dose is {dose!r}; expected a finite factor above 0.")
+    dose = check_number("dose", dose, "a finite factor above 0")
     projected = np.moveaxis(W.forward(density), 1, 0).astype(np.float64)
-    weights = (float(dose) * zeta).reshape(-1, *[1] * (projected.ndim - 1))
+    weights = (dose * zeta).reshape(-1, *[1] * (projected.ndim - 1))
     # rounding may leave a projection of nothing just below 0, which no count can be
     return np.maximum(weights * projected, 0).astype(np.float32)
 
@@ -103,7 +102,7 @@ def element_maps(
         If a list of seeds comes with a specimen of several slices, or as `mean_counts`.
     """
     mean = mean_counts(W, density, zeta, dose=dose).astype(np.float64)
-    if np.ndim(seed) == 0:
+    if isinstance(seed, int) or np.ndim(seed) == 0:
         return np.random.default_rng(seed).poisson(mean).astype(np.float32)
     if np.ndim(density) != 3:
         raise ValueError(
@@ -356,10 +355,9 @@ def spectrum_image(means, spectra, *, seed):
         drawn = rng.random(photons.sum())
         channels.append(np.searchsorted(chance, drawn, side="right").astype(np.int32))
     empty = [np.empty(0, np.int32)]
-    pixels, channels = np.concatenate(pixels or empty), np.concatenate(channels or empty)
+    pixel, channel = np.concatenate(pixels or empty), np.concatenate(channels or empty)
     counts = sparse.coo_array(
-        (np.ones(len(pixels), np.uint32), (pixels, channels)),
-        shape=(means[0].size, spectra.shape[1]),
+        (np.ones(len(pixel), np.uint32), (pixel, channel)), shape=(means[0].size, spectra.shape[1])
     ).tocsr()  # adds up the photons of one pixel and channel
     small = counts.data.max(initial=0) <= np.iinfo(np.uint16).max
     return counts.astype(np.uint16) if small else counts

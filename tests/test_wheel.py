@@ -1,0 +1,94 @@
+"""The package as others get it: built, installed into an empty environment, and used there."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import textwrap
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import CI, ROOT
+
+PUBLIC = ("explorers", "io", "metrics", "prepare", "segmentation", "simulate", "validation")
+pytestmark = pytest.mark.slow
+
+
+def run(*command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, **options)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Wheel and source distribution, built from a copy without what git ignores."""
+    source = tmp_path_factory.mktemp("source")
+    for name in ("hebt", "README.md", "LICENSE", "pyproject.toml", "MANIFEST.in", "CITATION.cff"):
+        path = ROOT / name
+        if path.is_dir():
+            shutil.copytree(path, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(path, source / name)
+    (source / "tests").mkdir()
+    (source / "tests" / "test_of_ours.py").write_text("")
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", "dist", cwd=source)
+    (wheel,) = (source / "dist").glob("*.whl")
+    (archive,) = (source / "dist").glob("*.tar.gz")
+    return wheel, archive
+
+
+@pytest.fixture(scope="module")
+def bare(built, tmp_path_factory):
+    """A Python with the wheel and what it requires, and nothing else."""
+    folder = tmp_path_factory.mktemp("bare")
+    run(sys.executable, "-m", "venv", folder)
+    python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run([*install, str(built[0])], capture_output=True, text=True)
+    if done.returncode and not CI and "ResolutionImpossible" not in done.stderr:
+        pytest.skip(f"pip cannot install here: {done.stderr[-300:]}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "HEBT_DATA")}
+    return lambda code: run(python, "-c", code, cwd=folder, env=environment)
+
+
+def test_wheel_and_source_hold_the_package_and_nothing_else(built):
+    wheel, archive = built
+    files = zipfile.ZipFile(wheel).namelist()
+    assert {f.split("/")[0].split("-")[0] for f in files} == {"hebt"}
+    for needed in ("hebt/py.typed", "hebt/_engine/kernels.py", "hebt/explorers/frames.js"):
+        assert needed in files
+    with tarfile.open(archive) as source:
+        inside = [Path(n).parts[1:] for n in source.getnames()]
+    assert not [p for p in inside if p and p[0] in ("book", "tests", "data", "benchmarks")]
+
+
+def test_every_public_module_can_be_imported(bare):
+    code = "import importlib, hebt\n" + "".join(
+        f"importlib.import_module('hebt.{name}'); hebt.{name}\n" for name in PUBLIC
+    )
+    bare(code + "for name in hebt.__all__: getattr(hebt, name)\n")
+
+
+def test_what_needs_more_says_how_to_get_it(bare):
+    code = (
+        "import hebt\n"
+        "for use in (lambda: hebt.explorers.slices, lambda: hebt.prepare.xray_lines('Au')):\n"
+        "    try: use()\n"
+        "    except ImportError as error: print(error)\n"
+    )
+    first, second = bare(code).splitlines()
+    assert 'pip install "hebt[explorers]"' in first and 'pip install "hebt[io]"' in second
+
+
+def test_the_readme_example_runs(bare):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    example = textwrap.dedent(example)
+    assert "hebt.reconstruct(" in example
+    printed = bare(example)
+    assert "R² = 0.9" in printed or "R² = 1" in printed, printed
