@@ -9,7 +9,7 @@ from .dose import DoseStudy
 from .experiment import ParticleStudy
 from .measures import ELEMENTS, METHODS, REFERENCES, TABLE_2
 from .nonalloy import LOCALIZED, NonAlloyStudy
-from .tables import NAME, every_text, printed_winner
+from .tables import NAME, every_text, nanometers, percent, printed_winner
 
 MASKS = ("volume_mask", "projection_mask")
 PAIRS = [(name, element) for name in TABLE_2 for element in ELEMENTS]
@@ -47,7 +47,7 @@ def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
         "differing": _pairs_text(
             [pair for pair in PAIRS if segmented.outcome(*pair) != true.outcome(*pair)]
         ),
-        "edge_haadf": spread_text(study.widths("haadf", "haadf", "edge"), ".1f", unit=" nm"),
+        "edge_haadf": nanometers(study.widths("haadf", "haadf", "edge")),
         "masks_worse": _masks_phrase(study),
         "masks_best": _masks_verdict(study),
     }
@@ -70,13 +70,13 @@ def _crosstalk_numbers(study):
         "early": f"{study.checkpoints[early]}",
         "last_shadow": f"{100 * level[1, :, -1].mean():.2f} %",
     }
+    now, cleared = (study.printed_crosstalk(name) for name in ("level", "cleared_share"))
     for m, method in enumerate(METHODS):
-        now, cleared = (study.printed_crosstalk(k)[m] for k in ("level", "cleared_share"))
         numbers |= {
-            f"shadow_{method}": spread_text(now, ".2f", scale=100, unit=" %"),
-            f"cleared_{method}": spread_text(cleared, ".3f", scale=100, unit=" %"),
+            f"shadow_{method}": percent(now[m]),
+            f"cleared_{method}": percent(cleared[m], ".3f"),
             f"early_shadow_{method}": f"{100 * level[m, :, early].mean():.0f} %",
-            f"edge_{method}": spread_text(study.widths(method, "Ag", "edge"), ".1f", unit=" nm"),
+            f"edge_{method}": nanometers(study.widths(method, "Ag", "edge")),
         }
     return numbers
 
@@ -86,20 +86,16 @@ def _element_numbers(study, e, element):
     gain, best = (true.gain("mse", element, stop=stop) for stop in ("printed", "best"))
     numbers = {
         "dice": spread_text(study.overlap[e], ".3f"),
-        "volume": spread_text(study.volume_error[e], "+.1f", scale=100, unit=" %"),
+        "volume": percent(study.volume_error[e], "+.1f"),
         "mse_gain": spread_text(gain, ".2f"),
         "mse_gain_best": spread_text(best, ".2f"),
     }
     eds = study.localized["eds"]["error"][e]
     for name in LOCALIZED[1:]:
-        change = study.localized[name]["error"][e] / eds - 1
-        numbers[f"error_{name}"] = spread_text(change, "+.0f", scale=100, unit=" %")
-    for method in METHODS:
-        width = study.widths(method, element, "interface")
-        numbers |= {
-            f"stop_{method}": f"{true.best_iteration('mse', method, element)}",
-            f"width_{method}": spread_text(width, ".1f", unit=" nm"),
-        }
+        numbers[f"error_{name}"] = percent(study.localized[name]["error"][e] / eds - 1, "+.0f")
+    for m in METHODS:
+        numbers[f"stop_{m}"] = f"{true.best_iteration('mse', m, element)}"
+        numbers[f"width_{m}"] = nanometers(study.widths(m, element, "interface"))
     return {f"{name}_{element}": text for name, text in numbers.items()}
 
 
@@ -115,12 +111,8 @@ def _lower_error(study, method, other, e):
 
 def _masks_phrase(study):
     """Say, for Au and Ag, whether any mask makes the interior better than plain EDS does."""
-    better = [
-        f"{NAME[name]} for {element}"
-        for name in MASKS
-        for e, element in enumerate(ELEMENTS)
-        if _lower_error(study, name, "eds", e)
-    ]
+    pairs = [(name, e) for name in MASKS for e in range(len(ELEMENTS))]
+    better = [f"{NAME[n]} for {ELEMENTS[e]}" for n, e in pairs if _lower_error(study, n, "eds", e)]
     if not better:
         return "Neither mask lowers the error inside the particle by more than 5 % with every seed"
     return f"The error inside falls by more than 5 % with every seed for: {', '.join(better)}"
@@ -146,17 +138,17 @@ def _masks_verdict(study):
 def dose_numbers(study: DoseStudy) -> dict[str, str]:
     """Return the numbers of the dose study; names begin with ``dose_``."""
     numbers = {
-        "slices": f"{study.slices}",
-        "lowest": f"{study.counts[0]:g}",
-        "highest": f"{study.counts[-1]:g}",
-        "like_paper": _dose_verdict(study),
+        "dose_slices": f"{study.slices}",
+        "dose_lowest": f"{study.counts[0]:g}",
+        "dose_highest": f"{study.counts[-1]:g}",
+        "dose_like_paper": _dose_verdict(study),
     }
     for element in ELEMENTS:
         for stop in ("printed", "best"):
             gain = study.gain(element, stop=stop)
-            numbers[f"{stop}_{element}_low"] = f"{gain[0]:.1f}"
-            numbers[f"{stop}_{element}_high"] = f"{gain[-1]:.1f}"
-    return {f"dose_{name}": text for name, text in numbers.items()}
+            numbers[f"dose_{stop}_{element}_low"] = f"{gain[0]:.1f}"
+            numbers[f"dose_{stop}_{element}_high"] = f"{gain[-1]:.1f}"
+    return numbers
 
 
 def _dose_verdict(study):
@@ -208,16 +200,13 @@ def alloy_numbers(study: AlloyStudy) -> dict[str, str]:
 
 def _alloy_verdict(study):
     """Say who meets the true composition better, over shells and in single voxels."""
-    words = []
-    for what, (eds, bimodal) in (
-        ("over shells", study.profile_error()),
-        ("in single voxels", study.voxel_error),
-    ):
-        who = "HEBT" if (bimodal < eds).all() else "EDS alone" if (bimodal > eds).all() else None
-        words.append(
-            f"{what}, {who} is nearer to the truth with every seed"
-            if who
-            else f"{what}, neither is nearer to the truth with every seed"
+
+    def nearer(errors):
+        eds, bimodal = errors
+        who = (
+            "HEBT" if (bimodal < eds).all() else "EDS alone" if (bimodal > eds).all() else "neither"
         )
-    text = "; ".join(words)
-    return text[0].upper() + text[1:]
+        return f"{who} is nearer to the truth with every seed"
+
+    shells, voxels = nearer(study.profile_error()), nearer(study.voxel_error)
+    return f"Over shells, {shells}; in single voxels, {voxels}"

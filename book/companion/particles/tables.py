@@ -44,6 +44,16 @@ def _ours(study: ParticleStudy, *, where: bool = True) -> str:
     return text + (f", in {every_text(study.step)}" if where and study.step > 1 else "")
 
 
+def percent(values, digits: str = ".2f") -> str:
+    """Write shares over the seeds in percent."""
+    return spread_text(values, digits, scale=100, unit=" %")
+
+
+def nanometers(values) -> str:
+    """Write lengths over the seeds."""
+    return spread_text(values, ".1f", unit=" nm")
+
+
 def printed_winner(name: str, element: str) -> str:
     """Say who is better in the paper's Table 2: "HEBT", "EDS" or "tie"."""
     eds, bimodal = (printed(f"table2.{name}.{element}.{m}").value for m in METHODS)
@@ -157,27 +167,18 @@ def windows_table(study: NonAlloyStudy) -> Table:
     )
 
 
-def _percent(values, digits=".2f"):
-    return [spread_text(v, digits, scale=100, unit=" %") for v in values]
-
-
 def crosstalk_table(study: NonAlloyStudy) -> Table:
     """Return how much of the Au reconstruction lies in pure Ag, before and after a threshold."""
-    found = {name: study.printed_crosstalk(name) for name in study.crosstalk}
-    none = ("–", "–")
+    found = {
+        name: [percent(v, ".3f" if name == "cleared_voxels" else ".2f") for v in values]
+        for name, values in ((n, study.printed_crosstalk(n)) for n in study.crosstalk)
+    }
+    none = ["–"] * len(METHODS)
     rows = [
-        (
-            "share of all intensity that lies in pure Ag",
-            *_percent(found["share"]),
-            *_percent(found["cleared_share"]),
-        ),
-        ("mean in pure Ag, relative to pure Au", *_percent(found["level"]), *none),
-        ("mean outside the particle, relative to pure Au", *_percent(found["background"]), *none),
-        (
-            "voxels of pure Ag above half of pure Au",
-            *none,
-            *_percent(found["cleared_voxels"], ".3f"),
-        ),
+        ("share of all intensity that lies in pure Ag", *found["share"], *found["cleared_share"]),
+        ("mean in pure Ag, relative to pure Au", *found["level"], *none),
+        ("mean outside the particle, relative to pure Au", *found["background"], *none),
+        ("voxels of pure Ag above half of pure Au", *none, *found["cleared_voxels"]),
     ]
     return Table(
         ("in the Au reconstruction", "EDS only", "HEBT", "EDS, threshold", "HEBT, threshold"),
@@ -190,21 +191,12 @@ def crosstalk_table(study: NonAlloyStudy) -> Table:
 
 def width_table(study: NonAlloyStudy) -> Table:
     """Return the 10 to 90 % widths of the interface and of the outer edge."""
-    where = {"interface": "at the interface", "edge": "at the outer edge"}
-    rows = [
-        (
-            f"{element} {where[surface]}",
-            *(
-                spread_text(study.widths(method, who, surface), ".1f", unit=" nm")
-                for method, who in (
-                    *((m, element) for m in METHODS),
-                    ("haadf", "haadf"),
-                    ("true", element),
-                )
-            ),
-        )
-        for element, surface in EDGES
-    ]
+    rows = []
+    for element, surface in EDGES:
+        who = [(m, element) for m in METHODS] + [("haadf", "haadf"), ("true", element)]
+        where = {"interface": "at the interface", "edge": "at the outer edge"}[surface]
+        cells = (nanometers(study.widths(*one, surface)) for one in who)
+        rows.append((f"{element} {where}", *cells))
     return Table(
         ("10 to 90 % width", NAME["eds"], NAME["hebt"], "HAADF, same surface", "true specimen"),
         rows,
@@ -217,17 +209,17 @@ def width_table(study: NonAlloyStudy) -> Table:
 
 def localization_table(study: NonAlloyStudy) -> Table:
     """Return how well EDS with masks tells the elements apart, beside EDS alone and HEBT."""
-    rows = []
-    for e, element in enumerate(ELEMENTS):
-        for name, key, digits, unit, scale in (
-            ("error inside the particle", "error", ".2f", " %", 100),
-            ("width of the interface", "width", ".1f", " nm", 1),
-            ("intensity outside the particle", "outside", ".2f", " %", 100),
-            ("MSE, mean over voxels", "mse", ".5f", "", 1),
-        ):
-            values = [study.localized[m][key][e] for m in LOCALIZED]
-            cells = (spread_text(v, digits, scale=scale, unit=unit) for v in values)
-            rows.append((f"{element}: {name}", *cells))
+    kinds = {
+        "error": ("error inside the particle", percent),
+        "width": ("width of the interface", nanometers),
+        "outside": ("intensity outside the particle", percent),
+        "mse": (SCORE_NAME["mse"], lambda v: spread_text(v, OURS_FORMAT["mse"])),
+    }
+    rows = [
+        (f"{element}: {name}", *(text(study.localized[m][key][e]) for m in LOCALIZED))
+        for e, element in enumerate(ELEMENTS)
+        for key, (name, text) in kinds.items()
+    ]
     return Table(
         ("against the true specimen", *(NAME[m] for m in LOCALIZED)),
         rows,
@@ -241,11 +233,7 @@ def localization_table(study: NonAlloyStudy) -> Table:
 def segmentation_table(study: NonAlloyStudy) -> Table:
     """Return how well the segmentation of the HAADF reconstruction meets the truth."""
     rows = [
-        (
-            element,
-            spread_text(study.overlap[e], ".4f"),
-            spread_text(study.volume_error[e], "+.2f", scale=100, unit=" %"),
-        )
+        (element, spread_text(study.overlap[e], ".4f"), percent(study.volume_error[e], "+.2f"))
         for e, element in enumerate(ELEMENTS)
     ]
     return Table(
@@ -260,21 +248,15 @@ def segmentation_table(study: NonAlloyStudy) -> Table:
 def fit_table(study: ParticleStudy) -> Table:
     """Return response ratios and R² of a particle: the paper's and ours."""
     which = study.settings[0].particle
-    paper = [printed(f"{which}.r_est.{e}").value for e in ELEMENTS]
-    rows = [
-        (
-            f"r of {element}",
-            f"{paper[e] / 1e4:.2f} × 10⁴",
-            spread_text(study.ratios[:, e], ".3f", scale=1e3, unit=" × 10⁻³"),
-        )
-        for e, element in enumerate(ELEMENTS)
-    ]
+    paper = np.array([printed(f"{which}.r_est.{e}").value for e in ELEMENTS])
+    rows = []
+    for element, theirs, ours in zip(ELEMENTS, paper, study.ratios.T, strict=True):
+        ours = spread_text(ours, ".3f", scale=1e3, unit=" × 10⁻³")
+        rows.append((f"r of {element}", f"{theirs / 1e4:.2f} × 10⁴", ours))
     quotient = spread_text(study.ratios[:, 1] / study.ratios[:, 0], ".2f")
+    rows.append(("r of Ag / r of Au", f"{paper[1] / paper[0]:.2f}", quotient))
     r_squared = printed(f"{which}.r_squared").value
-    rows += [
-        ("r of Ag / r of Au", f"{paper[1] / paper[0]:.2f}", quotient),
-        ("R²", f"{r_squared:.2f}", spread_text(study.r_squared, ".3f")),
-    ]
+    rows.append(("R²", f"{r_squared:.2f}", spread_text(study.r_squared, ".3f")))
     return Table(
         ("quantity", "paper", "ours"),
         rows,
