@@ -22,25 +22,12 @@ from .views import Album
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class AlloyStudy(ParticleStudy):
-    """Results for the Au-Ag alloy particle.
+    """Results for the Au-Ag alloy particle; the profile is the atomic fraction of Au in shells."""
 
-    Attributes
-    ----------
-    radius
-        (shells,): mean distance of a shell's voxels from the centre, in nm.
-    true_profile
-        (shells,): atomic fraction of Au of the specimen.
-    profile
-        (methods, seeds, shells): atomic fraction of Au in each shell, from the sums of both
-        densities over the shell.
-    voxel_error
-        (methods, seeds): root mean square error of the atomic fraction of Au in single voxels
-        that are wholly inside the particle.
-    """
-
-    radius: np.ndarray
-    true_profile: np.ndarray
-    profile: np.ndarray
+    radius: np.ndarray  # (shells,), mean distance of the voxels from the centre, nm
+    true_profile: np.ndarray  # (shells,), of the specimen
+    profile: np.ndarray  # (methods, seeds, shells), from the sums of both densities over a shell
+    # (methods, seeds): root mean square error in single voxels wholly inside the particle
     voxel_error: np.ndarray
 
     def profile_error(self) -> np.ndarray:

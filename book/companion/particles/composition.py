@@ -14,15 +14,7 @@ BULK = np.array([simulate.DENSITY[e] for e in ELEMENTS])
 
 
 class Shells:
-    """Atomic fraction of Au in shells around the centre, from volume fractions or densities.
-
-    Attributes
-    ----------
-    radius
-        (shells,): mean distance of a shell's voxels from the centre, in nm.
-    profile
-        (shells,): atomic fraction of Au of the true specimen.
-    """
+    """Atomic fraction of Au in shells around the centre; `radius` and true `profile`, (shells,)."""
 
     def __init__(self, truth: Truth):
         self.truth = truth

@@ -74,6 +74,7 @@ def dose_study(*, counts=None, **changes) -> DoseStudy:
 @cached
 def _dose_study(settings):
     iterations = int(printed("nonalloy.best_iterations").value)
+    alpha = float(printed("nonalloy.best_alpha").value)
     at = checkpoints(iterations, 2 * iterations)
     size = settings[0].size
     slices = max(2, size // 30)
@@ -93,7 +94,7 @@ def _dose_study(settings):
             series.haadf[:, band],
             series.maps[:, :, band],
             series.fit.ratios,
-            (0, float(printed("nonalloy.best_alpha").value)),
+            (0, alpha),
             at,
         )
         mse = [

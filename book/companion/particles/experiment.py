@@ -20,32 +20,17 @@ from .views import Views
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class ParticleStudy:
-    """Results that both particles have.
+    """Results that both particles have, over noise seeds."""
 
-    Attributes
-    ----------
-    settings
-        One for each noise seed, from `companion.spectra.settings`.
-    voxel_size
-        In nm.
-    step
-        How far the slices are apart in which scores are taken.
-    ratios, r_squared
-        (seeds, elements) and (seeds,): estimated from the processed series.
-    scores
-        Reference -> Scores. DP counts voxels of a volume of the paper's size; "ssim_windowed" is
-        taken at the paper's iteration only, NaN elsewhere.
-    views
-        Pictures of the first seed.
-    """
-
-    settings: tuple[ParticleSettings, ...]
-    voxel_size: float
-    step: int
-    ratios: np.ndarray
-    r_squared: np.ndarray
+    settings: tuple[ParticleSettings, ...]  # one for each seed
+    voxel_size: float  # nm
+    step: int  # how far the slices are apart in which scores are taken
+    ratios: np.ndarray  # (seeds, elements), estimated from the processed series
+    r_squared: np.ndarray  # (seeds,)
+    # reference -> Scores; "dp" counts voxels of a volume of the paper's size, "ssim_windowed" is
+    # taken at the paper's iteration only, NaN elsewhere
     scores: dict[str, Scores]
-    views: Views
+    views: Views  # of the first seed
 
     @property
     def iterations(self) -> int:
@@ -70,18 +55,13 @@ def seed_settings(which: str, seeds, changes: dict) -> tuple[ParticleSettings, .
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Which slices are reconstructed, and how.
+    """Which slices are reconstructed, and how."""
 
-    Of the first seed these are `shown` for the pictures, and each one of `every` is scored; other
-    seeds have only those. EDS alone is HEBT with 0 in place of `alpha`. `iterations` is the
-    paper's number, `checkpoints` are those at which scores are taken.
-    """
-
-    shown: slice
-    every: int
-    alpha: float
-    iterations: int
-    checkpoints: np.ndarray
+    shown: slice  # of the first seed, for the pictures
+    every: int  # of these, each one of this number is scored; other seeds have only those
+    alpha: float  # of HEBT; EDS alone is the same with 0
+    iterations: int  # the paper's number
+    checkpoints: np.ndarray  # iterations at which scores are taken
 
     @property
     def scored(self) -> slice:

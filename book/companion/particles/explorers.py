@@ -9,7 +9,7 @@ from .alloy import AlloyStudy
 from .experiment import ParticleStudy
 from .measures import ELEMENTS
 from .render import COLORS, OPACITIES, render
-from .tables import NAME, every_text
+from .tables import column_name, every_text
 from .views import BINNING, COLUMNS, VIEW_LIMIT, from_steps
 
 LIMITS = (0.0, VIEW_LIMIT)
@@ -31,16 +31,8 @@ def explore_slices(study: ParticleStudy) -> explorers.FrameExplorer:
     views = study.views
     numbers = [int(n) for n in views.numbers]
 
-    def name(column):
-        element, _, method = column.partition("_")
-        return f"{element}, {NAME[method]}" if method else NAME[column]
-
     def compute(slice):
-        at = numbers.index(slice)
-        return {
-            column: from_steps(images[at])
-            for column, images in zip(COLUMNS, views.slices, strict=True)
-        }
+        return dict(zip(COLUMNS, from_steps(views.slices[:, numbers.index(slice)]), strict=True))
 
     return explorers.FrameExplorer(
         compute,
@@ -48,11 +40,11 @@ def explore_slices(study: ParticleStudy) -> explorers.FrameExplorer:
         [
             explorers.Panel(
                 column,
-                name(column),
+                column_name(column),
                 limits=LIMITS,
                 unit="brightest material: 1" if column == "haadf" else "density, bulk: 1",
                 cmap="gray" if column == "haadf" else "inferno",
-                alt=f"Slice {{slice}} of {name(column)}.",
+                alt=f"Slice {{slice}} of {column_name(column)}.",
             )
             for column in ORDER
         ],

@@ -12,7 +12,7 @@ from .explorers import view
 from .measures import ELEMENTS, METHODS, REFERENCES
 from .nonalloy import NonAlloyStudy
 from .surfaces import EDGES
-from .tables import NAME
+from .tables import NAME, column_name
 from .views import COLUMNS, from_steps
 
 STYLE = {"eds": METHOD_STYLE["eds"], "hebt": METHOD_STYLE["hebt_est"]}
@@ -44,14 +44,12 @@ def plot_slices(study: ParticleStudy):
         rows, 5, figsize=(WIDTH, 1.5 * rows + 0.75), layout="constrained", squeeze=False
     )
     for c, column in enumerate(COLUMNS):
-        element, _, method = column.partition("_")
-        name = "HAADF" if column == "haadf" else f"{element}, {NAME[method]}"
         kind = "haadf" if column == "haadf" else "density"
         for r in range(rows):
             shown = panel(
                 axes[r, c],
                 images[c][r],
-                name=name if r == 0 else "",
+                name=column_name(column) if r == 0 else "",
                 unit="",
                 kind=kind,
                 limits=LIMITS,

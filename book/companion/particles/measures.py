@@ -21,7 +21,7 @@ def checkpoints(iterations: int, most: int) -> np.ndarray:
     values = [2]
     while values[-1] < most:
         values.append(max(values[-1] + 1, round(values[-1] * 1.3)))
-    return np.array(sorted({v for v in values if v <= most} | {iterations, most}))
+    return np.array(sorted({*values[:-1], iterations, most}))
 
 
 def fewest_wrong(ones, zeros) -> int:

@@ -24,35 +24,20 @@ LOCALIZED = ("eds", "volume_mask", "projection_mask", "hebt")
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class NonAlloyStudy(ParticleStudy):
-    """Results for the Ag particle with the Au octahedron.
+    """Results for the Ag particle with the Au octahedron."""
 
-    Attributes
-    ----------
-    overlap, volume_error
-        (elements, seeds): Dice coefficient of the segmentation with the true specimen, and error
-        of its volume, relative.
-    crosstalk
-        Of Ag into the Au reconstruction, name -> (methods, seeds, checkpoints). "share": of all
-        intensity, what lies in pure Ag; "level" and "background": the mean in pure Ag and in the
-        empty space, divided by that in pure Au; "cleared_share" and "cleared_voxels": the share
-        once values below half the mean in pure Au are set to 0, and the share of voxels of pure
-        Ag that stay above it.
-    profiles
-        (method, "haadf" or "true", element or "haadf", "interface" or "edge") -> a Profile for
-        each seed.
-    localized
-        Name -> what `Surfaces.localization` finds, (elements, seeds), for each of `LOCALIZED`, in
-        the slices of the middle third.
-    masked
-        (mask, element, size, size), 8-bit steps: the middle slice of Figure 9 from the first
-        seed, for the volume and the projection mask.
-    """
-
-    overlap: np.ndarray
-    volume_error: np.ndarray
+    overlap: np.ndarray  # (elements, seeds), Dice coefficient of the segmentation with the truth
+    volume_error: np.ndarray  # (elements, seeds), of the segmentation, relative
+    # of Ag into the Au reconstruction, name -> (methods, seeds, checkpoints). "share": of all
+    # intensity, what lies in pure Ag; "level" and "background": the mean in pure Ag and in the
+    # empty space, divided by that in pure Au; "cleared_share" and "cleared_voxels": the share once
+    # values below half the mean in pure Au are set to 0, and the voxels of pure Ag above it
     crosstalk: dict[str, np.ndarray]
-    profiles: dict
-    localized: dict
+    # (method, "haadf" or "true", element or "haadf", surface) -> a Profile for each seed
+    profiles: dict[tuple, list]
+    # each of LOCALIZED -> what `Surfaces.localization` finds in the middle third, (elements, seeds)
+    localized: dict[str, dict]
+    # (mask, element, size, size), 8-bit steps: Figure 9's middle slice, by either mask
     masked: np.ndarray
 
     def widths(self, method: str, element: str, surface: str) -> np.ndarray:

@@ -18,16 +18,10 @@ LABELS = (2, 1)
 
 
 class Scorer:
-    """What to keep of a reconstruction; a score for `hebt.Snapshots`.
+    """Scores a reconstruction; a score for `hebt.Snapshots`.
 
-    Parameters
-    ----------
-    truth
-        The true specimen on the slices that are scored.
-    labels
-        (slices, size, size): the segmentation, if that is a reference too.
-    region
-        (slices, size, size): that of `Surfaces`, for the crosstalk of Ag into Au.
+    References are the truth on the slices that are scored and, if given, `labels` of a
+    segmentation; crosstalk of Ag into Au needs the `region` of `Surfaces`.
     """
 
     def __init__(self, truth: Truth, labels=None, region=None):

@@ -6,8 +6,10 @@ import dataclasses
 
 import numpy as np
 
+from hebt import metrics
+
 from ..threads import run
-from .measures import ELEMENTS, STEPS, dots
+from .measures import ELEMENTS
 from .truth import Truth
 
 # whose edge at which surface; gold has none at the outer edge
@@ -30,16 +32,7 @@ class Profile:
 
 
 class Surfaces:
-    """Where voxels lie relative to the Au/Ag interface and the outer edge.
-
-    Attributes
-    ----------
-    distance
-        Surface -> (n, n, n): distance in nm, positive outside, of every second voxel.
-    region
-        (size, size, size), uint8: 1 outside the particle, 2 pure Ag, 3 pure Au, each more than
-        `PURE` from a surface; else 0.
-    """
+    """Where voxels lie relative to the Au/Ag interface and the outer edge."""
 
     def __init__(self, truth: Truth):
         from scipy.ndimage import distance_transform_edt
@@ -51,13 +44,14 @@ class Surfaces:
             spacing = 2 * self.voxel_size
             return distance_transform_edt(body, sampling=spacing).astype(np.float32)
 
-        bodies = [b for body in (thin == 2, thin > 0) for b in (~body, body)]
-        found = run(measure, [(body,) for body in bodies])
-        self.distance = {}
-        for k, name in enumerate(("interface", "edge")):
+        def signed(body):
+            outside, inside = run(measure, [(~body,), (body,)])
+            distance = outside - inside
             # the surface runs half way between the voxels on both sides
-            self.distance[name] = found[2 * k] - found[2 * k + 1]
-            self.distance[name] -= np.sign(self.distance[name]) * np.float32(self.voxel_size)
+            return distance - np.sign(distance) * np.float32(self.voxel_size)
+
+        # (n, n, n) each: nm of every second voxel, positive outside
+        self.distance = {"interface": signed(thin == 2), "edge": signed(thin > 0)}
         interface, edge = self.distance.values()
         region = np.zeros(thin.shape, np.uint8)
         region[edge > PURE] = 1
@@ -65,6 +59,7 @@ class Surfaces:
         region[interface < -PURE] = 3
         for axis in range(3):
             region = region.repeat(2, axis)
+        # (size, size, size): 1 outside, 2 pure Ag, 3 pure Au, 0 near a surface
         self.region = region[: truth.size, : truth.size, : truth.size]
 
     def profile(self, image, surface: str, numbers=None) -> Profile:
@@ -100,13 +95,10 @@ class Surfaces:
         """
         inside = truth.labels > 0
         found = {"error": [], "outside": [], "mse": [], "width": []}
-        for true, y, (_, power) in zip(truth.fraction, x, truth.powers(), strict=True):
-            f, cut = true[inside] * np.float32(1 / STEPS), y[inside]
-            cross, square, own = (float(np.dot(a, b)) for a, b in ((f, cut), (cut, cut), (f, f)))
-            found["error"].append(1 - cross**2 / (square * own))
-            found["outside"].append(1 - cut.sum(dtype=np.float64) / y.sum(dtype=np.float64))
-            cross, square = dots(true, y)
-            found["mse"].append((power - (cross / STEPS) ** 2 / square) / y.size)
+        for true, y in zip(truth.fractions(), x, strict=True):
+            found["error"].append(metrics.scaled_mse(true[inside][None], y[inside][None]))
+            found["outside"].append(1 - y[inside].sum(dtype=float) / y.sum(dtype=float))
+            found["mse"].append(metrics.scaled_mse(true, y, normalise="pixels"))
             found["width"].append(self.profile(y, "interface", truth.numbers).width)
         return {key: np.array(values) for key, values in found.items()}
 

@@ -32,6 +32,12 @@ BEST_STOP = (
 )
 
 
+def column_name(column: str) -> str:
+    """Name one of `views.COLUMNS`."""
+    element, _, method = column.partition("_")
+    return f"{element}, {NAME[method]}" if method else NAME[column]
+
+
 def every_text(step: int) -> str:
     """Say which slices stand for all."""
     return {1: "every slice", 2: "every second slice", 4: "every fourth slice"}[step]

@@ -12,30 +12,20 @@ from .measures import ELEMENTS, STEPS, dots
 
 
 class Truth:
-    """A true specimen of Au and Ag, on all slices or some of them.
-
-    Attributes
-    ----------
-    size, voxel_size
-        Voxels along each side of the whole, and the side of one in nm.
-    numbers
-        (slices,): which slices of the whole these are.
-    fraction
-        (elements, slices, size, size), uint8: volume fractions in steps of 1/`STEPS`.
-    labels
-        (slices, size, size), uint8: 0 outside, 1 Ag, 2 Au.
-    """
+    """A true specimen of Au and Ag, on all slices or some of them."""
 
     def __init__(self, specimen: simulate.Specimen):
         if tuple(specimen.elements) != ELEMENTS:
             raise ValueError(f"specimen has {specimen.elements}; expected {ELEMENTS}.")
         self.size, self.voxel_size = specimen.size, float(specimen.voxel_size)
-        self.numbers = np.arange(self.size)
+        self.numbers = np.arange(self.size)  # which slices of the whole these are
         bulk = np.array([simulate.DENSITY[e] for e in ELEMENTS], np.float32)
+        # (elements, slices, size, size): volume fractions in 8 bits
         self.fraction = np.stack(
             [np.rint(d * (STEPS / b)).astype(np.uint8) for d, b in zip(specimen.density, bulk)]
         )
         inside = self.fraction.sum(axis=0, dtype=np.uint16) * 2 > STEPS
+        # (slices, size, size): 0 outside, 1 Ag, 2 Au
         self.labels = np.where(inside, 1, 0).astype(np.uint8)
         self.labels[self.fraction[0] > STEPS // 2] = 2
 

@@ -30,27 +30,15 @@ def from_steps(steps) -> np.ndarray:
 class Views:
     """Pictures of the first seed's reconstructions in 8-bit steps, where bulk density is 1.
 
-    Attributes
-    ----------
-    numbers
-        (slices,): which slices are in `slices`.
-    slices
-        (columns, slices, rows, columns): slices that hold the particle, cut to it and binned by
-        `BINNING` within the slice; in the order of `COLUMNS`, HAADF relative to its brightest
-        material.
-    chosen
-        Numbers of the slices in `whole`.
-    whole
-        (columns, chosen, size, size): those slices as they are.
-    bodies
-        Name -> (elements, n, n, n): a cube around the particle, for renderings.
+    Columns are `COLUMNS`, HAADF relative to its brightest material.
     """
 
-    numbers: np.ndarray
+    numbers: np.ndarray  # (slices,), which slices are in `slices`
+    # (columns, slices, rows, columns), cut to the particle and binned by BINNING within the slice
     slices: np.ndarray
-    chosen: np.ndarray
-    whole: np.ndarray
-    bodies: dict[str, np.ndarray]
+    chosen: np.ndarray  # numbers of the slices in `whole`
+    whole: np.ndarray  # (columns, chosen, size, size), those slices as they are
+    bodies: dict[str, np.ndarray]  # (elements, n, n, n), a cube around the particle to render
 
     @property
     def step(self) -> int:
