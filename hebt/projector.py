@@ -164,10 +164,10 @@ class Projector:
         pixels = np.arange(size * size)
         blocks = []
         for cosine, sine in zip(self._beam.cosines, self._beam.sines, strict=True):
-            centre = (half + x * cosine + y * sine).ravel()
-            first = np.floor(centre - (abs(cosine) + abs(sine)) / 2 + 0.5).astype(int)
+            center = (half + x * cosine + y * sine).ravel()
+            first = np.floor(center - (abs(cosine) + abs(sine)) / 2 + 0.5).astype(int)
             bins = first + np.arange(3)[:, None]
-            edges = first - 0.5 + np.arange(4)[:, None] - centre
+            edges = first - 0.5 + np.arange(4)[:, None] - center
             weights = np.diff(_shadow_left_of(edges, cosine, sine), axis=0)
             # what is narrower than rounding is no overlap
             seen = (weights > 1e-12) & (bins >= 0) & (bins < size)

@@ -92,7 +92,7 @@ def outside(values, limits=LIMITS):
     return bool((values < limits[0] - half).any()), bool((values > limits[1] + half).any())
 
 
-def colours(values, cmap, limits=LIMITS):
+def colors(values, cmap, limits=LIMITS):
     table = np.round(255 * np.array(colormaps[cmap].colors)).astype(int)
     return table[steps(values, limits)]
 
@@ -532,9 +532,9 @@ def at(page, *position, nth=0):
 
 def assert_shows(page, alpha, counts, nth=0):
     np.testing.assert_array_equal(
-        pixels(page, "both", nth), colours(image(alpha, counts), "inferno")
+        pixels(page, "both", nth), colors(image(alpha, counts), "inferno")
     )
-    np.testing.assert_array_equal(pixels(page, "some", nth), colours(slow(counts), "viridis"))
+    np.testing.assert_array_equal(pixels(page, "some", nth), colors(slow(counts), "viridis"))
     numbers = compute(alpha, counts)
     texts = [page.locator(f"[data-readout={n}]").nth(nth).text_content() for n in ("mse", "gain")]
     assert texts == [f"{numbers['mse']:.4f}", f"{numbers['gain']:.2f}".replace("-", "−")]
@@ -796,7 +796,7 @@ def test_saved_png_is_the_present_view(visit):
         assert download.value.suggested_filename == f"hebt_alpha-{ALPHAS[i]:.2f}_counts-4.png"
     for picture, alpha in zip(found, (ALPHAS[0], ALPHAS[4])):
         assert picture.getpixel((2, 2)) == (255, 255, 255)
-        wanted = colours(image(alpha, 4), "inferno")
+        wanted = colors(image(alpha, 4), "inferno")
         assert np.isin(wanted @ CODE, np.array(picture, int) @ CODE).all()
     assert found[0].tobytes() != found[1].tobytes()
 
@@ -1166,7 +1166,7 @@ def test_live_error_is_shown_and_passes(live):
     message = page.locator("[data-role=message]")
     assert "ArithmeticError: the ratio of <b>Ag</b> is 0" in message.text_content()
     assert "still show Weight α 0.70" in message.text_content()
-    np.testing.assert_array_equal(pixels(page, "both"), colours(image(0.7, 4), "inferno"))
+    np.testing.assert_array_equal(pixels(page, "both"), colors(image(0.7, 4), "inferno"))
     slider(page, "alpha").fill("0")
     at(page, 0, 1)
     assert not message.is_visible()

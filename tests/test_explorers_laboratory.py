@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 from conftest import ROOT
 from PIL import Image
-from test_explorers import CODE, CONTRAST, WIDTHS, Page, colours, lab, pixels, slider, visit  # noqa: F401 (fixtures)
+from test_explorers import CODE, CONTRAST, WIDTHS, Page, colors, lab, pixels, slider, visit  # noqa: F401 (fixtures)
 
 import hebt
 from companion import laboratory, phantom
@@ -385,12 +385,12 @@ def test_the_page_agrees_with_python(page):
         shown = 1 - float(cell) if name == "ssim" else float(cell)
         # another noise of the same kind
         assert shown == pytest.approx(fault, rel=0.35), (name, method, element)
-    truth = colours(here.series.density[0], "inferno", laboratory.LIMITS)
+    truth = colors(here.series.density[0], "inferno", laboratory.LIMITS)
     np.testing.assert_array_equal(pixels(page, "Au_truth"), truth)
     # outside the particle both are black, in most places
-    grey = [pixels(page, f"Au_{m}").sum(axis=-1) for m in ("hebt", "eds")]
-    for shown, image in zip(grey, (here.densities["hebt"][0], here.densities["eds"][0])):
-        same = colours(image, "inferno", laboratory.LIMITS).sum(axis=-1)
+    gray = [pixels(page, f"Au_{m}").sum(axis=-1) for m in ("hebt", "eds")]
+    for shown, image in zip(gray, (here.densities["hebt"][0], here.densities["eds"][0])):
+        same = colors(image, "inferno", laboratory.LIMITS).sum(axis=-1)
         assert np.corrcoef(shown.ravel(), same.ravel())[0, 1] > 0.7
     assert "R²" in page.locator("[data-role=ratios]").text_content()
 
@@ -465,7 +465,7 @@ def test_specimens_can_be_picked(page):
         expected = laboratory.specimen(name)
         for e, element in enumerate(("Au", "Ag")):
             steps = np.rint(255 * expected[e]) / 255  # as the page holds it
-            shown = colours(steps, "inferno", laboratory.LIMITS)
+            shown = colors(steps, "inferno", laboratory.LIMITS)
             np.testing.assert_array_equal(pixels(page, f"{element}_truth"), shown)
 
 
@@ -477,7 +477,7 @@ def middle(page, x, y):
 
 def density(page):
     """What the specimen's panels hold, as 0 and 1."""
-    one = colours(np.ones((1, 1)), "inferno", laboratory.LIMITS)[0, 0] @ CODE
+    one = colors(np.ones((1, 1)), "inferno", laboratory.LIMITS)[0, 0] @ CODE
     return np.stack([pixels(page, f"{e}_truth") @ CODE == one for e in ("Au", "Ag")])
 
 
@@ -593,7 +593,7 @@ def test_pointer_reads_values(page):
     step = 2 * (laboratory.LIMITS[1] - laboratory.LIMITS[0]) / 255
     around = np.linspace(value - step, value + step, 9)[None]
     shown = pixels(page, "Au_hebt")[64, 64]
-    assert (colours(around, "inferno", laboratory.LIMITS)[0] == shown).all(axis=-1).any()
+    assert (colors(around, "inferno", laboratory.LIMITS)[0] == shown).all(axis=-1).any()
     page.mouse.move(1, 1)
     assert page.locator("[data-role=probe]").text_content() == ""
     panel.focus()

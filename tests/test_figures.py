@@ -39,7 +39,7 @@ def kernels(store):
         kernels=(
             phantom_room.Kernel("none", 0, 1.0),
             phantom_room.Kernel("centred", 32, 12.0),
-            phantom_room.Kernel("moved", 32, 12.0, centred=False),
+            phantom_room.Kernel("moved", 32, 12.0, centered=False),
         ),
         **SMALL,
     )
@@ -60,9 +60,9 @@ def bars(figure):
 
 
 def with_scores(study, change):
-    scores = {name: values.copy() for name, values in study.scores.items()}
+    scores = {name: values.copy() for name, values in study.scores.values.items()}
     change(scores)
-    return dataclasses.replace(study, scores=scores)
+    return dataclasses.replace(study, scores=dataclasses.replace(study.scores, values=scores))
 
 
 def perfect_hebt(scores):
@@ -72,9 +72,8 @@ def perfect_hebt(scores):
 
 def swapped(study):
     """The study as if EDS alone had been HEBT, and the other way round."""
-    return dataclasses.replace(
-        study, scores={name: values[[2, 2, 0]] for name, values in study.scores.items()}
-    )
+    values = {name: values[[2, 2, 0]] for name, values in study.scores.values.items()}
+    return dataclasses.replace(study, scores=dataclasses.replace(study.scores, values=values))
 
 
 def test_figure_1_has_its_panels_with_units():
@@ -126,14 +125,14 @@ def test_convergence_shows_the_scores_and_the_best_stops(study):
     curves = [line for line in ax.lines if len(line.get_xdata()) > 1]
     stops = [line for line in ax.lines if len(line.get_xdata()) == 1]
     assert len(curves) == len(stops) == 3
-    np.testing.assert_allclose(curves[2].get_ydata(), study.scores["mse"][2, 1].mean(axis=0))
+    np.testing.assert_allclose(curves[2].get_ydata(), study.scores.values["mse"][2, 1].mean(axis=0))
     assert [s.get_xdata()[0] for s in stops] == [
-        study.best_iteration("mse", m, "Ag") for m in phantom_room.METHODS
+        study.scores.best_iteration("mse", m, "Ag") for m in phantom_room.METHODS
     ]
     assert all(ax.get_xlabel() and ax.get_ylabel() for ax in figure.axes)
 
 
-def test_stability_writes_the_values_it_colours(wrong):
+def test_stability_writes_the_values_it_colors(wrong):
     figure = phantom_room.plot_stability(wrong)
     assert marks(figure) == "ab"
     relative = wrong.relative().mean(axis=-1)
@@ -177,13 +176,13 @@ def test_figures_are_opaque_closed_and_draw(study, wrong, kernels, tmp_path):
 def test_table_1_holds_every_printed_number(study):
     table = phantom_room.table1(study)
     for text in (table._repr_html_(), table._repr_markdown_(), str(table)):
-        for key in paper_room:
+        for key in paper_room.keys():  # noqa: SIM118
             if key.startswith("table1."):
                 name = key.split(".")[1]
                 number = paper_room.printed(key).value
                 assert f"paper {number:{'.0f' if name == 'dp' else '.4f'}}" in text, key
     assert len(table.rows) == 6
-    mean = study.score("mse", "eds", "Ag").mean()
+    mean = study.scores.at("mse", "eds", "Ag").mean()
     row = next(r for r in table.rows if r[0].startswith("MSE") and r[0].endswith("Ag"))
     assert f"ours {mean:.4f}" in row[3]
 
@@ -200,15 +199,15 @@ def test_best_stop_table_gives_printed_and_own_gains(study):
     table = phantom_room.best_stop_table(study)
     assert [r[1] for r in table.rows] == ["7.31", "7.74", "3.08", "1.65", "4.17", "1.49"]
     row = table.rows[3]
-    assert row[2].startswith(f"{study.gain('mse', 'Ag').mean():.2f}")
-    assert row[3].startswith(f"{study.gain('mse', 'Ag', stop='best').mean():.2f}")
-    assert row[5] == str(study.best_iteration("mse", "eds", "Ag"))
+    assert row[2].startswith(f"{study.scores.gain('mse', 'Ag').mean():.2f}")
+    assert row[3].startswith(f"{study.scores.gain('mse', 'Ag', stop='best').mean():.2f}")
+    assert row[5] == str(study.scores.best_iteration("mse", "eds", "Ag"))
 
 
 def test_readings_table_gives_both_readings(study):
     text = str(phantom_room.readings_table(study))
     for name in ("ssim", "ssim_windowed", "mse", "mse_reference"):
-        assert f"{study.score(name, 'eds', 'Ag').mean():.4f}" in text
+        assert f"{study.scores.at(name, 'eds', 'Ag').mean():.4f}" in text
 
 
 def test_the_consistency_table_decides_from_the_printed_numbers(monkeypatch):
@@ -320,7 +319,7 @@ def test_numbers_of_the_prose_are_those_of_the_results(study, wrong, kernels):
     assert n["phantom_won"] == str(len(study.pairs_won()))
     assert n["phantom_gt_of_true_Au"] == "0.869"
     assert n["phantom_printed_est_error_Ag"] == "−14.5 %"  # 16800 / (471.5 / 0.024)
-    assert n["phantom_mse_gain_Ag"] == f"{study.gain('mse', 'Ag').mean():.1f}"
+    assert n["phantom_mse_gain_Ag"] == f"{study.scores.gain('mse', 'Ag').mean():.1f}"
     assert n["phantom_wrong_worst_Au"] == f"{100 * (wrong.mse / wrong.eds_mse)[:, :, 0].max():.0f}"
     shift = (kernels.mse[2, 0, 1, :, -1] / kernels.mse[1, 0, 1, :, -1]).mean()
     assert n["phantom_shift_hebt_Ag"] == f"{100 * (shift - 1):+.1f} %".replace("-", "−")

@@ -89,8 +89,8 @@ def test_smoothing_moves_nothing_and_keeps_the_counts():
     series = laboratory.record(laboratory.Conditions(smoothing=1.5), small("halves", 64))
     np.testing.assert_allclose(series.maps.sum(axis=-1), series.counts.sum(axis=-1), rtol=1e-4)
     columns = np.arange(64)
-    centre = [(m @ columns).sum() / m.sum() for m in (series.maps[0], series.counts[0])]
-    assert centre[0] == pytest.approx(centre[1], abs=0.01)
+    center = [(m @ columns).sum() / m.sum() for m in (series.maps[0], series.counts[0])]
+    assert center[0] == pytest.approx(center[1], abs=0.01)
 
 
 def test_a_specimen_of_one_element_is_refused():

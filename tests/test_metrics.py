@@ -145,7 +145,7 @@ def test_bad_input_is_refused_by_name(measure, reference, image, message):
         measure(reference, image)
 
 
-def test_unknown_options_and_grey_references_are_refused():
+def test_unknown_options_and_gray_references_are_refused():
     with pytest.raises(ValueError, match="window is 'box'"):
         metrics.ssim_structure(np.eye(3), np.eye(3), "box")
     with pytest.raises(ValueError, match="normalise is 'mean'"):

@@ -182,8 +182,8 @@ def test_moving_by_whole_pixels_moves_and_by_parts_keeps_the_mass():
     smooth = smooth * smooth.swapaxes(1, 2)
     moved = simulate.move(smooth, [[0.3, -0.4]])
     assert moved.sum() == pytest.approx(smooth.sum(), rel=1e-3)
-    centre = (moved.sum(axis=(0, 2)) @ np.arange(30)) / moved.sum()
-    assert centre == pytest.approx(14.8, abs=0.01)
+    center = (moved.sum(axis=(0, 2)) @ np.arange(30)) / moved.sum()
+    assert center == pytest.approx(14.8, abs=0.01)
 
 
 def test_a_recorded_image_has_offset_noise_and_damping():

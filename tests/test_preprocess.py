@@ -14,8 +14,8 @@ def blobs(seed, shape=(96, 96), count=25, margin=18):
     """Return the centres, widths and heights of random Gaussian blobs inside an image."""
     rng = np.random.default_rng(seed)
     low, high = margin, np.array(shape) - margin
-    centres = rng.uniform(low, high, (count, 2))
-    return centres, rng.uniform(1.5, 5, count), rng.uniform(0.3, 1, count)
+    centers = rng.uniform(low, high, (count, 2))
+    return centers, rng.uniform(1.5, 5, count), rng.uniform(0.3, 1, count)
 
 
 def render(scene, shift=(0, 0), shape=(96, 96)):
@@ -76,7 +76,7 @@ def test_smoothing_keeps_the_sum(width, sigma, axis, seed):
 
 
 @given(WIDTHS, SIGMAS)
-def test_centred_smoothing_moves_nothing(width, sigma):
+def test_centered_smoothing_moves_nothing(width, sigma):
     image = np.zeros((41, 41))
     image[20, 20] = 1
     smoothed = prepare.smooth(image, width=width, sigma=sigma, axis=(0, 1))
@@ -86,10 +86,10 @@ def test_centred_smoothing_moves_nothing(width, sigma):
 
 
 @given(WIDTHS, SIGMAS)
-def test_an_even_kernel_that_is_not_centred_moves_by_half_a_pixel(width, sigma):
+def test_an_even_kernel_that_is_not_centered_moves_by_half_a_pixel(width, sigma):
     image = np.zeros((41, 41))
     image[20, 20] = 1
-    smoothed = prepare.smooth(image, width=width, sigma=sigma, axis=-1, centred=False)
+    smoothed = prepare.smooth(image, width=width, sigma=sigma, axis=-1, centered=False)
     expected = 20.5 if width % 2 == 0 else 20.0
     np.testing.assert_allclose(centroid(smoothed), [20, expected], atol=1e-5)
 
@@ -97,19 +97,19 @@ def test_an_even_kernel_that_is_not_centred_moves_by_half_a_pixel(width, sigma):
 @pytest.mark.parametrize("width", [1, 2, 7, 8, 12])
 def test_the_kernel_is_a_gaussian_of_its_width(width):
     sigma = 3.0
-    kernel = prepare.smoothing_kernel(width, sigma, centred=False)
+    kernel = prepare.smoothing_kernel(width, sigma, centered=False)
     assert len(kernel) == width
     taps = np.arange(width) - (width - 1) / 2
     np.testing.assert_allclose(
         kernel / kernel.max(), np.exp(-(taps**2) / 18) / np.exp(-(taps**2) / 18).max()
     )
     np.testing.assert_allclose(kernel.sum(), 1)
-    centred = prepare.smoothing_kernel(width, sigma)
-    assert len(centred) == width + (width % 2 == 0)
+    centered = prepare.smoothing_kernel(width, sigma)
+    assert len(centered) == width + (width % 2 == 0)
     # variances add where kernels are convolved; (1/2, 1/2) has 1/4
-    spread = np.arange(len(centred)) - (len(centred) - 1) / 2
+    spread = np.arange(len(centered)) - (len(centered) - 1) / 2
     extra = 0.25 if width % 2 == 0 else 0
-    np.testing.assert_allclose((centred * spread**2).sum(), (kernel * taps**2).sum() + extra)
+    np.testing.assert_allclose((centered * spread**2).sum(), (kernel * taps**2).sum() + extra)
 
 
 def test_a_long_odd_kernel_is_scipys_gaussian():
@@ -169,7 +169,7 @@ def test_alignment_recovers_known_shifts(noise):
     assert apart < 0.06 * inner.max() + 5 * noise
 
 
-def test_shifts_are_the_same_for_every_element_and_keep_values_between_neighbours():
+def test_shifts_are_the_same_for_every_element_and_keep_values_between_neighbors():
     rng = np.random.default_rng(0)
     maps = rng.poisson(2, (3, 4, 20, 22)).astype(np.float32)
     shifts = rng.uniform(-3, 3, (4, 2))
@@ -209,7 +209,7 @@ def flat_specimen():
     return angles, series, jittered, true, depth
 
 
-def test_reprojection_takes_out_what_neighbours_leave(flat_specimen):
+def test_reprojection_takes_out_what_neighbors_leave(flat_specimen):
     angles, series, jittered, true, depth = flat_specimen
     first = prepare.estimate_shifts(jittered)
     refined = prepare.refine_alignment(
@@ -313,7 +313,7 @@ def ball(shifts, size=48, radius=14.0, stretch=0.0):
     return np.array(images, np.float32)
 
 
-def test_centre_of_mass_undoes_any_drift():
+def test_center_of_mass_undoes_any_drift():
     drift = np.random.default_rng(0).normal(0, 2, (9, 2))
     shifts = prepare.estimate_center_shifts(ball(drift))
     np.testing.assert_allclose(shifts, -drift, atol=0.02)
@@ -490,7 +490,7 @@ def test_a_particle_cut_by_the_frame_is_not_taken_for_a_whole_one():
         prepare.particle_masks(image[:, 14:27, 30:50])
 
 
-def test_a_binarised_image_holds_what_is_above_the_fraction():
+def test_a_binarized_image_holds_what_is_above_the_fraction():
     images = np.array([[[0, 0.4, 0.6, 10]], [[0, 0.04, 0.06, 1]]])
     assert prepare.binarize(images).tolist() == [[[False, False, True, True]]] * 2
     with pytest.raises(ValueError, match="nothing above 0 at tilt 1"):

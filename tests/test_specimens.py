@@ -32,7 +32,7 @@ def test_areas_are_those_of_the_shapes(size, shape):
         np.testing.assert_allclose([gold.sum(), silver.sum()], areas(**shape), rtol=1e-2)
 
 
-def test_it_is_binary_disjoint_centred_and_symmetric():
+def test_it_is_binary_disjoint_centered_and_symmetric():
     specimen = simulate.phantom(128)
     gold, silver = specimen.density
     assert specimen.elements == ("Au", "Ag")
@@ -60,12 +60,12 @@ def test_extents_are_the_printed_measures_of_the_docstring():
 
 def test_a_silver_shell_closes_round_the_gold():
     gold, silver = simulate.phantom(512).density
-    neighbours = np.zeros_like(gold)
+    neighbors = np.zeros_like(gold)
     for axis in (0, 1):
         for step in (-1, 1):
-            neighbours += np.roll(gold, step, axis)
+            neighbors += np.roll(gold, step, axis)
     outside = (gold + silver) == 0
-    assert not (outside & (neighbours > 0)).any()
+    assert not (outside & (neighbors > 0)).any()
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_the_alloy_is_richer_in_gold_outside():
 
 
 @pytest.mark.parametrize("make", [simulate.embedded_octahedron, simulate.alloy_particle])
-def test_particles_are_centred_and_stay_in_the_frame_when_tilted(make):
+def test_particles_are_centered_and_stay_in_the_frame_when_tilted(make):
     made = make(50)
     total = made.density.sum(axis=0, dtype=np.float64)
     np.testing.assert_allclose(total, total[::-1, ::-1, ::-1], rtol=1e-6)

@@ -38,14 +38,14 @@ def test_paper_fidelity_has_the_printed_settings(monkeypatch):
     assert set(np.diff(s.angles)) == {5.0}
     assert (s.z, s.zeta) == ((791.5, 471.5), (0.0188, 0.024))
     assert (s.width, s.alpha, s.iterations, s.dose) == (8, 0.7, 200, 1.0)
-    assert s.centred
+    assert s.centered
     assert len(set(s.seeds)) == len(s.seeds) >= 10
     np.testing.assert_allclose(s.true_ratios, [791.5 / 0.0188, 471.5 / 0.024])
 
 
 def test_settings_that_do_not_exist_are_refused():
-    with pytest.raises(TypeError, match="colour: no such setting"):
-        phantom.phantom_settings(colour=3)
+    with pytest.raises(TypeError, match="color: no such setting"):
+        phantom.phantom_settings(color=3)
     with pytest.raises(TypeError, match="list of seeds"):
         phantom.phantom_settings(seeds=3)
     with pytest.raises(ValueError, match="seeds is empty"):
@@ -113,7 +113,9 @@ def test_the_batch_of_all_seeds_and_methods_equals_single_runs(study, data):
                 value = function(data.density[e], x[e]) * (s.pixel**2 if name == "dp" else 1)
                 # a pixel on the threshold may fall to either side
                 tolerance = {"rel": 0.02} if name == "dp" else {"rel": 1e-3}
-                assert study.score(name, method, element)[1] == pytest.approx(value, **tolerance)
+                assert study.scores.at(name, method, element)[1] == pytest.approx(
+                    value, **tolerance
+                )
 
 
 def test_pictures_are_densities_of_the_first_seed(study, data):
@@ -128,22 +130,24 @@ def test_pictures_are_densities_of_the_first_seed(study, data):
 
 
 def test_the_best_stop_is_the_best_of_all_checkpoints(study):
-    assert list(study.iterations[:4]) == [1, 2, 3, 4]
-    assert study.iterations[-1] == 24
+    assert list(study.scores.iterations[:4]) == [1, 2, 3, 4]
+    assert study.scores.iterations[-1] == 24
     for method in phantom.METHODS:
         for element in study.elements:
             for name in phantom.TABLE_1:
-                best = study.fault(name, method, element, stop="best").mean()
-                assert best <= study.fault(name, method, element).mean()
-                every = study.scores[name][
+                best = study.scores.error(name, method, element, stop="best").mean()
+                assert best <= study.scores.error(name, method, element).mean()
+                every = study.scores.values[name][
                     phantom.METHODS.index(method), study.elements.index(element)
                 ].mean(axis=0)
-                at = list(study.iterations).index(study.best_iteration(name, method, element))
+                at = list(study.scores.iterations).index(
+                    study.scores.best_iteration(name, method, element)
+                )
                 assert every[at] == (every.max() if name == "ssim" else every.min())
     m, e = 2, 1
     reference = simulate.phantom(64).density[e]
     shown = phantom.SCORES["mse"](reference, study.best_images[m, e])
-    assert shown == pytest.approx(study.scores["mse"][m, e, 0].min(), rel=1e-3)
+    assert shown == pytest.approx(study.scores.values["mse"][m, e, 0].min(), rel=1e-3)
 
 
 def test_residuals_are_relative_and_fall_at_first(study):
@@ -154,25 +158,27 @@ def test_residuals_are_relative_and_fall_at_first(study):
 
 def test_the_two_normalisations_of_the_mse_differ_by_the_reference(study):
     for e, density in enumerate(simulate.phantom(64).density):
-        quotient = study.scores["mse"][:, e, :, -1] / study.scores["mse_reference"][:, e, :, -1]
+        quotient = (
+            study.scores.values["mse"][:, e, :, -1]
+            / study.scores.values["mse_reference"][:, e, :, -1]
+        )
         np.testing.assert_allclose(quotient, density.mean(), rtol=1e-5)
 
 
 def test_claims_follow_the_scores_and_flip_with_them(study):
     assert set(study.pairs_won()) <= {(n, e) for n in phantom.TABLE_1 for e in study.elements}
-    swapped = dataclasses.replace(
-        study, scores={name: values[[2, 1, 0]] for name, values in study.scores.items()}
-    )
+    values = {name: values[[2, 1, 0]] for name, values in study.scores.values.items()}
+    swapped = dataclasses.replace(study, scores=dataclasses.replace(study.scores, values=values))
     for name in phantom.TABLE_1:
         for element in study.elements:
             np.testing.assert_allclose(
-                swapped.gain(name, element), 1 / study.gain(name, element), rtol=1e-12
+                swapped.scores.gain(name, element), 1 / study.scores.gain(name, element), rtol=1e-12
             )
     assert not set(study.pairs_won()) & set(swapped.pairs_won())
     # one seed against it is enough to lose a pair
-    scores = {name: values.copy() for name, values in study.scores.items()}
+    scores = {name: values.copy() for name, values in study.scores.values.items()}
     scores["mse"][0, 0, 1] = 9.0
-    worse = dataclasses.replace(study, scores=scores)
+    worse = dataclasses.replace(study, scores=dataclasses.replace(study.scores, values=scores))
     assert ("mse", "Au") not in worse.pairs_won()
 
 
@@ -184,14 +190,14 @@ def test_hebt_beats_eds_alone_at_quick_fidelity():
 
 def test_unknown_stops_are_refused(study):
     with pytest.raises(ValueError, match="printed"):
-        study.score("mse", "eds", "Au", stop="last")
+        study.scores.at("mse", "eds", "Au", stop="last")
 
 
 def test_equal_settings_are_computed_once(study, monkeypatch):
     module = importlib.import_module("companion.phantom.study")
-    monkeypatch.setattr(module, "data_data", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(module, "simulate_phantom", lambda *_: pytest.fail("computed again"))
     again = phantom.study(size=np.int64(64), iterations=24, seeds=np.array([0, 5]))
-    np.testing.assert_array_equal(again.scores["dp"], study.scores["dp"])
+    np.testing.assert_array_equal(again.scores.values["dp"], study.scores.values["dp"])
 
 
 def test_right_ratios_stand_in_the_middle_of_the_stability_grid(data):
@@ -227,7 +233,7 @@ def test_smoothing_repeats_the_study_with_each_kernel():
     kernels = (
         phantom.Kernel("none", 0, 1.0),
         phantom.Kernel("printed", 32, 12.0),
-        phantom.Kernel("moved", 32, 12.0, centred=False),
+        phantom.Kernel("moved", 32, 12.0, centered=False),
     )
     result = phantom.smoothing(kernels=kernels, **SMALL)
     assert result.mse.shape == (3, 2, 2, 2, len(result.iterations))
@@ -235,16 +241,16 @@ def test_smoothing_repeats_the_study_with_each_kernel():
     for m, method in enumerate(("hebt_est", "eds")):
         for e, element in enumerate(study.elements):
             np.testing.assert_allclose(
-                result.at()[1, m, e], study.score("mse", method, element), rtol=1e-3
+                result.at()[1, m, e], study.scores.at("mse", method, element), rtol=1e-3
             )
             np.testing.assert_allclose(
                 result.at("best")[1, m, e],
-                study.score("mse", method, element, stop="best"),
+                study.scores.at("mse", method, element, stop="best"),
                 rtol=1e-3,
             )
             np.testing.assert_allclose(
                 result.ssim_windowed[1, m, e],
-                study.score("ssim_windowed", method, element),
+                study.scores.at("ssim_windowed", method, element),
                 rtol=1e-3,
             )
     assert (result.r_squared[0] < result.r_squared[1]).all()

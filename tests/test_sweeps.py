@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from PIL import Image
-from test_explorers import at, colours, pixels, slider, visit  # noqa: F401
+from test_explorers import at, colors, pixels, slider, visit  # noqa: F401
 
 import hebt
 from companion import laboratory, particles, phantom, spectra, sweeps
@@ -392,12 +392,12 @@ def test_on_a_page_each_slider_moves_its_pictures(visit, study):  # noqa: F811
     at(page, 3, 0, nth=0)
     assert marker.get_attribute("cy") != height
     true = particles.from_steps(study.pictures[study.at(0.95, 10)])[0]
-    np.testing.assert_array_equal(pixels(page, "Au"), colours(true, "inferno", (0, 1.5)))
+    np.testing.assert_array_equal(pixels(page, "Au"), colors(true, "inferno", (0, 1.5)))
     slider(page, "alpha", 1).fill("2")
     slider(page, "iterations", 1).fill("0")
     at(page, 2, 0, nth=1)
-    np.testing.assert_array_equal(pixels(page, "element1"), colours(X[2, 0, 1], "inferno", (0, 1)))
+    np.testing.assert_array_equal(pixels(page, "element1"), colors(X[2, 0, 1], "inferno", (0, 1)))
     slider(page, "tilt").fill("2")
     at(page, 2, nth=2)
-    grey = pixels(page, "series0")[..., 0]
-    assert np.corrcoef(grey.ravel(), SERIES[2].ravel())[0, 1] > 0.999
+    gray = pixels(page, "series0")[..., 0]
+    assert np.corrcoef(gray.ravel(), SERIES[2].ravel())[0, 1] > 0.999

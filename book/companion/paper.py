@@ -60,3 +60,8 @@ def statement(key: str) -> dict:
 def source() -> dict:
     """Return the paper's authors, title, journal, year and DOI."""
     return dict(_read()["source"])
+
+
+def value(key: str) -> float:
+    """Return the value alone of a printed number."""
+    return printed(key).value

@@ -71,14 +71,18 @@ class Scores:
         return 1 - values if name in BEST_IS_LARGE else values
 
     def gain(
-        self, name: str, element: str, *, method: str = "hebt", stop: str = "printed"
+        self, name: str, element: str, *, method: str | None = None, stop: str = "printed"
     ) -> np.ndarray:
-        """Return by which factor the error of EDS alone exceeds that of `method`, (seeds,)."""
+        """Return by which factor the error of EDS alone exceeds that of `method`, (seeds,).
+
+        That is the first of the methods that is not EDS alone, if None.
+        """
+        method = method or next(m for m in self.methods if m != "eds")
         eds = self.error(name, "eds", element, stop=stop)
         return eds / self.error(name, method, element, stop=stop)
 
     def outcome(
-        self, name: str, element: str, *, method: str = "hebt", stop: str = "printed"
+        self, name: str, element: str, *, method: str | None = None, stop: str = "printed"
     ) -> str:
         """Say who is better: "HEBT" or "EDS" with every seed, else "tie"."""
         gain = self.gain(name, element, method=method, stop=stop)

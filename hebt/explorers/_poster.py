@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 # dark enough on white, and different in lightness for colour-vision deficiency
-COLOURS = ("#0b5fa5", "#c2410c", "#0f766e", "#9d3c8f", "#4d4d4d", "#8a6d00")
+COLORS = ("#0b5fa5", "#c2410c", "#0f766e", "#9d3c8f", "#4d4d4d", "#8a6d00")
 DASHES = ("-", (0, (6, 2.5)), (0, (2, 2)), (0, (7, 2, 2, 2)))
 _WIDTH = 8.0  # inches
 _GAP = 0.22
@@ -133,12 +133,12 @@ def _bar(axes, text, lut, panel, low, high, x, y, w):
     ax.set(xlim=(0, w), ylim=(0, 1))
     outline = [(left, 0), *([(0, 0.5)] if low else []), (left, 1), (right, 1)]
     outline += [*([(w, 0.5)] if high else []), (right, 0)]
-    for arrow, colour, corners in (
+    for arrow, color, corners in (
         (low, lut[0], [(left, 0), (0, 0.5), (left, 1)]),
         (high, lut[-1], [(right, 0), (w, 0.5), (right, 1)]),
     ):
         if arrow:
-            ax.add_patch(Polygon(corners, facecolor=tuple(colour / 255), edgecolor="none"))
+            ax.add_patch(Polygon(corners, facecolor=tuple(color / 255), edgecolor="none"))
     ax.add_patch(Polygon(outline, facecolor="none", edgecolor=_MUTED, lw=0.6, clip_on=False))
     text(x, y + 0.12, panel["ends"][0], size=8, color=_MUTED)
     text(x + w / 2, y + 0.12, panel["unit"], size=8, color=_MUTED, ha="center")
@@ -155,12 +155,12 @@ def _curve(ax, spec, curve, picture):
     for k, (name, rows) in enumerate(zip(curve["lines"], picture["curves"][curve["name"]])):
         rows = np.array(rows, float)  # None becomes NaN: a gap
         y = rows[len(rows) // 2]
-        colour = COLOURS[k % len(COLOURS)]
+        color = COLORS[k % len(COLORS)]
         if len(rows) == 3:
-            ax.fill_between(x, rows[0], rows[2], color=colour, alpha=0.18, lw=0)
-        ax.plot(x, y, color=colour, ls=DASHES[k % len(DASHES)], lw=1.6, label=name)
+            ax.fill_between(x, rows[0], rows[2], color=color, alpha=0.18, lw=0)
+        ax.plot(x, y, color=color, ls=DASHES[k % len(DASHES)], lw=1.6, label=name)
         if x[0] <= at <= x[-1]:
-            ax.plot(at, np.interp(at, x, y), "o", color=colour, ms=6, mec="white")
+            ax.plot(at, np.interp(at, x, y), "o", color=color, ms=6, mec="white")
     ax.axvline(at, color=_MUTED, lw=0.8)
     ax.set(
         xscale="log" if "x" in curve["log"] else "linear",

@@ -327,7 +327,7 @@ class Curve:
                 raise ValueError(f"x of {owner} has to rise from point to point.")
 
 
-def _labelled(label, unit):
+def _labeled(label, unit):
     return f"{label} ({unit})" if label and unit else label or unit
 
 
@@ -348,5 +348,5 @@ def colormap_table(cmap: str) -> bytes:
             f"cmap is {cmap!r}; expected the name of a matplotlib colour map, such as 'gray', "
             "'inferno', 'viridis' or 'RdBu_r'."
         )
-    colours = matplotlib.colormaps[cmap].resampled(256)(np.arange(256))[:, :3]
-    return np.rint(255 * colours).astype(np.uint8).tobytes()  # bytes=True would cut, not round
+    colors = matplotlib.colormaps[cmap].resampled(256)(np.arange(256))[:, :3]
+    return np.rint(255 * colors).astype(np.uint8).tobytes()  # bytes=True would cut, not round

@@ -20,7 +20,7 @@ from .controls import (
     Panel,
     Readout,
     _all_of,
-    _labelled,
+    _labeled,
     colormap_table,
     with_unit,
 )
@@ -406,7 +406,7 @@ class FrameExplorer(Explorer):
                     "title": c.title,
                     "along": names.index(c.along),
                     "x": [float(v) for v in self._points(c)],
-                    "ylabel": _labelled(c.ylabel, c.unit),
+                    "ylabel": _labeled(c.ylabel, c.unit),
                     "lines": list(c.lines),
                     "log": c.log,
                     "limits": None if c.limits is None else list(c.limits),

@@ -53,9 +53,9 @@ def estimate_shifts(haadf, *, upsample: int = 50) -> np.ndarray:
     middle = tilts // 2
     for way in (range(middle + 1, tilts), range(middle - 1, -1, -1)):
         for i in way:
-            neighbour = i - 1 if i > middle else i + 1
-            still = shift_image(haadf[neighbour], shifts[neighbour])
-            shifts[i] = move_onto(still, haadf[i], shifts[neighbour], upsample)
+            neighbor = i - 1 if i > middle else i + 1
+            still = shift_image(haadf[neighbor], shifts[neighbor])
+            shifts[i] = move_onto(still, haadf[i], shifts[neighbor], upsample)
     return shifts - np.median(shifts, axis=0)
 
 

@@ -51,11 +51,11 @@ def bin_images(images, factor: int, *, axis: int | tuple[int, ...] = (-2, -1)) -
     return summed.astype(np.float32)
 
 
-def smoothing_kernel(width: int, sigma: float, *, centred: bool = True) -> np.ndarray:
+def smoothing_kernel(width: int, sigma: float, *, centered: bool = True) -> np.ndarray:
     """Return the weights of a Gaussian cut to `width` pixels; their sum is 1.
 
     An even number of taps has no middle one: wherever it is put, the picture moves by half a
-    pixel. With `centred`, an even kernel is averaged over its two nearest positions (convolved
+    pixel. With `centered`, an even kernel is averaged over its two nearest positions (convolved
     with (1/2, 1/2)); that gives `width` + 1 symmetric taps and moves nothing. An odd kernel is
     symmetric as it is.
 
@@ -65,7 +65,7 @@ def smoothing_kernel(width: int, sigma: float, *, centred: bool = True) -> np.nd
         Number of taps, in pixels.
     sigma
         Standard deviation of the Gaussian before it is cut, in pixels.
-    centred
+    centered
         Whether an even kernel is centred on a pixel.
 
     Returns
@@ -79,13 +79,13 @@ def smoothing_kernel(width: int, sigma: float, *, centred: bool = True) -> np.nd
     offsets = np.arange(width) - (width - 1) / 2
     kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
     kernel /= kernel.sum()
-    if centred and width % 2 == 0:
+    if centered and width % 2 == 0:
         kernel = np.convolve(kernel, (0.5, 0.5))
     return kernel
 
 
 def smooth(
-    images, *, width: int, sigma: float, axis: int | tuple[int, ...] = -1, centred: bool = True
+    images, *, width: int, sigma: float, axis: int | tuple[int, ...] = -1, centered: bool = True
 ) -> np.ndarray:
     """Smooth images with a Gaussian cut to `width` pixels, which does not move them.
 
@@ -102,7 +102,7 @@ def smooth(
         -1 smooths across the tilt axis only, and is safe for a single slice (tilts, size).
         (-2, -1) smooths in both directions of an image (..., slices, size): the Gaussian is then
         rotationally symmetric, cut to a square.
-    centred
+    centered
         With False, an even kernel stays as it is and moves the images by half a pixel towards
         higher indices. See `smoothing_kernel`.
 
@@ -118,7 +118,7 @@ def smooth(
         If the kernel is longer than an axis that it smooths, or an argument is out of range.
     """
     images = as_float32("images", images)
-    kernel = smoothing_kernel(width, sigma, centred=centred)
+    kernel = smoothing_kernel(width, sigma, centered=centered)
     for i in _axes(images, axis):
         if width > images.shape[i]:
             raise ValueError(

@@ -91,9 +91,9 @@ def _line_window(energies, name, forbidden, resolution, width):
 
     def search(side):
         for distance in np.arange(fwhm, 8 * fwhm, step / 2):
-            centre = energy + side * (distance + fwhm / 4)
-            if clear(centre - fwhm / 4, centre + fwhm / 4):
-                return centre - fwhm / 4, centre + fwhm / 4
+            center = energy + side * (distance + fwhm / 4)
+            if clear(center - fwhm / 4, center + fwhm / 4):
+                return center - fwhm / 4, center + fwhm / 4
         raise ValueError(
             f"The line {name} at {energy:.3f} keV has no clear background within 8 FWHM on its "
             f"{'right' if side > 0 else 'left'}; expected a gap of half a FWHM "
@@ -184,10 +184,10 @@ class ElementWindow:
             if not background:
                 continue
             channels = [within(energies, side, self.element) for side in sides]
-            centres = [energies[side].mean() for side in channels]
+            centers = [energies[side].mean() for side in channels]
             shares = [1.0]
             if len(channels) == 2:
-                nearer = (energies[inside].mean() - centres[0]) / (centres[1] - centres[0])
+                nearer = (energies[inside].mean() - centers[0]) / (centers[1] - centers[0])
                 shares = [1 - nearer, nearer]
             for side, share in zip(channels, shares, strict=True):
                 weights[side] -= inside.sum() * share / side.sum()

@@ -266,7 +266,7 @@ def alloy_particle(
     ValueError
         If the particle does not fit into the frame, or a fraction leaves the range 0 to 1.
     """
-    centre, rim = gold
+    center, rim = gold
     corner = 0.93 * half_width
     reach = np.hypot(half_width, np.sqrt(3) * corner - half_width)
 
@@ -275,7 +275,7 @@ def alloy_particle(
         distance = np.maximum(np.maximum(a, b), c) - half_width
         return np.maximum(distance, (a + b + c) * _THIRD**0.5 - corner)
 
-    if not (0 <= centre <= 1 and 0 <= centre + (rim - centre) * (reach / half_width) ** 2 <= 1):
+    if not (0 <= center <= 1 and 0 <= center + (rim - center) * (reach / half_width) ** 2 <= 1):
         raise ValueError(
             f"gold is {gold}; expected fractions from 0 to 1, also at the corners, at "
             f"{reach / half_width:.2f} times half_width from the centre."
@@ -283,7 +283,7 @@ def alloy_particle(
     _check_field(field, reach)
     grid = _Grid(size, field, turn)
     inside = grid.share(particle)
-    fraction = (centre + (rim - centre) * grid.radius_squared() / half_width**2).clip(0, 1)
+    fraction = (center + (rim - center) * grid.radius_squared() / half_width**2).clip(0, 1)
     density = np.empty((2, *inside.shape), np.float32)
     density[0] = DENSITY["Au"] * fraction * inside
     density[1] = DENSITY["Ag"] * (1 - fraction) * inside

@@ -12,22 +12,4 @@ from .figures import (
     plot_spectrum,
     plot_totals,
 )
-from .tables import held_out_table, line_name, line_table, mass_table, ratio_table
-
-__all__ = [
-    "explore_planes",
-    "held_out_table",
-    "line_name",
-    "line_table",
-    "mass_table",
-    "plot_alignment",
-    "plot_cross_sections",
-    "plot_geometry",
-    "plot_held_out",
-    "plot_images",
-    "plot_planes",
-    "plot_predicted",
-    "plot_spectrum",
-    "plot_totals",
-    "ratio_table",
-]
+from .tables import held_out_table, line_table, mass_table, ratio_table

@@ -13,7 +13,6 @@ from hebt import metrics, prepare, simulate
 from hebt._checks import as_float32, check_count
 
 from ..paper import printed
-from ..phantom.sweep import EDS_ALONE
 
 ELEMENTS = ("Au", "Ag")
 METHODS = ("hebt", "eds")
@@ -380,7 +379,7 @@ def run(conditions: Conditions | None = None, density=None, *, series: Series | 
 
     x = {}
     # EDS alone is HEBT at a weight of 0: next to 0, its residuals come for nothing too
-    for method, alpha in (("hebt", now.alpha), ("eds", EDS_ALONE)):
+    for method, alpha in (("hebt", now.alpha), ("eds", 0)):
 
         def follow(iteration, x, residual, method=method):
             residuals[method].append([residual.haadf, *residual.eds])

@@ -52,6 +52,8 @@ def numbers(study: PhantomStudy, wrong: Stability, kernels: Smoothing) -> dict[s
     for e, element in enumerate(study.elements):
         printed = {k: paper_printed(f"phantom.{k}.{element}").value for k in ("r_est", "r_gt")}
         true = float(study.true_ratios[e])
+        gain = study.scores.gain("mse", element)
+        best = study.scores.gain("mse", element, stop="best")
         n |= {
             f"counts_{element}": f"{study.mean_counts[e]:.1f}",
             f"true_{element}": f"{true / 1e4:.2f}",
@@ -61,10 +63,10 @@ def numbers(study: PhantomStudy, wrong: Stability, kernels: Smoothing) -> dict[s
             f"printed_est_error_{element}": signed(100 * (printed["r_est"] / true - 1)),
             f"error_{element}": spread_text(study.ratio_errors()[:, e], "+.1f"),
             f"error_both_{element}": spread_text(both[:, e], "+.1f"),
-            f"mse_gain_{element}": f"{study.gain('mse', element).mean():.1f}",
-            f"mse_gain_best_{element}": f"{study.gain('mse', element, stop='best').mean():.2f}",
-            f"eds_stop_{element}": f"{study.best_iteration('mse', 'eds', element)}",
-            f"hebt_stop_{element}": f"{study.best_iteration('mse', 'hebt_est', element)}",
+            f"mse_gain_{element}": f"{gain.mean():.1f}",
+            f"mse_gain_best_{element}": f"{best.mean():.2f}",
+            f"eds_stop_{element}": f"{study.scores.best_iteration('mse', 'eds', element)}",
+            f"hebt_stop_{element}": f"{study.scores.best_iteration('mse', 'hebt_est', element)}",
             f"eds_over_{element}": f"{_over_iterated(study, 'eds', element):.1f}",
             f"hebt_over_{element}": f"{_over_iterated(study, 'hebt_est', element):.1f}",
             f"wrong_low_{element}": signed(100 * (relative[:, :, e].min() - 1)),
@@ -162,7 +164,7 @@ def all_claims(study: PhantomStudy, wrong: Stability) -> tuple[Claim, ...]:
         words = [
             verdict(
                 paper_printed(f"table1.{name}.{element}.{method}").value,
-                study.score(name, method, element),
+                study.scores.at(name, method, element),
                 name,
             )
             for element in study.elements
@@ -198,9 +200,11 @@ def _phrases(study):
     """Sentences of the chapter that say what the numbers decide."""
     pairs = [(name, e) for name in TABLE_1 for e in study.elements]
     same_order = all(len(study.pairs_won(method=m)) == len(pairs) for m in ("hebt_est", "hebt_gt"))
-    better = [(n, e) for n, e in pairs if study.gain(n, e).mean() > 1]
+    better = [(n, e) for n, e in pairs if study.scores.gain(n, e).mean() > 1]
     shrinks = [
-        (n, e) for n, e in better if study.gain(n, e, stop="best").mean() < study.gain(n, e).mean()
+        (n, e)
+        for n, e in better
+        if study.scores.gain(n, e, stop="best").mean() < study.scores.gain(n, e).mean()
     ]
     forgives = all(
         _over_iterated(study, "hebt_est", e) < _over_iterated(study, "eds", e)
@@ -209,15 +213,15 @@ def _phrases(study):
     apart = [
         (n, e)
         for n, e in pairs
-        if abs(study.score(n, "hebt_est", e).mean() - study.score(n, "hebt_gt", e).mean())
-        > study.score(n, "hebt_est", e).std(ddof=1 if len(study.settings.seeds) > 1 else 0)
+        if abs(study.scores.at(n, "hebt_est", e).mean() - study.scores.at(n, "hebt_gt", e).mean())
+        > study.scores.at(n, "hebt_est", e).std(ddof=1 if len(study.settings.seeds) > 1 else 0)
     ]
     errors, both = (study.ratio_errors(both=b).mean(axis=0) for b in (False, True))
     paper = np.array([paper_printed(f"phantom.r_error.{e}").value for e in study.elements])
     nearer = int((np.abs(both - paper) < np.abs(errors - paper)).sum())
     ssim = {
         name: sum(
-            verdict(paper_printed(f"table1.ssim.{e}.{m}").value, study.score(name, m, e), name)
+            verdict(paper_printed(f"table1.ssim.{e}.{m}").value, study.scores.at(name, m, e), name)
             in ("agrees", "near")
             for e in study.elements
             for m in METHODS
@@ -247,7 +251,7 @@ def _est_against_true(study):
     """MSE of HEBT with estimated ratios over that with true ones, (elements,), mean over seeds."""
     return np.array(
         [
-            (study.score("mse", "hebt_est", e) / study.score("mse", "hebt_gt", e)).mean()
+            (study.scores.at("mse", "hebt_est", e) / study.scores.at("mse", "hebt_gt", e)).mean()
             for e in study.elements
         ]
     )
@@ -257,7 +261,8 @@ def _over_iterated(study, method, element):
     """MSE at the last iteration over that at the best stop."""
     return float(
         (
-            study.score("mse", method, element) / study.score("mse", method, element, stop="best")
+            study.scores.at("mse", method, element)
+            / study.scores.at("mse", method, element, stop="best")
         ).mean()
     )
 
@@ -265,9 +270,9 @@ def _over_iterated(study, method, element):
 def _shift_cost(kernels):
     """MSE with the kernel that is not centred over its centred twin, (methods, elements)."""
     for i, k in enumerate(kernels.kernels):
-        if not k.centred:
+        if not k.centered:
             for j, other in enumerate(kernels.kernels):
-                if other.centred and (other.width, other.sigma) == (k.width, k.sigma):
+                if other.centered and (other.width, other.sigma) == (k.width, k.sigma):
                     return (kernels.at()[i] / kernels.at()[j]).mean(axis=-1)
     return None
 

@@ -1,22 +1,20 @@
 """The phantom and its simulated tilt series (section 3.1)."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
 
 import hebt
 from hebt import prepare, simulate
-from hebt._checks import check_count
 
 from ..fidelity import fidelity
-from ..paper import printed
+from ..paper import value
+from ..settings import chosen, make_plain
 
 # σ is not printed. Four pixels meet the printed R² with the phantom of `hebt.simulate.phantom`.
 SIGMA = 4.0
-
-
-def value(key):
-    return printed(key).value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +34,7 @@ class PhantomSettings:
     width, sigma
         Length and standard deviation of the Gaussian that smooths the element maps, in pixels of
         a 512-pixel frame. ``width=0`` leaves the maps as they are.
-    centred
+    centered
         Whether the kernel is centred on a pixel.
     alpha, iterations
         Weight of HAADF and number of SIRT iterations.
@@ -51,10 +49,27 @@ class PhantomSettings:
     dose: float
     width: int
     sigma: float
-    centred: bool
+    centered: bool
     alpha: float
     iterations: int
     seeds: tuple[int, ...]
+
+    def __post_init__(self):
+        if np.ndim(self.seeds) == 0:
+            raise TypeError(
+                f"seeds is {self.seeds!r}; expected a list of seeds, such as range(3) or [7]."
+            )
+        if not len(self.seeds):
+            raise ValueError("seeds is empty; expected at least one seed.")
+        object.__setattr__(self, "seeds", tuple(int(s) for s in self.seeds))
+        object.__setattr__(self, "centered", bool(self.centered))
+        make_plain(
+            self,
+            tuples=("angles", "z", "zeta"),
+            floats=("dose", "sigma", "alpha"),
+            counts=("size", "iterations"),
+            naturals=("width",),
+        )
 
     @property
     def pixel(self) -> float:
@@ -66,6 +81,11 @@ class PhantomSettings:
         """(elements,): r = z/ζ, in HAADF intensity per count."""
         return np.array(self.z) / np.array(self.zeta) / self.dose
 
+    @property
+    def counts_per_density(self) -> np.ndarray:
+        """(elements,): X-ray counts on a pixel for density 1 and a path of one pixel."""
+        return np.array(self.zeta) * self.dose * self.pixel**2
+
 
 def phantom_settings(**changes) -> PhantomSettings:
     """Return the paper's settings (section 3.1 and 4.1) for the fidelity at hand, with `changes`.
@@ -73,56 +93,23 @@ def phantom_settings(**changes) -> PhantomSettings:
     At paper fidelity everything that the paper prints is as printed, with ten noise seeds. At
     quick fidelity the frame has 128 pixels and there are three seeds. A larger pixel then collects
     the counts of all the pixels that it stands for, so that the specimen gets the same dose.
-
-    Parameters
-    ----------
-    **changes
-        Any attribute of `PhantomSettings`, to change it.
-
-    Raises
-    ------
-    TypeError
-        If a name is no setting.
     """
     quick = fidelity() == "quick"
     first, last = value("phantom.tilt_first"), value("phantom.tilt_last")
-    angles = np.arange(first, last + 1, value("phantom.tilt_step"))
     values = {
         "size": 128 if quick else value("phantom.size"),
-        "angles": angles,
+        "angles": np.arange(first, last + 1, value("phantom.tilt_step")),
         "z": (value("phantom.z.Au"), value("phantom.z.Ag")),
         "zeta": (value("phantom.zeta.Au"), value("phantom.zeta.Ag")),
         "dose": 1.0,
         "width": value("phantom.filter_width"),
         "sigma": SIGMA,
-        "centred": True,
+        "centered": True,
         "alpha": value("phantom.alpha"),
         "iterations": value("phantom.iterations"),
         "seeds": range(3 if quick else 10),
     }
-    unknown = [name for name in changes if name not in values]
-    if unknown:
-        raise TypeError(
-            f"{', '.join(unknown)}: no such setting; expected some of {', '.join(values)}."
-        )
-    values |= changes
-    if np.ndim(values["seeds"]) == 0:
-        raise TypeError(
-            f"seeds is {values['seeds']!r}; expected a list of seeds, such as range(3) or [7]."
-        )
-    # plain tuples and numbers, so that equal settings find the same stored result
-    for name in ("angles", "z", "zeta"):
-        values[name] = tuple(float(v) for v in values[name])
-    for name in ("dose", "sigma", "alpha"):
-        values[name] = float(values[name])
-    for name in ("size", "iterations"):
-        values[name] = check_count(name, values[name])
-    values["width"] = check_count("width", values["width"], least=0)
-    values["seeds"] = tuple(int(s) for s in values["seeds"])
-    values["centred"] = bool(values["centred"])
-    if not values["seeds"]:
-        raise ValueError("seeds is empty; expected at least one seed.")
-    return PhantomSettings(**values)
+    return PhantomSettings(**chosen(values, changes))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -131,37 +118,32 @@ class PhantomData:
 
     Attributes
     ----------
-    settings
-        What it was made with.
-    W
-        Projector of the tilt series.
+    settings, W
+        What it was made with, and the projector.
     elements, density
         Symbols, and (elements, size, size): 1 where an element is.
     haadf
         (tilts, size): Z-contrast sinogram, HAADF intensity.
-    counts
-        (elements, tilts, seeds, size): X-ray counts with Poisson noise.
-    maps
-        The same after smoothing.
+    counts, maps
+        (elements, tilts, seeds, size): X-ray counts with Poisson noise, and smoothed.
     """
 
     settings: PhantomSettings
-    W: object
+    W: hebt.Projector
     elements: tuple[str, ...]
     density: np.ndarray
     haadf: np.ndarray
     counts: np.ndarray
     maps: np.ndarray
 
+    @property
+    def haadf_of_seeds(self) -> np.ndarray:
+        """(tilts, seeds, size): the same HAADF sinogram for each seed."""
+        return np.repeat(self.haadf[:, None], self.maps.shape[2], axis=1)
+
 
 def data(settings: PhantomSettings | None = None) -> PhantomData:
-    """Simulate the tilt series of section 3.1: HAADF by Eq. 3, element maps by Eq. 5.
-
-    Parameters
-    ----------
-    settings
-        Those of the paper for the fidelity at hand, if None.
-    """
+    """Simulate the tilt series of section 3.1: HAADF by Eq. 3, element maps by Eq. 5."""
     settings = phantom_settings() if settings is None else settings
     W = hebt.Projector(np.array(settings.angles), settings.size)
     specimen = simulate.phantom(settings.size)
@@ -177,31 +159,17 @@ def data(settings: PhantomSettings | None = None) -> PhantomData:
             counts,
             width=max(1, round(settings.width / settings.pixel)),
             sigma=settings.sigma / settings.pixel,
-            centred=settings.centred,
+            centered=settings.centered,
         )
     return PhantomData(settings, W, specimen.elements, specimen.density, haadf, counts, maps)
 
 
-def estimate_ratios(data: PhantomData, seed: int, *, both: bool = False):
-    """Estimate the response ratios of one noise seed by Eq. 6.
+def estimate_ratios(data: PhantomData, seed: int, *, both: bool = False) -> hebt.ResponseRatios:
+    """Estimate the response ratios from one seed's maps (Eq. 6).
 
-    Parameters
-    ----------
-    data
-        From `phantom_data`.
-    seed
-        Which of the seeds, counted from 0.
-    both
-        Only over the pixels at which both smoothed maps are above 0. That selects pixels by their
-        noise, which the paper's "non-zero pixels" may or may not have meant.
-
-    Returns
-    -------
-    hebt.ResponseRatios
+    Over the pixels with HAADF > 0, or where both maps are above 0 too.
     """
-    maps = data.maps[:, :, seed]
-    haadf = data.haadf
+    haadf, maps = data.haadf, data.maps[:, :, seed]
     if both:
-        # pixels with HAADF 0 stay out of the fit
         haadf = np.where((maps > 0).all(axis=0), haadf, 0)
     return hebt.response_ratios(haadf, maps, names=data.elements)

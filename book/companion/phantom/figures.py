@@ -137,9 +137,11 @@ def plot_convergence(study: PhantomStudy):
     for ax, mark, element in zip(axes, "ab", study.elements, strict=False):
         for method in METHODS:
             look = METHOD_STYLE[method]
-            values = study.scores["mse"][METHODS.index(method), study.elements.index(element)]
+            values = study.scores.values["mse"][
+                METHODS.index(method), study.elements.index(element)
+            ]
             ax.plot(
-                study.iterations,
+                study.scores.iterations,
                 values.mean(axis=0),
                 color=look["color"],
                 linestyle=look["linestyle"],
@@ -150,7 +152,7 @@ def plot_convergence(study: PhantomStudy):
                 label=METHOD_NAME[method],
             )
             ax.fill_between(
-                study.iterations,
+                study.scores.iterations,
                 values.min(axis=0),
                 values.max(axis=0),
                 color=look["color"],
@@ -158,8 +160,8 @@ def plot_convergence(study: PhantomStudy):
                 linewidth=0,
             )
             ax.plot(
-                study.best_iteration("mse", method, element),
-                study.score("mse", method, element, stop="best").mean(),
+                study.scores.best_iteration("mse", method, element),
+                study.scores.at("mse", method, element, stop="best").mean(),
                 color=look["color"],
                 marker=look["marker"],
                 markersize=9 if method == "hebt_gt" else 6,

@@ -4,6 +4,8 @@ import numpy as np
 
 from hebt import metrics
 
+from ..threads import run
+
 METHODS = ("hebt_est", "hebt_gt", "eds")
 # Table 1's three scores. "ssim" is the structure term over the whole image and "mse" the mean over
 # its pixels, which meet Table 1 best; the other readings of the paper stand beside them.
@@ -15,45 +17,26 @@ SCORES = {
     "mse_reference": lambda x, y: metrics.scaled_mse(x, y, normalise="reference"),
     "dp": metrics.pixel_difference,
 }
-BEST_IS_LARGE = ("ssim", "ssim_windowed")
 
 
-def mse(data, x):
-    return scores("mse", data, x)
+def score(data, x, names=("mse",)) -> np.ndarray:
+    """Score x (elements, several, size, size) against the phantom: (names, elements, several).
+
+    DP counts pixels of the paper's frame, so that it counts the same area at any size.
+    """
+    scale = {"dp": data.settings.pixel**2}
+
+    def one(name, e, place):
+        value = SCORES[name](data.density[e], np.ascontiguousarray(x[e, place]))
+        return value * scale.get(name, 1)
+
+    jobs = [(name, e, s) for name in names for e in range(len(x)) for s in range(x.shape[1])]
+    return np.array(run(one, jobs)).reshape(len(names), *x.shape[:2])
 
 
-def scores(name, data, x):
-    """Score x (elements, several, size, size) against the phantom -> (elements, several)."""
-    return np.array(
-        [
-            [SCORES[name](reference, np.ascontiguousarray(image)) for image in images]
-            for reference, images in zip(data.density, x, strict=True)
-        ]
-    )
-
-
-def checkpoints(iterations):
+def checkpoints(iterations: int) -> np.ndarray:
     """Return iterations to look at: each of the first ones, then in steps of a fifth."""
     values = [1]
     while values[-1] < iterations:
         values.append(max(values[-1] + 1, round(values[-1] * 1.2)))
     return np.array(sorted({v for v in values if v <= iterations} | {iterations}))
-
-
-def weighed(maps, ratios):
-    """(elements, tilts, seeds, size) times ratios (seeds, elements)."""
-    return (maps * ratios.T[:, None, :, None]).astype(np.float32)
-
-
-def repeat(haadf, slices):
-    """(tilts, size) -> (tilts, slices, size)."""
-    return np.repeat(haadf[:, None], slices, axis=1)
-
-
-def norm(array):
-    return float(np.sqrt((array.astype(np.float64) ** 2).sum()))
-
-
-def as_slices(maps):
-    """(elements, tilts, seeds, size) -> (tilts, elements * seeds, size)."""
-    return np.concatenate(list(maps), axis=1)

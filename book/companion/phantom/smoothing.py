@@ -1,5 +1,7 @@
 """What the smoothing of the element maps does."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
@@ -7,32 +9,19 @@ import numpy as np
 import hebt
 
 from ..store import cached
-from . import measures
 from .data import PhantomSettings, estimate_ratios, phantom_settings
-from .data import data as data_data
-from .measures import as_slices, repeat, weighed
+from .data import data as simulate_phantom
+from .measures import checkpoints, score
 
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """A way to smooth the element maps.
-
-    Attributes
-    ----------
-    name
-        What to call it.
-    width
-        Taps, in pixels of a 512-pixel frame; 0 for no smoothing.
-    sigma
-        Standard deviation of the Gaussian, in the same pixels.
-    centred
-        Whether the kernel is centred on a pixel.
-    """
+    """A way to smooth the element maps, in pixels of a 512-pixel frame; width 0 is none."""
 
     name: str
     width: int
     sigma: float
-    centred: bool = True
+    centered: bool = True
 
 
 KERNELS = (
@@ -41,7 +30,7 @@ KERNELS = (
     Kernel("8 taps, σ = 2", 8, 2.0),
     Kernel("8 taps, σ = 3", 8, 3.0),
     Kernel("8 taps, σ = 4", 8, 4.0),
-    Kernel("8 taps, σ = 4, not centred", 8, 4.0, centred=False),
+    Kernel("8 taps, σ = 4, not centred", 8, 4.0, centered=False),
     Kernel("33 taps, σ = 4", 33, 4.0),
 )
 
@@ -88,72 +77,54 @@ class Smoothing:
 
 
 def smoothing(*, kernels=KERNELS, **changes) -> Smoothing:
-    """Repeat the phantom study with other kernels for the element maps.
-
-    Parameters
-    ----------
-    kernels
-        Those to try.
-    **changes
-        Settings to change, as in `phantom_settings`; three noise seeds unless given.
-
-    Returns
-    -------
-    Smoothing
-    """
+    """Repeat the phantom study with other kernels, three noise seeds unless `changes` say else."""
     return _smoothing(phantom_settings(**({"seeds": range(3)} | changes)), tuple(kernels))
 
 
 @cached
 def _smoothing(settings, kernels):
-    seeds = len(settings.seeds)
-    checkpoints = measures.checkpoints(settings.iterations)
+    seeds = range(len(settings.seeds))
     each = [
-        data_data(dataclasses.replace(settings, width=k.width, sigma=k.sigma, centred=k.centred))
+        simulate_phantom(
+            dataclasses.replace(settings, width=k.width, sigma=k.sigma, centered=k.centered)
+        )
         for k in kernels
     ]
     data = each[0]
-    fits = [[estimate_ratios(d, seed) for seed in range(seeds)] for d in each]
+    fits = [[estimate_ratios(d, seed) for seed in seeds] for d in each]
     ratios = np.array([[fit.ratios for fit in row] for row in fits], np.float64)
-    shape = (len(kernels), 2, len(data.elements), seeds)
-    mse = np.full((*shape, len(checkpoints)), np.nan)
-    ssim = {name: np.full(shape, np.nan) for name in ("ssim", "ssim_windowed")}
-
-    def scores(method):
-        def follow(iteration, x, residual):
-            if iteration in checkpoints:
-                at = int(np.searchsorted(checkpoints, iteration))
-                x = x.reshape(len(data.elements), len(kernels), seeds, *x.shape[-2:])
-                for k in range(len(kernels)):
-                    mse[k, method, :, :, at] = measures.mse(data, x[:, k])
-                    if iteration == settings.iterations:
-                        for name, values in ssim.items():
-                            values[k, method] = measures.scores(name, data, x[:, k])
-
-        return follow
-
-    hebt.reconstruct(
+    elements = len(data.elements)
+    # kernels, and seeds within them, are slices
+    maps = np.concatenate([d.maps for d in each], axis=2)
+    keep = hebt.Snapshots(checkpoints(settings.iterations), lambda x: score(data, x)[0])
+    hebt_x = hebt.reconstruct(
         data.W,
-        repeat(data.haadf, len(kernels) * seeds),
-        np.concatenate([weighed(d.maps, r) for d, r in zip(each, ratios, strict=True)], axis=2),
-        np.ones(len(data.elements)),
+        np.tile(data.haadf_of_seeds, (1, len(kernels), 1)),
+        maps,
+        np.moveaxis(ratios, -1, 0).reshape(elements, -1),
         alpha=settings.alpha,
         iterations=settings.iterations,
-        callback=scores(0),
+        callback=keep,
     )
-    hebt.sirt(
-        data.W,
-        as_slices(np.concatenate([d.maps for d in each], axis=2)),
-        iterations=settings.iterations,
-        callback=scores(1),
-    )
+    mse = [keep.values]
+    eds_x = hebt.sirt(data.W, np.moveaxis(maps, 0, 1), settings.iterations, callback=keep)
+    mse.append(keep.values)
+
+    def by_kernel(values):
+        """(2, ..., elements, kernels * seeds) -> (kernels, 2, elements, seeds, ...)."""
+        values = np.array(values)
+        values = values.reshape(*values.shape[:-1], len(kernels), len(seeds))
+        return np.moveaxis(values, (-2, 0, -3, -1), (0, 1, 2, 3))
+
+    names = ("ssim", "ssim_windowed")
+    ssim = np.moveaxis([score(data, x, names) for x in (hebt_x, eds_x)], 1, 0)
     return Smoothing(
         settings=settings,
         kernels=kernels,
         elements=data.elements,
         ratio_errors=100 * (ratios / settings.true_ratios - 1),
         r_squared=np.array([[fit.r_squared for fit in row] for row in fits]),
-        iterations=checkpoints,
-        mse=mse,
-        **ssim,
+        iterations=checkpoints(settings.iterations),
+        mse=by_kernel(mse),
+        **{name: by_kernel(values) for name, values in zip(names, ssim)},
     )

@@ -1,16 +1,18 @@
 """What wrong response ratios do (section 4.1)."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
 
 import hebt
 
+from ..paper import value
 from ..store import cached
-from . import measures
-from .data import PhantomSettings, phantom_settings, value
-from .data import data as data_data
-from .measures import as_slices, repeat
+from .data import PhantomSettings, phantom_settings
+from .data import data as simulate_phantom
+from .measures import score
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -19,10 +21,8 @@ class Stability:
 
     Attributes
     ----------
-    settings
-        What it was made with.
-    elements
-        Symbols: Au, Ag.
+    settings, elements
+        What it was made with; symbols: Au, Ag.
     errors
         (errors,): relative errors put on each ratio, in percent.
     mse
@@ -60,21 +60,8 @@ class Stability:
 def stability(*, errors=(-20.0, -10.0, 0.0, 10.0, 20.0), **changes) -> Stability:
     """Reconstruct the phantom with wrong response ratios, each combination of `errors`.
 
-    Parameters
-    ----------
-    errors
-        Relative errors of a ratio in percent; 0 must be among them.
-    **changes
-        Settings to change, as in `phantom_settings`; two noise seeds unless given.
-
-    Returns
-    -------
-    Stability
-
-    Raises
-    ------
-    ValueError
-        If 0 is not among the errors, or one is -100 or less, which leaves no positive ratio.
+    These are relative, in percent, and 0 must be among them. Two noise seeds, unless `changes`
+    give others.
     """
     errors = tuple(float(v) for v in errors)
     if 0.0 not in errors:
@@ -86,33 +73,29 @@ def stability(*, errors=(-20.0, -10.0, 0.0, 10.0, 20.0), **changes) -> Stability
 
 @cached
 def _stability(settings, errors):
-    data = data_data(settings)
-    seeds = len(settings.seeds)
+    data = simulate_phantom(settings)
+    elements, seeds = len(data.elements), len(settings.seeds)
     paper_errors = np.array([value(f"phantom.r_error.{e}") for e in data.elements])
     factors = [(1 + a / 100, 1 + b / 100) for a in errors for b in errors]
     factors.append(tuple(1 + paper_errors / 100))
-    weighed = [
-        measures.weighed(data.maps, np.tile(settings.true_ratios * np.array(f), (seeds, 1)))
-        for f in factors
-    ]
+    # combinations, and seeds within them, are slices with ratios of their own
     x = hebt.reconstruct(
         data.W,
-        repeat(data.haadf, len(factors) * seeds),
-        np.concatenate(weighed, axis=2),
-        np.ones(len(data.elements)),
+        np.tile(data.haadf_of_seeds, (1, len(factors), 1)),
+        np.tile(data.maps, (1, 1, len(factors), 1)),
+        np.repeat(settings.true_ratios[:, None] * np.array(factors).T, seeds, axis=1),
         alpha=settings.alpha,
         iterations=settings.iterations,
     )
-    eds = hebt.sirt(data.W, as_slices(data.maps), iterations=settings.iterations)
-    # (elements, combinations, seeds) -> (combinations, elements, seeds)
-    mse = np.moveaxis(measures.mse(data, x).reshape(len(x), len(factors), seeds), 0, 1)
+    eds = hebt.sirt(data.W, np.moveaxis(data.maps, 0, 1), settings.iterations)
+    mse = np.moveaxis(score(data, x)[0].reshape(elements, len(factors), seeds), 0, 1)
     side = len(errors)
     return Stability(
         settings=settings,
         elements=data.elements,
         errors=np.array(errors),
-        mse=mse[:-1].reshape(side, side, len(x), seeds),
+        mse=mse[:-1].reshape(side, side, elements, seeds),
         paper_errors=paper_errors,
         paper_mse=mse[-1],
-        eds_mse=measures.mse(data, eds.reshape(len(x), seeds, *eds.shape[1:])),
+        eds_mse=score(data, eds)[0],
     )

@@ -1,5 +1,7 @@
 """The phantom study of section 4.1: Figure 4 and Table 1."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
@@ -7,12 +9,11 @@ import numpy as np
 import hebt
 from hebt import simulate
 
+from ..scores import Scores
 from ..store import cached
-from ..threads import run
-from . import measures
 from .data import PhantomSettings, estimate_ratios, phantom_settings
-from .data import data as data_data
-from .measures import BEST_IS_LARGE, METHODS, SCORES, TABLE_1, as_slices, norm, repeat, weighed
+from .data import data as simulate_phantom
+from .measures import METHODS, SCORES, TABLE_1, checkpoints, score
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,10 +22,8 @@ class PhantomStudy:
 
     Attributes
     ----------
-    settings
-        What it was made with.
-    elements
-        Symbols: Au, Ag.
+    settings, elements
+        What it was made with; symbols: Au, Ag.
     true_ratios
         (elements,): z/ζ.
     mean_counts
@@ -35,11 +34,8 @@ class PhantomStudy:
         coefficient of determination.
     ratios_both, r_squared_both
         The same over the pixels at which both maps are above 0.
-    iterations
-        (checkpoints,): the iterations at which scores were taken; the last one is the paper's.
     scores
-        Name -> (methods, elements, seeds, checkpoints), methods in the order of `METHODS`; the
-        names are those of `SCORES`, and DP counts pixels of a 512-pixel frame. Those outside
+        Those of `SCORES`, for `METHODS`; DP counts pixels of a 512-pixel frame. Those outside
         `TABLE_1` are taken at the last checkpoint only and NaN before.
     residuals
         (1 + elements, iterations): relative residuals of HAADF, Au and Ag after each iteration of
@@ -57,59 +53,16 @@ class PhantomStudy:
     r_squared: np.ndarray
     ratios_both: np.ndarray
     r_squared_both: np.ndarray
-    iterations: np.ndarray
-    scores: dict[str, np.ndarray]
+    scores: Scores
     residuals: np.ndarray
     images: np.ndarray
     best_images: np.ndarray
 
-    def score(self, name: str, method: str, element: str, *, stop: str = "printed"):
-        """Return a score over the noise seeds, (seeds,).
-
-        Parameters
-        ----------
-        name
-            One of `SCORES`.
-        method
-            One of `METHODS`.
-        element
-            "Au" or "Ag".
-        stop
-            "printed": after the paper's number of iterations. "best": at the iteration at which
-            this score of this method and element, averaged over the seeds, is best. It knows the
-            truth, so it is the most that stopping early can give.
-        """
-        values = self._values(name, method, element)
-        if stop == "printed":
-            return values[:, -1]
-        if stop == "best":
-            return values[:, self._best(name, method, element)]
-        raise ValueError(f"stop is {stop!r}; expected 'printed' or 'best'.")
-
-    def best_iteration(self, name: str, method: str, element: str) -> int:
-        """Return the iteration of the best stop; see `score`."""
-        return int(self.iterations[self._best(name, method, element)])
-
-    def fault(self, name: str, method: str, element: str, *, stop: str = "printed"):
-        """Return how far a score is from perfect: 1 - similarity, or the error itself."""
-        values = self.score(name, method, element, stop=stop)
-        return 1 - values if name in BEST_IS_LARGE else values
-
-    def gain(self, name: str, element: str, *, method: str = "hebt_est", stop: str = "printed"):
-        """Return by which factor the fault of EDS alone exceeds that of `method`, (seeds,)."""
-        eds = self.fault(name, "eds", element, stop=stop)
-        return eds / self.fault(name, method, element, stop=stop)
-
-    def pairs_won(
-        self, *, method: str = "hebt_est", stop: str = "printed", names=TABLE_1
-    ) -> list[tuple[str, str]]:
+    def pairs_won(self, *, method="hebt_est", stop="printed", names=TABLE_1):
         """Return the pairs (score, element) in which `method` beats EDS alone with every seed."""
-        return [
-            (name, element)
-            for name in names
-            for element in self.elements
-            if (self.gain(name, element, method=method, stop=stop) > 1).all()
-        ]
+        pairs = [(name, element) for name in names for element in self.elements]
+        wins = {"method": method, "stop": stop}
+        return [pair for pair in pairs if self.scores.outcome(*pair, **wins) == "HEBT"]
 
     def ratio_errors(self, *, both: bool = False) -> np.ndarray:
         """Return the relative errors of the estimated ratios in percent, (seeds, elements)."""
@@ -127,71 +80,58 @@ class PhantomStudy:
         inside = truth.sum(axis=0) > 0
         return float(np.corrcoef(errors[0][inside], errors[1][inside])[0, 1])
 
-    def _values(self, name, method, element):
-        return self.scores[name][METHODS.index(method), self.elements.index(element)]
-
-    def _best(self, name, method, element):
-        mean = self._values(name, method, element).mean(axis=0)
-        return int(np.nanargmax(mean) if name in BEST_IS_LARGE else np.nanargmin(mean))
-
 
 def study(**changes) -> PhantomStudy:
     """Run the phantom study of section 4.1: EDS alone, and HEBT with estimated and true ratios.
 
     The true ratios are z/ζ of the printed factors, which is not the paper's printed r_gt. All
     seeds and methods run as one batch each, and the scores are followed over the iterations.
-
-    Parameters
-    ----------
-    **changes
-        Settings to change, as in `phantom_settings`: for instance ``dose=0.5``.
-
-    Returns
-    -------
-    PhantomStudy
+    `changes` are settings to change: for instance ``dose=0.5``.
     """
-    return _phantom_study(phantom_settings(**changes))
+    return _study(phantom_settings(**changes))
 
 
 @cached
-def _phantom_study(settings):
-    data = data_data(settings)
+def _study(settings):
+    data = simulate_phantom(settings)
     seeds = len(settings.seeds)
     fits = [estimate_ratios(data, seed) for seed in range(seeds)]
     both = [estimate_ratios(data, seed, both=True) for seed in range(seeds)]
     ratios = np.stack([fit.ratios for fit in fits]).astype(np.float64)
     true = settings.true_ratios
-    checkpoints = measures.checkpoints(settings.iterations)
-    densities = np.array(settings.zeta) * settings.dose * settings.pixel**2
 
-    recorder = _Recorder(data, checkpoints)
-    residuals = []
-    # HEBT with either kind of ratios as one batch; only r p matters, so r goes into the maps
-    both_ratios = np.concatenate([ratios, np.tile(true, (seeds, 1))])
-    maps = weighed(np.concatenate([data.maps, data.maps], axis=2), both_ratios)
-    haadf = repeat(data.haadf, 2 * seeds)
-    hebt_scale = (both_ratios * densities).T
-    eds_scale = np.tile(densities, (seeds, 1)).T
-
-    def follow_hebt(iteration, x, residual):
-        residuals.append([residual.haadf, *residual.eds])
-        recorder.take(iteration, ("hebt_est", "hebt_gt"), x, hebt_scale)
-
-    def follow_eds(iteration, x, residual):
-        x = x.reshape(len(data.elements), seeds, *x.shape[1:])
-        recorder.take(iteration, ("eds",), x, eds_scale)
-
-    hebt.reconstruct(
-        data.W,
-        haadf,
-        maps,
-        np.ones(len(data.elements)),
-        alpha=settings.alpha,
-        iterations=settings.iterations,
-        callback=follow_hebt,
+    # HEBT with either kind of ratios as one batch
+    twice = np.concatenate([data.maps, data.maps], axis=2)
+    haadf = np.concatenate([data.haadf_of_seeds] * 2, axis=1)
+    each = np.concatenate([ratios, np.tile(true, (seeds, 1))]).T
+    history = hebt.History()
+    bimodal, *pictures = _follow(
+        data,
+        each[:, ::seeds] * settings.counts_per_density[:, None],
+        lambda keep: hebt.reconstruct(
+            data.W,
+            haadf,
+            twice,
+            each,
+            alpha=settings.alpha,
+            iterations=settings.iterations,
+            callback=keep,
+            history=history,
+        ),
     )
-    hebt.sirt(data.W, as_slices(data.maps), iterations=settings.iterations, callback=follow_eds)
-    norms = np.array([norm(haadf), *map(norm, maps)])
+    eds, *eds_pictures = _follow(
+        data,
+        settings.counts_per_density[:, None],
+        lambda keep: hebt.sirt(
+            data.W, np.moveaxis(data.maps, 0, 1), settings.iterations, callback=keep
+        ),
+    )
+    # (names, checkpoints, elements, methods * seeds) -> name -> (methods, elements, seeds, ...)
+    scores = np.concatenate([bimodal, eds], axis=-1)
+    scores = scores.reshape(*scores.shape[:3], len(METHODS), seeds).transpose(0, 3, 2, 4, 1)
+    norms = [np.linalg.norm(haadf.astype(float))]
+    norms += [np.linalg.norm((m * r[:, None]).astype(float)) for m, r in zip(twice, each)]
+    residuals = np.column_stack([history.haadf, history.eds])[1:]
     return PhantomStudy(
         settings=settings,
         elements=data.elements,
@@ -203,56 +143,55 @@ def _phantom_study(settings):
         r_squared=np.array([fit.r_squared for fit in fits]),
         ratios_both=np.stack([fit.ratios for fit in both]).astype(np.float64),
         r_squared_both=np.array([fit.r_squared for fit in both]),
-        iterations=checkpoints,
-        scores=recorder.scores,
-        residuals=np.array(residuals).T / norms[:, None],
-        images=recorder.last,
-        best_images=recorder.best,
+        scores=Scores(
+            dict(zip(SCORES, scores)),
+            METHODS,
+            data.elements,
+            checkpoints(settings.iterations),
+            settings.iterations,
+        ),
+        residuals=residuals.T / np.array(norms)[:, None],
+        **{
+            name: np.concatenate(images)
+            for name, images in zip(("images", "best_images"), zip(pictures, eds_pictures))
+        },
     )
 
 
-class _Recorder:
-    """Scores and pictures of running reconstructions, at checkpoints."""
+def _follow(data, scale, reconstruct):
+    """Score a batch at checkpoints, and make pictures of each method's first seed.
 
-    def __init__(self, data, checkpoints):
-        self.reference = data.density
-        self.area = data.settings.pixel**2
-        self.checkpoints = list(checkpoints)
-        elements, size = self.reference.shape[:2]
-        seeds = len(data.settings.seeds)
-        shape = (len(METHODS), elements, seeds, len(checkpoints))
-        self.scores = {name: np.full(shape, np.nan) for name in SCORES}
-        self.last = np.zeros((len(METHODS), elements, size, size), np.float32)
-        self.best = np.zeros_like(self.last)
+    Parameters
+    ----------
+    scale
+        (elements, methods): by which a reconstruction is divided to give densities.
+    reconstruct
+        Called with the callback; gives x, (elements, methods * seeds, size, size).
 
-    def take(self, iteration, methods, x, scale):
-        """Score x (elements, methods * seeds, size, size) and keep pictures of the first seed.
+    Returns
+    -------
+    scores, last, best
+        (names, checkpoints, elements, methods * seeds); densities (methods, elements, size, size)
+        at the last checkpoint, and where the first seed's MSE is lowest.
+    """
+    seeds = data.maps.shape[2]
 
-        `scale`, (elements, methods * seeds), is what turns x into density when divided by it.
-        """
-        if iteration not in self.checkpoints:
-            return
-        at = self.checkpoints.index(iteration)
-        seeds = x.shape[1] // len(methods)
-        table_1 = [(name, SCORES[name]) for name in TABLE_1]
-        jobs = [
-            (METHODS.index(method), e, s, m * seeds + s)
-            for m, method in enumerate(methods)
-            for e in range(len(x))
-            for s in range(seeds)
-        ]
+    def look(x):
+        pictures = np.array(x[:, ::seeds]) / scale[..., None, None].astype(np.float32)
+        return score(data, x, TABLE_1), pictures
 
-        def score(m, e, s, place):
-            image = np.ascontiguousarray(x[e, place])
-            last = at == len(self.checkpoints) - 1
-            for name, function in SCORES.items() if last else table_1:
-                value = function(self.reference[e], image)
-                # so that DP counts the same area at any size
-                self.scores[name][m, e, s, at] = value * self.area if name == "dp" else value
-            if s == 0:
-                density = image / np.float32(scale[e, place])
-                self.last[m, e] = density
-                if at == np.nanargmin(self.scores["mse"][m, e, 0]):
-                    self.best[m, e] = density
-
-        run(score, jobs)
+    keep = hebt.Snapshots(checkpoints(data.settings.iterations), look)
+    x = reconstruct(keep)
+    taken = np.array([values for values, _ in keep.values])
+    scores = np.full((len(SCORES), len(taken), *x.shape[:2]), np.nan)
+    for k, name in enumerate(SCORES):
+        if name in TABLE_1:
+            scores[k] = taken[:, TABLE_1.index(name)]
+        else:
+            scores[k, -1] = score(data, x, (name,))[0]
+    best = np.nanargmin(taken[:, TABLE_1.index("mse"), :, ::seeds], axis=0)
+    last = keep.values[-1][1]
+    pictures = np.empty_like(last)
+    for place in np.ndindex(best.shape):
+        pictures[place] = keep.values[best[place]][1][place]
+    return scores, last.swapaxes(0, 1), pictures.swapaxes(0, 1)

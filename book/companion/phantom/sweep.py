@@ -1,5 +1,7 @@
 """The phantom with many weights and numbers of iterations."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
@@ -8,10 +10,9 @@ import hebt
 from hebt import prepare
 
 from ..store import cached
-from . import measures
 from .data import PhantomSettings, estimate_ratios, phantom_settings
-from .data import data as data_data
-from .measures import repeat, weighed
+from .data import data as simulate_phantom
+from .measures import score
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,71 +50,41 @@ class PhantomSweep:
 
 ALPHAS = (0.01, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 ITERATIONS = (5, 10, 20, 50, 100, 200, 500)
-EDS_ALONE = 1e-7
 FRAME = 96  # pixels: three quarters of the frame, which hold the particle, binned
 
 
 def sweep(*, alphas=ALPHAS, iterations=ITERATIONS, **changes) -> PhantomSweep:
     """Reconstruct one noisy tilt series of the phantom with many weights, as one batch.
 
-    Parameters
-    ----------
-    alphas, iterations
-        Weights of HAADF, and numbers of iterations to look at.
-    **changes
-        Settings to change, as in `phantom_settings`, such as ``dose=4``; the first of its seeds
-        counts.
-
-    Returns
-    -------
-    PhantomSweep
+    `changes` are settings to change, such as ``dose=4``; the first of the seeds counts.
     """
     dose = changes.pop("dose", 1.0)
     return sweeps((dose,), alphas=alphas, iterations=iterations, **changes)[0]
 
 
 def sweeps(doses, *, alphas=ALPHAS, iterations=ITERATIONS, **changes) -> tuple[PhantomSweep, ...]:
-    """Do the same at several doses, all in one batch, which costs little more than one of them.
-
-    Parameters
-    ----------
-    doses
-        Factors on the X-ray counts.
-    alphas, iterations, **changes
-        As for `sweep`.
-
-    Returns
-    -------
-    tuple of PhantomSweep
-        One for each dose.
-    """
+    """Do the same at several doses, all in one batch, which costs little more than one of them."""
     settings = tuple(
         phantom_settings(**({"seeds": (0,)} | changes | {"dose": dose})) for dose in doses
     )
     if not settings:
         raise ValueError("doses is empty; expected at least one dose.")
-    return _phantom_sweeps(
+    return _sweeps(
         settings, tuple(float(a) for a in alphas), tuple(sorted(int(i) for i in iterations))
     )
 
 
 @cached
-def _phantom_sweeps(settings, alphas, iterations):
-    series = [data_data(dataclasses.replace(s, seeds=s.seeds[:1])) for s in settings]
-    data = series[0]  # projector, phantom and HAADF are the same for all
+def _sweeps(settings, alphas, iterations):
+    series = [simulate_phantom(dataclasses.replace(s, seeds=s.seeds[:1])) for s in settings]
     fits = [estimate_ratios(d, 0) for d in series]
-    # the doses are slices of one batch; each has its own ratios, which the maps take up
-    maps = np.concatenate(
-        [weighed(d.maps, np.array(f.ratios)[None]) for d, f in zip(series, fits, strict=True)],
-        axis=2,
-    )
-    # EDS alone is HEBT at a weight of 0: next to 0 it rides in the same batch for almost nothing
+    # projector, phantom and HAADF are the same for all; doses are slices with their own ratios
     swept = hebt.sweep(
-        data.W,
-        repeat(data.haadf, len(series)),
-        maps,
-        np.ones(len(maps)),
-        (EDS_ALONE, *alphas),
+        series[0].W,
+        np.concatenate([d.haadf_of_seeds for d in series], axis=1),
+        np.concatenate([d.maps for d in series], axis=2),
+        np.stack([fit.ratios for fit in fits], axis=1),
+        (0, *alphas),
         iterations,
     )
     return tuple(
@@ -124,8 +95,8 @@ def _phantom_sweeps(settings, alphas, iterations):
 
 def _sweep_at(data, fit, swept, alphas, iterations):
     settings = data.settings
-    per_density = np.array(fit.ratios) * np.array(settings.zeta) * settings.dose * settings.pixel**2
-    mse = np.array([[measures.mse(data, x[:, None])[:, 0] for x in row] for row in swept])
+    per_density = np.array(fit.ratios) * settings.counts_per_density
+    mse = np.array([[score(data, x[:, None])[0, :, 0] for x in row] for row in swept])
     frames = cut_frames(swept / per_density[:, None, None].astype(np.float32))
     return PhantomSweep(
         settings=settings,

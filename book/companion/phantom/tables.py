@@ -8,10 +8,11 @@ from ..fidelity import fidelity
 from ..paper import printed as paper_printed
 from ..paper import statement
 from ..prose import place_in_sentence, yes_or_no
+from ..scores import BEST_IS_LARGE
 from ..style import METHOD_NAME
 from ..tables import RULE, Table, agreement, spread_text
 from .data import PhantomSettings
-from .measures import BEST_IS_LARGE, METHODS, TABLE_1
+from .measures import METHODS, TABLE_1
 from .study import PhantomStudy
 
 SCORE_NAME = {
@@ -35,7 +36,7 @@ def table1(study: PhantomStudy) -> Table:
 
     def cell(name, element, method):
         paper = paper_printed(f"table1.{name}.{element}.{method}").value
-        ours = study.score(name, method, element)
+        ours = study.scores.at(name, method, element)
         return (
             f"paper {format(paper, SCORE_FORMAT[name])}\n"
             f"ours {spread_text(ours, SCORE_FORMAT[name])}\n"
@@ -68,10 +69,10 @@ def best_stop_table(study: PhantomStudy) -> Table:
                 (
                     f"{fault_name(name)}, {element}",
                     f"{paper[0] / paper[1]:.2f}",
-                    spread_text(study.gain(name, element), ".2f"),
-                    spread_text(study.gain(name, element, stop="best"), ".2f"),
-                    str(study.best_iteration(name, "hebt_est", element)),
-                    str(study.best_iteration(name, "eds", element)),
+                    spread_text(study.scores.gain(name, element), ".2f"),
+                    spread_text(study.scores.gain(name, element, stop="best"), ".2f"),
+                    str(study.scores.best_iteration(name, "hebt_est", element)),
+                    str(study.scores.best_iteration(name, "eds", element)),
                 )
             )
     iterations = study.settings.iterations
@@ -104,7 +105,7 @@ def readings_table(study: PhantomStudy) -> Table:
                         SCORE_FORMAT[printed],
                     )
                     if name is None
-                    else spread_text(study.score(name, m, element), SCORE_FORMAT[name])
+                    else spread_text(study.scores.at(name, m, element), SCORE_FORMAT[name])
                     for m in ("hebt_est", "eds")
                 ]
                 label = f"{printed.upper()} in Table 1" if name is None else SCORE_NAME[name]

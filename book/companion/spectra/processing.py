@@ -172,11 +172,11 @@ def process_steps(
     denoised = element_maps(acquisition, found)
     smoothed = smooth_maps(denoised, now)
     response = prepare.tilt_response(smoothed)
-    normalised = prepare.normalize_tilts(smoothed, response)
+    normalized = prepare.normalize_tilts(smoothed, response)
     # what the two signals share, weighted as well as can be before they are aligned
-    rough = hebt.response_ratios(haadf, prepare.apply_shifts(normalised, refined), names=ELEMENTS)
-    map_shifts = prepare.estimate_shifts_to(haadf, rough.predict(normalised))
-    maps = prepare.apply_shifts(normalised, map_shifts)
+    rough = hebt.response_ratios(haadf, prepare.apply_shifts(normalized, refined), names=ELEMENTS)
+    map_shifts = prepare.estimate_shifts_to(haadf, rough.predict(normalized))
+    maps = prepare.apply_shifts(normalized, map_shifts)
     fit = hebt.response_ratios(haadf, maps, names=ELEMENTS)
 
     thickness = mass_thickness(now)

@@ -222,7 +222,7 @@ def stages(series, found):
         "as recorded": found.raw_maps,
         "denoised": found.denoised,
         "smoothed": smoothed,
-        "normalised": prepare.normalize_tilts(smoothed, found.response),
+        "normalized": prepare.normalize_tilts(smoothed, found.response),
         "aligned": series.maps,
     }
 

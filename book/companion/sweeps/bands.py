@@ -8,34 +8,17 @@ import dataclasses
 import numpy as np
 
 import hebt
-from hebt import metrics
 from hebt._checks import check_count
 
 from ..fidelity import fidelity
 from ..phantom.data import PhantomSettings, estimate_ratios, phantom_settings
-from ..phantom.data import data as data_data
-from ..phantom.sweep import EDS_ALONE
+from ..phantom.data import data as simulate_phantom
+from ..phantom.measures import score
 from ..store import cached
 from .slice import lowest
 
-PHANTOM_ALPHAS = (
-    0.01,
-    0.05,
-    0.1,
-    0.2,
-    0.3,
-    0.4,
-    0.5,
-    0.6,
-    0.7,
-    0.75,
-    0.8,
-    0.85,
-    0.9,
-    0.93,
-    0.95,
-    0.97,
-    0.99,
+PHANTOM_ALPHAS = tuple(
+    percent / 100 for percent in (1, 5, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 93, 95, 97, 99)
 )
 PHANTOM_ITERATIONS = (10, 20, 50, 100, 200)
 DOSES = (0.25, 1.0, 4.0, 16.0)
@@ -174,32 +157,26 @@ def phantom_bands(
 
 @cached
 def _phantom_bands(settings, alphas, iterations):
-    series = [data_data(s) for s in settings]
+    series = [simulate_phantom(s) for s in settings]
     data = series[0]  # projector, phantom and HAADF are the same for all
-    counts, maps, owner = [], [], []
-    for d, one in enumerate(series):
-        inside = np.moveaxis(one.counts, 2, -1)[:, one.haadf > 0]
-        counts.append(inside.mean(dtype=np.float64))
-        for seed in range(one.maps.shape[2]):
-            fit = estimate_ratios(one, seed)
-            # only r p matters, so each seed's ratios go into its maps
-            scale = np.asarray(fit.ratios, np.float32)[:, None, None]
-            maps.append(one.maps[:, :, seed] * scale)
-            owner.append(d)
-    maps, owner = np.stack(maps, axis=2), np.array(owner)
-    slices = maps.shape[2]
-    haadf = np.repeat(data.haadf[:, None], slices, axis=1)
-
-    every = (EDS_ALONE, *alphas)
-    together = max(1, _CHUNK // slices)
-    mse = np.empty((len(every), len(iterations), len(data.elements), slices))
+    counts = [
+        np.moveaxis(one.counts, 2, -1)[:, one.haadf > 0].mean(dtype=np.float64) for one in series
+    ]
+    # doses, and seeds within them, are slices with ratios of their own
+    owner = np.repeat(np.arange(len(series)), [one.maps.shape[2] for one in series])
+    fits = [estimate_ratios(one, seed) for one in series for seed in range(one.maps.shape[2])]
+    batch = (
+        np.concatenate([one.haadf_of_seeds for one in series], axis=1),
+        np.concatenate([one.maps for one in series], axis=2),
+        np.stack([fit.ratios for fit in fits], axis=1),
+    )
+    every = (0, *alphas)
+    together = max(1, _CHUNK // len(fits))
+    mse = []
     for first in range(0, len(every), together):
-        some = every[first : first + together]
-        x = hebt.sweep(data.W, haadf, maps, np.ones(len(maps)), some, iterations)
-        for a, i, e, s in np.ndindex(x.shape[:-2]):
-            mse[first + a, i, e, s] = metrics.scaled_mse(
-                data.density[e], x[a, i, e, s], normalise="pixels"
-            )
+        x = hebt.sweep(data.W, *batch, every[first : first + together], iterations)
+        mse += [[score(data, one)[0] for one in row] for row in x]
+    mse = np.array(mse)
     return PhantomBands(
         settings=settings,
         elements=data.elements,

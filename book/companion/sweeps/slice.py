@@ -11,7 +11,6 @@ from hebt._checks import check_count
 from ..paper import printed
 from ..particles import measures
 from ..particles.views import to_steps
-from ..phantom.sweep import EDS_ALONE
 from ..spectra.processing import process
 from ..spectra.settings import ELEMENTS as settings_ELEMENTS
 from ..spectra.settings import ParticleSettings, truth
@@ -189,38 +188,29 @@ def slice_sweep(*, alphas=ALPHAS, iterations=ITERATIONS, **changes) -> SliceSwee
 def _slice_sweep(settings, alphas, iterations):
     series = process(settings)
     W = hebt.Projector(series.angles, settings.size)
-    place = settings.size // 2
-    haadf, maps = series.haadf[:, place], series.maps[:, :, place]
+    middle = settings.size // 2
+    haadf, maps = series.haadf[:, middle], series.maps[:, :, middle]
     ratios = np.asarray(series.fit.ratios, float)
 
     bulk = np.array([simulate.DENSITY[e] for e in ELEMENTS], np.float32)
-    true = truth(settings)[:, place] / bulk[:, None, None]
-    references = {"segmented": _segmented(W, series.haadf, place), "true": true}
+    true = truth(settings)[:, middle] / bulk[:, None, None]
+    references = {"segmented": _segmented(W, series.haadf, middle), "true": true}
 
-    # EDS alone is HEBT at a weight of 0: next to 0 it rides in the same batch
-    x = hebt.sweep(W, haadf, maps, ratios, (EDS_ALONE, *alphas), iterations)
-    mse = {
-        name: np.array(
-            [
-                [
-                    [
-                        metrics.scaled_mse(r, image, normalise="pixels")
-                        for r, image in zip(reference, pair, strict=True)
-                    ]
-                    for pair in row
-                ]
-                for row in x
-            ]
-        )
-        for name, reference in references.items()
-    }
+    # EDS alone is HEBT at a weight of 0
+    x = hebt.sweep(W, haadf, maps, ratios, (0, *alphas), iterations)
+    mse = {name: np.empty(x.shape[:3]) for name in references}
+    for name, reference in references.items():
+        for place in np.ndindex(x.shape[:3]):
+            mse[name][place] = metrics.scaled_mse(
+                reference[place[-1]], x[place], normalise="pixels"
+            )
     residuals = _residuals(W, haadf, maps * ratios[:, None, None].astype(np.float32), x)
     x /= (ratios * series.zeta * bulk).astype(np.float32)[:, None, None]
     cut, binning = _cut(true)
     pictures = to_steps(_small(x, cut, binning))
     return SliceSweep(
         settings=settings,
-        slice=place,
+        slice=middle,
         elements=ELEMENTS,
         alphas=alphas,
         iterations=iterations,
