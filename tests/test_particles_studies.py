@@ -114,6 +114,28 @@ def test_some_slices_stand_for_all_of_a_large_particle():
         )
 
 
+def test_scores_of_some_slices_are_about_those_of_all(studies):
+    every, _ = studies
+    some = particles.nonalloy_study(seeds=[0, 1], every=2, **SMALL)
+    assert (some.step, every.step) == (2, 1)
+    for key, profiles in every.profiles.items():
+        for one, other in zip(some.profiles[key], profiles, strict=True):
+            np.testing.assert_allclose(one.values, other.values, atol=0.02, err_msg=str(key))
+    for name, values in every.localized.items():
+        np.testing.assert_allclose(some.localized[name]["error"], values["error"], rtol=0.02)
+    np.testing.assert_array_equal(some.overlap, every.overlap)
+    for reference in particles.REFERENCES:
+        for name in particles.TABLE_2:
+            for method in particles.METHODS:
+                for element in particles.ELEMENTS:
+                    for stop in ("printed", "best"):
+                        a, b = (
+                            study.scores[reference].error(name, method, element, stop=stop)
+                            for study in (some, every)
+                        )
+                        np.testing.assert_allclose(a, b, rtol=0.15)
+
+
 def test_the_volume_mask_clears_the_outside(studies):
     study, _ = studies
     outside = {name: study.localized[name]["outside"] for name in particles.LOCALIZED}

@@ -152,7 +152,7 @@ def test_masks_of_maps_keep_the_particle_and_nothing_else():
     assert (masked[0] == masked[1]).all()
     assert (masked[0][haadf > 4] == 1).all()
     assert masked[:, :, :3, :3].max() == 0 and masked.mean() < 0.7
-    with pytest.raises(ValueError, match="shapes"):
+    with pytest.raises(ValueError, match=r"expected \(elements, 4, 60, 60\)"):
         particles.mask_maps(haadf, np.ones((2, *haadf.shape))[:, :, :-1])
 
 

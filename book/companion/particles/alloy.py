@@ -9,7 +9,7 @@ import numpy as np
 import hebt
 from hebt import segmentation
 
-from ..paper import printed
+from ..paper import value
 from ..spectra.settings import specimen
 from ..store import cached
 from .composition import Shells
@@ -48,8 +48,8 @@ def alloy_study(*, seeds=None, **changes) -> AlloyStudy:
 
 @cached
 def _alloy_study(settings):
-    iterations = int(printed("alloy.iterations").value)
-    alpha = float(printed("alloy.alpha").value)
+    iterations = int(value("alloy.iterations"))
+    alpha = value("alloy.alpha")
     truth = Truth(specimen(settings[0]))
     held = box(truth.labels > 0)[0]
     # slices do not talk to each other, so some of a large volume stand for all

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..paper import printed
+from ..paper import value
 from ..tables import spread_text
 from .alloy import AlloyStudy
 from .dose import DoseStudy
@@ -24,7 +24,7 @@ def _common(study: ParticleStudy) -> dict[str, str]:
         "iterations": f"{study.iterations}",
         "tilts": f"{len(settings.angles)}",
         "counts": f"{settings.counts:g}",
-        "diameter": f"{printed(f'{settings.particle}.diameter').value:g}",
+        "diameter": f"{value(f'{settings.particle}.diameter'):g}",
         "r_squared": spread_text(study.r_squared, ".3f"),
         "slices": f"{len(study.views.numbers)}",
         "scored": every_text(study.step),
@@ -35,13 +35,13 @@ def _common(study: ParticleStudy) -> dict[str, str]:
 def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
     """Return the numbers of the non-alloy particle; names begin with ``nonalloy_``."""
     true, segmented = study.scores["true"], study.scores["segmented"]
-    alpha = float(printed("nonalloy.best_alpha").value)
+    alpha = value("nonalloy.best_alpha")
     numbers = _common(study) | {
         "pairs": f"{len(PAIRS)}",
         "most": f"{study.checkpoints[-1]}",
         "masked": every_text(max(2, study.step)),
         "printed_won": f"{sum(printed_winner(*pair) == 'HEBT' for pair in PAIRS)}",
-        "printed_r_squared": f"{printed('nonalloy.r_squared').value:g}",
+        "printed_r_squared": f"{value('nonalloy.r_squared'):g}",
         "eds_share": f"{(1 - alpha) * study.iterations:.0f}",
         "alpha": f"{alpha:g}",
         "differing": _pairs_text(
@@ -153,7 +153,7 @@ def dose_numbers(study: DoseStudy) -> dict[str, str]:
 
 def _dose_verdict(study):
     """Say at which dose the fit is that of the paper, and whether the gain is, too."""
-    paper = printed("nonalloy.r_squared").value
+    paper = value("nonalloy.r_squared")
     at = study.counts_at(paper)
     if not np.isfinite(at):
         low, high = study.r_squared[[0, -1]]
@@ -163,10 +163,7 @@ def _dose_verdict(study):
         )
     nearest = int(np.abs(np.log(study.counts / at)).argmin())
     ours = [float(study.gain(e)[nearest]) for e in ELEMENTS]
-    theirs = [
-        printed(f"table2.mse.{e}.eds").value / printed(f"table2.mse.{e}.hebt").value
-        for e in ELEMENTS
-    ]
+    theirs = [value(f"table2.mse.{e}.eds") / value(f"table2.mse.{e}.hebt") for e in ELEMENTS]
     alike = all(1 / 1.25 < a / b < 1.25 for a, b in zip(ours, theirs, strict=True))
     return (
         f"Our R² meets the paper's {paper:g} at about {at:.1g} counts. At "
@@ -182,7 +179,7 @@ def alloy_numbers(study: AlloyStudy) -> dict[str, str]:
     """Return the numbers of the alloy particle; names begin with ``alloy_``."""
     center, rim = 100 * study.true_profile[[0, -1]]
     numbers = _common(study) | {
-        "alpha": f"{printed('alloy.alpha').value:g}",
+        "alpha": f"{value('alloy.alpha'):g}",
         "true_centre": f"{center:.0f}",
         "true_rim": f"{rim:.0f}",
         "ball": f"{study.radius[-1]:.0f}",

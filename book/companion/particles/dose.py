@@ -10,7 +10,7 @@ import hebt
 from hebt import metrics
 
 from ..fidelity import fidelity
-from ..paper import printed
+from ..paper import value
 from ..scores import Scores
 from ..spectra.processing import process, process_steps
 from ..spectra.recording import acquire
@@ -73,8 +73,8 @@ def dose_study(*, counts=None, **changes) -> DoseStudy:
 
 @cached
 def _dose_study(settings):
-    iterations = int(printed("nonalloy.best_iterations").value)
-    alpha = float(printed("nonalloy.best_alpha").value)
+    iterations = int(value("nonalloy.best_iterations"))
+    alpha = value("nonalloy.best_alpha")
     at = checkpoints(iterations, 2 * iterations)
     size = settings[0].size
     slices = max(2, size // 30)

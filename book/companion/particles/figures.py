@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from ..paper import printed
+from ..paper import value
 from ..style import ELEMENT_COLOR, METHOD_STYLE, WIDTH, panel, scale_bar, styled, title
 from .alloy import AlloyStudy
 from .dose import DoseStudy
@@ -127,7 +127,7 @@ def plot_dose(study: DoseStudy):
     axes[0].axhline(1, color="0.4", linewidth=1)
     axes[0].set_ylabel("MSE of EDS only / MSE of HEBT")
     axes[1].plot(study.counts, study.r_squared, color="0.2", marker="o", markersize=4, label="ours")
-    axes[1].axhline(printed("nonalloy.r_squared").value, color="0.6", linestyle=":", label="paper")
+    axes[1].axhline(value("nonalloy.r_squared"), color="0.6", linestyle=":", label="paper")
     axes[1].set_ylabel("R² of the response ratios")
     axes[1].legend()
     for ax, mark, name in zip(axes, "ab", ("gain", "fit"), strict=True):

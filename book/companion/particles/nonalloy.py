@@ -9,7 +9,7 @@ import numpy as np
 import hebt
 from hebt import prepare, segmentation
 
-from ..paper import printed
+from ..paper import value
 from ..spectra.settings import specimen
 from ..store import cached
 from .experiment import ParticleStudy, Plan, Run, common_fields, over_runs, seed_settings
@@ -49,26 +49,27 @@ class NonAlloyStudy(ParticleStudy):
         return self.crosstalk[name][..., list(self.checkpoints).index(self.iterations)]
 
 
-def nonalloy_study(*, seeds=None, **changes) -> NonAlloyStudy:
+def nonalloy_study(*, seeds=None, every: int | None = None, **changes) -> NonAlloyStudy:
     """Reconstruct the Ag particle with the Au octahedron, and score it (section 4.2).
 
     For each noise seed: HAADF alone and its segmentation, EDS alone, HEBT, and the two mask
-    experiments of Figure 9, these in the middle third. At the paper's size, pictures show every
-    second slice of the first seed, and scores are taken in every fourth slice. `changes` are
-    other settings, as in `companion.spectra.settings`.
+    experiments of Figure 9, these in the middle third. Of what is shown of the first seed, each
+    slice of the number `every` is scored. At the paper's size, pictures show every second slice,
+    and every fourth is scored; else all, if None. `changes` are other settings, as in
+    `companion.spectra.settings`.
     """
-    return _nonalloy_study(seed_settings("nonalloy", seeds, changes))
+    return _nonalloy_study(seed_settings("nonalloy", seeds, changes), every)
 
 
 @cached
-def _nonalloy_study(settings):
-    iterations = int(printed("nonalloy.best_iterations").value)
+def _nonalloy_study(settings, every):
+    iterations = int(value("nonalloy.best_iterations"))
     size = settings[0].size
     # slices do not talk to each other, so some of a large volume stand for all
     step = 2 if size >= 200 else 1
-    alpha = float(printed("nonalloy.best_alpha").value)
     at = checkpoints(iterations, 2 * iterations)
-    plan = Plan(slice(0, size, step), step, alpha, iterations, at)
+    alpha = value("nonalloy.best_alpha")
+    plan = Plan(slice(0, size, step), every or step, alpha, iterations, at)
     truth = Truth(specimen(settings[0]))
     surfaces = Surfaces(truth)
     seeds = [_seed(one, truth, surfaces, plan, k == 0) for k, one in enumerate(settings)]
@@ -140,4 +141,8 @@ def _middle(plan, size):
 
 def mask_maps(haadf, maps) -> np.ndarray:
     """Set element maps, (elements, tilts, slices, size), to 0 where HAADF shows no particle."""
-    return np.asarray(maps, np.float32) * prepare.binarize(haadf)
+    haadf, maps = np.asarray(haadf, np.float32), np.asarray(maps, np.float32)
+    if maps.shape[1:] != haadf.shape:
+        expected = f"(elements, {', '.join(map(str, haadf.shape))}), as haadf"
+        raise ValueError(f"maps has shape {maps.shape}; expected {expected}.")
+    return maps * prepare.binarize(haadf)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..paper import printed
+from ..paper import value
 from ..threads import run, threads
 from .measures import ELEMENTS, fewest_wrong, windowed_ssim
 from .truth import Truth
@@ -99,7 +99,7 @@ class Scorer:
             scores["ssim"][e] = (cross - total * y / voxels) / np.sqrt(
                 (power - total**2 / voxels) * (square - y**2 / voxels)
             )
-            papers = printed("nonalloy.size").value ** 3
+            papers = value("nonalloy.size") ** 3
             scores["dp"][e] = fewest_wrong(ones, zeros) * papers / voxels
         return scores | {"ssim_windowed": np.full(len(ELEMENTS), np.nan)}
 

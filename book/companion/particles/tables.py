@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..paper import printed
+from ..paper import value
 from ..scores import BEST_IS_LARGE
 from ..tables import RULE, Table, agreement, spread_text
 from .alloy import AlloyStudy
@@ -62,7 +62,7 @@ def nanometers(values) -> str:
 
 def printed_winner(name: str, element: str) -> str:
     """Say who is better in the paper's Table 2: "HEBT", "EDS" or "tie"."""
-    eds, bimodal = (printed(f"table2.{name}.{element}.{m}").value for m in METHODS)
+    eds, bimodal = (value(f"table2.{name}.{element}.{m}") for m in METHODS)
     if eds == bimodal:
         return "tie"
     return "HEBT" if (bimodal > eds) == (name in BEST_IS_LARGE) else "EDS"
@@ -81,7 +81,7 @@ def table2(study: NonAlloyStudy) -> Table:
         for element in ELEMENTS:
             cells = []
             for method in METHODS:
-                paper = printed(f"table2.{name}.{element}.{method}").value
+                paper = value(f"table2.{name}.{element}.{method}")
                 ours = scores.at(name, method, element)
                 cells.append(
                     f"paper {format(paper, PRINTED_FORMAT[name])}\n"
@@ -163,7 +163,7 @@ def windows_table(study: NonAlloyStudy) -> Table:
             cells = _score_cells(scores, "ssim_windowed", element, "printed")
             rows.append((f"{element}, {text}", *cells, scores.outcome("ssim_windowed", element)))
     for element in ELEMENTS:
-        cells = [f"{printed(f'table2.ssim.{element}.{m}').value:.4f}" for m in METHODS]
+        cells = [f"{value(f'table2.ssim.{element}.{m}'):.4f}" for m in METHODS]
         rows.append((f"{element}, printed", *cells, printed_winner("ssim", element)))
     return Table(
         ("reference", *(NAME[m] for m in METHODS), "better"),
@@ -254,14 +254,14 @@ def segmentation_table(study: NonAlloyStudy) -> Table:
 def fit_table(study: ParticleStudy) -> Table:
     """Return response ratios and R² of a particle: the paper's and ours."""
     which = study.settings[0].particle
-    paper = np.array([printed(f"{which}.r_est.{e}").value for e in ELEMENTS])
+    paper = np.array([value(f"{which}.r_est.{e}") for e in ELEMENTS])
     rows = []
     for element, theirs, ours in zip(ELEMENTS, paper, study.ratios.T, strict=True):
         ours = spread_text(ours, ".3f", scale=1e3, unit=" × 10⁻³")
         rows.append((f"r of {element}", f"{theirs / 1e4:.2f} × 10⁴", ours))
     quotient = spread_text(study.ratios[:, 1] / study.ratios[:, 0], ".2f")
     rows.append(("r of Ag / r of Au", f"{paper[1] / paper[0]:.2f}", quotient))
-    r_squared = printed(f"{which}.r_squared").value
+    r_squared = value(f"{which}.r_squared")
     rows.append(("R²", f"{r_squared:.2f}", spread_text(study.r_squared, ".3f")))
     return Table(
         ("quantity", "paper", "ours"),
