@@ -71,6 +71,7 @@ def nonalloy():
         for e, s in (("Au", "interface"), ("Ag", "interface"), ("Ag", "edge"))
     ]
     names = ("share", "level", "background", "cleared_share", "cleared_voxels")
+    crosstalk = {name: np.full((2, 1, 3, 4), 0.02) for name in names}
     localized = {
         name: {
             key: np.full((2, 3), 0.05 if name == "hebt" else 0.1)
@@ -82,7 +83,7 @@ def nonalloy():
         **common("nonalloy", taken, 100, 31, ("eds", "hebt", "segmented")),
         voxel_size=3.4,
         r_squared=np.full(3, 0.95),
-        crosstalk={name: np.full((2, 3, 4), 0.02) for name in names},
+        crosstalk=Scores(crosstalk, particles.METHODS, ("Au",), np.array([2, 10, 100, 200]), 100),
         overlap=np.full((2, 3), 0.98),
         volume_error=np.full((2, 3), -0.02),
         profiles={key: [edge] * 3 for key in keys},

@@ -7,12 +7,11 @@ from ..tables import spread_text
 from .alloy import AlloyStudy
 from .dose import DoseStudy
 from .experiment import ParticleStudy
-from .measures import ELEMENTS, METHODS, REFERENCES, TABLE_2
+from .measures import ELEMENTS, METHODS, PAIRS, REFERENCES
 from .nonalloy import LOCALIZED, NonAlloyStudy
 from .tables import NAME, every_text, nanometers, percent, printed_winner
 
 MASKS = ("volume_mask", "projection_mask")
-PAIRS = [(name, element) for name in TABLE_2 for element in ELEMENTS]
 
 
 def _common(study: ParticleStudy) -> dict[str, str]:
@@ -64,18 +63,18 @@ def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
 
 
 def _crosstalk_numbers(study):
-    level = study.crosstalk["level"]
+    crosstalk = study.crosstalk
     early = int(np.flatnonzero(study.checkpoints <= 10)[-1])
     numbers = {
         "early": f"{study.checkpoints[early]}",
-        "last_shadow": f"{100 * level[1, :, -1].mean():.2f} %",
+        "last_shadow": f"{100 * crosstalk.curve('level', 'hebt', 'Au')[:, -1].mean():.2f} %",
     }
-    now, cleared = (study.printed_crosstalk(name) for name in ("level", "cleared_share"))
-    for m, method in enumerate(METHODS):
+    for method in METHODS:
+        level = crosstalk.curve("level", method, "Au")[:, early]
         numbers |= {
-            f"shadow_{method}": percent(now[m]),
-            f"cleared_{method}": percent(cleared[m], ".3f"),
-            f"early_shadow_{method}": f"{100 * level[m, :, early].mean():.0f} %",
+            f"shadow_{method}": percent(crosstalk.at("level", method, "Au")),
+            f"cleared_{method}": percent(crosstalk.at("cleared_share", method, "Au"), ".3f"),
+            f"early_shadow_{method}": f"{100 * level.mean():.0f} %",
             f"edge_{method}": nanometers(study.widths(method, "Ag", "edge")),
         }
     return numbers

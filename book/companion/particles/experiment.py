@@ -121,20 +121,15 @@ def common_fields(settings, truth, plan: Plan, seeds, references) -> dict:
         "step": plan.scored.step,
         "ratios": np.stack([seed["ratios"] for seed in seeds]),
         "r_squared": np.array([seed["r_squared"] for seed in seeds], float),
-        "scores": {
-            r: Scores(over_runs(seeds, r), METHODS, ELEMENTS, plan.checkpoints, plan.iterations)
-            for r in references
-        },
+        "scores": {reference: gather(seeds, plan, reference) for reference in references},
         "views": seeds[0]["views"],
     }
 
 
-def over_runs(seeds, kind: str) -> dict:
-    """Return name -> (methods, [elements,] seeds, checkpoints) of what `Scorer` calls `kind`."""
-    found = {}
+def gather(seeds, plan: Plan, kind: str, elements=ELEMENTS) -> Scores:
+    """Put together what a `Scorer` calls `kind`, over methods, seeds and checkpoints."""
+    values = {}
     for name in seeds[0]["runs"][METHODS[0]][0][kind]:
-        values = [[[at[kind][name] for at in seed["runs"][m]] for seed in seeds] for m in METHODS]
-        found[name] = np.array(values)
-        if found[name].ndim == 4:
-            found[name] = np.moveaxis(found[name], -1, 1)
-    return found
+        runs = [[[at[kind][name] for at in seed["runs"][m]] for seed in seeds] for m in METHODS]
+        values[name] = np.moveaxis(runs, -1, 1)
+    return Scores(values, METHODS, elements, plan.checkpoints, plan.iterations)

@@ -7,12 +7,12 @@ from hebt import explorers
 from ..fidelity import fidelity
 from .alloy import AlloyStudy
 from .experiment import ParticleStudy
-from .measures import ELEMENTS
-from .render import COLORS, OPACITIES, render
+from .render import render
 from .tables import column_name, every_text
 from .views import BINNING, COLUMNS, VIEW_LIMIT, from_steps
 
 LIMITS = (0.0, VIEW_LIMIT)
+COLORS = ((1.0, 0.78, 0.1), (0.35, 0.6, 0.95))  # of Au and Ag
 START = (40, 30)
 ORDER = ("Au_eds", "Au_hebt", "haadf", "Ag_eds", "Ag_hebt")  # a row for each element
 BODIES = {"eds": "EDS only", "hebt": "HEBT", "segmented": "Segmented HAADF"}
@@ -65,15 +65,8 @@ def view(study: ParticleStudy, name: str, *, turn=START[0], tip=START[1], width:
 def _render(study, volumes, turn, tip, width):
     # gold of the alloy lies at the surface: it must not hide what is below
     alloy = isinstance(study, AlloyStudy)
-    return render(
-        volumes,
-        [COLORS[e] for e in ELEMENTS],
-        [0.05, 0.03] if alloy else [OPACITIES[e] for e in ELEMENTS],
-        turn=turn,
-        tip=tip,
-        width=width,
-        edges=(0.2, 0.8) if alloy else (0.3, 0.7),
-    )
+    opacities, edges = ((0.05, 0.03), (0.2, 0.8)) if alloy else ((0.35, 0.018), (0.3, 0.7))
+    return render(volumes, COLORS, opacities, turn=turn, tip=tip, width=width, edges=edges)
 
 
 def explore_turntable(study: ParticleStudy) -> explorers.Turntable:

@@ -35,6 +35,10 @@ def _bar_in(ax, study, size):
     scale_bar(ax, nm * size / field, f"{nm:g} nm")
 
 
+def _picture(ax, image, name, **options):
+    return panel(ax, image, name=name, unit="", limits=LIMITS, bar_for=[], **options)
+
+
 @styled
 def plot_slices(study: ParticleStudy):
     """Draw Figure 5 or 10: three slices, Au and Ag by EDS alone and by HEBT, and HAADF."""
@@ -46,15 +50,8 @@ def plot_slices(study: ParticleStudy):
     for c, column in enumerate(COLUMNS):
         kind = "haadf" if column == "haadf" else "density"
         for r in range(rows):
-            shown = panel(
-                axes[r, c],
-                images[c][r],
-                name=column_name(column) if r == 0 else "",
-                unit="",
-                kind=kind,
-                limits=LIMITS,
-                bar_for=[],
-            )
+            name = column_name(column) if r == 0 else ""
+            shown = _picture(axes[r, c], images[c][r], name, kind=kind)
         if c == 0:
             _color_bar(figure, shown, axes[-1, :4], DENSITY)
     _color_bar(figure, shown, axes[-1, 4], "brightest: 1", aspect=10)
@@ -88,14 +85,15 @@ def plot_convergence(study: NonAlloyStudy):
     """Draw the MSE against the iteration, by both references, and the crosstalk of Ag into Au."""
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.9), layout="constrained")
     look = dict(zip(REFERENCES, (("--", "segmented HAADF"), ("-", "true specimen")), strict=True))
-    for m, method in enumerate(METHODS):
+    for method in METHODS:
         color = STYLE[method]["color"]
         for ax, element in zip(axes, ELEMENTS, strict=False):
             for reference, (line, text) in look.items():
                 values = study.scores[reference].curve("mse", method, element)
                 label = f"{NAME[method]}, {text}"
                 _mean_curve(ax, study, values, color=color, linestyle=line, label=label)
-        _mean_curve(axes[2], study, 100 * study.crosstalk["level"][m], color=color)
+        level = study.crosstalk.curve("level", method, "Au")
+        _mean_curve(axes[2], study, 100 * level, color=color)
     names = (*ELEMENTS, "shadow")
     labels = (*["MSE, mean over voxels"] * 2, "Au in pure Ag (% of pure Au)")
     for ax, mark, name, label in zip(axes, "abc", names, labels, strict=True):
@@ -113,17 +111,12 @@ def plot_dose(study: DoseStudy):
         1, 2, figsize=(WIDTH, 2.9), layout="constrained", width_ratios=(3, 2)
     )
     stops = {"printed": (f"after {study.iterations} iterations", "-"), "best": ("best stop", "--")}
-    for element in ELEMENTS:
+    for element, marker in zip(ELEMENTS, "os", strict=True):
+        look = {"color": ELEMENT_COLOR[element], "marker": marker, "markersize": 4}
         for stop, (words, line) in stops.items():
-            axes[0].plot(
-                study.counts,
-                study.gain(element, stop=stop),
-                color=ELEMENT_COLOR[element],
-                linestyle=line,
-                marker="o" if element == "Au" else "s",
-                markersize=4,
-                label=f"{element}, {words}",
-            )
+            gain = study.gain(element, stop=stop)
+            label = f"{element}, {words}"
+            axes[0].plot(study.counts, gain, linestyle=line, label=label, **look)
     axes[0].axhline(1, color="0.4", linewidth=1)
     axes[0].set_ylabel("MSE of EDS only / MSE of HEBT")
     axes[1].plot(study.counts, study.r_squared, color="0.2", marker="o", markersize=4, label="ours")
@@ -147,14 +140,9 @@ def plot_edges(study: NonAlloyStudy):
     for ax, mark, (element, surface) in zip(axes, "abc", EDGES, strict=True):
         for method in METHODS:
             found = study.profiles[method, element, surface]
-            width = study.widths(method, element, surface).mean()
-            ax.plot(
-                found[0].distance,
-                np.mean([p.values for p in found], axis=0),
-                color=STYLE[method]["color"],
-                linestyle=STYLE[method]["linestyle"],
-                label=f"{NAME[method]}: {width:.1f} nm",
-            )
+            mean = np.mean([p.values for p in found], axis=0)
+            label = f"{NAME[method]}: {study.widths(method, element, surface).mean():.1f} nm"
+            ax.plot(found[0].distance, mean, label=label, **STYLE[method] | {"marker": None})
         # silver lies outside the interface
         inside = element == "Au" or surface == "edge"
         ax.step([-12, 0, 12], [inside, inside, not inside], color="0.6", linewidth=1, zorder=0)
@@ -174,7 +162,7 @@ def plot_masks(study: NonAlloyStudy):
     for k, (ax, mark) in enumerate(zip(axes, "abcd", strict=True)):
         m, e = divmod(k, 2)
         name = f"{ELEMENTS[e]}, {('volume mask', 'masked maps')[m]}"
-        shown = panel(ax, images[m, e], name=name, unit="", limits=LIMITS, mark=mark, bar_for=[])
+        shown = _picture(ax, images[m, e], name, mark=mark)
     _color_bar(figure, shown, axes, DENSITY)
     _bar_in(axes[0], study, images.shape[-1])
     return figure
@@ -192,19 +180,10 @@ def plot_gold_profile(study: AlloyStudy):
     for m, method in enumerate(METHODS):
         values = 100 * study.profile[m]
         spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(len(study.radius))
-        mean, look = values.mean(axis=0), STYLE[method]
+        mean, at = values.mean(axis=0), study.radius + (m - 0.5) * 0.12
+        look = STYLE[method] | {"linestyle": "none", "markersize": 4, "capsize": 2}
         for ax, y in zip(axes, (mean, mean - true), strict=True):
-            ax.errorbar(
-                study.radius + (m - 0.5) * 0.12,
-                y,
-                yerr=spread,
-                color=look["color"],
-                marker=look["marker"],
-                markersize=4,
-                linestyle="none",
-                capsize=2,
-                label=NAME[method],
-            )
+            ax.errorbar(at, y, yerr=spread, label=NAME[method], **look)
     axes[0].set_ylabel("Au (atomic %)")
     axes[1].set_ylabel("difference (atomic %)")
     for ax, mark, name in zip(axes, "ab", ("radial profile", "error"), strict=True):

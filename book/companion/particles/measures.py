@@ -11,6 +11,7 @@ METHODS = ("eds", "hebt")
 # Table 2's scores. As for the phantom, "ssim" is the structure term over all voxels at once and
 # "mse" their mean; the other reading of SSIM stands beside.
 TABLE_2 = ("ssim", "mse", "dp")
+PAIRS = [(name, element) for name in TABLE_2 for element in ELEMENTS]
 # The paper's reference is the segmented HAADF reconstruction; a simulation also has the truth.
 REFERENCES = ("segmented", "true")
 STEPS = 250  # of a true volume fraction, kept in 8 bits

@@ -10,9 +10,10 @@ import hebt
 from hebt import prepare, segmentation
 
 from ..paper import value
+from ..scores import Scores
 from ..spectra.settings import specimen
 from ..store import cached
-from .experiment import ParticleStudy, Plan, Run, common_fields, over_runs, seed_settings
+from .experiment import ParticleStudy, Plan, Run, common_fields, gather, seed_settings
 from .measures import METHODS, REFERENCES, checkpoints
 from .scoring import Scorer
 from .surfaces import Surfaces
@@ -28,11 +29,11 @@ class NonAlloyStudy(ParticleStudy):
 
     overlap: np.ndarray  # (elements, seeds), Dice coefficient of the segmentation with the truth
     volume_error: np.ndarray  # (elements, seeds), of the segmentation, relative
-    # of Ag into the Au reconstruction, name -> (methods, seeds, checkpoints). "share": of all
-    # intensity, what lies in pure Ag; "level" and "background": the mean in pure Ag and in the
-    # empty space, divided by that in pure Au; "cleared_share" and "cleared_voxels": the share once
-    # values below half the mean in pure Au are set to 0, and the voxels of pure Ag above it
-    crosstalk: dict[str, np.ndarray]
+    # of Ag into the Au reconstruction. "share": of all intensity, what lies in pure Ag; "level"
+    # and "background": the mean in pure Ag and in the empty space, divided by that in pure Au;
+    # "cleared_share" and "cleared_voxels": the share once values below half the mean in pure Au
+    # are set to 0, and the share of voxels of pure Ag above it
+    crosstalk: Scores
     # (method, "haadf" or "true", element or "haadf", surface) -> a Profile for each seed
     profiles: dict[tuple, list]
     # each of LOCALIZED -> what `Surfaces.localization` finds in the middle third, (elements, seeds)
@@ -43,10 +44,6 @@ class NonAlloyStudy(ParticleStudy):
     def widths(self, method: str, element: str, surface: str) -> np.ndarray:
         """Return the width of an edge over the seeds, in nm."""
         return np.array([p.width for p in self.profiles[method, element, surface]])
-
-    def printed_crosstalk(self, name: str) -> np.ndarray:
-        """Return a crosstalk after the paper's number of iterations, (methods, seeds)."""
-        return self.crosstalk[name][..., list(self.checkpoints).index(self.iterations)]
 
 
 def nonalloy_study(*, seeds=None, every: int | None = None, **changes) -> NonAlloyStudy:
@@ -77,7 +74,7 @@ def _nonalloy_study(settings, every):
         **common_fields(settings, truth, plan, seeds, REFERENCES),
         overlap=np.stack([seed["overlap"] for seed in seeds], axis=-1),
         volume_error=np.stack([seed["volume_error"] for seed in seeds], axis=-1),
-        crosstalk=over_runs(seeds, "crosstalk"),
+        crosstalk=gather(seeds, plan, "crosstalk", ("Au",)),
         profiles={key: [seed["profiles"][key] for seed in seeds] for key in seeds[0]["profiles"]},
         localized={
             name: {
@@ -97,8 +94,10 @@ def _seed(settings, whole, surfaces, plan, pictures):
     parts = segmentation.segment(haadf)
     truth, middle = whole.part(plan.scored), whole.part(_middle(plan, settings.size))
     scorer = Scorer(truth, parts.labels[plan.scored], surfaces.region[plan.scored])
-    profiles = {("haadf", "haadf", s): surfaces.profile(haadf, s) for s in surfaces.distance}
-    profiles |= surfaces.profiles("true", truth.fractions(), truth.numbers)
+    profiles = surfaces.profiles("true", truth.fractions(), truth.numbers)
+    for surface in surfaces.distance:
+        profile = surfaces.profile(haadf[plan.scored], surface, truth.numbers)
+        profiles["haadf", "haadf", surface] = profile
     album = Album(whole, plan.shown)
     runs, localized = {}, {}
     for method in METHODS:

@@ -6,9 +6,6 @@ from hebt._checks import as_float32, check_count
 
 from ..threads import run, threads
 
-COLORS = {"Au": (1.0, 0.78, 0.1), "Ag": (0.35, 0.6, 0.95)}
-OPACITIES = {"Au": 0.35, "Ag": 0.018}
-
 
 def render(
     volumes,

@@ -36,7 +36,7 @@ class Scorer:
         self.has_regions = region is not None and np.isin((2, 3), region).all()
 
     def __call__(self, x) -> dict:
-        """Return reference -> score -> (elements,), and "crosstalk" -> name -> number.
+        """Return reference -> score -> (elements,), and "crosstalk" -> name -> (1,).
 
         x is (elements, slices, size, size). DP counts voxels of a volume of the paper's size.
         """
@@ -114,9 +114,9 @@ def _crosstalk(histogram, totals, limit):
     stays = centers >= gold / 2
     intensity = histogram.sum(axis=0) * centers
     return {
-        "share": sums[2] / totals.sum(),
-        "level": silver / gold,
-        "background": outside / gold,
-        "cleared_share": (counts[2] * centers)[stays].sum() / intensity[stays].sum(),
-        "cleared_voxels": counts[2][stays].sum() / counts[2].sum(),
+        "share": [sums[2] / totals.sum()],
+        "level": [silver / gold],
+        "background": [outside / gold],
+        "cleared_share": [(counts[2] * centers)[stays].sum() / intensity[stays].sum()],
+        "cleared_voxels": [counts[2][stays].sum() / counts[2].sum()],
     }

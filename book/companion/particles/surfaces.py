@@ -62,12 +62,8 @@ class Surfaces:
         # (size, size, size): 1 outside, 2 pure Ag, 3 pure Au, 0 near a surface
         self.region = region[: truth.size, : truth.size, : truth.size]
 
-    def profile(self, image, surface: str, numbers=None) -> Profile:
-        """Average a volume over surfaces of equal distance from one of the true surfaces.
-
-        `numbers` says which slices `image` holds; all, if None.
-        """
-        numbers = np.arange(len(image)) if numbers is None else numbers
+    def profile(self, image, surface: str, numbers) -> Profile:
+        """Average a volume, which holds the slices `numbers`, at distances from a true surface."""
         even = numbers % 2 == 0
         image, thin = image[even][:, ::2, ::2], numbers[even] // 2
         distance = self.distance[surface][thin]

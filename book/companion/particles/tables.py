@@ -7,7 +7,7 @@ from ..scores import BEST_IS_LARGE
 from ..tables import RULE, Table, agreement, spread_text
 from .alloy import AlloyStudy
 from .experiment import ParticleStudy
-from .measures import ELEMENTS, METHODS, REFERENCES, TABLE_2
+from .measures import ELEMENTS, METHODS, PAIRS, REFERENCES
 from .nonalloy import LOCALIZED, NonAlloyStudy
 from .surfaces import EDGES, PURE
 
@@ -40,7 +40,8 @@ def column_name(column: str) -> str:
 
 def every_text(step: int) -> str:
     """Say which slices stand for all."""
-    return {1: "every slice", 2: "every second slice", 4: "every fourth slice"}[step]
+    words = {1: "every", 2: "every second", 4: "every fourth"}
+    return f"{words.get(step, f'every {step}th')} slice"
 
 
 def _ours(study: ParticleStudy, *, where: bool = True) -> str:
@@ -77,18 +78,17 @@ def _agreement(paper, ours, name):
 def table2(study: NonAlloyStudy) -> Table:
     """Return Table 2 by the paper's protocol: the paper's numbers, ours, and who is better."""
     scores, rows = study.scores["segmented"], []
-    for name in TABLE_2:
-        for element in ELEMENTS:
-            cells = []
-            for method in METHODS:
-                paper = value(f"table2.{name}.{element}.{method}")
-                ours = scores.at(name, method, element)
-                cells.append(
-                    f"paper {format(paper, PRINTED_FORMAT[name])}\n"
-                    f"ours {spread_text(ours, OURS_FORMAT[name])}\n{_agreement(paper, ours, name)}"
-                )
-            outcomes = printed_winner(name, element), scores.outcome(name, element)
-            rows.append((f"{SCORE_NAME[name]}\n{element}", *cells, *outcomes))
+    for name, element in PAIRS:
+        cells = []
+        for method in METHODS:
+            paper = value(f"table2.{name}.{element}.{method}")
+            ours = scores.at(name, method, element)
+            cells.append(
+                f"paper {format(paper, PRINTED_FORMAT[name])}\n"
+                f"ours {spread_text(ours, OURS_FORMAT[name])}\n{_agreement(paper, ours, name)}"
+            )
+        outcomes = printed_winner(name, element), scores.outcome(name, element)
+        rows.append((f"{SCORE_NAME[name]}\n{element}", *cells, *outcomes))
     return Table(
         ("score", NAME["eds"], NAME["hebt"], "better: paper", "better: ours"),
         rows,
@@ -113,13 +113,11 @@ def reference_table(study: NonAlloyStudy, reference: str) -> Table:
     """Return the scores against "segmented" or "true", at the paper's iterations and the best."""
     scores, n = study.scores[reference], study.iterations
     rows = []
-    for name in TABLE_2:
-        for element in ELEMENTS:
-            cells = []
-            for stop in ("printed", "best"):
-                cells += _score_cells(scores, name, element, stop)
-                cells.append(scores.outcome(name, element, stop=stop))
-            rows.append((f"{name.upper()}\n{element}", *cells))
+    for pair in PAIRS:
+        cells = [pair[0].upper() + "\n" + pair[1]]
+        for stop in ("printed", "best"):
+            cells += [*_score_cells(scores, *pair, stop), scores.outcome(*pair, stop=stop)]
+        rows.append(cells)
     what = {"segmented": "the segmented HAADF reconstruction", "true": "the true specimen"}
     stops = "EDS, best stop", "HEBT, best stop", "better"
     return Table(
@@ -175,16 +173,16 @@ def windows_table(study: NonAlloyStudy) -> Table:
 
 def crosstalk_table(study: NonAlloyStudy) -> Table:
     """Return how much of the Au reconstruction lies in pure Ag, before and after a threshold."""
-    found = {
-        name: [percent(v, ".3f" if name == "cleared_voxels" else ".2f") for v in values]
-        for name, values in ((n, study.printed_crosstalk(n)) for n in study.crosstalk)
-    }
+
+    def cells(name, digits=".2f"):
+        return [percent(study.crosstalk.at(name, m, "Au"), digits) for m in METHODS]
+
     none = ["–"] * len(METHODS)
     rows = [
-        ("share of all intensity that lies in pure Ag", *found["share"], *found["cleared_share"]),
-        ("mean in pure Ag, relative to pure Au", *found["level"], *none),
-        ("mean outside the particle, relative to pure Au", *found["background"], *none),
-        ("voxels of pure Ag above half of pure Au", *none, *found["cleared_voxels"]),
+        ("share of all intensity that lies in pure Ag", *cells("share"), *cells("cleared_share")),
+        ("mean in pure Ag, relative to pure Au", *cells("level"), *none),
+        ("mean outside the particle, relative to pure Au", *cells("background"), *none),
+        ("voxels of pure Ag above half of pure Au", *none, *cells("cleared_voxels", ".3f")),
     ]
     return Table(
         ("in the Au reconstruction", "EDS only", "HEBT", "EDS, threshold", "HEBT, threshold"),
