@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._checks import as_float32, check_names
 
 
-def density(x, ratios, zeta) -> np.ndarray:
+def density(x: ArrayLike, ratios: ArrayLike, zeta: ArrayLike) -> np.ndarray:
     """Turn HEBT's result into densities: rho_e = x_e / z_e = x_e / (r_e zeta_e).
 
     Parameters
@@ -36,7 +39,13 @@ def density(x, ratios, zeta) -> np.ndarray:
 
 
 def composition(
-    x, ratios, zeta, elements=None, kind: str = "mass", *, least: float = 0.0
+    x: ArrayLike,
+    ratios: ArrayLike,
+    zeta: ArrayLike,
+    elements: Sequence[str] | None = None,
+    kind: str = "mass",
+    *,
+    least: float = 0.0,
 ) -> np.ndarray:
     """Turn HEBT's result into mass or atomic fractions.
 

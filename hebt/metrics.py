@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._checks import as_float32
 
 
-def ssim_structure(reference, image, window: str | None = "gaussian") -> float:
+def ssim_structure(
+    reference: ArrayLike, image: ArrayLike, window: str | None = "gaussian"
+) -> float:
     """Structure term of the structural similarity index (SSIM), in the mean over the image.
 
     s = (cov(x, y) + C3) / (std(x) std(y) + C3), without SSIM's luminance and contrast terms,
@@ -67,7 +70,7 @@ def ssim_structure(reference, image, window: str | None = "gaussian") -> float:
     return float(np.mean(slices))
 
 
-def optimal_scale(reference, image) -> float:
+def optimal_scale(reference: ArrayLike, image: ArrayLike) -> float:
     """The factor c that brings `image` closest to `reference`: argmin_c |x - c y|^2.
 
     Parameters
@@ -88,7 +91,7 @@ def optimal_scale(reference, image) -> float:
     return _scale(*_check_pair(reference, image))
 
 
-def scaled_mse(reference, image, normalise: str = "reference") -> float:
+def scaled_mse(reference: ArrayLike, image: ArrayLike, normalise: str = "reference") -> float:
     """Mean-squared error after scaling the image by its optimal factor: min_c |x - c y|^2.
 
     Parameters
@@ -117,7 +120,7 @@ def scaled_mse(reference, image, normalise: str = "reference") -> float:
     return float(error / (reference.size if normalise == "pixels" else (reference**2).sum()))
 
 
-def pixel_difference(reference, image) -> int:
+def pixel_difference(reference: ArrayLike, image: ArrayLike) -> int:
     """Number of wrong pixels at the best threshold: min_b |x - B_b(y)|_1 (DP in the paper).
 
     Parameters
@@ -178,7 +181,21 @@ def _as_slices(array):
     return array.reshape(-1, *array.shape[-2:])
 
 
-def structure_map(x, y, c3) -> np.ndarray:
+def structure_map(x: np.ndarray, y: np.ndarray, c3: np.floating) -> np.ndarray:
+    """Return SSIM's structure term in each window of an image.
+
+    Parameters
+    ----------
+    x, y
+        Reference and image, scaled to it, float32, shape (rows, columns).
+    c3
+        The constant that keeps windows without structure from dividing by 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (rows, columns).
+    """
     from scipy.ndimage import gaussian_filter
 
     def mean(a):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._checks import as_float32, check_angles, check_count
 from ._engine.arrays import empty, slices_first, slices_last
 from ._engine.beam import Beam
+
+if TYPE_CHECKING:
+    import scipy.sparse
 
 
 class Projector:
@@ -89,7 +95,7 @@ class Projector:
     def column_sums(self) -> np.ndarray:
         return self._beam.column_sums
 
-    def forward(self, x) -> np.ndarray:
+    def forward(self, x: ArrayLike) -> np.ndarray:
         """Project slices: p = W x.
 
         Parameters
@@ -118,7 +124,7 @@ class Projector:
         p = self._beam.forward(columns)[:, :, : x.size // self.size**2]
         return np.ascontiguousarray(p.swapaxes(1, 2)).reshape(len(self.angles), *lead, self.size)
 
-    def backward(self, p) -> np.ndarray:
+    def backward(self, p: ArrayLike) -> np.ndarray:
         """Project back: x = Wᵀ p, the adjoint of `forward`.
 
         Parameters
@@ -145,7 +151,7 @@ class Projector:
         x = self._beam.backward(columns)
         return slices_first(x, slices).reshape(*lead, self.size, self.size)
 
-    def matrix(self):
+    def matrix(self) -> scipy.sparse.csr_array:
         """Return W as a sparse matrix, for checks and for other solvers.
 
         It is worked out in double precision, independently of `forward` and `backward`, and holds
@@ -181,7 +187,20 @@ class Projector:
         return scipy.sparse.vstack(blocks, format="csr")
 
     def check_projections(self, name: str, p: np.ndarray) -> None:
-        """Raise a ValueError unless `p` has shape (tilts, [slices,] size)."""
+        """Raise a ValueError unless `p` has shape (tilts, [slices,] size).
+
+        Parameters
+        ----------
+        name
+            What the caller calls the argument.
+        p
+            The projections.
+
+        Raises
+        ------
+        ValueError
+            If the shape is another one; the message names the argument.
+        """
         tilts = len(self.angles)
         if p.ndim < 2 or p.shape[0] != tilts or p.shape[-1] != self.size:
             problem = ""
@@ -195,7 +214,9 @@ class Projector:
             )
 
 
-def common_tilts(angles, other_angles, *, within: float = 0.05) -> tuple[np.ndarray, np.ndarray]:
+def common_tilts(
+    angles: ArrayLike, other_angles: ArrayLike, *, within: float = 0.05
+) -> tuple[np.ndarray, np.ndarray]:
     """Find the tilts that two tilt series have in common.
 
     Where HAADF images were taken at more tilts than element maps, response ratios come from the

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._checks import check_names, check_series
 
@@ -40,7 +42,7 @@ class ResponseRatios:
         parts = ", ".join(f"{n} {r:.3e}" for n, r in zip(self.names, self.ratios))
         return f"ResponseRatios({parts}; R² = {self.r_squared:.3f} over {self.pixels} pixels)"
 
-    def predict(self, maps) -> np.ndarray:
+    def predict(self, maps: ArrayLike) -> np.ndarray:
         """Return the HAADF images that the maps predict, sum_e r_e p_e (Eq. 6).
 
         Parameters
@@ -62,7 +64,9 @@ class ResponseRatios:
         return np.tensordot(self.ratios.astype(np.float32), maps.astype(np.float32, copy=False), 1)
 
 
-def response_ratios(haadf, maps, names=None) -> ResponseRatios:
+def response_ratios(
+    haadf: ArrayLike, maps: ArrayLike, names: Sequence[str] | None = None
+) -> ResponseRatios:
     """Estimate the response ratios r_e = z_e / zeta_e from the tilt series alone (Eq. 6).
 
     Non-negative least squares of p_h = sum_e r_e p_e over the pixels with haadf > 0 [1]_.

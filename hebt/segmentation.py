@@ -1,9 +1,12 @@
 """Materials out of a HAADF reconstruction by brightness, without a hand on the mouse."""
 
+from __future__ import annotations
+
 import dataclasses
 import itertools
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._checks import as_float32, check_count
 
@@ -24,7 +27,18 @@ class Segmentation:
     thresholds: tuple[float, ...]
 
     def mask(self, label: int) -> np.ndarray:
-        """Return where one material is, bool."""
+        """Return where one material is, bool.
+
+        Parameters
+        ----------
+        label
+            1 for the darkest material, and so on.
+
+        Returns
+        -------
+        numpy.ndarray
+            bool, shape of the volume.
+        """
         return self.labels == label
 
     @property
@@ -33,7 +47,7 @@ class Segmentation:
         return self.labels > 0
 
 
-def segment(volume, *, materials: int = 2, sigma: float = 1.0) -> Segmentation:
+def segment(volume: ArrayLike, *, materials: int = 2, sigma: float = 1.0) -> Segmentation:
     """Split a HAADF reconstruction into background and materials of different brightness.
 
     The paper did this by hand, slice by slice (section 4.2). Here, with scikit-image [1]_:

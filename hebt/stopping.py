@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._checks import as_float32, check_count, check_number
 from ._engine.residuals import Residuals
@@ -56,7 +57,13 @@ class History:
         self._entries: list[Residuals] = []
 
     def add(self, residuals: Residuals) -> None:
-        """Write the residuals of one more reconstruction down."""
+        """Write the residuals of one more reconstruction down.
+
+        Parameters
+        ----------
+        residuals
+            Those of the next reconstruction.
+        """
         self._entries.append(residuals)
 
     @property
@@ -227,7 +234,7 @@ class Discrepancy:
         return bool(explained)
 
 
-def poisson_noise(maps, ratios) -> np.ndarray:
+def poisson_noise(maps: ArrayLike, ratios: ArrayLike) -> np.ndarray:
     """Expect the norm of the noise in r_e p_e from counting X-rays.
 
     The variance of a count is the count: ||noise_e||^2 = r_e^2 sum(p_e). It holds for raw counts;

@@ -1,9 +1,12 @@
 """What can be said without a ground truth: predict a tilt that the reconstruction never saw."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._checks import as_float32, check_angles, check_count, check_names
 from ._progress import progress_bar
@@ -40,20 +43,26 @@ class HeldOut:
     errors: np.ndarray
 
     def mean(self) -> np.ndarray:
-        """Return the errors' mean over the tilts, (methods, stops, elements)."""
+        """Return the errors' mean over the tilts, (methods, stops, elements).
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (methods, stops, elements).
+        """
         return self.errors.mean(axis=2)
 
 
 def leave_one_out(
-    angles,
-    haadf,
-    maps,
+    angles: ArrayLike,
+    haadf: ArrayLike,
+    maps: ArrayLike,
     *,
     held: Sequence[float],
-    targets=None,
+    targets: ArrayLike | None = None,
     alphas: Sequence[float] = (0.7,),
     stops: Sequence[int] = (10, 20, 50, 100, 200),
-    mask=None,
+    mask: ArrayLike | None = None,
     margin: int = 0,
     names: Sequence[str] | None = None,
     progress: bool | None = None,
@@ -91,6 +100,11 @@ def leave_one_out(
         Names of the elements.
     progress
         Whether to show a progress bar; if None, where somebody can see it.
+
+    Returns
+    -------
+    HeldOut
+        Errors of the predicted maps, by method, stop, tilt and element.
 
     Raises
     ------

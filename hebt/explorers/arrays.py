@@ -1,8 +1,12 @@
 """Explorers of the reader's own arrays: a tilt series, and a sweep of weight and iterations."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._checks import as_float32, check_angles, check_names
 from ..metrics import optimal_scale, scaled_mse
@@ -11,10 +15,10 @@ from .frames import FrameExplorer
 
 
 def tilts(
-    images,
-    angles,
+    images: ArrayLike,
+    angles: ArrayLike,
     *,
-    limits=None,
+    limits: Any = None,
     unit: str = "",
     cmap: str = "gray",
     start: float | None = None,
@@ -43,6 +47,11 @@ def tilts(
         The most series side by side; as many as look well, if None.
     caption
         A sentence below the figure.
+
+    Returns
+    -------
+    FrameExplorer
+        A slider over the tilts, in rising order.
 
     Raises
     ------
@@ -93,13 +102,13 @@ def tilts(
 
 
 def sweep(
-    x,
+    x: ArrayLike,
     alphas: Sequence[float],
     iterations: Sequence[int],
     *,
     names: Sequence[str] | None = None,
-    reference=None,
-    limits=None,
+    reference: ArrayLike | None = None,
+    limits: Any = None,
     unit: str = "HAADF intensity",
     cmap: str = "inferno",
     start: tuple[float, int] | None = None,
@@ -130,6 +139,11 @@ def sweep(
         Weight and iterations shown first; the middle ones, if None.
     caption
         A sentence below the figure.
+
+    Returns
+    -------
+    FrameExplorer
+        Sliders for weight and iterations.
 
     Raises
     ------
@@ -166,7 +180,8 @@ def sweep(
                 f"reference has shape {reference.shape}; expected {x.shape[2:]}, an image for each "
                 "element."
             )
-        scale, mse = _scaled(x, reference)
+        true: Any = reference
+        scale, mse = _scaled(x, true)
         panels += [
             Panel(
                 f"difference{e}",
@@ -192,8 +207,7 @@ def sweep(
         result = {f"element{e}": x[a, i, e] for e in range(len(names))}
         if mse is not None:
             result |= {
-                f"difference{e}": scale[a, i, e] * x[a, i, e] - reference[e]
-                for e in range(len(names))
+                f"difference{e}": scale[a, i, e] * x[a, i, e] - true[e] for e in range(len(names))
             }
             result["mse"] = {name: mse[:, i, e] for e, name in enumerate(names)}
         return result
@@ -240,9 +254,9 @@ def _pairs(arrays, limits) -> dict:
 
 
 def slices(
-    volume,
+    volume: ArrayLike,
     *,
-    limits=None,
+    limits: Any = None,
     unit: str = "",
     cmap: str = "gray",
     axis: int = 0,
@@ -276,6 +290,11 @@ def slices(
         The most volumes side by side; as many as look well, if None.
     caption
         A sentence below the figure.
+
+    Returns
+    -------
+    FrameExplorer
+        A slider over the slices.
 
     Raises
     ------

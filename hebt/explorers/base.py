@@ -67,21 +67,39 @@ class Explorer(anywidget.AnyWidget):
     def _forget(self, change):
         self._content = None
 
-    def open(self):
+    def open(self) -> None:
         """Connect to the kernel's front end; nothing while a static page is built."""
         if not is_static():
             super().open()
 
     def poster(self) -> bytes:
-        """Return the first picture as PNG, with an opaque background."""
+        """Return the first picture as PNG, with an opaque background.
+
+        Returns
+        -------
+        bytes
+            The picture as PNG.
+        """
         raise NotImplementedError(f"{type(self).__name__} has to define poster().")
 
     def describe(self) -> str:
-        """Return the alternative text of the first picture."""
+        """Return the alternative text of the first picture.
+
+        Returns
+        -------
+        str
+            What is seen, for those who cannot see it.
+        """
         raise NotImplementedError(f"{type(self).__name__} has to define describe().")
 
     def static_state(self) -> dict:
-        """Return what the script of a static page needs beyond the synchronised traits."""
+        """Return what the script of a static page needs beyond the synchronised traits.
+
+        Returns
+        -------
+        dict
+            Names and values that can be written as JSON, or bytes.
+        """
         return {}
 
     def html(self, *, max_bytes: int | None = None) -> str:
@@ -92,6 +110,11 @@ class Explorer(anywidget.AnyWidget):
         max_bytes
             The most bytes that the data of the explorer may take in the page, after
             compression; 8 MB if not given.
+
+        Returns
+        -------
+        str
+            A piece of HTML with scripts, styles and data inside.
 
         Raises
         ------
@@ -132,7 +155,7 @@ class Explorer(anywidget.AnyWidget):
             "</div>"
         )
 
-    def save(self, path, *, max_bytes: int = 100_000_000) -> pathlib.Path:
+    def save(self, path: str | os.PathLike, *, max_bytes: int = 100_000_000) -> pathlib.Path:
         """Write the explorer as one HTML file that any recent browser opens, without a kernel.
 
         Parameters

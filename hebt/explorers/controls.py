@@ -134,8 +134,18 @@ class Control:
         spec = f".{decimals}f" if decimals <= 6 else ".6g"
         return tuple(minus_sign(format(v, spec)) for v in self.values)
 
-    def index(self, value) -> int:
+    def index(self, value: Any) -> int:
         """Return the place of `value` among the values.
+
+        Parameters
+        ----------
+        value
+            One of the values.
+
+        Returns
+        -------
+        int
+            Its place, from 0.
 
         Raises
         ------
@@ -242,10 +252,20 @@ class Readout:
             ) from None
 
     def text(self, value: Any) -> str:
-        """Return what the reader sees for `value`, without unit."""
-        if not isinstance(value, (numbers.Real, np.number, np.ndarray)) or getattr(
-            value, "shape", ()
-        ):
+        """Return what the reader sees for `value`, without unit.
+
+        Parameters
+        ----------
+        value
+            A number.
+
+        Returns
+        -------
+        str
+            The number in the format of the read-out; a dash where it is not finite.
+        """
+        flat = isinstance(value, np.ndarray) and not value.ndim
+        if not flat and not isinstance(value, (numbers.Real, np.number)):
             raise TypeError(f"readout {self.name!r} is {value!r}; expected a number.")
         value = float(value)
         return minus_sign(format(value, self.format)) if math.isfinite(value) else "–"

@@ -152,7 +152,7 @@ class FrameExplorer(Explorer):
         """The present value of each control."""
         return self._state(self.position)
 
-    def move(self, **values):
+    def move(self, **values) -> None:
         """Move sliders from Python; ``explorer.move(alpha=0.5)``.
 
         Raises
@@ -169,11 +169,22 @@ class FrameExplorer(Explorer):
         self.position = position
 
     def describe(self) -> str:
-        """Return the alternative text of the present picture."""
+        """Return the alternative text of the present picture.
+
+        Returns
+        -------
+        str
+            Caption and values of the controls.
+        """
         return self._fill(self._alt)
 
     def static_state(self) -> dict:
         """Compute everything that the sliders can show, for a page without a kernel.
+
+        Returns
+        -------
+        dict
+            Pictures, numbers and curves for each position of the sliders.
 
         Raises
         ------
@@ -254,7 +265,13 @@ class FrameExplorer(Explorer):
         return {"store": store}
 
     def poster(self) -> bytes:
-        """Return the present picture as PNG on white."""
+        """Return the present picture as PNG on white.
+
+        Returns
+        -------
+        bytes
+            The picture as PNG.
+        """
         from . import _poster
 
         return _poster.draw(self.spec, self.picture)

@@ -1,16 +1,20 @@
 """HyperSpy signals, both ways, with axes and units."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._checks import as_float32, check_angles, check_names, check_number
 from .._hyperspy import hyperspy, quiet
 
 
-def in_nm(units):
+def in_nm(units: object) -> float:
+    """Return the length of a unit in nm."""
     lengths = {"nm": 1.0, "um": 1e3, "µm": 1e3, "μm": 1e3, "m": 1e9, "Å": 0.1, "pm": 1e-3}
     if str(units) not in lengths:
         raise ValueError(
@@ -36,8 +40,13 @@ class Calibrated:
 
 
 def to_signal(
-    data, *, pixel_size: float, angles=None, elements: Sequence[str] | None = None, title: str = ""
-):
+    data: ArrayLike,
+    *,
+    pixel_size: float,
+    angles: ArrayLike | None = None,
+    elements: Sequence[str] | None = None,
+    title: str = "",
+) -> Any:
     """Return a HyperSpy signal with calibrated axes, which any step of the way can be saved as.
 
     >>> hebt.io.to_signal(x, pixel_size=52.3, elements=["O", "Fe"]).save("x.hspy")  # doctest: +SKIP
@@ -74,7 +83,7 @@ def to_signal(
     def length(name, size):
         return {"name": name, "size": size, "scale": pixel_size, "offset": 0.0, "units": "nm"}
 
-    axes = []
+    axes: list[dict[str, Any]] = []
     if elements is not None:
         elements = check_names(elements, data.shape[0])
         axes.append({"name": "element", "size": data.shape[0], "scale": 1.0, "offset": 0.0})
@@ -98,8 +107,8 @@ def to_signal(
     else:
         slices, depth, size = data.shape[-3:]
         axes += [length("slice", slices), length("depth", depth), length("across", size)]
-    for position, axis in enumerate(axes):
-        axis["navigate"] = position < len(axes) - 2
+    for position in range(len(axes)):
+        axes[position]["navigate"] = position < len(axes) - 2
     with quiet():
         signal = hs.signals.Signal2D(data, axes=axes)
     signal.metadata.General.title = title
@@ -117,15 +126,15 @@ def to_signal(
 
 
 def spectra_to_signal(
-    data,
+    data: ArrayLike,
     *,
     pixel_size: float,
-    energies,
+    energies: ArrayLike,
     tilt: float,
     voltage: float,
     elements: Sequence[str],
     title: str = "",
-):
+) -> Any:
     """Return a spectrum image as a HyperSpy EDS signal with calibrated axes.
 
     Parameters
@@ -172,7 +181,7 @@ def spectra_to_signal(
     pixel_size = check_number("pixel_size", pixel_size, "a length in nm above 0")
     hs = hyperspy()
     names = ("slice", "across")
-    axes = [
+    axes: list[dict[str, Any]] = [
         {"name": n, "size": k, "scale": pixel_size, "units": "nm", "navigate": True}
         for n, k in zip(names, data.shape)
     ]
@@ -200,11 +209,21 @@ def _rises_or_falls(steps):
     return bool((steps > 0).all() or (steps < 0).all())
 
 
-def from_signal(signal) -> Calibrated:
+def from_signal(signal: Any) -> Calibrated:
     """Return a signal's data with its pixel size, tilts and elements.
 
     Takes what `to_signal` made (also when saved and loaded again), and other signals with three
     axes: an axis in degrees, or named tilt or angle, is taken for the tilts.
+
+    Parameters
+    ----------
+    signal
+        A HyperSpy signal of two or more axes with units of length, as `to_signal` makes it.
+
+    Returns
+    -------
+    Calibrated
+        The data with what its axes mean.
 
     Raises
     ------

@@ -1,5 +1,7 @@
 """Tilt series from the microscope's own files."""
 
+from __future__ import annotations
+
 import gc
 import json
 import re
@@ -55,8 +57,24 @@ class TiltSeries:
         """Names of the elements, one for each map: "O"."""
         return tuple(line.split("_")[0] for line in self.lines)
 
-    def pick(self, *lines: str) -> "TiltSeries":
-        """Return the same series with the maps of these lines only, in this order."""
+    def pick(self, *lines: str) -> TiltSeries:
+        """Return the same series with the maps of these lines only, in this order.
+
+        Parameters
+        ----------
+        *lines
+            Names of X-ray lines that were mapped: "O_Ka".
+
+        Returns
+        -------
+        TiltSeries
+            The same series with these maps and windows alone.
+
+        Raises
+        ------
+        ValueError
+            If a line was not mapped, or none is given.
+        """
         strange = [line for line in lines if line not in self.lines]
         if strange or not lines:
             raise ValueError(
@@ -175,7 +193,9 @@ def read_tilt_series(
     )
 
 
-def read_tomviz_shifts(path: str | Path, tilts: Sequence[float], keep: Sequence[float]):
+def read_tomviz_shifts(
+    path: str | Path, tilts: Sequence[float], keep: Sequence[float]
+) -> np.ndarray:
     """Read shifts that were found by hand in Tomviz and saved as a list of [across, along].
 
     Parameters
@@ -258,8 +278,8 @@ class _Axes:
     energies: np.ndarray
     resolution: float
 
-    def agrees(self, other):
-        return (
+    def agrees(self, other: _Axes) -> bool:
+        return bool(
             np.isclose(self.pixel_size, other.pixel_size, rtol=1e-4)
             and self.energies.shape == other.energies.shape
             and np.allclose(self.energies, other.energies, atol=1e-5)

@@ -1,6 +1,9 @@
 """Shifts between the images of a tilt series."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import ndimage
 
 from .._checks import as_float32, check_angles, check_count
@@ -11,7 +14,7 @@ from .images import check_shifts, shift_image
 _FINE, _COARSE = 1.0, 20.0
 
 
-def estimate_shifts(haadf, *, upsample: int = 50) -> np.ndarray:
+def estimate_shifts(haadf: ArrayLike, *, upsample: int = 50) -> np.ndarray:
     """Find how far each HAADF image must be moved to fit its neighbours, by cross-correlation.
 
     From the middle tilt outwards, each image is compared with the neighbour that is aligned
@@ -59,8 +62,24 @@ def estimate_shifts(haadf, *, upsample: int = 50) -> np.ndarray:
     return shifts - np.median(shifts, axis=0)
 
 
-def center_of_mass(images) -> np.ndarray:
-    """Return where the centre of mass of each image lies, (tilts, 2), in pixels from its middle."""
+def center_of_mass(images: ArrayLike) -> np.ndarray:
+    """Return where the centre of mass of each image lies, (tilts, 2), in pixels from its middle.
+
+    Parameters
+    ----------
+    images
+        Shape (tilts, slices, size), with a sum above 0 at every tilt.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (tilts, 2): pixels from the middle, along and across the tilt axis.
+
+    Raises
+    ------
+    ValueError
+        If the sum over an image is not above 0.
+    """
     images = as_float32("images", images, ndim=(3,))
     total = images.sum(axis=(1, 2), dtype=np.float64)
     if total.min() <= 0:
@@ -76,7 +95,7 @@ def center_of_mass(images) -> np.ndarray:
     return np.stack(places, axis=1)
 
 
-def estimate_center_shifts(haadf) -> np.ndarray:
+def estimate_center_shifts(haadf: ArrayLike) -> np.ndarray:
     """Find the shifts that bring the centre of mass of each image into its middle.
 
     The centre of mass of a projection is the projection of the centre of mass. For a particle
@@ -96,7 +115,9 @@ def estimate_center_shifts(haadf) -> np.ndarray:
     return -center_of_mass(haadf)
 
 
-def estimate_shifts_to(reference, images, *, upsample: int = 50) -> np.ndarray:
+def estimate_shifts_to(
+    reference: ArrayLike, images: ArrayLike, *, upsample: int = 50
+) -> np.ndarray:
     """Find the shifts that bring each image onto its reference, by cross-correlation.
 
     Parameters
@@ -126,7 +147,7 @@ def estimate_shifts_to(reference, images, *, upsample: int = 50) -> np.ndarray:
     return shifts
 
 
-def alignment_error(shifts, drift, angles) -> np.ndarray:
+def alignment_error(shifts: ArrayLike, drift: ArrayLike, angles: ArrayLike) -> np.ndarray:
     """Return what an alignment left of a known drift, (tilts, 2), in pixels.
 
     What no alignment can know is taken out by least squares first: where the specimen lies. That
@@ -140,6 +161,11 @@ def alignment_error(shifts, drift, angles) -> np.ndarray:
         (tilts, 2), by how much the images had moved.
     angles
         (tilts,), degrees.
+
+    Returns
+    -------
+    numpy.ndarray
+        What is left, shape (tilts, 2), in pixels.
     """
     left = check_shifts(shifts) + check_shifts(drift)
     radians = np.deg2rad(check_angles(angles))
@@ -152,14 +178,14 @@ def alignment_error(shifts, drift, angles) -> np.ndarray:
     return np.stack([left[:, 0] - left[:, 0].mean(), left[:, 1] - free], axis=1)
 
 
-def structure(image, scale=1.0):
+def structure(image: np.ndarray, scale: float = 1.0) -> np.ndarray:
     """Return what of an image can be compared: band-passed, and faded out towards the edges."""
     fade = np.outer(*(np.hanning(n + 2)[1:-1] for n in image.shape))
     fine = ndimage.gaussian_filter(image, max(_FINE * scale, 0.5))
     return (fine - ndimage.gaussian_filter(image, _COARSE * scale)) * fade
 
 
-def correlate(still, moving, upsample):
+def correlate(still: ArrayLike, moving: ArrayLike, upsample: ArrayLike):
     """Return by how many pixels the structure `moving` must move to fit `still`, (2,)."""
     from skimage.registration import phase_cross_correlation
 
@@ -167,7 +193,7 @@ def correlate(still, moving, upsample):
     return phase_cross_correlation(still, moving, upsample_factor=upsample, normalization=None)[0]
 
 
-def move_onto(still, moving, shift, upsample):
+def move_onto(still: np.ndarray, moving: np.ndarray, shift: ArrayLike, upsample: int) -> np.ndarray:
     """Return the shift that brings an image onto another, (2,), from a first guess."""
     shift, still = np.array(shift), structure(still)
     for _ in range(5):

@@ -1,8 +1,12 @@
 """Principal components of spectrum images."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 
 from .._checks import as_float32, check_count
@@ -32,12 +36,25 @@ class Components:
     duals: np.ndarray
     variance: np.ndarray
 
-    def denoise(self, spectra, count: int | None = None) -> np.ndarray:
-        """Return spectra (..., channels) made of the first `count` components; all, if None."""
+    def denoise(self, spectra: ArrayLike, count: int | None = None) -> np.ndarray:
+        """Return spectra (..., channels) made of the first `count` components; all, if None.
+
+        Parameters
+        ----------
+        spectra
+            Raw spectra, shape (..., channels).
+        count
+            How many components to keep.
+
+        Returns
+        -------
+        numpy.ndarray
+            Denoised spectra, float32, shape (..., channels).
+        """
         spectra = as_float32("spectra", getattr(spectra, "data", spectra))
         return ((spectra @ self.duals[:count].T) @ self.factors[:count]).astype(np.float32)
 
-    def weights(self, weights, count: int | None = None) -> np.ndarray:
+    def weights(self, weights: ArrayLike, count: int | None = None) -> np.ndarray:
         """Return channel weights that give, from raw spectra, the map of denoised ones.
 
         A map is a weighted sum over the channels. So the denoised map, the sum of the denoised
@@ -50,12 +67,19 @@ class Components:
             (..., channels), from `ElementWindow.weights`.
         count
             How many components to use; all, if None.
+
+        Returns
+        -------
+        numpy.ndarray
+            Weights, shape (channels,): ``spectra @ weights`` is the map.
         """
         seen = np.asarray(weights, np.float64) @ self.factors[:count].T
         return seen @ self.duals[:count]
 
 
-def bin_spectra(spectra, shape: tuple[int, int], factor: int, mask=None):
+def bin_spectra(
+    spectra: Any, shape: tuple[int, int], factor: int, mask: ArrayLike | None = None
+) -> Any:
     """Add up the spectra of blocks of pixels.
 
     Parameters
@@ -106,7 +130,7 @@ class _CovarianceSolver:
     def __init__(self, components):
         self.n_components = components
 
-    def fit_transform(self, data):
+    def fit_transform(self, data: np.ndarray) -> np.ndarray:
         covariance = data.T.astype(np.float32) @ data
         values, vectors = np.linalg.eigh(covariance.astype(np.float64))
         values, vectors = values[::-1], vectors[:, ::-1]
@@ -119,7 +143,9 @@ class _CovarianceSolver:
         return data @ self.components_.T.astype(data.dtype)
 
 
-def decompose(spectra, energies, *, components: int = 15, scaled: bool = True) -> Components:
+def decompose(
+    spectra: ArrayLike, energies: ArrayLike, *, components: int = 15, scaled: bool = True
+) -> Components:
     """Decompose spectra into principal components, scaled for Poisson noise.
 
     HyperSpy's decomposition: each channel and each spectrum is divided by the square root of its

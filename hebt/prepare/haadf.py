@@ -1,8 +1,11 @@
 """HAADF images: masks, offset, and the damping of thick specimens."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import ndimage
 
 from .._checks import as_float32, check_number
@@ -10,7 +13,7 @@ from .alignment import center_of_mass
 from .images import common_frame
 
 
-def particle_masks(haadf, *, border: int = 4, margin: int = 0) -> np.ndarray:
+def particle_masks(haadf: ArrayLike, *, border: int = 4, margin: int = 0) -> np.ndarray:
     """Find the pixels that show a particle which lies alone in the image.
 
     The images are smoothed (σ of 1.5 pixels). What is then above the brightness of the border by
@@ -64,7 +67,7 @@ def particle_masks(haadf, *, border: int = 4, margin: int = 0) -> np.ndarray:
     return masks
 
 
-def binarize(haadf, *, fraction: float = 0.05) -> np.ndarray:
+def binarize(haadf: ArrayLike, *, fraction: float = 0.05) -> np.ndarray:
     """Return where each Z-contrast image is brighter than a fraction of its brightest pixel.
 
     Parameters
@@ -97,7 +100,7 @@ def binarize(haadf, *, fraction: float = 0.05) -> np.ndarray:
     return haadf > np.float32(fraction) * brightest[:, None, None]
 
 
-def remove_offset(haadf, masks) -> np.ndarray:
+def remove_offset(haadf: ArrayLike, masks: ArrayLike) -> np.ndarray:
     """Subtract what the detector reads without a specimen, and set empty pixels to 0.
 
     Parameters
@@ -149,7 +152,7 @@ class Damping:
     spread: np.ndarray
 
 
-def correct_damping(haadf, saturation: float) -> np.ndarray:
+def correct_damping(haadf: ArrayLike, saturation: float) -> np.ndarray:
     """Return HAADF intensities that are linear in the mass-thickness: -S ln(1 - I / S).
 
     Parameters
@@ -188,7 +191,7 @@ def correct_damping(haadf, saturation: float) -> np.ndarray:
     return linear
 
 
-def estimate_damping(haadf, *, groups: int = 20) -> Damping:
+def estimate_damping(haadf: ArrayLike, *, groups: int = 20) -> Damping:
     """Estimate the damping of HAADF from the tilt series alone.
 
     At every tilt the beam passes through the same mass, but through other thicknesses. So the

@@ -1,14 +1,19 @@
 """Projection images: binned, smoothed, shifted, cropped."""
 
+from __future__ import annotations
+
 import operator
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import ndimage
 
 from .._checks import as_float32, check_angles, check_count
 
 
-def bin_images(images, factor: int, *, axis: int | tuple[int, ...] = (-2, -1)) -> np.ndarray:
+def bin_images(
+    images: ArrayLike, factor: int, *, axis: int | tuple[int, ...] = (-2, -1)
+) -> np.ndarray:
     """Add up blocks of neighbouring pixels, as a camera bins its pixels.
 
     Counts are conserved: the sum over a binned image is the sum over the image.
@@ -85,7 +90,12 @@ def smoothing_kernel(width: int, sigma: float, *, centered: bool = True) -> np.n
 
 
 def smooth(
-    images, *, width: int, sigma: float, axis: int | tuple[int, ...] = -1, centered: bool = True
+    images: ArrayLike,
+    *,
+    width: int,
+    sigma: float,
+    axis: int | tuple[int, ...] = -1,
+    centered: bool = True,
 ) -> np.ndarray:
     """Smooth images with a Gaussian cut to `width` pixels, which does not move them.
 
@@ -130,7 +140,7 @@ def smooth(
     return images
 
 
-def apply_shifts(images, shifts) -> np.ndarray:
+def apply_shifts(images: ArrayLike, shifts: ArrayLike) -> np.ndarray:
     """Move each tilt's image by its shift, the same for every element.
 
     Parameters
@@ -166,7 +176,9 @@ def apply_shifts(images, shifts) -> np.ndarray:
     return moved
 
 
-def crop_flat(images, angles, *, size: int, slices: int | None = None, edge: float = 8.0):
+def crop_flat(
+    images: ArrayLike, angles: ArrayLike, *, size: int, slices: int | None = None, edge: float = 8.0
+) -> np.ndarray:
     """Keep, at every tilt, what belongs to the same strip of a flat specimen.
 
     The specimen goes on beyond the image, and the further it is tilted, the more of it comes
@@ -229,7 +241,7 @@ def crop_flat(images, angles, *, size: int, slices: int | None = None, edge: flo
     return (kept * window[:, None, :]).astype(np.float32)
 
 
-def mass_inconsistency(images) -> float:
+def mass_inconsistency(images: ArrayLike) -> float:
     """Say how much the sum over each row changes from tilt to tilt, relative to its size.
 
     Every slice holds the same matter at every tilt. So where axis -2 lies along the tilt axis,
@@ -256,6 +268,23 @@ def slab_mask(size: int, depth: float) -> np.ndarray:
 
     The slab is level at 0 degrees and centred on the rotation axis. With an odd or fractional
     `depth`, voxels that it cuts have the share that lies inside.
+
+    Parameters
+    ----------
+    size
+        Pixels along the edge of a slice.
+    depth
+        Thickness of the slab, in pixels; at most `size`.
+
+    Returns
+    -------
+    numpy.ndarray
+        The mask, float32, shape (size, size); values from 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If `depth` is not above 0 and at most `size`.
     """
     size = check_count("size", size)
     if not (np.isfinite(depth) and 0 < depth <= size):
@@ -265,7 +294,8 @@ def slab_mask(size: int, depth: float) -> np.ndarray:
     return np.repeat(inside[:, None], size, axis=1).astype(np.float32)
 
 
-def common_frame(shape, border):
+def common_frame(shape: tuple[int, int], border: int) -> np.ndarray:
+    """Return which pixels of an image lie within `border` pixels of its edges."""
     border = check_count("border", border)
     if 2 * border >= min(shape):
         raise ValueError(
@@ -277,11 +307,11 @@ def common_frame(shape, border):
     return frame
 
 
-def shift_image(image, shift):
+def shift_image(image: ArrayLike, shift: ArrayLike):
     return ndimage.shift(image, shift, order=1, mode="nearest")
 
 
-def check_shifts(shifts):
+def check_shifts(shifts: ArrayLike):
     shifts = np.asarray(shifts, np.float64)
     if shifts.ndim != 2 or shifts.shape[1] != 2 or not np.isfinite(shifts).all():
         raise ValueError(

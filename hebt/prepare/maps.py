@@ -1,11 +1,14 @@
 """Element maps: what the detectors see of them at each tilt."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._checks import as_float32
 
 
-def tilt_response(maps) -> np.ndarray:
+def tilt_response(maps: ArrayLike) -> np.ndarray:
     """Estimate which share of the X-rays was counted at each tilt, from the maps themselves.
 
     A particle that lies wholly in every image has the same mass at every tilt, so all its counts
@@ -37,8 +40,21 @@ def tilt_response(maps) -> np.ndarray:
     return totals / totals.mean()
 
 
-def normalize_tilts(maps, response) -> np.ndarray:
-    """Return maps divided by the response of their tilt, (elements, tilts, slices, size)."""
+def normalize_tilts(maps: ArrayLike, response: ArrayLike) -> np.ndarray:
+    """Return maps divided by the response of their tilt, (elements, tilts, slices, size).
+
+    Parameters
+    ----------
+    maps
+        Shape (elements, tilts, slices, size).
+    response
+        Shape (tilts,), above 0, from `tilt_response`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Maps as all tilts would have been counted alike, float32, shape of `maps`.
+    """
     maps = as_float32("maps", maps, ndim=(4,))
     response = as_float32("response", response, ndim=(1,))
     if len(response) != maps.shape[1] or response.min() <= 0:

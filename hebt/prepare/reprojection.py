@@ -1,9 +1,12 @@
 """Alignment refined against reprojections of the reconstruction."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._checks import as_float32, check_count
 from .._progress import progress_bar
@@ -32,9 +35,9 @@ class Alignment:
 
 
 def refine_alignment(
-    haadf,
-    angles,
-    shifts,
+    haadf: ArrayLike,
+    angles: ArrayLike,
+    shifts: ArrayLike,
     solve: Callable,
     *,
     size: int,
@@ -75,6 +78,11 @@ def refine_alignment(
         Iterations of each reconstruction.
     progress
         Whether to show a progress bar; if None, where somebody can see it.
+
+    Returns
+    -------
+    Alignment
+        Shifts for `apply_shifts`, and how the rounds went.
     """
     haadf = as_float32("haadf", haadf, ndim=(3,))
     shifts = check_shifts(shifts).copy()
@@ -99,9 +107,9 @@ def refine_alignment(
 
 
 def reprojection_residual(
-    haadf,
-    angles,
-    shifts,
+    haadf: ArrayLike,
+    angles: ArrayLike,
+    shifts: ArrayLike,
     solve: Callable,
     *,
     size: int,

@@ -1,9 +1,13 @@
 """Energy windows: which channels of a spectrum make an element map."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from . import xray
 from .xray import line_energy, shell_energies
@@ -29,7 +33,7 @@ class LineWindow:
 
 
 def line_windows(
-    energies,
+    energies: ArrayLike,
     lines: Sequence[str],
     *,
     avoid: Sequence[str | tuple[float, float]] = (),
@@ -58,6 +62,11 @@ def line_windows(
         1978).
     width
         Width of the line's window, in FWHM.
+
+    Returns
+    -------
+    list of LineWindow
+        One for each line.
 
     Raises
     ------
@@ -120,12 +129,24 @@ def _share(energies, window):
     return np.clip((high - low) / step, 0, 1)
 
 
-def element_maps(spectrum_image, windows: Sequence[LineWindow]) -> np.ndarray:
+def element_maps(spectrum_image: Any, windows: Sequence[LineWindow]) -> np.ndarray:
     """Add up each line's counts per pixel, less background: (elements, slices, size), float32.
 
     `spectrum_image` is a HyperSpy signal or an array, (slices, size, channels). Where there is
     little of an element, noise makes some pixels slightly negative; they are left so, because
     cutting them off at zero would add counts that are not there.
+
+    Parameters
+    ----------
+    spectrum_image
+        A HyperSpy signal or an array of counts, shape (slices, size, channels).
+    windows
+        One for each map, from `line_windows`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Counts in the line less background, float32, shape (elements, slices, size).
     """
     counts = np.asarray(getattr(spectrum_image, "data", spectrum_image))
     maps = np.empty((len(windows), *counts.shape[:2]), np.float32)
@@ -163,7 +184,7 @@ class ElementWindow:
                 f"{len(self.backgrounds)} backgrounds; expected at least one, and as many."
             )
 
-    def weights(self, energies, *, background: bool = True) -> np.ndarray:
+    def weights(self, energies: ArrayLike, *, background: bool = True) -> np.ndarray:
         """Return the weight of each channel in the map, (channels,).
 
         1 in a peak, and less than 0 in its background windows. The background under a peak is
@@ -175,6 +196,11 @@ class ElementWindow:
             (channels,), keV.
         background
             Whether the background is subtracted.
+
+        Returns
+        -------
+        numpy.ndarray
+            Weights, shape (channels,): ``spectra @ weights`` is the map.
         """
         energies = np.asarray(energies, np.float64)
         weights = np.zeros(len(energies))
@@ -194,7 +220,8 @@ class ElementWindow:
         return weights
 
 
-def within(energies, window, element):
+def within(energies: np.ndarray, window: tuple[float, float], element: str) -> np.ndarray:
+    """Return which channels lie in a window; at least one must."""
     inside = (energies >= window[0]) & (energies <= window[1])
     if not inside.any():
         raise ValueError(
@@ -204,7 +231,20 @@ def within(energies, window, element):
     return inside
 
 
-def channels_near(energies, ranges) -> np.ndarray:
-    """Return the numbers of the channels that lie in one of the `ranges` (from, to), in keV."""
+def channels_near(energies: ArrayLike, ranges: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Find the channels that lie in one of several ranges of energy.
+
+    Parameters
+    ----------
+    energies
+        Centre of each channel in keV, shape (channels,).
+    ranges
+        (from, to) in keV, both included.
+
+    Returns
+    -------
+    numpy.ndarray
+        Numbers of the channels, rising.
+    """
     energies = np.asarray(energies)
     return np.flatnonzero(np.any([(energies >= a) & (energies <= b) for a, b in ranges], axis=0))

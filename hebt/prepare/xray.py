@@ -1,19 +1,47 @@
 """X-ray lines, their energies and widths, from exspy's tables."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._hyperspy import quiet
 
 
 def xray_lines(element: str) -> dict:
-    """Return an element's X-ray lines from exspy's tables: name -> energy (keV) and weight."""
+    """Return an element's X-ray lines from exspy's tables: name -> energy (keV) and weight.
+
+    Parameters
+    ----------
+    element
+        Its symbol: "Au".
+
+    Returns
+    -------
+    dict
+        Name of the line, as HyperSpy writes it without the element ("Ma"), to its energy in keV
+        and its weight relative to the strongest line of its family.
+    """
     with quiet():
         from exspy.material import elements
     return elements[element]["Atomic_properties"]["Xray_lines"].as_dictionary()
 
 
-def line_width(energy, resolution: float = 130.0):
-    """Return the FWHM in keV of lines at `energy` keV; `resolution` is that at Mn K-alpha in eV."""
+def line_width(energy: ArrayLike, resolution: float = 130.0) -> np.ndarray:
+    """Return the FWHM in keV of lines at `energy` keV; `resolution` is that at Mn K-alpha in eV.
+
+    Parameters
+    ----------
+    energy
+        In keV.
+    resolution
+        FWHM of the detector at Mn K-alpha, in eV.
+
+    Returns
+    -------
+    numpy.ndarray
+        Full width at half maximum in keV, shape of `energy`.
+    """
     return fwhm(energy, resolution)
 
 
@@ -32,11 +60,11 @@ def _line_table(name: str) -> dict:
     return table
 
 
-def line_energy(name):
+def line_energy(name: str):
     return _line_table(name)[name.split("_")[1]]["energy (keV)"]
 
 
-def shell_energies(name):
+def shell_energies(name: str):
     """Return the energies of the lines of a shell that have at least 10 % of its intensity."""
     shell = name.split("_")[1][0]
     lines = [v for k, v in _line_table(name).items() if k[0] == shell]
@@ -44,6 +72,6 @@ def shell_energies(name):
     return [v["energy (keV)"] for v in lines if v["weight"] >= 0.1 * strongest]
 
 
-def fwhm(energy, resolution):
+def fwhm(energy: ArrayLike, resolution: ArrayLike):
     """Return a line's full width at half maximum in keV (energy in keV, resolution in eV)."""
     return np.sqrt(np.maximum(resolution**2 + 2500 * (energy - 5.8987), 40.0**2)) / 1000

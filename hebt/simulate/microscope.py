@@ -1,15 +1,19 @@
 """What a microscope records of a specimen: Z-contrast tilt series and element maps."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import ndimage, sparse
 
 from .._checks import as_float32, check_angles, check_count, check_number
 from ..prepare.xray import line_width, xray_lines
+from ..projector import Projector
 
 
-def haadf_tilt_series(W, density, z) -> np.ndarray:
+def haadf_tilt_series(W: Projector, density: ArrayLike, z: ArrayLike) -> np.ndarray:
     """Return the Z-contrast tilt series of a specimen, Eq. 3, without noise.
 
     p_h = Σ_e z^(e) W ρ^(e). The paper takes HAADF as low-noise and adds none (section 3.1).
@@ -40,7 +44,9 @@ def haadf_tilt_series(W, density, z) -> np.ndarray:
     return W.forward(weighed.astype(np.float32))
 
 
-def mean_counts(W, density, zeta, *, dose: float = 1.0) -> np.ndarray:
+def mean_counts(
+    W: Projector, density: ArrayLike, zeta: ArrayLike, *, dose: float = 1.0
+) -> np.ndarray:
     """Return the X-ray counts to be expected on each pixel of the element maps, Eq. 5.
 
     p^(e) = dose · ζ^(e) W ρ^(e).
@@ -78,7 +84,12 @@ def mean_counts(W, density, zeta, *, dose: float = 1.0) -> np.ndarray:
 
 
 def element_maps(
-    W, density, zeta, *, dose: float = 1.0, seed: int | Sequence[int] = 0
+    W: Projector,
+    density: ArrayLike,
+    zeta: ArrayLike,
+    *,
+    dose: float = 1.0,
+    seed: int | Sequence[int] = 0,
 ) -> np.ndarray:
     """Return element maps with counting noise: Poisson numbers about `mean_counts` (Eq. 5).
 
@@ -121,7 +132,7 @@ VOLTAGE = 200.0  # kV
 SHELLS = {"Au": {"M": 1.0, "L": 0.5}, "Ag": {"L": 1.0}, "Cu": {"K": 1.0, "L": 0.4}, "C": {"K": 1.0}}
 
 
-def damp(intensity, saturation: float) -> np.ndarray:
+def damp(intensity: ArrayLike, saturation: float) -> np.ndarray:
     """Return HAADF intensities as they leave a thick specimen: S (1 - exp(-p / S)).
 
     Electrons scattered once are scattered again, and with growing thickness some leave the range
@@ -155,17 +166,31 @@ def damp(intensity, saturation: float) -> np.ndarray:
     return damped
 
 
-def drift(tilts: int, size: float, *, seed) -> np.ndarray:
+def drift(tilts: int, size: float, *, seed: int) -> np.ndarray:
     """Return by how many pixels each tilt's image has moved, (tilts, 2): along and across the axis.
 
     Independent normal numbers with a standard deviation of `size` pixels: at each tilt the
     operator brings the particle back to about the middle.
+
+    Parameters
+    ----------
+    tilts
+        How many.
+    size
+        Standard deviation of the drift, in pixels.
+    seed
+        Seed of the random numbers.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (tilts, 2), pixels along and across the tilt axis.
     """
     tilts = check_count("tilts", tilts)
     return np.random.default_rng(seed).normal(0, size, (tilts, 2))
 
 
-def move(images, shifts) -> np.ndarray:
+def move(images: ArrayLike, shifts: ArrayLike) -> np.ndarray:
     """Move each tilt's image by a part of a pixel, with cubic splines; nothing comes in.
 
     Parameters
@@ -194,7 +219,13 @@ def move(images, shifts) -> np.ndarray:
 
 
 def record_haadf(
-    ideal, *, saturation: float, noise: float, offset: float, shifts, seed
+    ideal: ArrayLike,
+    *,
+    saturation: float,
+    noise: float,
+    offset: float,
+    shifts: ArrayLike,
+    seed: int,
 ) -> np.ndarray:
     """Return HAADF images as a detector records them: moved, damped, with offset and noise.
 
@@ -228,7 +259,7 @@ def record_haadf(
     return recorded
 
 
-def detector_response(angles) -> np.ndarray:
+def detector_response(angles: ArrayLike) -> np.ndarray:
     """Return which share of the X-rays the detectors see at each tilt, (tilts,).
 
     Four detectors stand around the specimen. Only the two towards which it is tilted are on; the
@@ -241,6 +272,11 @@ def detector_response(angles) -> np.ndarray:
     angles
         (tilts,), degrees.
 
+    Returns
+    -------
+    numpy.ndarray
+        Share of the X-rays that the detectors see, shape (tilts,), from 0 to 1.
+
     Notes
     -----
     Source: section 3.2 of the paper, for the two detectors and the shadow. The straight line and
@@ -252,11 +288,19 @@ def detector_response(angles) -> np.ndarray:
 
 
 def energies() -> np.ndarray:
-    """Return the centres of the 2048 energy channels of 10 eV, in keV, (channels,)."""
+    """Return the centres of the 2048 energy channels of 10 eV, in keV, (channels,).
+
+    Returns
+    -------
+    numpy.ndarray
+        In keV, shape (channels,).
+    """
     return CHANNEL * np.arange(CHANNELS)
 
 
-def lines_spectrum(element: str, *, counted=None, resolution: float = 130.0) -> np.ndarray:
+def lines_spectrum(
+    element: str, *, counted: Sequence[str] | None = None, resolution: float = 130.0
+) -> np.ndarray:
     """Return the X-ray lines of an element as the detector sees them, (2048,).
 
     Energies and weights within a shell come from exspy's tables; each line is a Gaussian.
@@ -269,6 +313,11 @@ def lines_spectrum(element: str, *, counted=None, resolution: float = 130.0) -> 
         Names of the lines whose counts add up to 1, such as ``("La", "Lb1")``; all, if None.
     resolution
         Full width at half maximum at Mn K-alpha, in eV.
+
+    Returns
+    -------
+    numpy.ndarray
+        Share of the counts in each channel, shape (channels,).
 
     Raises
     ------
@@ -305,6 +354,11 @@ def bremsstrahlung() -> np.ndarray:
     """Return the shape of the background, (2048,), with 1 per channel at 3 keV.
 
     Kramers' law, (E0 - E) / E, times what the detector's window lets through at low energies.
+
+    Returns
+    -------
+    numpy.ndarray
+        Counts per channel relative to those at 3 keV, shape (channels,).
     """
     energy = np.maximum(energies(), CHANNEL / 2)
 
@@ -314,7 +368,7 @@ def bremsstrahlung() -> np.ndarray:
     return shape(energy) / shape(3.0)
 
 
-def spectrum_image(means, spectra, *, seed):
+def spectrum_image(means: ArrayLike, spectra: ArrayLike, *, seed: int) -> sparse.csr_array:
     """Draw one spectrum image: Poisson counts about Σ_c mean_c(pixel) · spectrum_c(channel).
 
     The photons of each contribution are drawn pixel by pixel, and then an energy channel for

@@ -12,4 +12,5 @@ from .figures import (
     plot_spectrum,
     plot_totals,
 )
+from .study import DEPTH, STRIP, binned, cropped, geometry, held_out, mass_stages, settings
 from .tables import held_out_table, line_table, mass_table, ratio_table
