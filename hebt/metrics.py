@@ -71,7 +71,7 @@ def ssim_structure(
 
 
 def optimal_scale(reference: ArrayLike, image: ArrayLike) -> float:
-    """The factor c that brings `image` closest to `reference`: argmin_c |x - c y|^2.
+    """The factor c that brings `image` closest to `reference`: ``argmin_c |x - c y|^2``.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def optimal_scale(reference: ArrayLike, image: ArrayLike) -> float:
 
 
 def scaled_mse(reference: ArrayLike, image: ArrayLike, normalise: str = "reference") -> float:
-    """Mean-squared error after scaling the image by its optimal factor: min_c |x - c y|^2.
+    """Mean-squared error after scaling the image by its optimal factor, ``|x - c y|^2``.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def scaled_mse(reference: ArrayLike, image: ArrayLike, normalise: str = "referen
     image
         The reconstruction, same shape.
     normalise
-        ``"reference"``: divided by |x|^2, so that an empty image has 1. ``"pixels"``: divided by
+        ``"reference"``: divided by ``|x|^2``, so that an empty image has 1. ``"pixels"``: by
         the number of pixels. The paper does not say which of them it prints.
 
     Returns
@@ -121,7 +121,7 @@ def scaled_mse(reference: ArrayLike, image: ArrayLike, normalise: str = "referen
 
 
 def pixel_difference(reference: ArrayLike, image: ArrayLike) -> int:
-    """Number of wrong pixels at the best threshold: min_b |x - B_b(y)|_1 (DP in the paper).
+    """Number of wrong pixels at the best threshold, ``min_b |x - B_b(y)|_1`` (DP in the paper).
 
     Parameters
     ----------

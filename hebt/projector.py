@@ -68,8 +68,9 @@ class Projector:
 
     Examples
     --------
-    >>> W = Projector([-60, 0, 60], 128)
-    >>> W.forward(numpy.ones((10, 128, 128))).shape
+    >>> import hebt, numpy as np
+    >>> W = hebt.Projector([-60, 0, 60], 128)
+    >>> W.forward(np.ones((10, 128, 128))).shape
     (3, 10, 128)
     """
 
@@ -241,9 +242,9 @@ def common_tilts(
 
     Examples
     --------
-    >>> eds, images = common_tilts(W.angles, W_haadf.angles)
-    >>> fit = response_ratios(haadf[images], maps[:, eds])
-    >>> x = reconstruct(W, haadf, maps, fit.ratios, haadf_projector=W_haadf)
+    >>> import hebt
+    >>> hebt.common_tilts([-30, 0, 30], [-30, -15, 0, 15, 30])
+    (array([0, 1, 2]), array([0, 2, 4]))
     """
     angles, others = check_angles(angles), check_angles(other_angles)
     if not within >= 0:

@@ -36,9 +36,12 @@ class History:
 
     Examples
     --------
-    >>> history = History()
-    >>> x = reconstruct(W, haadf, maps, ratios, history=history)
-    >>> matplotlib.pyplot.semilogy(history.eds)
+    >>> import hebt, numpy as np
+    >>> W = hebt.Projector([-60, 0, 60], 16)
+    >>> history = hebt.History()
+    >>> x = hebt.sirt(W, W.forward(np.ones((16, 16))), iterations=5, history=history)
+    >>> history.eds.shape, bool(history.eds[-1, 0] < history.eds[0, 0])
+    ((5, 1), True)
     """
 
     def __init__(self):
@@ -108,10 +111,10 @@ class Snapshots:
 
     Examples
     --------
-    >>> import numpy as np, hebt
-    >>> W = hebt.Projector([-60, 0, 60], 16)
-    >>> p = W.forward(np.ones((16, 16)))
-    >>> keep = hebt.Snapshots([1, 5], score=lambda x: np.abs(x - 1).mean())
+    >>> import hebt, numpy as np
+    >>> W = hebt.Projector(np.arange(-75, 76, 15), 64)
+    >>> p = W.forward(hebt.simulate.phantom(64).density[0])
+    >>> keep = hebt.Snapshots([1, 5], score=lambda x: np.linalg.norm(W.forward(x) - p))
     >>> x = hebt.sirt(W, p, iterations=5, callback=keep)
     >>> bool(keep[5] < keep[1])
     True

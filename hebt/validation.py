@@ -32,7 +32,7 @@ class HeldOut:
     elements
         Names.
     errors
-        (methods, stops, tilts, elements): min_c |map - c prediction|² / |map|². 0 would be a
+        (methods, stops, tilts, elements): ``min_c |map - c prediction|² / |map|²``. 0 would be a
         perfect prediction of a noise-free map, 1 is no better than an empty one.
     """
 

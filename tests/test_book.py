@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlparse
 
+import nbformat
 import pytest
 import yaml
 from bs4 import BeautifulSoup
@@ -498,3 +499,35 @@ def test_first_pictures_without_javascript(browser, site, built_book, soups, pag
             box = poster.bounding_box()
             assert poster.is_visible() and box["width"] > 100 and box["height"] > 50
         assert visit.outside() == []
+
+
+def test_downloaded_notebooks_read_like_the_pages(built_book):
+    """Nothing is left that only Sphinx understands; figures have their captions and numbers."""
+    captions = 0
+    for path in sorted((built_book / "notebooks" / "book").glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+        first, *cells = notebook.cells
+        assert "make lab" in first.source and "10.1016/j.ultramic.2016.12.008" in first.source
+        page = (built_book / "book" / f"{path.stem}.html").read_text(encoding="utf-8")
+        shown = " ".join(BeautifulSoup(page, "html.parser").get_text().split())
+        for cell in cells:
+            if cell.cell_type == "markdown":
+                left = re.findall(r"\{[a-z:]+\}`|^```\{|^\([\w-]+\)=", cell.source, re.MULTILINE)
+                assert not left, (path.name, left)
+            found = re.match(r"\*\*Fig\. ([\d.]+)\*\*", cell.source)
+            if found:
+                captions += 1
+                assert f"Fig. {found[1]}" in shown, (path.name, found[1])
+    assert captions > 30
+
+
+def test_a_downloaded_notebook_holds_the_numbers_of_its_page(built_book):
+    notebook = nbformat.read(built_book / "notebooks/book/phantom.ipynb", as_version=4)
+    prose = " ".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    page = (built_book / "book" / "phantom.html").read_text(encoding="utf-8")
+    shown = " ".join(BeautifulSoup(page, "html.parser").find("main").get_text().split())
+    sentences = re.findall(r"[A-Z][^.*`$\[|#>]{60,}\d[^.*`$\[|#>]*\.", " ".join(prose.split()))
+    assert len(sentences) > 5
+    for sentence in sentences:
+        assert sentence.replace("\u00a0", " ") in shown.replace("\u00a0", " "), sentence

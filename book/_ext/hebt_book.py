@@ -9,6 +9,7 @@ Loaded by ``_config.yml``. Environment variables:
     The branch those buttons point to (default ``main``).
 """
 
+import ast
 import hashlib
 import importlib.util
 import json
@@ -21,7 +22,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the companion
 
 import matplotlib.font_manager  # noqa: F401 (builds its font list here, not inside a chapter)
+import nbformat
 from docutils import nodes
+from readable import Readable, origin, read_bibliography, readable
 from sphinx.util import logging
 
 import hebt
@@ -187,6 +190,20 @@ def offer_notebook(app, pagename, templatename, context, doctree):
             )
 
 
+def write_notebook(app, page, bibliography):
+    """Write a chapter's notebook for download, with numbers, citations and captions in it."""
+    executed = _executed(app, page)
+    glued = executed.with_suffix(".glue.json")
+    numbers = json.loads(glued.read_text(encoding="utf-8")) if glued.exists() else {}
+    numbers = {name: ast.literal_eval(n["data"]["text/plain"]) for name, n in numbers.items()}
+    first = origin(page, hebt.__version__, os.environ.get("BOOK_REPOSITORY_URL"))
+    notebook = nbformat.read(executed, as_version=4)
+    reader = Readable(app.env, page, numbers, bibliography)
+    target = Path(app.outdir) / "notebooks" / f"{page}.ipynb"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(readable(notebook, reader, first), target)
+
+
 def finish(app, exception):
     """Copy what lies beside the pages (notebooks, explorers' data) and note the run times."""
     if exception or app.builder.format != "html":
@@ -194,9 +211,10 @@ def finish(app, exception):
     outdir = Path(app.outdir)
     data = Path(os.environ["HEBT_STATIC_FILES"])
     times = {}
+    bibliography = read_bibliography(Path(app.srcdir) / "book" / "references.bib")
     for page in sorted(app.env.found_docs):
         if _executed(app, page).exists():
-            _copy(_executed(app, page), outdir / "notebooks" / f"{page}.ipynb")
+            write_notebook(app, page, bibliography)
         text = (outdir / f"{page}.html").read_text(encoding="utf-8")
         for name in sorted(set(re.findall(rf"{EXPLORER_DATA}/([0-9a-z]+\.js)", text))):
             _copy(data / name, outdir / EXPLORER_DATA / name)

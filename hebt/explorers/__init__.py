@@ -58,3 +58,7 @@ def __getattr__(name: str):
             'run pip install "hebt[explorers]".'
         ) from error
     return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -58,7 +58,7 @@ def line_windows(
         More lines to keep clear of, or (from, to) in keV.
     resolution
         FWHM of the detector at Mn K-alpha, in eV. The FWHM at energy E follows from it as
-        FWHM² = `resolution`² + 2.5 eV (E - 5.8987 keV), with E in eV there (Fiori and Newbury,
+        ``FWHM² = resolution² + 2.5 eV (E - 5.8987 keV)``, with E in eV there (Fiori and Newbury,
         1978).
     width
         Width of the line's window, in FWHM.

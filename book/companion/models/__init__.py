@@ -10,4 +10,10 @@ from .figures import (
     plot_sum_and_difference,
     plot_two_modalities,
 )
-from .theory import sirt_on_matrix, stacked_system, sum_and_difference, weight_in_equation_9
+from .theory import (
+    numbers,
+    sirt_on_matrix,
+    stacked_system,
+    sum_and_difference,
+    weight_in_equation_9,
+)

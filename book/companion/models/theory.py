@@ -156,3 +156,11 @@ def sum_and_difference(W: hebt.Projector, x, alphas, iterations: int) -> np.ndar
 
         hebt.reconstruct(W, maps.sum(axis=0), maps, [1, 1], alpha, iterations, callback=note)
     return errors
+
+
+def numbers(alpha: float = 0.7, elements: int = 2) -> dict[str, str]:
+    """Return how much more Eq. 9 and SIRT trust HAADF than EDS, for the chapter's sentences."""
+    return {
+        "models_trust_eq9": f"{(alpha / (1 - alpha)) ** 2:.1f}",
+        "models_trust_sirt": f"{alpha / elements / (1 - alpha):.2f}",
+    }

@@ -40,7 +40,7 @@ def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
         "most": f"{study.checkpoints[-1]}",
         "masked": every_text(max(2, study.step)),
         "printed_won": f"{sum(printed_winner(*pair) == 'HEBT' for pair in PAIRS)}",
-        "printed_r_squared": f"{value('nonalloy.r_squared'):g}",
+        "paper_r_squared": f"{value('nonalloy.r_squared'):g}",
         "eds_share": f"{(1 - alpha) * study.iterations:.0f}",
         "alpha": f"{alpha:g}",
         "differing": _pairs_text(

@@ -207,6 +207,8 @@ def numbers(*pairs, study) -> dict[str, str]:
         wrong = steps.response / steps.true_response - 1
         result[f"{which}_response"] = f"{100 * np.abs(wrong).max():.1f} %"
         result[f"{which}_r_squared"] = f"{series.fit.r_squared:.3f}"
+        printed = paper_printed(f"{which}.r_squared").value
+        result[f"{which}_paper_r_squared"] = f"{printed:.2f}"
     kept = study.components.index(study.settings.components)
     for e, element in enumerate(ELEMENTS):
         for name in DENOISED:

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 
+from ..paper import value
 from ..tables import Table
 from .bands import PhantomBands
 from .figures import REFERENCE_NAME, _shown
@@ -224,6 +225,7 @@ def sweep_numbers(study: SliceSweep, phantom: PhantomBands) -> dict[str, str]:
         "usual": f"{usual:g}",
         "largest": f"{study.alphas[-1]:g}",
         "r_squared": f"{study.r_squared:.3f}",
+        "paper_r_squared": f"{value('nonalloy.r_squared'):.2f}",
         "shadow_few": f"{100 * shadow_of(study, usual, few):.1f} %",
         "shadow_many": f"{100 * shadow_of(study, usual, many):.1f} %",
         "haadf_usual": f"{100 * last[usual][0]:.1f} %",
