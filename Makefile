@@ -76,10 +76,16 @@ book: $(STAMP)
 
 test: $(STAMP)
 	@echo 'Running the tests (the book at quick fidelity is one of them; a few minutes).'
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@pages=$$(mktemp); \
+	'$(BIN)/python' -m pytest -q -m 'book or browser' >"$$pages" 2>&1 & shown=$$!; \
+	'$(BIN)/python' -m pytest -q -n 2 --dist loadscope -m 'not book and not browser'; rest=$$?; \
+	wait $$shown; shown=$$?; \
+	echo 'Tests of the built book and of explorers in a browser, run beside the others:'; \
+	cat "$$pages"; rm -f "$$pages"; \
+	[ $$rest = 0 ] && [ $$shown = 0 ]
 
 test-fast: $(STAMP)
-	@$(BIN)/python -m pytest -q -n 2 -m 'not slow and not browser and not book'
+	@$(BIN)/python -m pytest -q -n 2 --dist loadscope -m 'not slow and not browser and not book'
 
 lint: $(STAMP)
 	@$(BIN)/ruff format --check .

@@ -74,7 +74,15 @@ def wants(session, fixture):
     return any(fixture in item.fixturenames for item in session.items)
 
 
+BOOK = {"built_book", "site", "scenario"}
+
+
 def pytest_collection_modifyitems(items):
+    for item in items:
+        if not BOOK.isdisjoint(item.fixturenames):
+            item.add_marker("book")
+        if "browser" in item.fixturenames:
+            item.add_marker("browser")
     # Tests of built pages come last: books are built beside the other tests.
     items.sort(key=lambda item: not {"built_book", "scenario"}.isdisjoint(item.fixturenames))
 

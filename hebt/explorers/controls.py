@@ -370,3 +370,24 @@ def colormap_table(cmap: str) -> bytes:
         )
     colors = matplotlib.colormaps[cmap].resampled(256)(np.arange(256))[:, :3]
     return np.rint(255 * colors).astype(np.uint8).tobytes()  # bytes=True would cut, not round
+
+
+def quantise(frame, limits: tuple[float, float]) -> tuple[np.ndarray, bool, bool]:
+    """Return an image as 8-bit steps between `limits`.
+
+    Parameters
+    ----------
+    frame
+        Array of any shape.
+    limits
+        The values that become 0 and 255. Values outside become 0 or 255 too.
+
+    Returns
+    -------
+        The steps (uint8), and whether any value lies below or above the limits, by more than the
+        half step that every value may be off.
+    """
+    low, high = limits
+    steps = (np.asarray(frame, np.float64) - low) * (255 / (high - low))
+    below, above = bool((steps < -0.5).any()), bool((steps > 255.5).any())
+    return np.clip(np.rint(steps), 0, 255).astype(np.uint8), below, above

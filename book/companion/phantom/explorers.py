@@ -64,6 +64,40 @@ def explore_sweep() -> explorers.FrameExplorer:
             }
         return result
 
+    panels, readouts = _sweep_panels(elements)
+    return explorers.FrameExplorer(
+        compute,
+        [
+            explorers.Control("alpha", "Weight α of HAADF", alphas, default=0.7, format="g"),
+            explorers.Control("iterations", "Iterations", steps, default=200),
+            explorers.Control("dose", "Dose (1: printed ζ)", doses, default=1.0, format="g"),
+        ],
+        panels,
+        readouts=readouts,
+        curves=[
+            explorers.Curve(
+                "by_weight",
+                "Error against the weight",
+                along="alpha",
+                lines=("Au, HEBT", "Au, EDS only", "Ag, HEBT", "Ag, EDS only"),
+                ylabel="MSE, mean over pixels",
+                alt="Mean-squared error of Au and Ag against the weight, after {iterations} "
+                "iterations at dose {dose}; at weight {alpha} HEBT has {Au_hebt_mse} for Au and "
+                "{Ag_hebt_mse} for Ag, EDS alone {Au_eds_mse} and {Ag_eds_mse}.",
+            )
+        ],
+        columns=3,
+        shared_colorbar=True,
+        alt="Au (above) and Ag (below) of the phantom: the truth, HEBT at weight {alpha}, and EDS "
+        "alone, after {iterations} iterations at dose {dose}.",
+        caption="The phantom by HEBT and by EDS alone, one noise seed; pictures are cut to the "
+        "particle and binned.",
+        filename="phantom",
+    )
+
+
+def _sweep_panels(elements):
+    """Return the panels of the sweep, three for each element, and their errors."""
     panels, readouts = [], []
     for element in elements:
         look = {"limits": LIMITS, "unit": UNIT, "cmap": "inferno"}
@@ -101,35 +135,7 @@ def explore_sweep() -> explorers.FrameExplorer:
                 depends=("iterations", "dose"),
             ),
         ]
-    return explorers.FrameExplorer(
-        compute,
-        [
-            explorers.Control("alpha", "Weight α of HAADF", alphas, default=0.7, format="g"),
-            explorers.Control("iterations", "Iterations", steps, default=200),
-            explorers.Control("dose", "Dose (1: printed ζ)", doses, default=1.0, format="g"),
-        ],
-        panels,
-        readouts=readouts,
-        curves=[
-            explorers.Curve(
-                "by_weight",
-                "Error against the weight",
-                along="alpha",
-                lines=("Au, HEBT", "Au, EDS only", "Ag, HEBT", "Ag, EDS only"),
-                ylabel="MSE, mean over pixels",
-                alt="Mean-squared error of Au and Ag against the weight, after {iterations} "
-                "iterations at dose {dose}; at weight {alpha} HEBT has {Au_hebt_mse} for Au and "
-                "{Ag_hebt_mse} for Ag, EDS alone {Au_eds_mse} and {Ag_eds_mse}.",
-            )
-        ],
-        columns=3,
-        shared_colorbar=True,
-        alt="Au (above) and Ag (below) of the phantom: the truth, HEBT at weight {alpha}, and EDS "
-        "alone, after {iterations} iterations at dose {dose}.",
-        caption="The phantom by HEBT and by EDS alone, one noise seed; pictures are cut to the "
-        "particle and binned.",
-        filename="phantom",
-    )
+    return panels, readouts
 
 
 def first_look() -> explorers.FrameExplorer:

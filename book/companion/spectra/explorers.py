@@ -134,37 +134,7 @@ def explore_components(study: SpectrumStudy) -> explorers.FrameExplorer:
             )
         return result
 
-    panels, readouts = [], []
-    for e, element in enumerate(ELEMENTS):
-        look = {"limits": (0, _top(raw[e])), "unit": "counts per pixel", "cmap": "viridis"}
-        panels += [
-            explorers.Panel(
-                f"{element}_raw",
-                f"{element}, as recorded",
-                depends=(),
-                alt=f"Map of {element} as recorded.",
-                **look,
-            ),
-            explorers.Panel(
-                f"{element}_map",
-                f"{element}, denoised",
-                alt=f"Map of {element} from {{count}} components, {{channels}}; error "
-                f"{{{element}_error}} percent.",
-                **look,
-            ),
-            explorers.Panel(
-                f"{element}_true",
-                f"{element}, without noise",
-                depends=(),
-                alt=f"Map of {element} without noise.",
-                **look,
-            ),
-        ]
-        readouts.append(
-            explorers.Readout(
-                f"{element}_error", "error", unit="%", format=".1f", panel=f"{element}_map"
-            )
-        )
+    panels, readouts = _component_panels(raw)
     return explorers.FrameExplorer(
         compute,
         [
@@ -196,6 +166,42 @@ def explore_components(study: SpectrumStudy) -> explorers.FrameExplorer:
         "particle. The curves are for smoothed maps.",
         filename="components",
     )
+
+
+def _component_panels(raw):
+    """Return three panels for each element, and the error of the denoised map."""
+    panels, readouts = [], []
+    for e, element in enumerate(ELEMENTS):
+        look = {"limits": (0, _top(raw[e])), "unit": "counts per pixel", "cmap": "viridis"}
+        panels += [
+            explorers.Panel(
+                f"{element}_raw",
+                f"{element}, as recorded",
+                depends=(),
+                alt=f"Map of {element} as recorded.",
+                **look,
+            ),
+            explorers.Panel(
+                f"{element}_map",
+                f"{element}, denoised",
+                alt=f"Map of {element} from {{count}} components, {{channels}}; error "
+                f"{{{element}_error}} percent.",
+                **look,
+            ),
+            explorers.Panel(
+                f"{element}_true",
+                f"{element}, without noise",
+                depends=(),
+                alt=f"Map of {element} without noise.",
+                **look,
+            ),
+        ]
+        readouts.append(
+            explorers.Readout(
+                f"{element}_error", "error", unit="%", format=".1f", panel=f"{element}_map"
+            )
+        )
+    return panels, readouts
 
 
 def explore_energy_window(study: SpectrumStudy) -> explorers.FrameExplorer:

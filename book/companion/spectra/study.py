@@ -97,29 +97,9 @@ def _spectrum_study(settings):
     energies = simulate.energies()
     used = prepare.channels_near(energies, NEAR_PEAKS)
     copper = prepare.channels_near(energies, COPPER)
-    rest = np.setdiff1d(np.arange(len(energies)), np.concatenate([used, copper]))
     acquisition = acquire(settings)
-    masks = wide_masks(acquisition.haadf, settings)
     near_peaks = acquisition.spectrum_image(tilt)
-    # the copper of all tilts, of which only blocks are kept, but for the tilt that is shown
-    here, blocks = None, {name: [None] * len(angles) for name in ("peaks", "copper")}
-
-    def block(i):
-        nonlocal here
-        holder = _record(settings, thickness, acquisition.zeta, i, copper, stream=4)
-        if i == tilt:
-            here = holder
-        blocks["peaks"][i] = _blocks(acquisition.spectra[i], settings, masks[i])
-        blocks["copper"][i] = _blocks(holder, settings, masks[i])
-
-    run(block, [(i,) for i in range(len(angles))])
-    blocks = {name: np.concatenate(parts) for name, parts in blocks.items()}
-    spectrum = np.zeros(len(energies))
-    spectrum[used] = near_peaks.sum(axis=(0, 1), dtype=np.int64)
-    spectrum[copper] = here.sum(axis=0, dtype=np.int64)
-    others = _record(settings, thickness, acquisition.zeta, tilt, rest, stream=5)
-    spectrum[rest] = others.sum(axis=0, dtype=np.int64)
-
+    here, blocks, spectrum = _record_all(settings, thickness, acquisition, tilt, used, copper)
     moved = simulate.move(
         thickness[:, tilt : tilt + 1], acquisition.spectrum_drift[tilt : tilt + 1]
     )[:, 0]
@@ -186,6 +166,38 @@ def _spectrum_study(settings):
         scan_raw=_map(acquisition.spectra[tilt], in_window, settings.size),
         scan_denoised=_map(acquisition.spectra[tilt], denoising, settings.size),
     )
+
+
+def _record_all(settings, thickness, acquisition, tilt, used, copper):
+    """Record what lies beyond the mapped peaks too.
+
+    Returns the copper of the tilt that is shown, blocks of the peaks and of the copper of all
+    tilts, and the whole spectrum of the tilt.
+    """
+    energies = simulate.energies()
+    angles = settings.angles
+    rest = np.setdiff1d(np.arange(len(energies)), np.concatenate([used, copper]))
+    masks = wide_masks(acquisition.haadf, settings)
+    near_peaks = acquisition.spectrum_image(tilt)
+    # the copper of all tilts, of which only blocks are kept, but for the tilt that is shown
+    here, blocks = None, {name: [None] * len(angles) for name in ("peaks", "copper")}
+
+    def block(i):
+        nonlocal here
+        holder = _record(settings, thickness, acquisition.zeta, i, copper, stream=4)
+        if i == tilt:
+            here = holder
+        blocks["peaks"][i] = _blocks(acquisition.spectra[i], settings, masks[i])
+        blocks["copper"][i] = _blocks(holder, settings, masks[i])
+
+    run(block, [(i,) for i in range(len(angles))])
+    blocks = {name: np.concatenate(parts) for name, parts in blocks.items()}
+    spectrum = np.zeros(len(energies))
+    spectrum[used] = near_peaks.sum(axis=(0, 1), dtype=np.int64)
+    spectrum[copper] = here.sum(axis=0, dtype=np.int64)
+    others = _record(settings, thickness, acquisition.zeta, tilt, rest, stream=5)
+    spectrum[rest] = others.sum(axis=0, dtype=np.int64)
+    return here, blocks, spectrum
 
 
 def _map(spectra, weights, size):
