@@ -74,6 +74,12 @@ def wants(session, fixture):
     return any(fixture in item.fixturenames for item in session.items)
 
 
+# Whole studies, files of many megabytes, other processes.
+SLOW = (
+    "cuda datasets figures_speed io laboratory large particles particles_pages particles_render "
+    "particles_studies particles_truth preprocess spectra speed store sweeps validate wheel "
+    "explorers_phantom explorers_spectra"
+).split()
 BOOK = {"built_book", "site", "scenario"}
 
 
@@ -81,6 +87,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if not BOOK.isdisjoint(item.fixturenames):
             item.add_marker("book")
+        if item.path.stem.removeprefix("test_") in SLOW:
+            item.add_marker("slow")
         if "browser" in item.fixturenames:
             item.add_marker("browser")
     # Tests of built pages come last: books are built beside the other tests.

@@ -19,7 +19,8 @@ import shutil
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the companion
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]  # what lies beside this file, and the companion
 
 import matplotlib.font_manager  # noqa: F401 (builds its font list here, not inside a chapter)
 import nbformat
