@@ -75,11 +75,29 @@ def wants(session, fixture):
 
 
 # Whole studies, files of many megabytes, other processes.
-SLOW = (
-    "cuda datasets figures_speed io laboratory large particles particles_pages particles_render "
-    "particles_studies particles_truth preprocess spectra speed store sweeps validate wheel "
-    "explorers_phantom explorers_spectra"
-).split()
+SLOW = {
+    "cuda",
+    "datasets",
+    "explorers_phantom",
+    "explorers_spectra",
+    "io",
+    "laboratory",
+    "large",
+    "particles",
+    "particles_pages",
+    "particles_render",
+    "particles_studies",
+    "particles_truth",
+    "preprocess",
+    "prepare",
+    "spectra",
+    "speed",
+    "store",
+    "sweeps",
+    "validate",
+    "validation",
+    "wheel",
+}
 BOOK = {"built_book", "site", "scenario"}
 
 
