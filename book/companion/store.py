@@ -81,18 +81,7 @@ def _imports(tree: ast.Module, module: str, package: bool):
 
 
 def sources(module: str) -> dict[str, bytes]:
-    """Return the code that a module runs: its own and that of all it imports, of ours.
-
-    Parameters
-    ----------
-    module
-        Such as ``"companion.phantom.study"``.
-
-    Returns
-    -------
-    dict
-        Module -> digest of its code.
-    """
+    """Return the code that a module runs: its own and that of all it imports, of ours."""
     found, waiting = {}, [module]
     while waiting:
         name = waiting.pop()
@@ -127,24 +116,7 @@ def code_key(module: str) -> str:
 
 
 def prune(results: Path, *, keep: Path, now: float | None = None) -> list[Path]:
-    """Delete the results of code that is no longer used, and return the folders that went.
-
-    Parameters
-    ----------
-    results
-        The folder with the results of one module, a folder for each state of its code.
-    keep
-        The one that is in use.
-    now
-        The time, in seconds as `time.time` gives it, if not now.
-
-    Returns
-    -------
-    list of Path
-        A folder stays if it is `keep`, if it was not made here (its name is no key, or its marker
-        is missing), if something used it within the last hour (another run may be at work in
-        it), or if it is among the few used last and within a month.
-    """
+    """Delete the results of code that is no longer used, and return the folders that went."""
     now = time.time() if now is None else now
     ages = {}
     for folder in results.iterdir() if results.is_dir() else ():
