@@ -102,20 +102,6 @@ def settings(which: str, **changes) -> ParticleSettings:
     At paper fidelity sizes, tilts and components are as printed. At quick fidelity there are
     60³ voxels and a third of the tilts; a larger pixel collects the counts of all the pixels that
     it stands for.
-
-    Parameters
-    ----------
-    which
-        "nonalloy" or "alloy".
-    **changes
-        Any attribute of `ParticleSettings`, to change it.
-
-    Raises
-    ------
-    ValueError
-        If there is no such particle.
-    TypeError
-        If a name is no setting.
     """
     if which not in PARTICLES:
         raise ValueError(f"which is {which!r}; expected one of {', '.join(PARTICLES)}.")
