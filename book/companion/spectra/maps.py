@@ -9,7 +9,7 @@ from .settings import ELEMENTS, LINES, WINDOWS
 
 
 def _blocks(spectra, settings, mask):
-    factor = 4 if settings.pixel == 1 else 1
+    factor = 4 if settings.binning == 1 else 1
     return prepare.bin_spectra(spectra, mask.shape, factor, mask)
 
 

@@ -118,7 +118,7 @@ class ParticleSettings:
             raise ValueError(f"{name} is {number:g}; expected a number {expected}.")
 
     @property
-    def pixel(self) -> float:
+    def binning(self) -> float:
         """Side of a pixel, in pixels of the paper's frame."""
         return paper.printed("particles.size").value / self.size
 
@@ -208,4 +208,4 @@ def zeta_factors(settings, thickness):
         s * element[inside].mean(dtype=np.float64)
         for s, element in zip(sensitivity, thickness, strict=True)
     ]
-    return sensitivity * settings.counts * settings.pixel**2 / np.mean(expected)
+    return sensitivity * settings.counts * settings.binning**2 / np.mean(expected)
