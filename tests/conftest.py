@@ -74,6 +74,30 @@ def wants(session, fixture):
     return any(fixture in item.fixturenames for item in session.items)
 
 
+# Whole studies, files of many megabytes, other processes.
+SLOW = {
+    "cuda",
+    "datasets",
+    "explorers_phantom",
+    "explorers_spectra",
+    "io",
+    "laboratory",
+    "large",
+    "particles",
+    "particles_pages",
+    "particles_render",
+    "particles_studies",
+    "particles_truth",
+    "preprocess",
+    "prepare",
+    "spectra",
+    "speed",
+    "store",
+    "sweeps",
+    "validate",
+    "validation",
+    "wheel",
+}
 BOOK = {"built_book", "site", "scenario"}
 
 
@@ -81,6 +105,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if not BOOK.isdisjoint(item.fixturenames):
             item.add_marker("book")
+        if item.path.stem.removeprefix("test_") in SLOW:
+            item.add_marker("slow")
         if "browser" in item.fixturenames:
             item.add_marker("browser")
     # Tests of built pages come last: books are built beside the other tests.

@@ -212,7 +212,7 @@ def public_functions():
                         yield pytest.param(method, id=f"{place}.{own}")
 
 
-@pytest.mark.parametrize("function", public_functions())
+@pytest.mark.parametrize("function", list(public_functions()))
 def test_public_functions_are_documented_and_annotated(function):
     from numpydoc.docscrape import FunctionDoc
 

@@ -19,7 +19,8 @@ import shutil
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the companion
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]  # what lies beside this file, and the companion
 
 import matplotlib.font_manager  # noqa: F401 (builds its font list here, not inside a chapter)
 import nbformat
@@ -39,6 +40,10 @@ SOURCES = ("hebt", "book/companion", "data", "requirements.lock", "book/_ext")
 KEPT_CACHES = 4
 # The folder beside the pages in which explorers look for their data.
 EXPLORER_DATA = "_explorers"
+# A cell of code: its options between ---, its tags, and the code.
+CELL = re.compile(
+    r"^```\{code-cell\}[^\n]*\n(?:---\n.*?^---\n)?(?::[^\n]*\n)*\n?(?P<code>.*?)^```$", re.M | re.S
+)
 # What a page needs of MathJax: the program, TeX packages that it loads by itself, and its fonts.
 MATHJAX = ("tex-mml-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2")
 
@@ -141,6 +146,29 @@ def copy_mathjax(app):
             _copy(path, target / path.relative_to(source))
 
 
+def without_data(chapter: str) -> str:
+    """Return a chapter as it is shown where the measured data that it requires are missing.
+
+    Its code is shown and not run, but for a first cell that says what is missing and how to get
+    it; numbers in its sentences are question marks. Other chapters come back as they are.
+    """
+    required = re.search(r"^datasets\.require\(\"(\w+)\"\)$", chapter, re.M)
+    if required is None or datasets.card(required[1]).available:
+        return chapter
+
+    def show_only(cell):
+        return "" if "remove-cell" in cell[0] else f"```python\n{cell['code']}```"
+
+    text = CELL.sub(show_only, re.sub(r"\{(glue:text|numref)\}`[^`]*`", "?", chapter))
+    card = f"from companion import datasets\n\ndatasets.card({required[1]!r})"
+    first = text.index("```python\n")
+    return f"{text[:first]}```{{code-cell}} ipython3\n{card}\n```\n\n{text[first:]}"
+
+
+def read_chapter(app, page, source):
+    source[0] = without_data(source[0])
+
+
 def refuse_silent_pictures(app, doctree):
     """Warn of pictures without an alternative text; Sphinx would put the file's name there."""
     for image in doctree.findall(nodes.image):
@@ -232,6 +260,7 @@ def setup(app):
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     app.connect("config-inited", configure)
     app.connect("builder-inited", copy_mathjax)
+    app.connect("source-read", read_chapter)
     app.connect("doctree-read", refuse_silent_pictures)
     app.connect("env-updated", refuse_dead_widgets)
     # after the theme has made its buttons

@@ -10,18 +10,23 @@ import hashlib
 import html
 import json
 import os
+import re
 import sys
-import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
+
+import pooch
 
 from hebt import io
 
 from .store import cache_folder, cached
 
 REGISTRY = Path(__file__).resolve().parents[2] / "data" / "measured.json"
+BOOK_SERIES = "dust"  # what `make data` fetches
+UNFINISHED_SECONDS = 60  # longer than a download waits for its next bytes
 
 
 class MissingDataError(FileNotFoundError):
@@ -37,13 +42,7 @@ class WrongDataError(ValueError):
 
 
 def registry() -> dict:
-    """Return the registry of measured data: name -> title, origin, credit, licence, files.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the registry is not there, as where `hebt` was installed without its repository.
-    """
+    """Return the registry of measured data: name -> title, origin, credit, licence, files."""
     try:
         text = REGISTRY.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -66,6 +65,11 @@ def _entry(name: str) -> dict:
     return series[name]
 
 
+def _how_to_get(name: str) -> str:
+    command = f"in the folder book/, `python -m companion.datasets fetch {name}`"
+    return f"`make data` or, {command}," if name == BOOK_SERIES else command
+
+
 def _folders(entry: dict) -> dict[str, Path]:
     """Return the folders where a series may lie, in the order in which they are looked into."""
     folders = {}
@@ -75,6 +79,14 @@ def _folders(entry: dict) -> dict[str, Path]:
     return folders
 
 
+def _find(entry: dict, file: dict) -> tuple[str, Path] | None:
+    """Return where a file of a series lies, right or not: the folder's name, and the path."""
+    for where, folder in _folders(entry).items():
+        if (folder / file["path"]).is_file():
+            return where, folder / file["path"]
+    return None
+
+
 @functools.lru_cache(maxsize=1024)
 def _sha256(path: Path, size: int, changed: int) -> str:
     with open(path, "rb") as file:
@@ -82,11 +94,17 @@ def _sha256(path: Path, size: int, changed: int) -> str:
 
 
 def _is_right(path: Path, wanted: dict) -> bool:
+    if not path.is_file():
+        return False
     status = path.stat()
     return (
         status.st_size == wanted["size"]
         and _sha256(path, status.st_size, status.st_mtime_ns) == wanted["sha256"]
     )
+
+
+def _megabytes(files: Sequence[dict]) -> float:
+    return sum(f["size"] for f in files) / 1e6
 
 
 def _wanted(entry: dict, pattern: str) -> list[dict]:
@@ -100,53 +118,30 @@ def _wanted(entry: dict, pattern: str) -> list[dict]:
 
 
 def locate(name: str, pattern: str = "*") -> list[Path]:
-    """Return the paths of a series' files, each checked against its sha256.
+    """Return the paths of a series' files in the registry's order, their sha256 checked.
 
-    They are looked up in the folder that the environment variable ``HEBT_DATA`` names, then in
-    the cache (``HEBT_CACHE``, or ``hebt`` in the user's cache folder). Nothing is downloaded:
-    that is `fetch`.
-
-    Parameters
-    ----------
-    name
-        The series' name in the registry, such as "dust".
-    pattern
-        Which of its files, by file name: "*.bcf" for instance.
-
-    Returns
-    -------
-    list of Path
-        In the order of the registry; for a tilt series, that of the tilts.
-
-    Raises
-    ------
-    MissingDataError
-        If a file is in neither folder.
-    WrongDataError
-        If a file is there but its sha256 is another one.
+    They are looked up in the folder ``HEBT_DATA``, then in the cache (``HEBT_CACHE``, or ``hebt``
+    in the user's cache folder). Nothing is downloaded: that is `fetch`.
     """
     entry = _entry(name)
-    wanted = _wanted(entry, pattern)
-    folders = _folders(entry)
     paths, missing = [], []
-    for file in wanted:
-        here = next((p for f in folders.values() if (p := f / file["path"]).is_file()), None)
-        if here is None:
+    for file in _wanted(entry, pattern):
+        found = _find(entry, file)
+        if found is None:
             missing.append(file)
-        elif not _is_right(here, file):
+        elif not _is_right(found[1], file):
             raise WrongDataError(
-                f"{here} is not the file that the registry names (its size or sha256 differs), "
-                f"so it is not used. Remove it and run `python -m companion.datasets fetch {name}`."
+                f"{found[1]} is not the file that the registry names (its size or sha256 "
+                f"differs), so it is not used. Remove it and run {_how_to_get(name)} again."
             )
         else:
-            paths.append(here)
+            paths.append(found[1])
     if missing:
         raise MissingDataError(_what_is_missing(name, entry, missing))
     return paths
 
 
 def _what_is_missing(name, entry, missing):
-    size = sum(f["size"] for f in missing) / 1e6
     looked = " and ".join(
         f"{'HEBT_DATA' if where == 'HEBT_DATA' else 'the cache folder'} ({folder})"
         for where, folder in _folders(entry).items()
@@ -155,100 +150,79 @@ def _what_is_missing(name, entry, missing):
     return (
         f"{len(missing)} of {len(entry['files'])} files of the series {name!r} are not on this "
         f"machine: {entry['title']}. Looked in {looked}. Nothing is downloaded unasked. Run "
-        f"`python -m companion.datasets fetch {name}` to download {size:.1f} MB and check "
-        f"them, or set HEBT_DATA{unset} to a folder that holds "
-        f"{entry['folder']}/{missing[0]['path']} and the others."
+        f"{_how_to_get(name)} to download {_megabytes(missing):.1f} MB and check them, or set "
+        f"HEBT_DATA{unset} to a folder that holds {entry['folder']}/{missing[0]['path']} "
+        "and the others."
     )
 
 
 def fetch(name: str, pattern: str = "*", *, progress: bool = True) -> list[Path]:
-    """Download what is missing of a series, check its sha256, and return the files' paths.
+    """Download what is missing of a series into the cache, check it, and return all paths.
 
-    Files that are here already are left alone. Each new file is written under another name and
-    moved into the cache folder once it is whole and its sha256 is right, so that an interrupted
-    or wrong download is never taken for the data.
-
-    Parameters
-    ----------
-    name, pattern
-        As for `locate`.
-    progress
-        Whether to show a progress bar per file.
-
-    Raises
-    ------
-    WrongDataError
-        If what came has another sha256 than the registry names. It is kept beside the data with
-        the ending ``.wrong``, for a look at it, and never used.
-    OSError
-        If no address answers with the file.
+    A file gets its name once it is whole and its sha256 is right. One with another sha256 is
+    kept beside it with the ending ``.wrong`` and never used.
     """
     entry = _entry(name)
-    folder = _folders(entry)["the cache"]
+    shelf = pooch.create(
+        path=_folders(entry)["the cache"],
+        base_url="",
+        registry={f["path"]: f"sha256:{f['sha256']}" for f in entry["files"]},
+        urls={f["path"]: f["addresses"][0] for f in entry["files"]},
+    )
     for file in _wanted(entry, pattern):
-        if any(
-            (p := f / file["path"]).is_file() and _is_right(p, file)
-            for f in _folders(entry).values()
-        ):
+        if any(_is_right(f / file["path"], file) for f in _folders(entry).values()):
             continue
-        target = folder / file["path"]
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = shelf.abspath / file["path"]
         if target.is_file():
-            _keep_apart(target)
-        _download(file, target, progress=progress)
+            _keep_apart(target, target)
+        _remove_unfinished(target.parent)
+        shelf.fetch(file["path"], downloader=_downloader(file, target, progress))
     return locate(name, pattern)
 
 
-def _keep_apart(path: Path) -> Path:
-    apart = path.with_name(path.name + ".wrong")
-    os.replace(path, apart)
-    return apart
+def _keep_apart(path: Path, target: Path) -> Path:
+    return path.replace(target.with_name(target.name + ".wrong"))
 
 
-def _download(file: dict, target: Path, *, progress: bool) -> None:
-    # pooch brings time-outs, streaming and the progress bar; two things are ours: a file that
-    # fails its check is kept for a look, and there may be more than one address
-    import pooch
-    import requests
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what a killed download left: pooch's parts, which one at work writes to all along."""
+    for part in folder.glob("tmp????????"):
+        if time.time() - part.stat().st_mtime > UNFINISHED_SECONDS:
+            part.unlink(missing_ok=True)
 
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".part-")
-    os.close(handle)
-    part = Path(name)
-    failures = []
-    try:
+
+def _downloader(file: dict, target: Path, progress: bool):
+    """Return a downloader for pooch that tries every address, and keeps a wrong file."""
+
+    def download(_, part, shelf):
+        failures = []
+        get = pooch.HTTPDownloader(progressbar=progress, chunk_size=1 << 16)
         for address in file["addresses"]:
-            if progress:
-                print(f"{target.name} from {address}", file=sys.stderr)
             try:
-                download = pooch.HTTPDownloader(progressbar=progress, chunk_size=1 << 16)
-                download(address, str(part), None)
-            except (requests.RequestException, OSError) as error:
+                get(address, part, shelf)
+            except OSError as error:
                 failures.append(f"{address}: {error}")
                 continue
-            if not _is_right(part, file):
-                apart = _keep_apart(part.replace(target))
-                raise WrongDataError(
-                    f"{address} gave a file of {apart.stat().st_size} bytes with another sha256 "
-                    f"than the registry names ({file['size']} bytes). It is kept as {apart} and "
-                    "never used. Try again; if it stays so, the source has changed: please say "
-                    "so in an issue of the book's repository."
-                )
-            os.replace(part, target)
-            return
+            if _is_right(Path(part), file):
+                return
+            apart = _keep_apart(Path(part), target)
+            raise WrongDataError(
+                f"{address} gave a file of {apart.stat().st_size} bytes with another sha256 "
+                f"than the registry names ({file['size']} bytes). It is kept as {apart} and "
+                "never used. Try again; if it stays so, the source has changed: please say "
+                "so in an issue of the book's repository."
+            )
         raise OSError(
             f"{target.name} could not be downloaded. Check the connection and run the same "
             "command again: what is here already stays. " + "; ".join(failures)
         )
-    finally:
-        part.unlink(missing_ok=True)
+
+    return download
 
 
 @dataclass(frozen=True, repr=False)
 class DataCard:
-    """What a series is, from whom and under which licence, and whether it is on this machine.
-
-    Displayed in a notebook as a small table.
-    """
+    """What a series is, from whom and under which licence, and whether it is on this machine."""
 
     name: str
     entry: dict
@@ -262,33 +236,21 @@ class DataCard:
 
     def rows(self) -> list[tuple[str, str]]:
         """Return what the card says, as (label, text)."""
-        entry = self.entry
-        size = sum(f["size"] for f in entry["files"]) / 1e6
-        kind = "measured data" if entry["measured"] else "simulated data"
-        if self.available:
-            state = f"found in {self.found}; size and sha256 of every file are right"
-        else:
-            state = (
-                f"missing: {len(self.missing)} of {len(entry['files'])} files "
-                f"({self.missing[0]}{', …' if len(self.missing) > 1 else ''})"
-            )
+        entry, files = self.entry, self.entry["files"]
+        state = f"found in {self.found}; size and sha256 of every file are right"
+        if self.missing:
+            first = f"{self.missing[0]}{', …' if len(self.missing) > 1 else ''}"
+            state = f"missing: {len(self.missing)} of {len(files)} files ({first})"
         rows = [
-            (kind, entry["title"]),
-            ("source", entry["source"]),
-            ("credit", entry["credit"]),
-            ("licence", entry["licence"]),
+            ("measured data" if entry["measured"] else "simulated data", entry["title"]),
+            *((label, entry[label]) for label in ("source", "credit", "licence")),
             *((k.replace("_", " "), v) for k, v in entry["acquisition"].items()),
-            ("files", f"{len(entry['files'])} files, {size:.1f} MB"),
+            ("files", f"{len(files)} files, {_megabytes(files):.1f} MB"),
             ("on this machine", state),
         ]
-        if not self.available:
-            rows.append(
-                (
-                    "how to get them",
-                    f"python -m companion.datasets fetch {self.name} downloads and checks "
-                    f"them; or set HEBT_DATA to a folder that holds {entry['folder']}",
-                )
-            )
+        if self.missing:
+            get = f"{_how_to_get(self.name)} downloads and checks them; or set HEBT_DATA"
+            rows.append(("how to get them", f"{get} to a folder that holds {entry['folder']}"))
         return rows
 
     def __repr__(self):
@@ -302,12 +264,13 @@ class DataCard:
             for label, text in self.rows()
         )
         note = ""
-        if not self.available:
+        if self.missing:
+            get = re.sub("`(.*?)`", r"<code>\1</code>", _how_to_get(self.name))
             note = (
                 '<div class="admonition warning"><p class="admonition-title">Data not here</p>'
                 "<p>These data are not on this machine, so the code below was not run and its "
-                f"pictures are missing. Run <code>python -m companion.datasets fetch {self.name}"
-                "</code>, then run the chapter or build the book again.</p></div>"
+                f"pictures and numbers are missing. Run {get}, then run the chapter or build the "
+                "book again.</p></div>"
             )
         return f'{note}<table class="hebt-data">{cells}</table>'
 
@@ -315,57 +278,31 @@ class DataCard:
 def card(name: str) -> DataCard:
     """Say what a series is and whether it is on this machine. Nothing is downloaded."""
     entry = _entry(name)
-    folders = _folders(entry)
-    missing, found = [], []
+    places, missing = {}, []
     for file in entry["files"]:
-        for where, folder in folders.items():
-            if (folder / file["path"]).is_file():
-                if _is_right(folder / file["path"], file):
-                    found.append(where)
-                else:
-                    missing.append(f"{file['path']} is another file")
-                break
-        else:
+        found = _find(entry, file)
+        if found is None:
             missing.append(file["path"])
-    where = " and ".join(dict.fromkeys(found))
-    return DataCard(name, entry, where, tuple(missing))
+        elif not _is_right(found[1], file):
+            missing.append(f"{file['path']} is another file")
+        else:
+            places[found[0]] = True
+    return DataCard(name, entry, " and ".join(places), tuple(missing))
 
 
 def require(name: str) -> DataCard:
     """Show where a chapter's data come from; without them, stop here with the way to get them.
 
-    In JupyterLab and in scripts, missing data raise `MissingDataError`, whose message says what
-    to run. While the book is built (``HEBT_STATIC=1``) the card is shown instead, and the cells
-    that follow in the notebook are left out, so that a book without the data still builds and
-    says so.
+    The book's extension shows a chapter whose data are missing without running it.
     """
     shown = card(name)
-    if shown.available:
-        return shown
-    shell = _shell()
-    if os.environ.get("HEBT_STATIC") != "1" or shell is None:
+    if not shown.available:
         locate(name)
-        raise AssertionError("locate() found what card() misses")  # pragma: no cover
-    shell.input_transformers_post.append(lambda lines: ["pass\n"])
     return shown
 
 
-def _shell():
-    if "IPython" not in sys.modules:
-        return None
-    return sys.modules["IPython"].get_ipython()
-
-
 def read_tilt_series(name: str, pattern: str = "*", *, lines, avoid=()) -> io.TiltSeries:
-    """Read a series by `hebt.io.read_tilt_series`, and keep the result.
-
-    Parameters
-    ----------
-    name, pattern
-        As for `locate`.
-    lines, avoid
-        As for `hebt.io.read_tilt_series`.
-    """
+    """Read a series by `hebt.io.read_tilt_series`, and keep the result."""
     # size and time of each file are part of the key: other files are other data
     stamps = tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in locate(name, pattern))
     return _read_tilt_series(stamps, tuple(lines), tuple(avoid))
@@ -393,11 +330,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "list":
-            for name in registry():
-                about = card(name)
-                size = sum(f["size"] for f in about.entry["files"]) / 1e6
+            for about in map(card, registry()):
+                size = _megabytes(about.entry["files"])
                 state = f"found in {about.found}" if about.available else "missing"
-                print(f"{name:10} {size:6.1f} MB  {state:22} {about.entry['title']}")
+                print(f"{about.name:10} {size:6.1f} MB  {state:22} {about.entry['title']}")
             return 0
         if chosen.command == "fetch":
             paths = fetch(chosen.name)

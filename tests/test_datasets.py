@@ -1,0 +1,385 @@
+"""The registry of measured data: looking up, fetching, and chapters with and without them."""
+
+import hashlib
+import http.server
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import ClassVar
+
+import jupytext
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from companion import datasets
+from hebt import io
+
+LINES = ("C_Ka", "O_Ka", "Mg_Ka", "Si_Ka", "Fe_Ka", "Pt_Ma")
+AVOID = ("Ga_La", "Fe_La", "Cu_La", (-1, 0.16))
+
+
+# --- registry ---
+
+
+def test_the_registry_names_origin_credit_licence_and_every_file():
+    for name, entry in datasets.registry().items():
+        assert entry["title"] and entry["source"] and entry["credit"] and entry["licence"], name
+        assert isinstance(entry["measured"], bool)
+        paths = [f["path"] for f in entry["files"]]
+        assert len(paths) == len(set(paths)) > 0
+        for file in entry["files"]:
+            assert len(file["sha256"]) == 64 and file["size"] > 0
+            assert file["addresses"]
+            assert all(a.startswith("https://") for a in file["addresses"])
+            assert all(a.endswith(file["path"].split("/")[-1]) for a in file["addresses"])
+
+
+@pytest.mark.parametrize("name", sorted(datasets.registry()))
+def test_the_registry_has_the_hashes_of_the_real_files(name):
+    try:
+        paths = datasets.locate(name)
+    except datasets.MissingDataError as error:
+        pytest.skip(f"not on this machine: {error}")
+    for path, file in zip(paths, datasets.registry()[name]["files"], strict=True):
+        content = path.read_bytes()
+        assert hashlib.sha256(content).hexdigest() == file["sha256"]
+        assert len(content) == file["size"]
+
+
+def test_a_package_without_the_repository_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(datasets, "REGISTRY", tmp_path / "data" / "measured.json")
+    with pytest.raises(FileNotFoundError, match="pip install -e .*read_tilt_series"):
+        datasets.locate("dust")
+
+
+# --- looking up and fetching ---
+
+GOOD = b"counts, " * 4000
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self):
+        Handler.asked.append(self.path)
+        if self.path == "/absent":
+            self.send_error(404)
+            return
+        content = b"something else" if self.path == "/wrong" else GOOD
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        # one address breaks off half way
+        self.wfile.write(content[: len(content) // 2] if self.path == "/broken" else content)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def shelf(monkeypatch, tmp_path):
+    """A registry of one file on a local server; gives a function that sets its addresses."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    Handler.asked = []
+    monkeypatch.setattr(datasets, "REGISTRY", tmp_path / "registry.json")
+    monkeypatch.setenv("HEBT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HEBT_DATA", raising=False)
+
+    def addresses(*paths):
+        base = f"http://127.0.0.1:{server.server_port}/"
+        entry = {
+            "title": "a small series",
+            "measured": True,
+            "folder": "small",
+            "source": "here",
+            "credit": "nobody",
+            "licence": "none",
+            "acquisition": {"tilts": "one"},
+            "files": [
+                {
+                    "path": "Input/0.bcf",
+                    "size": len(GOOD),
+                    "sha256": hashlib.sha256(GOOD).hexdigest(),
+                    "addresses": [base + p for p in paths],
+                }
+            ],
+        }
+        datasets.REGISTRY.write_text(json.dumps({"series": {"small": entry}}))
+        return tmp_path / "cache" / "data" / "small" / "Input" / "0.bcf"
+
+    yield addresses
+    server.shutdown()
+    server.server_close()
+
+
+def left_over(target):
+    return sorted(p.name for p in target.parent.iterdir())
+
+
+def test_fetch_brings_a_file_once(shelf):
+    target = shelf("good")
+    with pytest.raises(datasets.MissingDataError):
+        datasets.locate("small")
+    assert Handler.asked == [], "looking up must never download"
+    assert datasets.fetch("small", progress=False) == [target]
+    assert target.read_bytes() == GOOD and left_over(target) == ["0.bcf"]
+    assert datasets.fetch("small", progress=False) == datasets.locate("small") == [target]
+    assert Handler.asked == ["/good"]
+
+
+def test_fetch_tries_the_next_address(shelf):
+    target = shelf("absent", "broken", "good")
+    datasets.fetch("small", progress=False)
+    assert Handler.asked == ["/absent", "/broken", "/good"]
+    assert target.read_bytes() == GOOD and left_over(target) == ["0.bcf"]
+
+
+def test_a_wrong_file_is_kept_apart_and_never_used(shelf):
+    target = shelf("wrong", "good")
+    with pytest.raises(datasets.WrongDataError, match="another sha256.*never used"):
+        datasets.fetch("small", progress=False)
+    assert left_over(target) == ["0.bcf.wrong"]
+    assert (target.parent / "0.bcf.wrong").read_bytes() == b"something else"
+    with pytest.raises(datasets.MissingDataError):
+        datasets.locate("small")
+    shelf("good")
+    datasets.fetch("small", progress=False)
+    assert target.read_bytes() == GOOD
+
+
+@pytest.mark.parametrize("path", ["broken", "absent"])
+def test_a_download_that_fails_leaves_nothing(shelf, path):
+    target = shelf(path)
+    with pytest.raises(OSError, match="0.bcf could not be downloaded.*same command again"):
+        datasets.fetch("small", progress=False)
+    assert left_over(target) == []
+
+
+def test_an_interrupted_download_leaves_nothing(shelf, monkeypatch):
+    target = shelf("good")
+    import pooch
+
+    def stopped(self, url, output_file, pooch):
+        Path(output_file).write_bytes(GOOD[:100])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        datasets.fetch("small", progress=False)
+    assert left_over(target) == []
+
+
+def test_a_killed_download_leaves_nothing_after_the_next_one(shelf):
+    target = shelf("good")
+    script = (
+        "import os, pathlib, pooch\n"
+        "from companion import datasets\n"
+        "def die(self, url, part, pooch):\n"
+        "    pathlib.Path(part).write_bytes(b'counts')\n"
+        "    os._exit(9)\n"
+        "pooch.HTTPDownloader.__call__ = die\n"
+        f"datasets.REGISTRY = pathlib.Path({str(datasets.REGISTRY)!r})\n"
+        "datasets.fetch('small', progress=False)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT / "book").returncode == 9
+    (part,) = target.parent.iterdir()
+    assert part.read_bytes() == b"counts" and part.name != target.name
+    with pytest.raises(datasets.MissingDataError):
+        datasets.locate("small")
+    # one that writes no more, and one at work
+    os.utime(part, (0, 0))
+    at_work = target.parent / "tmp_at_work"
+    at_work.touch()
+    datasets.fetch("small", progress=False)
+    assert left_over(target) == ["0.bcf", "tmp_at_work"]
+
+
+def test_a_right_copy_in_the_cache_is_not_fetched_again(shelf, monkeypatch, tmp_path):
+    target = shelf("good")
+    datasets.fetch("small", progress=False)
+    own = tmp_path / "own" / "small" / "Input" / "0.bcf"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"mine")
+    monkeypatch.setenv("HEBT_DATA", str(tmp_path / "own"))
+    with pytest.raises(datasets.WrongDataError, match="own"):
+        datasets.fetch("small", progress=False)
+    assert Handler.asked == ["/good"] and left_over(target) == ["0.bcf"]
+
+
+def test_the_size_is_looked_at_before_a_file_is_read(shelf, monkeypatch):
+    target = shelf("good")
+    datasets.fetch("small", progress=False)
+    target.write_bytes(GOOD + b"?")
+    monkeypatch.setattr(datasets, "_sha256", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(datasets.WrongDataError):
+        datasets.locate("small")
+
+
+def test_a_damaged_file_is_refused_and_fetched_anew(shelf):
+    target = shelf("good")
+    datasets.fetch("small", progress=False)
+    target.write_bytes(GOOD[:-1] + b"?")
+    with pytest.raises(datasets.WrongDataError, match="not the file that the registry names"):
+        datasets.locate("small")
+    datasets.fetch("small", progress=False)
+    assert target.read_bytes() == GOOD
+    assert left_over(target) == ["0.bcf", "0.bcf.wrong"]
+
+
+def test_hebt_data_comes_first(shelf, monkeypatch, tmp_path):
+    shelf("good")
+    own = tmp_path / "own" / "small" / "Input" / "0.bcf"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(GOOD)
+    monkeypatch.setenv("HEBT_DATA", str(tmp_path / "own"))
+    assert datasets.locate("small") == [own]
+    assert datasets.fetch("small", progress=False) == [own] and Handler.asked == []
+    own.write_bytes(b"mine")
+    with pytest.raises(datasets.WrongDataError):
+        datasets.locate("small")
+    assert own.read_bytes() == b"mine"
+
+
+def test_the_missing_data_message_says_what_and_how(shelf, monkeypatch, tmp_path):
+    shelf("good")
+    with pytest.raises(datasets.MissingDataError) as error:
+        datasets.locate("small")
+    for part in (
+        "small",
+        "HEBT_DATA",
+        "python -m companion.datasets fetch small",
+        "Input/0.bcf",
+        "MB",
+    ):
+        assert part in str(error.value)
+    assert error.value._render_traceback_() == [f"MissingDataError: {error.value}"]
+    monkeypatch.setenv("HEBT_DATA", str(tmp_path / "elsewhere"))
+    with pytest.raises(datasets.MissingDataError, match="elsewhere"):
+        datasets.locate("small")
+    with pytest.raises(ValueError, match="name is 'large'; expected one of 'small'"):
+        datasets.locate("large")
+    with pytest.raises(ValueError, match=r"pattern is '\*\.emd'"):
+        datasets.locate("small", "*.emd")
+
+
+def test_the_command_line(shelf, capsys):
+    target = shelf("good")
+    assert datasets.main(["check", "small"]) == 1
+    assert "python -m companion.datasets fetch small" in capsys.readouterr().out
+    assert datasets.main(["fetch", "small"]) == 0
+    assert target.is_file() and "1 files" in capsys.readouterr().out
+    assert datasets.main(["check", "small"]) == 0
+    assert datasets.main(["list"]) == 0
+    assert "found in the cache" in capsys.readouterr().out
+    target.unlink()
+    shelf("wrong")
+    assert datasets.main(["fetch", "small"]) == 1
+    assert "never used" in capsys.readouterr().err
+
+
+def test_the_card_shows_licence_and_state_but_no_path(shelf, tmp_path):
+    shelf("good")
+    missing = datasets.card("small")
+    assert not missing.available
+    assert "not on this machine" in missing._repr_html_()
+    assert "python -m companion.datasets fetch small" in missing._repr_html_()
+    datasets.fetch("small", progress=False)
+    found = datasets.card("small")
+    assert found.available and found.found == "the cache"
+    for text in (found._repr_html_(), repr(found)):
+        assert "licence" in text and "measured data" in text
+        assert str(tmp_path) not in text, "pages must not differ between machines"
+
+
+def test_reading_twice_reads_the_files_once(monkeypatch, tmp_path):
+    try:
+        (path,) = datasets.locate("dust", "-40.bcf")
+    except datasets.MissingDataError as error:
+        pytest.skip(f"measured data are not here: {error}")
+    monkeypatch.setenv("HEBT_CACHE", str(tmp_path))
+    series = io.read_tilt_series([path], lines=LINES, avoid=AVOID, progress=False)
+    once = datasets.read_tilt_series("dust", path.name, lines=LINES, avoid=AVOID)
+    monkeypatch.setattr(io, "read_tilt_series", lambda *_, **__: pytest.fail("read again"))
+    again = datasets.read_tilt_series("dust", path.name, lines=LINES, avoid=AVOID)
+    for result in (once, again):
+        np.testing.assert_array_equal(result.maps, series.maps)
+
+
+# --- a chapter with and without its data ---
+
+
+def run_notebook(cells, tmp_path, **environment):
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    client = NotebookClient(
+        notebook,
+        timeout=120,
+        kernel_name="python3",
+        allow_errors=True,
+        resources={"metadata": {"path": str(ROOT / "book")}},
+    )
+    env = {**os.environ, "HEBT_CACHE": str(tmp_path), **environment}
+    env.pop("HEBT_DATA", None)
+    client.execute(env=env)
+    return [cell.outputs for cell in notebook.cells]
+
+
+CELLS = ["from companion import datasets\ndatasets.require('dust')"]
+
+
+def test_a_notebook_without_data_stops_with_the_way_to_get_them(tmp_path):
+    ((error,),) = run_notebook(CELLS, tmp_path)
+    assert error.ename == "MissingDataError"
+    assert "make data" in error.evalue
+    assert "python -m companion.datasets fetch dust" in error.evalue
+    assert len(error.traceback) == 1, "the message, not the package's inner workings"
+
+
+@pytest.fixture
+def extension(monkeypatch):
+    path = ROOT / "book" / "_ext" / "hebt_book.py"
+    spec = importlib.util.spec_from_file_location("hebt_book", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def cells(text):
+    """Return the code that a reader sees."""
+    found = (c for c in jupytext.reads(text, "md:myst").cells if c.cell_type == "code")
+    return [c.source for c in found if "remove-cell" not in c.metadata.get("tags", ())]
+
+
+def test_the_chapter_is_run_where_its_data_are(extension, monkeypatch):
+    chapter = (ROOT / "book" / "dust.md").read_text(encoding="utf-8")
+    assert chapter.count('datasets.require("dust")') == 1
+    monkeypatch.setattr(datasets, "card", lambda name: datasets.DataCard(name, {}, "the cache", ()))
+    assert extension.without_data(chapter) == chapter
+    other = (ROOT / "book" / "sweeps.md").read_text(encoding="utf-8")
+    monkeypatch.setattr(datasets, "card", lambda name: pytest.fail("it needs no data"))
+    assert extension.without_data(other) == other
+
+
+def test_the_chapter_without_data_shows_the_card_and_runs_no_further(
+    extension, monkeypatch, tmp_path
+):
+    monkeypatch.delenv("HEBT_DATA", raising=False)
+    monkeypatch.setenv("HEBT_CACHE", str(tmp_path))
+    chapter = (ROOT / "book" / "dust.md").read_text(encoding="utf-8")
+    shown = extension.without_data(chapter)
+    (only,) = cells(shown)
+    ((card,),) = run_notebook([only], tmp_path)
+    assert "not on this machine" in card.data["text/html"]
+    for code in cells(chapter):
+        assert f"```python\n{code.strip()}" in shown.replace("\n\n```", "\n```"), code
+    assert "{glue:text}" not in shown and "{numref}" not in shown
+    words = [line for line in chapter.splitlines() if line.startswith(("#", "- **"))]
+    assert [line for line in words if "{" not in line and line not in shown] == []
