@@ -13,18 +13,7 @@ from .tables import seeds_text, signed, verdict
 
 
 def numbers(study: PhantomStudy, wrong: Stability, kernels: Smoothing) -> dict[str, str]:
-    """Return the numbers that the chapter's sentences quote, as text, ready for `glue`.
-
-    Parameters
-    ----------
-    study, wrong, kernels
-        Results of `companion.phantom.study`, `stability` and `smoothing`.
-
-    Returns
-    -------
-    dict
-        Name -> text. The names begin with ``phantom_``.
-    """
+    """Return the numbers that the chapter's sentences quote, as text, ready for `glue`."""
     s = study.settings
     n = {
         "seeds": f"{len(s.seeds)}",
@@ -109,13 +98,7 @@ def _kernel_numbers(kernels, elements):
 
 
 def all_claims(study: PhantomStudy, wrong: Stability) -> tuple[Claim, ...]:
-    """Return the paper's claims about the phantom, each decided by a stated test on our results.
-
-    Parameters
-    ----------
-    study, wrong
-        Results of `companion.phantom.study` and `stability`.
-    """
+    """Return the paper's claims about the phantom, each decided by a stated test on our results."""
     pairs = len(TABLE_1) * len(study.elements)
     won, won_best = len(study.pairs_won()), len(study.pairs_won(stop="best"))
     est = _est_against_true(study)

@@ -33,10 +33,6 @@ def explore_sweep() -> explorers.FrameExplorer:
     Au and Ag of the phantom, by HEBT and by EDS alone, with their mean-squared errors, and the
     errors against the weight. All reconstructions are one batch, which is computed when it is
     first asked for and then kept on disk.
-
-    Returns
-    -------
-    hebt.explorers.FrameExplorer
     """
     alphas, steps, doses = _values()
     elements = ("Au", "Ag")
@@ -142,10 +138,6 @@ def first_look() -> explorers.FrameExplorer:
     """Return a small explorer that shows what HEBT does: dose and iterations, Au and Ag.
 
     It uses the reconstructions of `sweep` at the paper's weight α = 0.7.
-
-    Returns
-    -------
-    hebt.explorers.FrameExplorer
     """
     alphas, steps, doses = _values()
     at = alphas.index(0.7)

@@ -164,21 +164,7 @@ def _relative(history, haadf, maps, ratios):
 
 
 def _follow(data, scale, reconstruct):
-    """Score a batch at checkpoints, and make pictures of each method's first seed.
-
-    Parameters
-    ----------
-    scale
-        (elements, methods): by which a reconstruction is divided to give densities.
-    reconstruct
-        Called with the callback; gives x, (elements, methods * seeds, size, size).
-
-    Returns
-    -------
-    scores, last, best
-        (names, checkpoints, elements, methods * seeds); densities (methods, elements, size, size)
-        at the last checkpoint, and where the first seed's MSE is lowest.
-    """
+    """Score a batch at checkpoints, and make pictures of each method's first seed."""
     seeds = data.maps.shape[2]
 
     def look(x):

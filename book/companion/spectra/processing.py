@@ -127,13 +127,7 @@ class Steps:
 
 
 def process(settings: ParticleSettings) -> ProcessedSeries:
-    """Record a tilt series and process it as in section 3.2; the result is kept on disk.
-
-    Parameters
-    ----------
-    settings
-        From `settings`; for another noise seed, ``settings(which, seed=1)``.
-    """
+    """Record a tilt series and process it as in section 3.2; the result is kept on disk."""
     return steps(settings)[0]
 
 
@@ -150,15 +144,7 @@ def _steps(settings):
 def process_steps(
     acquisition: Acquisition, *, progress: bool | None = None
 ) -> tuple[ProcessedSeries, Steps]:
-    """Process a recorded tilt series, and return what each step found as well.
-
-    Parameters
-    ----------
-    acquisition
-        From `acquire`.
-    progress
-        Whether to show a progress bar; if None, where somebody can see it.
-    """
+    """Process a recorded tilt series, and return what each step found as well."""
     now = acquisition.settings
     masks = _masks(acquisition.haadf, now, margin=2)
     recorded = prepare.remove_offset(acquisition.haadf, masks)
@@ -216,13 +202,6 @@ def components(acquisition: Acquisition, *, progress: bool | None = None) -> pre
 
     All spectra at once would be several gigabytes. Blocks of 4 × 4 pixels have the same
     components, so the spectra of blocks are decomposed.
-
-    Parameters
-    ----------
-    acquisition
-        From `acquire`.
-    progress
-        Whether to show a progress bar; if None, where somebody can see it.
     """
     now = acquisition.settings
     masks = wide_masks(acquisition.haadf, now)

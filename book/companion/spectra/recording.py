@@ -77,21 +77,7 @@ class Acquisition:
         )
 
     def spectrum_signals(self, tilt: int, found: prepare.Components | None = None) -> list:
-        """Return the spectrum image of one tilt as HyperSpy EDS signals with units.
-
-        Parameters
-        ----------
-        tilt
-            Number of the tilt.
-        found
-            Components to denoise the spectra with; None takes them as recorded.
-
-        Returns
-        -------
-        list of exspy.signals.EDSTEMSpectrum
-            One for each run of neighbouring channels, (slices, size | energy): uint16 as
-            recorded, float32 denoised.
-        """
+        """Return the spectrum image of one tilt as HyperSpy EDS signals with units."""
         image, what = self.spectrum_image(tilt), "Spectra"
         if found is not None:
             image = found.denoise(image.reshape(-1, image.shape[-1])).reshape(image.shape)
@@ -124,13 +110,6 @@ def acquire(settings: ParticleSettings, *, progress: bool | None = None) -> Acqu
     Poisson counts of the lines of Au and Ag and their bremsstrahlung (Eq. 4, times what the
     detectors see at that tilt). Copper and the support film are in other channels: see
     `spectrum_study`.
-
-    Parameters
-    ----------
-    settings
-        From `settings`.
-    progress
-        Whether to show a progress bar; if None, where somebody can see it.
     """
     thickness = mass_thickness(settings)
     angles = np.array(settings.angles)

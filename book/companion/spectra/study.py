@@ -205,22 +205,7 @@ def _map(spectra, weights, size):
 
 
 def map_error(maps, expected, inside) -> np.ndarray:
-    """Return how far maps are from the expected ones inside the particle, relative to these.
-
-    Parameters
-    ----------
-    maps
-        (..., elements, slices, size).
-    expected
-        (elements, slices, size).
-    inside
-        (slices, size), bool.
-
-    Returns
-    -------
-    numpy.ndarray
-        (..., elements): root mean square of the difference over that of `expected`.
-    """
+    """Return how far maps are from the expected ones inside the particle, relative to these."""
     difference = (np.asarray(maps, np.float64) - expected)[..., inside]
     return np.linalg.norm(difference, axis=-1) / np.linalg.norm(
         np.asarray(expected, np.float64)[..., inside], axis=-1
@@ -250,20 +235,7 @@ def step_errors(series: ProcessedSeries, found: Steps) -> dict[str, np.ndarray]:
 
 
 def step_signals(series: ProcessedSeries, found: Steps) -> dict:
-    """Return what each step of the processing made, as HyperSpy signals with units and axes.
-
-    Parameters
-    ----------
-    series, found
-        From `steps`.
-
-    Returns
-    -------
-    dict
-        Name -> hyperspy.signals.Signal2D: HAADF less its offset, undamped and aligned, then the
-        element maps after each step. ``signal.save("name.hspy")`` writes one, and
-        `hebt.io.from_signal` gives the numbers back.
-    """
+    """Return what each step of the processing made, as HyperSpy signals with units and axes."""
     images = {
         "HAADF, offset removed": found.recorded,
         "HAADF, undamped": prepare.correct_damping(found.recorded, found.damping.saturation),

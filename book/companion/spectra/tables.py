@@ -64,13 +64,7 @@ def _drift(s):
 
 
 def alignment_table(*pairs) -> Table:
-    """Return the root mean square of the drift left after each step, in pixels.
-
-    Parameters
-    ----------
-    *pairs
-        (series, steps) from `companion.spectra.steps`.
-    """
+    """Return the root mean square of the drift left after each step, in pixels."""
     rows = []
     for series, steps in pairs:
         for name, shifts, drift in (

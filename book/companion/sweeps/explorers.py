@@ -12,19 +12,7 @@ NAMES = {"true": "against the truth", "segmented": "by the paper's protocol"}
 
 
 def explore_slice_sweep(study) -> explorers.FrameExplorer:
-    """Move weight and iterations on a slice of the non-alloy particle.
-
-    Parameters
-    ----------
-    study
-        `companion.sweeps.SliceSweep`.
-
-    Returns
-    -------
-    hebt.explorers.FrameExplorer
-        Au and Ag, their differences from the true specimen, and the error against the weight. A
-        page loads its pictures block by block.
-    """
+    """Move weight and iterations on a slice of the non-alloy particle."""
     steps = tuple(i for i in study.iterations if i >= FROM) or study.iterations
     lines = [f"{e}, {NAMES[r]}" for r in NAMES for e in study.elements]
 
