@@ -89,7 +89,7 @@ def commit_faults(folder, running):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _scenarios(request, builder, tmp_path_factory):
+def _scenarios(request, builder, tmp_path_factory, _whole_book):
     if not wants(request.session, "scenario") or not shutil.which("make"):
         return None
     functions = (change_package, fail_cell, commit_faults)
