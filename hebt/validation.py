@@ -122,14 +122,7 @@ def leave_one_out(
             f"are {len(angles)} angles; expected (tilts, slices, size), twice (elements, tilts, "
             "slices, size), and one angle per tilt."
         )
-    places = [int(np.flatnonzero(angles == t)[0]) if t in angles else -1 for t in held]
-    if not places or -1 in places:
-        raise ValueError(f"held is {list(held)}; expected some of the tilts {list(angles)}.")
-    if len(angles) < 3:
-        raise ValueError(f"There are {len(angles)} tilts; expected at least three.")
-    stops = [check_count("stops", s) for s in stops]
-    if not stops or stops != sorted(set(stops)):
-        raise ValueError(f"stops is {stops}; expected rising iteration counts.")
+    places, stops = _check_held(angles, held, stops)
     size = maps.shape[-1]
     if not 0 <= margin < size / 2:
         raise ValueError(f"margin is {margin}; expected 0 to less than half of {size} columns.")
@@ -164,3 +157,16 @@ def leave_one_out(
                 errors[method, :, there] = keep.values
                 bar.update()
     return HeldOut(methods, np.array(stops), angles[places], tuple(names), errors)
+
+
+def _check_held(angles, held, stops):
+    """Return the places of the tilts held out, and the iteration counts."""
+    places = [int(np.flatnonzero(angles == t)[0]) if t in angles else -1 for t in held]
+    if not places or -1 in places:
+        raise ValueError(f"held is {list(held)}; expected some of the tilts {list(angles)}.")
+    if len(angles) < 3:
+        raise ValueError(f"There are {len(angles)} tilts; expected at least three.")
+    stops = [check_count("stops", s) for s in stops]
+    if not stops or stops != sorted(set(stops)):
+        raise ValueError(f"stops is {stops}; expected rising iteration counts.")
+    return places, stops

@@ -70,13 +70,68 @@ def make_book(source, out, running, **environment):
     return subprocess.CompletedProcess(command, process.returncode, printed)
 
 
+def is_shared():
+    """Whether several processes share the tests, a file each (pytest -n 3 --dist loadgroup)."""
+    return "PYTEST_XDIST_WORKER" in os.environ
+
+
 def wants(session, fixture):
     return any(fixture in item.fixturenames for item in session.items)
 
 
+# Whole studies, files of many megabytes, other processes.
+SLOW = {
+    "cuda",
+    "datasets",
+    "explorers_phantom",
+    "explorers_spectra",
+    "io",
+    "laboratory",
+    "large",
+    "particles",
+    "particles_pages",
+    "particles_render",
+    "particles_studies",
+    "particles_truth",
+    "preprocess",
+    "prepare",
+    "spectra",
+    "speed",
+    "store",
+    "sweeps",
+    "validate",
+    "validation",
+    "wheel",
+}
+BOOK = {"built_book", "site", "scenario"}
+
+
+def _place(item):
+    """Sort tests: books are built beside the other tests, and looked at when these are done.
+
+    Where processes share the tests, one of them begins with the book; the next long file comes
+    first for the others.
+    """
+    names = set(item.fixturenames)
+    marks = {mark.name for mark in item.own_markers}
+    if is_shared():
+        first = item.path.stem != "test_book", "scenario" in names
+        return *first, "browser" not in marks, "slow" not in marks
+    return not BOOK.isdisjoint(names), "scenario" in names
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    # Tests of built pages come last: books are built beside the other tests.
-    items.sort(key=lambda item: not {"built_book", "scenario"}.isdisjoint(item.fixturenames))
+    for item in items:
+        if not BOOK.isdisjoint(item.fixturenames):
+            item.add_marker("book")
+        if item.path.stem.removeprefix("test_") in SLOW:
+            item.add_marker("slow")
+        if "browser" in item.fixturenames:
+            item.add_marker("browser")
+        if is_shared():
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=_place)
 
 
 @pytest.fixture(scope="session")
@@ -94,8 +149,14 @@ def builder():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _begin(request):
+    if not is_shared():
+        request.getfixturevalue("_whole_book")
+
+
+@pytest.fixture(scope="session")
 def _whole_book(request, builder, tmp_path_factory):
-    """The whole book at quick fidelity, begun with the first test."""
+    """The whole book at quick fidelity, begun with the first test, or the first that needs it."""
     if not wants(request.session, "built_book") or not shutil.which("make"):
         return None
     out = tmp_path_factory.mktemp("book")

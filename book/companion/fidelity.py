@@ -10,11 +10,6 @@ def fidelity() -> str:
 
     Taken from the environment variable ``HEBT_FIDELITY``; ``"paper"`` (the sizes printed in the
     paper) where it is not set, ``"quick"`` for tests and a first look.
-
-    Raises
-    ------
-    ValueError
-        If ``HEBT_FIDELITY`` holds anything else.
     """
     value = os.environ.get("HEBT_FIDELITY", "paper")
     if value not in FIDELITIES:

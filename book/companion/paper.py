@@ -33,13 +33,7 @@ def _read() -> dict:
 
 @functools.cache
 def printed(key: str) -> Printed:
-    """Return the paper's number of this name, such as ``"table1.mse.Au.eds"``.
-
-    Raises
-    ------
-    KeyError
-        If data/paper.json has no such number; the message names the nearest ones.
-    """
+    """Return the paper's number of this name, such as ``"table1.mse.Au.eds"``."""
     values = _read()["values"]
     if key not in values:
         near = [k for k in values if k.split(".")[0] == key.split(".")[0]] or list(values)

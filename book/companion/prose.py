@@ -27,13 +27,7 @@ class Claim:
 
 
 def glue(numbers: dict[str, str]) -> None:
-    """Put numbers where the sentences of a chapter find them.
-
-    Parameters
-    ----------
-    numbers
-        Name -> text, such as from `phantom_numbers`.
-    """
+    """Put numbers where the sentences of a chapter find them."""
     import myst_nb
 
     for name, text in numbers.items():

@@ -1,12 +1,12 @@
 """Results that take long are kept on disk, and found again only by the code that made them."""
 
 import ast
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
 import inspect
 import os
-import pickle
 import re
 import shutil
 import sys
@@ -17,15 +17,16 @@ from pathlib import Path
 
 import joblib
 import platformdirs
+from joblib.hashing import NumpyHasher
 
 from .fidelity import fidelity
 
 ROOT = Path(__file__).resolve().parents[2]
 # where the packages whose code makes results lie
 PACKAGES = {"hebt": ROOT, "companion": ROOT / "book"}
-# what was measured of speed changes no result
-NOT_IN_KEY = ("benchmark.json",)
-LIBRARIES = ("numpy", "scipy", "numba", "scikit-image", "hyperspy", "exspy", "rosettasciio")
+COMPUTE = ("numpy", "scipy", "numba", "scikit-image", "periodictable")
+READ = ("hyperspy", "exspy", "rosettasciio")
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # lies in each folder of results: only such folders are ever removed
 MARKER = ".hebt-results"
 KEEP_FOLDERS = 5
@@ -44,149 +45,106 @@ def _file(module: str) -> Path | None:
     if first not in PACKAGES:
         return None
     path = PACKAGES[first].joinpath(first, *rest)
-    for file in (path / "__init__.py", path.with_suffix(".py")):
-        if file.is_file():
-            return file
-    return None
+    return next(filter(Path.is_file, (path / "__init__.py", path.with_suffix(".py"))), None)
 
 
 @functools.cache
-def _code(path: Path) -> tuple[bytes, ast.Module]:
-    """Return a file's syntax tree and its digest, both without docstrings and comments."""
+def _code(module: str, path: Path, changed: int) -> tuple[bytes, frozenset[str]]:
+    """Return the digest of a file's code, less docstrings and comments, and what it imports."""
+    # the time of the last change makes that a module loaded anew is read anew
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            if isinstance(getattr(body[0].value, "value", None), str):
-                node.body = body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.dump(tree).encode()).digest(), tree
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    imports = frozenset(_imports(tree, module, path.name == "__init__.py"))
+    return hashlib.sha256(ast.dump(tree).encode()).digest(), imports
 
 
 def _imports(tree: ast.Module, module: str, package: bool):
-    """Yield the modules of ours that code imports, wherever in it."""
-    parts = module.split(".")
-    for node in ast.walk(tree):
+    """Yield what code imports, and attributes of that: ``hebt.metrics`` loads on first use."""
+    parts, known, nodes = module.split("."), {}, list(ast.walk(tree))
+    for node in nodes:
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            for alias in node.names:
+                yield alias.name
+                bound = alias.name if alias.asname else alias.name.split(".")[0]
+                known[alias.asname or bound] = bound
         elif isinstance(node, ast.ImportFrom):
             above = parts[: len(parts) - node.level + package] if node.level else []
             source = ".".join([*above, *([node.module] if node.module else [])])
             for alias in node.names:
                 inner = f"{source}.{alias.name}"
                 yield inner if _file(inner) else source
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            # hebt's modules that load on first use: hebt.metrics
-            if node.value.id == "hebt":
-                yield f"hebt.{node.attr}"
+                known[alias.asname or alias.name] = inner
+
+    def dotted(node):
+        if isinstance(node, ast.Name):
+            return known.get(node.id)
+        above = dotted(node.value) if isinstance(node, ast.Attribute) else None
+        return above and f"{above}.{node.attr}"
+
+    yield from filter(None, (dotted(node) for node in nodes if isinstance(node, ast.Attribute)))
+
+
+@functools.cache
+def _surroundings() -> bytes:
+    """Return a digest of Python, the libraries that compute, and the data (less benchmarks)."""
+    digest = hashlib.sha256(sys.version.encode())
+    for name in COMPUTE + READ:
+        version = "none"
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            version = importlib.metadata.version(name)
+        digest.update(f"\0{name} {version}".encode())
+    for path in sorted((ROOT / "data").glob("*.json")):
+        if path.name != "benchmark.json":  # what was measured of speed changes no result
+            digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
+    return digest.digest()
 
 
 def sources(module: str) -> dict[str, bytes]:
-    """Return the code that a module runs: its own and that of all it imports, of ours.
-
-    Parameters
-    ----------
-    module
-        Such as ``"companion.phantom.study"``.
-
-    Returns
-    -------
-    dict
-        Module -> digest of its code.
-    """
+    """Return the code that a module runs, its own and that of all it imports: name -> digest."""
     found, waiting = {}, [module]
     while waiting:
         name = waiting.pop()
-        path = _file(name)
-        if name in found or path is None:
-            continue
-        found[name], tree = _code(path)
-        waiting += _imports(tree, name, path.name == "__init__.py")
+        if name not in found and (path := _file(name)):
+            found[name], imports = _code(name, path, path.stat().st_mtime_ns)
+            waiting += imports
     return found
 
 
-@functools.cache
 def code_key(module: str) -> str:
-    """Return a hash of all that a module's results depend on beside their arguments.
-
-    That is the code of the module and of what it imports (less docstrings and comments), the data
-    files (less benchmarks), and the versions of Python and of the libraries that compute.
-    """
-    digest = hashlib.sha256(sys.version.encode())
-    for name in LIBRARIES:
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            version = "none"
-        digest.update(f"\0{name} {version}".encode())
+    """Return a hash of the code that a module runs, of the data and of the libraries."""
+    digest = hashlib.sha256(_surroundings())
     for name, code in sorted(sources(module).items()):
         digest.update(f"\0{name}\0".encode() + code)
-    for path in sorted((ROOT / "data").glob("*.json")):
-        if path.name not in NOT_IN_KEY:
-            digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def prune(results: Path, *, keep: Path, now: float | None = None) -> list[Path]:
-    """Delete the results of code that is no longer used, and return the folders that went.
+def prune(results: Path, *, keep: Path, now: float) -> None:
+    """Delete what code no longer in use has left of one module.
 
-    Parameters
-    ----------
-    results
-        The folder with the results of one module, a folder for each state of its code.
-    keep
-        The one that is in use.
-    now
-        The time, in seconds as `time.time` gives it, if not now.
-
-    Returns
-    -------
-    list of Path
-        A folder stays if it is `keep`, if it was not made here (its name is no key, or its marker
-        is missing), if something used it within the last hour (another run may be at work in
-        it), or if it is among the few used last and within a month.
+    A folder stays if it is `keep`, was not made here (its name is no key, or its marker is
+    missing), was used within the last hour (another run may be at work in it), or is among the
+    few used last and within a month.
     """
-    now = time.time() if now is None else now
     ages = {}
     for folder in results.iterdir() if results.is_dir() else ():
-        ours = re.fullmatch("[0-9a-f]{16}", folder.name) and (folder / MARKER).is_file()
-        if ours and not folder.is_symlink() and folder != keep:
-            try:
+        with contextlib.suppress(OSError):  # another process may just have removed it
+            ours = re.fullmatch("[0-9a-f]{16}", folder.name) and (folder / MARKER).is_file()
+            if ours and not folder.is_symlink() and folder != keep:
                 ages[folder] = now - folder.stat().st_mtime
-            except OSError:  # another process has just removed it
-                continue
-    gone = [
-        folder
-        for place, folder in enumerate(sorted(ages, key=ages.get))
-        if ages[folder] > KEEP_ALWAYS_SECONDS
-        and (place >= KEEP_FOLDERS - 1 or ages[folder] > DROP_AFTER_SECONDS)
-    ]
-    for folder in gone:
-        shutil.rmtree(folder, ignore_errors=True)
-    return gone
-
-
-@functools.cache
-def _folder(results: Path, key: str, size: str) -> Path | None:
-    """Make and return the folder for one state of the code, or None with a warning."""
-    folder = results / key
-    try:
-        (folder / size).mkdir(parents=True, exist_ok=True)
-        (folder / MARKER).touch()
-        os.utime(folder)
-        prune(results, keep=folder)
-    except OSError as error:
-        warnings.warn(
-            f"Results cannot be kept in {folder} ({error}), so they are computed each time. Set "
-            "the environment variable HEBT_CACHE to a folder that can be written.",
-            UserWarning,
-            stacklevel=4,
-        )
-        return None
-    return folder / size
+    for place, folder in enumerate(sorted(ages, key=ages.get)):
+        superfluous = place >= KEEP_FOLDERS - 1 or ages[folder] > DROP_AFTER_SECONDS
+        if superfluous and ages[folder] > KEEP_ALWAYS_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _keep(value, path: Path) -> None:
     """Write a result under another name and move it into place once it is whole."""
+    folder = path.parents[1]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (folder / MARKER).touch()
+    os.utime(folder)
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=".part-")
     os.close(handle)
     try:
@@ -194,42 +152,50 @@ def _keep(value, path: Path) -> None:
         os.replace(part, path)
     finally:
         Path(part).unlink(missing_ok=True)
+    for module in folder.parents[1].iterdir():
+        prune(module, keep=folder, now=time.time())
+
+
+class _ByValue(NumpyHasher):
+    def memoize(self, obj):
+        """Take two equal objects for the same as one that is met twice."""
 
 
 def cached(function):
     """Keep the results of `function` on disk, for the same arguments, code and fidelity.
 
     The function must depend on its arguments and on `companion.fidelity` alone. Runs side by
-    side see a whole result or none; one that cannot be read is computed again. A change in the
-    code of the function's module, or of anything that it imports, starts an empty store; so do
-    the data files and the libraries. ``function.__wrapped__`` computes without the store.
+    side see a whole result or none; one that cannot be read is computed again. A change of what
+    `code_key` holds starts an empty store. ``function.__wrapped__`` computes without the store.
     """
-
+    module, signature = function.__module__, inspect.signature(function)
     # now, while this code is what gets imported: a file edited later is not the code that runs
-    key = code_key(function.__module__)
-
-    signature = inspect.signature(function)
+    key = code_key(module) if _file(module) else None
 
     @functools.wraps(function)
     def wrapper(*args, **kwargs):
-        folder = _folder(cache_folder() / "results" / function.__module__, key, fidelity())
-        if folder is None:
+        if key is None:  # code that is not ours, such as a notebook's, has no key
             return function(*args, **kwargs)
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        name = f"{function.__name__.strip('_')}-{joblib.hash(bound.arguments)}"
-        path = folder / f"{name}.pkl"
-        try:
-            return joblib.load(path)
-        except FileNotFoundError:
-            pass
-        except (OSError, EOFError, ValueError, KeyError, IndexError, pickle.UnpicklingError):
-            path.unlink(missing_ok=True)
+        arguments = signature.bind(*args, **kwargs)
+        arguments.apply_defaults()
+        digest = _ByValue("sha1").hash((function.__qualname__, arguments.arguments))
+        folder = cache_folder() / "results" / module / key
+        path = folder / fidelity() / f"{function.__name__.strip('_')}-{digest}.pkl"
+        # whatever a damaged file raises, and pickle can raise anything
+        with contextlib.suppress(Exception):
+            value = joblib.load(path)
+            with contextlib.suppress(OSError):
+                os.utime(folder)  # still in use
+            return value
         value = function(*args, **kwargs)
         try:
             _keep(value, path)
-        except OSError as error:
-            warnings.warn(f"A result could not be kept as {path} ({error}).", stacklevel=2)
+        except Exception as error:  # nor is what took long lost to a full disk or to pickle
+            warnings.warn(
+                f"A result cannot be kept as {path} ({error}), and is computed each time. Perhaps "
+                "the folder cannot be written; the environment variable HEBT_CACHE sets another.",
+                stacklevel=2,
+            )
         return value
 
     return wrapper

@@ -100,34 +100,7 @@ def panel(
     aspect="equal",
     ticks: bool = False,
 ):
-    """Show an image with its title, its letter and a colour bar that carries the unit.
-
-    Parameters
-    ----------
-    ax
-        Where to draw.
-    image
-        (rows, columns), in `unit`.
-    name, unit
-        What is shown (the title), and in which unit (the label of the colour bar).
-    kind
-        Key into `CMAP`.
-    limits
-        Smallest and largest value of the colour scale; those of the image, if None.
-    mark
-        Panel letter.
-    bar_for
-        The axes that the colour bar stands for, beside them; `ax` alone if None. An empty list
-        leaves the bar out, for panels that share that of another one.
-    extent, aspect
-        As for matplotlib's ``imshow``.
-    ticks
-        Whether the axes keep their ticks.
-
-    Returns
-    -------
-    matplotlib.image.AxesImage
-    """
+    """Show an image with its title, its letter and a colour bar that carries the unit."""
     low, high = limits if limits is not None else (np.min(image), np.max(image))
     shown = ax.imshow(image, cmap=CMAP[kind], vmin=low, vmax=high, extent=extent, aspect=aspect)
     title(ax, name, mark)

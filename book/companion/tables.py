@@ -15,29 +15,7 @@ RULE = (
 
 
 def agreement(paper: float, ours: float, spread: float = 0.0, *, best: float = 0.0) -> str:
-    """Put a word to how well a number of ours meets the paper's, by one rule for the whole book.
-
-    Parameters
-    ----------
-    paper, ours
-        The printed number, and the mean of ours.
-    spread
-        Standard deviation of ours over the noise seeds.
-    best
-        The score's best value; 1 for similarities. Distances from it are compared, since 0.98 and
-        0.94 are near each other, but the faults behind them differ by a factor of 3.
-
-    Returns
-    -------
-    str
-        "agrees", "near", "opposite sign", or by which factor ours (its fault, for a score with
-        another best value than 0) is larger or smaller. The rule is spelled out in `RULE`.
-
-    Raises
-    ------
-    ValueError
-        If a number is not finite or `spread` is negative.
-    """
+    """Put a word to how well a number of ours meets the paper's, by one rule for the whole book."""
     if not all(map(math.isfinite, (paper, ours, spread))) or spread < 0:
         raise ValueError(
             f"paper is {paper}, ours is {ours}, spread is {spread}; expected finite numbers and "
@@ -65,17 +43,6 @@ def spread_text(values, digits: str = ".3f", *, scale: float = 1.0, unit: str = 
     """Write values over noise seeds as mean ± standard deviation; the mean alone for one seed.
 
     The spaces around ± do not break.
-
-    Parameters
-    ----------
-    values
-        One for each seed.
-    digits
-        Format specification for a number.
-    scale
-        Factor on the values, such as 100 for percent.
-    unit
-        Written behind.
     """
     values = [float(v) * scale for v in values]
     mean = math.fsum(values) / len(values)

@@ -1,5 +1,7 @@
 """What an explorer consists of: controls, panels, readouts and curves."""
 
+from __future__ import annotations
+
 import keyword
 import math
 import numbers
@@ -9,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._checks import as_float32
 
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
-def check_name(kind: str, name) -> str:
+def check_name(kind: str, name: Any) -> str:
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
         raise ValueError(
             f"{kind} name is {name!r}; expected a Python identifier such as 'alpha'. "
@@ -24,7 +27,7 @@ def check_name(kind: str, name) -> str:
     return name
 
 
-def check_limits(owner: str, limits) -> tuple[float, float]:
+def check_limits(owner: str, limits: Any) -> tuple[float, float]:
     try:
         low, high = (float(v) for v in limits)
     except (TypeError, ValueError):
@@ -47,7 +50,7 @@ def with_unit(text: str, unit: str) -> str:
     return f"{text}{'' if unit in ('', '°') else ' '}{unit}"
 
 
-def _depends(owner: str, depends) -> tuple[str, ...] | None:
+def _depends(owner: str, depends: Any) -> tuple[str, ...] | None:
     if depends is None:
         return None
     if isinstance(depends, str):
@@ -370,3 +373,24 @@ def colormap_table(cmap: str) -> bytes:
         )
     colors = matplotlib.colormaps[cmap].resampled(256)(np.arange(256))[:, :3]
     return np.rint(255 * colors).astype(np.uint8).tobytes()  # bytes=True would cut, not round
+
+
+def quantise(frame: ArrayLike, limits: tuple[float, float]) -> tuple[np.ndarray, bool, bool]:
+    """Return an image as 8-bit steps between `limits`.
+
+    Parameters
+    ----------
+    frame
+        Array of any shape.
+    limits
+        The values that become 0 and 255. Values outside become 0 or 255 too.
+
+    Returns
+    -------
+        The steps (uint8), and whether any value lies below or above the limits, by more than the
+        half step that every value may be off.
+    """
+    low, high = limits
+    steps = (np.asarray(frame, np.float64) - low) * (255 / (high - low))
+    below, above = bool((steps < -0.5).any()), bool((steps > 255.5).any())
+    return np.clip(np.rint(steps), 0, 255).astype(np.uint8), below, above

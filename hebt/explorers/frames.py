@@ -22,6 +22,7 @@ from .controls import (
     _all_of,
     _labeled,
     colormap_table,
+    quantise,
     with_unit,
 )
 
@@ -29,27 +30,6 @@ HERE = pathlib.Path(__file__).parent
 DRAW = (HERE / "draw.js").read_text(encoding="utf-8")
 _BLOCK = 1 << 18  # bytes of frames that a page unpacks or loads at once
 _RAW = 256_000_000  # bytes before compression; beyond, nothing is computed
-
-
-def quantise(frame, limits: tuple[float, float]) -> tuple[np.ndarray, bool, bool]:
-    """Return an image as 8-bit steps between `limits`.
-
-    Parameters
-    ----------
-    frame
-        Array of any shape.
-    limits
-        The values that become 0 and 255. Values outside become 0 or 255 too.
-
-    Returns
-    -------
-        The steps (uint8), and whether any value lies below or above the limits, by more than the
-        half step that every value may be off.
-    """
-    low, high = limits
-    steps = (np.asarray(frame, np.float64) - low) * (255 / (high - low))
-    below, above = bool((steps < -0.5).any()), bool((steps > 255.5).any())
-    return np.clip(np.rint(steps), 0, 255).astype(np.uint8), below, above
 
 
 class FrameExplorer(Explorer):
@@ -152,7 +132,7 @@ class FrameExplorer(Explorer):
         """The present value of each control."""
         return self._state(self.position)
 
-    def move(self, **values) -> None:
+    def move(self, **values: Any) -> None:
         """Move sliders from Python; ``explorer.move(alpha=0.5)``.
 
         Raises

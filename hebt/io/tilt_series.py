@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._checks import check_angles
 from .._hyperspy import hyperspy, quiet
@@ -139,16 +140,7 @@ def read_tilt_series(
     paths = [Path(f) for f in files]
     if not paths:
         raise ValueError("files is empty; expected one file per tilt.")
-    if angles is None:
-        angles = [_tilt_of(f) for f in paths]
-    tilts = check_angles(angles)
-    if len(tilts) != len(paths):
-        raise ValueError(
-            f"angles has {len(tilts)} entries, but there are {len(paths)} files; expected one "
-            "tilt per file."
-        )
-    if len(set(tilts)) < len(tilts):
-        raise ValueError(f"angles holds a tilt twice ({tilts}); expected each tilt once.")
+    tilts = _tilts_of(paths, angles)
     if isinstance(lines, str):
         raise ValueError(f"lines is {lines!r}; expected several, such as ('O_Ka', 'Fe_Ka').")
 
@@ -191,6 +183,19 @@ def read_tilt_series(
         spectra=np.stack(spectra),
         windows=tuple(windows),
     )
+
+
+def _tilts_of(paths: list[Path], angles: ArrayLike | None) -> np.ndarray:
+    """Return the tilt of each file: as given, or its name."""
+    tilts = check_angles([_tilt_of(f) for f in paths] if angles is None else angles)
+    if len(tilts) != len(paths):
+        raise ValueError(
+            f"angles has {len(tilts)} entries, but there are {len(paths)} files; expected one "
+            "tilt per file."
+        )
+    if len(set(tilts)) < len(tilts):
+        raise ValueError(f"angles holds a tilt twice ({tilts}); expected each tilt once.")
+    return tilts
 
 
 def read_tomviz_shifts(

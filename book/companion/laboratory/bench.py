@@ -214,26 +214,14 @@ PRESETS = {
 
 
 def specimen(name: str, size: int = SIZE) -> np.ndarray:
-    """Return one of `SPECIMENS` as densities of Au and Ag, (2, size, size), float32, 1 for bulk.
-
-    Raises
-    ------
-    ValueError
-        If there is no such specimen.
-    """
+    """Return one of `SPECIMENS` as densities of Au and Ag, (2, size, size), float32, 1 for bulk."""
     if name not in SPECIMENS:
         raise ValueError(f"specimen is {name!r}; expected one of {', '.join(SPECIMENS)}.")
     return np.asarray(SPECIMENS[name][1](check_count("size", size)), np.float32)
 
 
 def preset(name: str) -> Conditions:
-    """Return the conditions of one of `PRESETS`.
-
-    Raises
-    ------
-    ValueError
-        If there is no such preset.
-    """
+    """Return the conditions of one of `PRESETS`."""
     if name not in PRESETS:
         raise ValueError(f"preset is {name!r}; expected one of {', '.join(PRESETS)}.")
     return Conditions(**PRESETS[name].changes)
@@ -270,21 +258,7 @@ class Series:
 
 
 def record(conditions: Conditions, density=None) -> Series:
-    """Record a tilt series of a specimen on the bench.
-
-    Parameters
-    ----------
-    conditions
-        From `Conditions` or `preset`.
-    density
-        The reader's own specimen, (2, size, size), densities of Au and Ag with 1 for bulk; that of
-        the conditions, of 128 pixels, if None.
-
-    Raises
-    ------
-    ValueError
-        If the specimen has none of an element, as HEBT needs a map of each.
-    """
+    """Record a tilt series of a specimen on the bench."""
     if density is None:
         if conditions.specimen == "own":
             raise ValueError("specimen is 'own'; expected its density, (2, size, size), as well.")
@@ -304,24 +278,14 @@ def record(conditions: Conditions, density=None) -> Series:
     mean = simulate.mean_counts(W, density, zeta)[:, haadf > 0].mean(dtype=np.float64)
     zeta = zeta * (conditions.counts / mean)
     counts = simulate.element_maps(W, density, zeta, seed=conditions.seed)
-    counts = _shift(counts, int(conditions.shift))
+    if conditions.shift:
+        by = np.tile([0, conditions.shift], (len(W.angles), 1))
+        counts = prepare.apply_shifts(counts[:, :, None], by, mode="constant")[:, :, 0]
     maps = counts
     if conditions.smoothing > 0:
         width = 2 * math.ceil(3 * conditions.smoothing) + 1
         maps = prepare.smooth(counts, width=width, sigma=conditions.smoothing)
     return Series(conditions, density, W, haadf, counts, maps, z, zeta)
-
-
-def _shift(images, by):
-    """Move images by whole pixels along the last axis; 0 moves in."""
-    if not by:
-        return images
-    out = np.zeros_like(images)
-    if by > 0:
-        out[..., by:] = images[..., :-by]
-    else:
-        out[..., :by] = images[..., -by:]
-    return out
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -355,19 +319,7 @@ class Outcome:
 
 
 def run(conditions: Conditions | None = None, density=None, *, series: Series | None = None):
-    """Record a tilt series, and reconstruct it by HEBT and from EDS alone.
-
-    Parameters
-    ----------
-    conditions, density
-        As for `record`; the default conditions, if None.
-    series
-        A tilt series that was recorded before, to reconstruct it under other conditions.
-
-    Returns
-    -------
-    Outcome
-    """
+    """Record a tilt series, and reconstruct it by HEBT and from EDS alone."""
     now = Conditions() if conditions is None else conditions
     series = record(now, density) if series is None else series
     W = series.W

@@ -53,23 +53,6 @@ def explore(density=None):
     On a page without a kernel everything runs in the reader's browser, specimens can be drawn,
     and pictures follow the iterations. With a kernel the controls are ordinary ipywidgets around
     `companion.laboratory.run`; the last result is the attribute ``outcome``.
-
-    Parameters
-    ----------
-    density
-        The reader's own specimen, (2, size, size), densities of Au and Ag with 1 for bulk. It
-        stands beside those of `companion.laboratory.SPECIMENS`. With a kernel only, as a page has
-        room for pictures of 128 pixels that it knows.
-
-    Raises
-    ------
-    ValueError
-        If `density` has another shape or holds none of an element, or a page is being built.
-
-    Examples
-    --------
-    >>> room = companion.laboratory.explore(density)      # doctest: +SKIP
-    >>> room.outcome.scores["mse", "hebt", "Au"]       # doctest: +SKIP
     """
     if not base.is_static():
         return _widgets()(density)
@@ -162,15 +145,7 @@ _FIRST = functools.lru_cache(maxsize=2)(run)
 
 
 def picture(outcome, *, width: float = 8.0) -> bytes:
-    """Draw an experiment, as PNG: specimen, HEBT and EDS alone, and the residuals.
-
-    Parameters
-    ----------
-    outcome
-        From `companion.laboratory.run`.
-    width
-        Of the picture, in inches.
-    """
+    """Draw an experiment, as PNG: specimen, HEBT and EDS alone, and the residuals."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

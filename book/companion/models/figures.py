@@ -13,17 +13,7 @@ from .theory import weight_in_equation_9
 
 @styled
 def plot_ray_weights(W, tilt: int = 0, ray: int | None = None):
-    """Draw one ray through a small slice, with the weights w_ij of Eq. 3 in the pixels.
-
-    Parameters
-    ----------
-    W
-        A `hebt.Projector` of a slice with at most 16 pixels along its edge.
-    tilt
-        Which of its tilts.
-    ray
-        Which detector bin; a little beside the middle, if None.
-    """
+    """Draw one ray through a small slice, with the weights w_ij of Eq. 3 in the pixels."""
     size = W.size
     if size > 16:
         raise ValueError(f"W has size {size}; expected at most 16, or no weight can be read.")
@@ -73,21 +63,7 @@ def plot_ray_weights(W, tilt: int = 0, ray: int | None = None):
 
 @styled
 def plot_two_modalities(specimen, z, angles, haadf, maps):
-    """Draw a specimen and what both detectors record of it.
-
-    Parameters
-    ----------
-    specimen
-        A `hebt.simulate.Specimen` of one slice and two elements.
-    z
-        HAADF response factors, shape (2,).
-    angles
-        Tilts in degrees.
-    haadf
-        Z-contrast sinogram, shape (tilts, size).
-    maps
-        Element sinograms in counts, shape (2, tilts, size).
-    """
+    """Draw a specimen and what both detectors record of it."""
     contrast = np.tensordot(z, specimen.density, 1)
     figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 0.62 * WIDTH), layout="constrained")
     panel(axes[0, 0], contrast, name="Σ z ρ, the slice", unit="HAADF intensity per voxel", mark="a")
@@ -128,17 +104,7 @@ def plot_two_modalities(specimen, z, angles, haadf, maps):
 
 @styled
 def plot_ratio_fit(haadf, maps, fit):
-    """Draw Eq. 6: the HAADF intensity against the weighted sum of the maps, pixel by pixel.
-
-    Parameters
-    ----------
-    haadf
-        Z-contrast tilt series.
-    maps
-        Element maps.
-    fit
-        Their `hebt.ResponseRatios`.
-    """
+    """Draw Eq. 6: the HAADF intensity against the weighted sum of the maps, pixel by pixel."""
     haadf, predicted = np.asarray(haadf), fit.predict(maps)
     inside = haadf > 0
     top = 1.05 * max(haadf.max(), predicted.max())
@@ -167,15 +133,7 @@ def plot_ratio_fit(haadf, maps, fit):
 
 @styled
 def plot_stacked_matrix(matrix, elements):
-    """Draw where the matrix of Eq. 11 has entries.
-
-    Parameters
-    ----------
-    matrix
-        From `companion.models.stacked_system`.
-    elements
-        Element symbols.
-    """
+    """Draw where the matrix of Eq. 11 has entries."""
     k = len(elements)
     rows, columns = matrix.shape
     figure, ax = plt.subplots(figsize=(0.62 * WIDTH, 0.48 * WIDTH), layout="constrained")
@@ -207,13 +165,7 @@ def plot_stacked_matrix(matrix, elements):
 
 @styled
 def plot_meaning_of_alpha(elements=(2, 3, 5)):
-    """Draw which weight of Eq. 9 SIRT's alpha stands for.
-
-    Parameters
-    ----------
-    elements
-        Numbers of elements k, a curve for each.
-    """
+    """Draw which weight of Eq. 9 SIRT's alpha stands for."""
     alpha = np.linspace(0.001, 0.999, 500)
     figure, ax = plt.subplots(figsize=(0.55 * WIDTH, 0.46 * WIDTH), layout="constrained")
     ax.plot([0, 1], [0, 1], color="0.75", lw=1, label="the same")
@@ -237,15 +189,7 @@ def plot_meaning_of_alpha(elements=(2, 3, 5)):
 
 @styled
 def plot_sum_and_difference(errors, alphas):
-    """Draw how HEBT converges: the sum of two elements, and their difference.
-
-    Parameters
-    ----------
-    errors
-        From `companion.models.sum_and_difference`, shape (alphas, 2, iterations).
-    alphas
-        Weights of the HAADF term.
-    """
+    """Draw how HEBT converges: the sum of two elements, and their difference."""
     figure, axes = plt.subplots(
         1, 2, figsize=(WIDTH, 0.42 * WIDTH), sharey=True, layout="constrained"
     )
@@ -269,17 +213,7 @@ def plot_sum_and_difference(errors, alphas):
 
 @styled
 def plot_composition(truth, fractions, elements, kind: str):
-    """Draw true and reconstructed fractions side by side, and both along a radius.
-
-    Parameters
-    ----------
-    truth, fractions
-        Shape (elements, size, size), from `hebt.composition`; NaN where there is no material.
-    elements
-        Element symbols; the first one is drawn.
-    kind
-        "mass" or "atomic".
-    """
+    """Draw true and reconstructed fractions side by side, and both along a radius."""
     name, unit = elements[0], f"{elements[0]} ({kind} fraction)"
     figure, axes = plt.subplots(
         1, 3, figsize=(WIDTH, 0.34 * WIDTH), layout="constrained", width_ratios=(1, 1, 1.1)
@@ -316,13 +250,7 @@ def plot_composition(truth, fractions, elements, kind: str):
 
 
 def cost_table(elements: int = 2) -> Table:
-    """Count the projections of one iteration, for EDS alone, for HEBT, and for HEBT built naively.
-
-    Parameters
-    ----------
-    elements
-        Number of elements k.
-    """
+    """Count the projections of one iteration: EDS alone, HEBT, and HEBT built naively."""
     k = check_count("elements", elements)
     rows = [
         ("EDS alone, k runs of SIRT", k, k),

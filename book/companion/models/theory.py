@@ -14,33 +14,7 @@ from hebt._problem import Problem
 
 
 def stacked_system(W: hebt.Projector, haadf, maps, ratios, alpha: float = 0.7):
-    """Build the matrix W_a and the data p_a of Eq. 11 for one slice.
-
-    Parameters
-    ----------
-    W
-        The projector of the tilt series.
-    haadf
-        Z-contrast sinogram, shape (tilts, size).
-    maps
-        Element sinograms, shape (elements, tilts, size).
-    ratios
-        Response ratios, shape (elements,).
-    alpha
-        Weight of the HAADF term, above 0 and below 1.
-
-    Returns
-    -------
-    matrix : scipy.sparse.csr_array
-        W_a, float64, ((elements + 1) * tilts * size, elements * size**2).
-    data : numpy.ndarray
-        p_a, float64, ((elements + 1) * tilts * size,).
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `hebt.reconstruct`; if there is more than one slice.
-    """
+    """Build the matrix W_a and the data p_a of Eq. 11 for one slice."""
     import scipy.sparse
 
     problem = Problem.checked(W, haadf, maps, ratios, alpha)
@@ -55,22 +29,7 @@ def stacked_system(W: hebt.Projector, haadf, maps, ratios, alpha: float = 0.7):
 
 
 def sirt_on_matrix(matrix, data, iterations: int) -> np.ndarray:
-    """Run SIRT with non-negativity on an explicit matrix, in double precision.
-
-    Parameters
-    ----------
-    matrix
-        A sparse matrix without negative entries, shape (rows, columns).
-    data
-        Shape (rows,).
-    iterations
-        How many iterations to run.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64, shape (columns,).
-    """
+    """Run SIRT with non-negativity on an explicit matrix, in double precision."""
     iterations = check_count("iterations", iterations)
     rows, columns = (
         np.divide(1, sums, out=np.zeros_like(sums), where=sums > 0)
@@ -87,23 +46,6 @@ def weight_in_equation_9(alpha, elements: int = 2) -> np.ndarray:
 
     SIRT weighs the HAADF and EDS terms as alpha / k to 1 - alpha, Eq. 9 as the squares of its
     weights, so a / (1 - a) = sqrt(alpha / (k (1 - alpha))).
-
-    Parameters
-    ----------
-    alpha
-        SIRT's weight, above 0 and below 1, any shape.
-    elements
-        Number of elements k.
-
-    Returns
-    -------
-    numpy.ndarray
-        The weight a of Eq. 9, shape of `alpha`.
-
-    Raises
-    ------
-    ValueError
-        If a weight is not above 0 and below 1.
     """
     elements = check_count("elements", elements)
     alpha = np.asarray(alpha, dtype=float)
@@ -118,27 +60,6 @@ def sum_and_difference(W: hebt.Projector, x, alphas, iterations: int) -> np.ndar
 
     Noise-free data are made from x, and reconstructed; after each iteration the relative errors
     of x_1 + x_2 and of x_1 - x_2 are noted.
-
-    Parameters
-    ----------
-    W
-        The projector of the tilt series.
-    x
-        The true slices x_e = z_e rho_e, shape (2, size, size).
-    alphas
-        Weights of the HAADF term.
-    iterations
-        How many iterations to follow.
-
-    Returns
-    -------
-    numpy.ndarray
-        Relative errors, shape (alphas, 2, iterations): of the sum, and of the difference.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `hebt.reconstruct`; if x has not two elements.
     """
     x = np.asarray(x, dtype=np.float64)
     if x.ndim != 3 or len(x) != 2:

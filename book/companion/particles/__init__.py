@@ -1,24 +1,24 @@
-"""Everything that the chapter `particles` calls."""
+"""The room of the chapters on the non-alloy and the alloy particle."""
 
 from .alloy import AlloyStudy, alloy_study
 from .claims import alloy_numbers, dose_numbers, nonalloy_numbers
+from .composition import Shells
 from .dose import DoseStudy, dose_study
 from .explorers import explore_slices, explore_turntable
 from .figures import (
-    figure5,
-    figure6,
-    figure9,
-    figure10,
-    figure11,
+    plot_bodies,
     plot_convergence,
     plot_dose,
     plot_edges,
     plot_gold_profile,
+    plot_masks,
+    plot_slices,
 )
-from .follow import Follow
-from .measures import COLUMNS, ELEMENTS, LOCALIZED, METHODS, REFERENCES, TABLE_2, windowed_ssim
-from .nonalloy import NonAlloyStudy, mask_maps, nonalloy_study, seed_settings
+from .measures import ELEMENTS, METHODS, REFERENCES, TABLE_2, windowed_ssim
+from .nonalloy import LOCALIZED, NonAlloyStudy, mask_maps, nonalloy_study
 from .render import render
+from .scoring import Scorer
+from .surfaces import EDGES, Profile, Surfaces
 from .tables import (
     alloy_table,
     crosstalk_table,
@@ -31,5 +31,5 @@ from .tables import (
     width_table,
     windows_table,
 )
-from .truth import Profile, Truth
-from .views import VIEW_LIMIT, Body, Views, from_steps, to_steps
+from .truth import Truth
+from .views import COLUMNS, VIEW_LIMIT, Views, from_steps, to_steps

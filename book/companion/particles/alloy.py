@@ -10,62 +10,25 @@ import hebt
 from hebt import segmentation
 
 from ..paper import value
-from ..scores import Scores
-from ..spectra.processing import process
 from ..spectra.settings import specimen
 from ..store import cached
-from .follow import Follow, gathered, windowed
-from .measures import ELEMENTS, METHODS, checkpoints
-from .nonalloy import Album, seed_settings
+from .composition import Shells
+from .experiment import ParticleStudy, Plan, Run, common_fields, seed_settings
+from .measures import METHODS, box, checkpoints
+from .scoring import Scorer
 from .truth import Truth
-from .views import Views
+from .views import Album
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class AlloyStudy:
-    """Results for the Au-Ag alloy particle.
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class AlloyStudy(ParticleStudy):
+    """Results for the Au-Ag alloy particle; the profile is the atomic fraction of Au in shells."""
 
-    Attributes
-    ----------
-    settings, voxel_size, ratios, r_squared
-        As in `NonAlloyStudy`.
-    scores
-        `Scores` against the true specimen. These and all that follows for both methods are taken
-        in every second of the slices that hold the particle, with a margin.
-    radius
-        (shells,): mean distance of a shell's voxels from the centre, in nm.
-    true_profile
-        (shells,): atomic fraction of Au of the specimen.
-    profile
-        (methods, seeds, shells): atomic fraction of Au in each shell, from the sums of both
-        densities over the shell.
-    voxel_error
-        (methods, seeds): root mean square error of the atomic fraction of Au in single voxels
-        that are wholly inside the particle.
-    views
-        Pictures of the first seed.
-    """
-
-    settings: tuple
-    voxel_size: float
-    ratios: np.ndarray
-    r_squared: np.ndarray
-    scores: Scores
-    radius: np.ndarray
-    true_profile: np.ndarray
-    profile: np.ndarray
+    radius: np.ndarray  # (shells,), mean distance of the voxels from the centre, nm
+    true_profile: np.ndarray  # (shells,), of the specimen
+    profile: np.ndarray  # (methods, seeds, shells), from the sums of both densities over a shell
+    # (methods, seeds): root mean square error in single voxels wholly inside the particle
     voxel_error: np.ndarray
-    views: Views
-
-    @property
-    def iterations(self) -> int:
-        """The paper's number of iterations."""
-        return self.scores.printed
-
-    @property
-    def checkpoints(self) -> np.ndarray:
-        """(checkpoints,): the iterations at which scores were taken."""
-        return self.scores.iterations
 
     def profile_error(self) -> np.ndarray:
         """Return the root mean square error of the profiles over the shells, (methods, seeds)."""
@@ -75,75 +38,53 @@ class AlloyStudy:
 def alloy_study(*, seeds=None, **changes) -> AlloyStudy:
     """Reconstruct the Au-Ag alloy particle, and measure its composition (section 4.3).
 
-    Of the first seed all slices that hold the particle are reconstructed, for the pictures. Errors
-    and composition are taken in every second of them, and of the other seeds only these are
-    reconstructed.
+    Only slices that hold the particle are reconstructed, with a margin. Errors and composition
+    are taken in every second one; at the paper's size, pictures show every second slice of the
+    first seed, and every fourth is scored. `changes` are other settings, as in
+    `companion.spectra.settings`.
     """
     return _alloy_study(seed_settings("alloy", seeds, changes))
 
 
 @cached
 def _alloy_study(settings):
-    whole = Truth(specimen(settings[0]), surfaces=False)
-    # The slices that hold the particle, with a margin, and those that are scored: slices do not
-    # talk to each other, and half of them are still enough. Pictures need all, of the first seed.
-    held = whole.box.slices[0]
-    scored = slice(held.start, held.stop, 2)
-    truth = whole.part(scored)
-    album = Album(whole)
-    seeds = [
-        _seed(one, truth, *((held, 2, album) if k == 0 else (scored, 1, None)))
-        for k, one in enumerate(settings)
-    ]
     iterations = int(value("alloy.iterations"))
-    steps = checkpoints(iterations, iterations)
-    every = [[seed[m] for seed in seeds] for m in METHODS]
-    looks, last = ([[one[key] for one in m] for m in every] for key in ("looks", "windowed"))
-    radius, true_profile = truth.true_profile()
+    alpha = value("alloy.alpha")
+    truth = Truth(specimen(settings[0]))
+    held = box(truth.labels > 0)[0]
+    # slices do not talk to each other, so some of a large volume stand for all
+    shown = slice(held.start, held.stop, 2 if settings[0].size >= 200 else 1)
+    plan = Plan(shown, 2, alpha, iterations, checkpoints(iterations, iterations))
+    shells = Shells(truth.part(plan.scored))
+    seeds = [_seed(one, truth, shells, plan, k == 0) for k, one in enumerate(settings)]
     return AlloyStudy(
-        settings=settings,
-        voxel_size=truth.voxel_size,
-        ratios=np.stack([seed["ratios"] for seed in seeds]),
-        r_squared=np.array([seed["r_squared"] for seed in seeds], float),
-        scores=Scores(gathered(looks, last, -1)["true"], METHODS, ELEMENTS, steps, iterations),
-        radius=radius,
-        true_profile=true_profile,
-        profile=np.stack([[one["profile"] for one in m] for m in every]),
-        voxel_error=np.array([[one["voxel_error"] for one in m] for m in every]),
-        views=album.views(),
+        **common_fields(settings, truth, plan, seeds, ("true",)),
+        radius=shells.radius,
+        true_profile=shells.profile,
+        profile=np.stack([[seed["profile"][m] for seed in seeds] for m in METHODS]),
+        voxel_error=np.array([[seed["voxel_error"][m] for seed in seeds] for m in METHODS]),
     )
 
 
-def _seed(settings, truth, kept, every, album) -> dict:
-    """All results of one seed; with an album also its pictures."""
-    series = process(settings)
-    W = hebt.Projector(series.angles, settings.size)
-    iterations = int(value("alloy.iterations"))
-    haadf, maps = series.haadf[:, kept], np.ascontiguousarray(series.maps[:, :, kept])
-    result = {"ratios": series.fit.ratios, "r_squared": series.fit.r_squared}
-    follow = Follow(truth, every=every)
+def _seed(settings, whole, shells, plan, pictures):
+    """All results of one seed."""
+    run = Run(settings, plan, pictures=pictures)
+    factors = np.asarray(run.series.zeta, float) * run.series.fit.ratios
+    scorer, album = Scorer(shells.truth), Album(whole, plan.shown)
+    runs, profile, error = {}, {}, {}
     for method in METHODS:
-        keep = hebt.Snapshots(checkpoints(iterations, iterations), follow.look)
-        factors = np.asarray(series.zeta, float)
-        if method == "eds":
-            x = hebt.sirt(W, np.moveaxis(maps, 0, 1), iterations, callback=keep)
-        else:
-            alpha, ratios = float(value("alloy.alpha")), series.fit.ratios
-            x = hebt.reconstruct(W, haadf, maps, ratios, alpha, iterations, callback=keep)
-            factors = factors * ratios
-        some = x[:, ::every]
-        result[method] = truth.composition(some, factors) | {
-            "looks": keep.values,
-            "windowed": windowed(truth, some),
-        }
-        if album is not None:
-            scaled = x * truth.scale(some)[:, None, None, None]
-            album.keep(method, album.truth.filled(scaled, kept))
-            del scaled
-        del x, some
-    if album is not None:
-        x = hebt.sirt(W, haadf, iterations=iterations)
-        particle = segmentation.segment(x, materials=1)
-        x /= np.float32(np.median(x[particle.particle]))
-        album.keep("haadf", [album.truth.filled(x, kept)])
-    return result
+        x, scored, runs[method] = run.follow(method, scorer)
+        profile[method], error[method] = shells.measure(scored, factors)
+        if pictures:
+            album.add_method(method, x * shells.truth.scale(scored))
+    if pictures:
+        haadf = hebt.sirt(run.W, run.series.haadf[:, plan.shown], iterations=plan.iterations)
+        particle = segmentation.segment(haadf, materials=1)
+        album.add("haadf", haadf / np.float32(np.median(haadf[particle.particle])))
+    return {
+        **run.fit,
+        "runs": runs,
+        "profile": profile,
+        "voxel_error": error,
+        "views": album.views() if pictures else None,
+    }

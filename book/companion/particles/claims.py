@@ -1,184 +1,117 @@
-"""Figures, tables and numbers of the two nanoparticles in 3D (sections 4.2 and 4.3)."""
+"""The numbers and verdicts that the sentences of both chapters quote, ready for `glue`."""
 
 import numpy as np
 
-from ..paper import printed as paper_printed
-from ..scores import BEST_IS_LARGE
-from ..tables import agreement, spread_text
+from ..paper import value
+from ..tables import spread_text
 from .alloy import AlloyStudy
 from .dose import DoseStudy
-from .figures import NAME, _common
-from .measures import ELEMENTS, LOCALIZED, METHODS, REFERENCES, TABLE_2
-from .nonalloy import NonAlloyStudy
+from .experiment import ParticleStudy
+from .measures import ELEMENTS, METHODS, PAIRS, REFERENCES
+from .nonalloy import LOCALIZED, NonAlloyStudy
+from .tables import NAME, every_text, nanometers, percent, printed_winner
+
+MASKS = ("volume_mask", "projection_mask")
 
 
-def dose_numbers(study: DoseStudy) -> dict[str, str]:
-    """Return the numbers that the chapter quotes of the dose study, ready for `glue`."""
-    at = study.counts_at(paper_printed("nonalloy.r_squared").value)
-    numbers = {
-        "slices": f"{study.slices}",
-        "lowest": f"{study.counts[0]:g}",
-        "highest": f"{study.counts[-1]:g}",
-        "like_paper": _dose_verdict(study, at),
+def _common(study: ParticleStudy) -> dict[str, str]:
+    settings = study.settings[0]
+    return {
+        "seeds": f"{len(study.settings)}",
+        "size": f"{settings.size}",
+        "voxel": f"{study.voxel_size:.2g}",
+        "iterations": f"{study.iterations}",
+        "tilts": f"{len(settings.angles)}",
+        "counts": f"{settings.counts:g}",
+        "diameter": f"{value(f'{settings.particle}.diameter'):g}",
+        "r_squared": spread_text(study.r_squared, ".3f"),
+        "slices": f"{len(study.views.numbers)}",
+        "scored": every_text(study.step),
+        "shown": every_text(study.views.step),
     }
-    for element in ELEMENTS:
-        for stop in ("printed", "best"):
-            gain = study.gain(element, stop=stop)
-            numbers[f"{stop}_{element}_low"] = f"{gain[0]:.1f}"
-            numbers[f"{stop}_{element}_high"] = f"{gain[-1]:.1f}"
-    return {f"dose_{name}": text for name, text in numbers.items()}
-
-
-def _dose_verdict(study, at):
-    """Say at which dose the fit is that of the paper, and whether the gain is, too."""
-    printed = paper_printed("nonalloy.r_squared").value
-    if not np.isfinite(at):
-        low, high = study.r_squared[[0, -1]]
-        return (
-            f"The paper's R² of {printed:g} is met by none of these doses, which give {low:.3f} "
-            f"to {high:.3f}"
-        )
-    nearest = int(np.abs(np.log(study.counts / at)).argmin())
-    ours = [float(study.gain(e)[nearest]) for e in ELEMENTS]
-    theirs = [
-        paper_printed(f"table2.mse.{e}.eds").value / paper_printed(f"table2.mse.{e}.hebt").value
-        for e in ELEMENTS
-    ]
-    alike = all(1 / 1.25 < a / b < 1.25 for a, b in zip(ours, theirs, strict=True))
-    return (
-        f"Our R² meets the paper's {printed:g} at about {at:.1g} counts. At "
-        f"{study.counts[nearest]:g} counts (R² {study.r_squared[nearest]:.2f}) the quotients after "
-        f"{study.iterations} iterations are {ours[0]:.1f} (Au) and {ours[1]:.1f} (Ag); those of "
-        f"the paper's Table 2 are {theirs[0]:.1f} and {theirs[1]:.1f}. So where the maps fit the "
-        f"images as badly as the paper's do, the gain is {'about' if alike else 'not'} that of the "
-        "paper"
-    )
 
 
 def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
-    """Return the numbers that the chapter's sentences quote, as text, ready for `glue`.
-
-    Parameters
-    ----------
-    study
-        From `companion.particles.nonalloy_study`.
-
-    Returns
-    -------
-    dict
-        Name -> text. The names begin with ``nonalloy_``.
-    """
-    pairs = len(TABLE_2) * len(ELEMENTS)
-    at = study.printed
-    alpha = float(paper_printed("nonalloy.best_alpha").value)
-    winners = [_printed_winner(n, e) == "HEBT" for n in TABLE_2 for e in ELEMENTS]
+    """Return the numbers of the non-alloy particle; names begin with ``nonalloy_``."""
+    true, segmented = study.scores["true"], study.scores["segmented"]
+    alpha = value("nonalloy.best_alpha")
     numbers = _common(study) | {
-        "pairs": f"{pairs}",
+        "pairs": f"{len(PAIRS)}",
         "most": f"{study.checkpoints[-1]}",
-        "printed_won": f"{sum(winners)}",
+        "masked": every_text(max(2, study.step)),
+        "printed_won": f"{sum(printed_winner(*pair) == 'HEBT' for pair in PAIRS)}",
+        "paper_r_squared": f"{value('nonalloy.r_squared'):g}",
         "eds_share": f"{(1 - alpha) * study.iterations:.0f}",
         "alpha": f"{alpha:g}",
-        "paper_r_squared": f"{paper_printed('nonalloy.r_squared').value:.2f}",
         "differing": _pairs_text(
-            [
-                (n, e)
-                for n in TABLE_2
-                for e in ELEMENTS
-                if study.scores["segmented"].outcome(n, e) != study.scores["true"].outcome(n, e)
-            ]
+            [pair for pair in PAIRS if segmented.outcome(*pair) != true.outcome(*pair)]
         ),
+        "edge_haadf": nanometers(study.widths("haadf", "haadf", "edge")),
+        "masks_worse": _masks_phrase(study),
+        "masks_best": _masks_verdict(study),
     }
     for reference in REFERENCES:
         for stop in ("printed", "best"):
             for who in ("HEBT", "EDS", "tie"):
-                found = [
-                    (n, e)
-                    for n in TABLE_2
-                    for e in ELEMENTS
-                    if study.scores[reference].outcome(n, e, stop=stop) == who
-                ]
+                found = [p for p in PAIRS if study.scores[reference].outcome(*p, stop=stop) == who]
                 key = f"{reference}_{stop}_{who}".lower()
-                numbers[key] = f"{len(found)}"
-                numbers[f"{key}_pairs"] = _pairs_text(found)
-    for m, method in enumerate(METHODS):
-        numbers |= {
-            f"shadow_{method}": spread_text(
-                study.crosstalk["level"][m, :, at], ".2f", scale=100, unit=" %"
-            ),
-            f"cleared_{method}": spread_text(
-                study.crosstalk["cleared_share"][m, :, at], ".3f", scale=100, unit=" %"
-            ),
-        }
-        early = int(np.flatnonzero(study.checkpoints <= 10)[-1])
-        numbers[f"early_shadow_{method}"] = (
-            f"{100 * study.crosstalk['level'][m, :, early].mean():.0f} %"
-        )
-        numbers["early"] = f"{study.checkpoints[early]}"
-    numbers["last_shadow"] = f"{100 * study.crosstalk['level'][1, :, -1].mean():.2f} %"
+                numbers |= {key: f"{len(found)}", f"{key}_pairs": _pairs_text(found)}
+    numbers |= _crosstalk_numbers(study)
     for e, element in enumerate(ELEMENTS):
-        eds = study.localized["eds"]
-        for name in LOCALIZED[1:]:
-            change = study.localized[name]["error"][e] / eds["error"][e] - 1
-            numbers[f"error_{name}_{element}"] = spread_text(change, "+.0f", scale=100, unit=" %")
-        numbers[f"dice_{element}"] = spread_text(study.overlap[e], ".3f")
-        numbers[f"volume_{element}"] = spread_text(
-            study.volume_error[e], "+.1f", scale=100, unit=" %"
-        )
-        numbers[f"mse_gain_{element}"] = spread_text(
-            study.scores["true"].gain("mse", element), ".2f"
-        )
-        numbers[f"mse_gain_best_{element}"] = spread_text(
-            study.scores["true"].gain("mse", element, stop="best"), ".2f"
-        )
-        for method in METHODS:
-            numbers[f"stop_{method}_{element}"] = (
-                f"{study.scores['true'].best_iteration('mse', method, element)}"
-            )
-            numbers[f"width_{method}_{element}"] = spread_text(
-                study.widths(method, element, "interface"), ".1f", unit=" nm"
-            )
-    for method in METHODS:
-        numbers[f"edge_{method}"] = spread_text(
-            study.widths(method, "Ag", "edge"), ".1f", unit=" nm"
-        )
-    numbers["edge_haadf"] = spread_text(study.widths("haadf", "haadf", "edge"), ".1f", unit=" nm")
-    numbers["masks_worse"] = _masks_phrase(study)
-    numbers["masks_best"] = _masks_verdict(study)
+        numbers |= _element_numbers(study, e, element)
     return {f"nonalloy_{name}": text for name, text in numbers.items()}
 
 
-def alloy_numbers(study: AlloyStudy) -> dict[str, str]:
-    """Return the numbers that the alloy chapter's sentences quote; names begin with ``alloy_``."""
-    numbers = _common(study) | {"alpha": f"{paper_printed('alloy.alpha').value:g}"}
-    error = study.profile_error()
-    for m, method in enumerate(METHODS):
-        numbers[f"profile_{method}"] = spread_text(error[m], ".1f", scale=100)
-        numbers[f"voxel_{method}"] = spread_text(study.voxel_error[m], ".1f", scale=100)
-    for element in ELEMENTS:
-        for stop in ("printed", "best"):
-            eds, bimodal = (study.scores.at("mse", m, element, stop=stop) for m in METHODS)
-            numbers[f"mse_gain_{stop}_{element}"] = spread_text(eds / bimodal, ".2f")
-    ends = 100 * study.true_profile[[0, -1]]
-    numbers["true_centre"], numbers["true_rim"] = (f"{v:.0f}" for v in ends)
-    numbers["ball"] = f"{study.radius[-1]:.0f}"
-    numbers["verdict"] = _alloy_verdict(study)
-    return {f"alloy_{name}": text for name, text in numbers.items()}
+def _crosstalk_numbers(study):
+    crosstalk = study.crosstalk
+    early = int(np.flatnonzero(study.checkpoints <= 10)[-1])
+    numbers = {
+        "early": f"{study.checkpoints[early]}",
+        "last_shadow": f"{100 * crosstalk.curve('level', 'hebt', 'Au')[:, -1].mean():.2f} %",
+    }
+    for method in METHODS:
+        level = crosstalk.curve("level", method, "Au")[:, early]
+        numbers |= {
+            f"shadow_{method}": percent(crosstalk.at("level", method, "Au")),
+            f"cleared_{method}": percent(crosstalk.at("cleared_share", method, "Au"), ".3f"),
+            f"early_shadow_{method}": f"{100 * level.mean():.0f} %",
+            f"edge_{method}": nanometers(study.widths(method, "Ag", "edge")),
+        }
+    return numbers
+
+
+def _element_numbers(study, e, element):
+    true = study.scores["true"]
+    gain, best = (true.gain("mse", element, stop=stop) for stop in ("printed", "best"))
+    numbers = {
+        "dice": spread_text(study.overlap[e], ".3f"),
+        "volume": percent(study.volume_error[e], "+.1f"),
+        "mse_gain": spread_text(gain, ".2f"),
+        "mse_gain_best": spread_text(best, ".2f"),
+    }
+    eds = study.localized["eds"]["error"][e]
+    for name in LOCALIZED[1:]:
+        numbers[f"error_{name}"] = percent(study.localized[name]["error"][e] / eds - 1, "+.0f")
+    for m in METHODS:
+        numbers[f"stop_{m}"] = f"{true.best_iteration('mse', m, element)}"
+        numbers[f"width_{m}"] = nanometers(study.widths(m, element, "interface"))
+    return {f"{name}_{element}": text for name, text in numbers.items()}
 
 
 def _pairs_text(pairs):
-    if not pairs:
-        return "none"
-    return ", ".join(f"{name.upper()} of {element}" for name, element in pairs)
+    return ", ".join(f"{name.upper()} of {element}" for name, element in pairs) or "none"
+
+
+def _lower_error(study, method, other, e):
+    """Say whether a method's error inside is smaller by more than 5 % with every seed."""
+    ours, theirs = (study.localized[name]["error"][e] for name in (method, other))
+    return bool((ours < 0.95 * theirs).all())
 
 
 def _masks_phrase(study):
     """Say, for Au and Ag, whether any mask makes the interior better than plain EDS does."""
-    better = [
-        f"{NAME[name]} for {element}"
-        for name in ("volume_mask", "projection_mask")
-        for e, element in enumerate(ELEMENTS)
-        if (study.localized[name]["error"][e] < 0.95 * study.localized["eds"]["error"][e]).all()
-    ]
+    pairs = [(name, e) for name in MASKS for e in range(len(ELEMENTS))]
+    better = [f"{NAME[n]} for {ELEMENTS[e]}" for n, e in pairs if _lower_error(study, n, "eds", e)]
     if not better:
         return "Neither mask lowers the error inside the particle by more than 5 % with every seed"
     return f"The error inside falls by more than 5 % with every seed for: {', '.join(better)}"
@@ -189,10 +122,7 @@ def _masks_verdict(study):
     better = [
         element
         for e, element in enumerate(ELEMENTS)
-        if all(
-            (study.localized["hebt"]["error"][e] < 0.95 * study.localized[m]["error"][e]).all()
-            for m in ("volume_mask", "projection_mask")
-        )
+        if all(_lower_error(study, "hebt", mask, e) for mask in MASKS)
     ]
     if len(better) == len(ELEMENTS):
         return "In both elements HEBT's error is smaller by more than 5 %, as the paper says"
@@ -204,31 +134,75 @@ def _masks_verdict(study):
     )
 
 
+def dose_numbers(study: DoseStudy) -> dict[str, str]:
+    """Return the numbers of the dose study; names begin with ``dose_``."""
+    numbers = {
+        "dose_slices": f"{study.slices}",
+        "dose_lowest": f"{study.counts[0]:g}",
+        "dose_highest": f"{study.counts[-1]:g}",
+        "dose_like_paper": _dose_verdict(study),
+    }
+    for element in ELEMENTS:
+        for stop in ("printed", "best"):
+            gain = study.gain(element, stop=stop)
+            numbers[f"dose_{stop}_{element}_low"] = f"{gain[0]:.1f}"
+            numbers[f"dose_{stop}_{element}_high"] = f"{gain[-1]:.1f}"
+    return numbers
+
+
+def _dose_verdict(study):
+    """Say at which dose the fit is that of the paper, and whether the gain is, too."""
+    paper = value("nonalloy.r_squared")
+    at = study.counts_at(paper)
+    if not np.isfinite(at):
+        low, high = study.r_squared[[0, -1]]
+        return (
+            f"The paper's R² of {paper:g} is met by none of these doses, which give {low:.3f} "
+            f"to {high:.3f}"
+        )
+    nearest = int(np.abs(np.log(study.counts / at)).argmin())
+    ours = [float(study.gain(e)[nearest]) for e in ELEMENTS]
+    theirs = [value(f"table2.mse.{e}.eds") / value(f"table2.mse.{e}.hebt") for e in ELEMENTS]
+    alike = all(1 / 1.25 < a / b < 1.25 for a, b in zip(ours, theirs, strict=True))
+    return (
+        f"Our R² meets the paper's {paper:g} at about {at:.1g} counts. At "
+        f"{study.counts[nearest]:g} counts (R² {study.r_squared[nearest]:.2f}) the quotients after "
+        f"{study.iterations} iterations are {ours[0]:.1f} (Au) and {ours[1]:.1f} (Ag); those of "
+        f"the paper's Table 2 are {theirs[0]:.1f} and {theirs[1]:.1f}. So where the maps fit the "
+        f"images as badly as the paper's do, the gain is {'about' if alike else 'not'} that of the "
+        "paper"
+    )
+
+
+def alloy_numbers(study: AlloyStudy) -> dict[str, str]:
+    """Return the numbers of the alloy particle; names begin with ``alloy_``."""
+    center, rim = 100 * study.true_profile[[0, -1]]
+    numbers = _common(study) | {
+        "alpha": f"{value('alloy.alpha'):g}",
+        "true_centre": f"{center:.0f}",
+        "true_rim": f"{rim:.0f}",
+        "ball": f"{study.radius[-1]:.0f}",
+        "verdict": _alloy_verdict(study),
+    }
+    for m, method in enumerate(METHODS):
+        numbers[f"profile_{method}"] = spread_text(study.profile_error()[m], ".1f", scale=100)
+        numbers[f"voxel_{method}"] = spread_text(study.voxel_error[m], ".1f", scale=100)
+    for element in ELEMENTS:
+        for stop in ("printed", "best"):
+            gain = study.scores["true"].gain("mse", element, stop=stop)
+            numbers[f"mse_gain_{stop}_{element}"] = spread_text(gain, ".2f")
+    return {f"alloy_{name}": text for name, text in numbers.items()}
+
+
 def _alloy_verdict(study):
     """Say who meets the true composition better, over shells and in single voxels."""
-    words = []
-    for what, errors in (
-        ("over shells", study.profile_error()),
-        ("in single voxels", study.voxel_error),
-    ):
-        if (errors[1] < errors[0]).all():
-            words.append(f"{what}, HEBT is nearer to the truth with every seed")
-        elif (errors[1] > errors[0]).all():
-            words.append(f"{what}, EDS alone is nearer to the truth with every seed")
-        else:
-            words.append(f"{what}, neither is nearer to the truth with every seed")
-    text = "; ".join(words)
-    return text[0].upper() + text[1:]
 
+    def nearer(errors):
+        eds, bimodal = errors
+        who = (
+            "HEBT" if (bimodal < eds).all() else "EDS alone" if (bimodal > eds).all() else "neither"
+        )
+        return f"{who} is nearer to the truth with every seed"
 
-def _printed_winner(name, element):
-    eds, bimodal = (paper_printed(f"table2.{name}.{element}.{m}").value for m in METHODS)
-    if eds == bimodal:
-        return "tie"
-    return "HEBT" if (bimodal > eds) == (name in BEST_IS_LARGE) else "EDS"
-
-
-def _word(paper, ours, name):
-    spread = float(np.std(ours, ddof=1)) if len(ours) > 1 else 0.0
-    best = 1.0 if name in BEST_IS_LARGE else 0.0
-    return agreement(paper, float(np.mean(ours)), spread, best=best)
+    shells, voxels = nearer(study.profile_error()), nearer(study.voxel_error)
+    return f"Over shells, {shells}; in single voxels, {voxels}"

@@ -9,15 +9,11 @@ _jit = numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 
 @_jit
 def tally(x, truth, code, limits, first, last, histogram, totals, sums):
-    """Count what the scores of a running reconstruction are made of, in one pass.
+    """Add up what the scores of a reconstruction are made of, in one pass over its rows.
 
-    x : (size, size, elements, slices), as the solver holds it.
-    truth : (elements, size, size, slices), uint8 steps of 1/250.
-    code : (size, size, slices), uint8 class of each voxel.
-    limits : (elements,), the value at the end of the last bin.
-    histogram : (elements, codes, bins), int64, added to.
-    totals : (elements, codes), float64, added to: x.
-    sums : (elements, 2), float64, added to: x², truth x.
+    x, (size, size, elements, slices), and truth, (elements, size, size, slices) in steps of 1/250,
+    give a histogram (elements, codes, bins) up to limits (elements,), the totals of x (elements,
+    codes), and the sums of x² and truth x, (elements, 2). code is the class of each voxel.
     """
     size, elements, slices = x.shape[1], x.shape[2], x.shape[3]
     bins = histogram.shape[2]
@@ -46,24 +42,19 @@ def _sample(volume, x, y, z):
     if i + 1 >= volume.shape[0] or j + 1 >= volume.shape[1] or k + 1 >= volume.shape[2]:
         return 0.0
     a, b, c = x - i, y - j, z - k
-    low = (volume[i, j, k] * (1 - c) + volume[i, j, k + 1] * c) * (1 - b) + (
-        volume[i, j + 1, k] * (1 - c) + volume[i, j + 1, k + 1] * c
-    ) * b
-    high = (volume[i + 1, j, k] * (1 - c) + volume[i + 1, j, k + 1] * c) * (1 - b) + (
-        volume[i + 1, j + 1, k] * (1 - c) + volume[i + 1, j + 1, k + 1] * c
-    ) * b
-    return low * (1 - a) + high * a
+    value = 0.0
+    for di, wi in ((0, 1 - a), (1, a)):
+        for dj, wj in ((0, 1 - b), (1, b)):
+            row = volume[i + di, j + dj]
+            value += wi * wj * (row[k] * (1 - c) + row[k + 1] * c)
+    return value
 
 
 @_jit
 def cast(volumes, colors, opacities, edges, turn, tip, first, last, step, picture):
-    """Cast parallel rays through volumes and add up their colours from front to back.
+    """Cast parallel rays through volumes and add up their colors from front to back on white.
 
-    volumes : (materials, n, n, n), where 1 is full.
-    colours, opacities : (materials, 3) and (materials,), per voxel of length.
-    edges : (2,), values between which a material goes from clear to its opacity.
-    turn, tip : radians about the vertical axis (0 of the volumes) and towards the viewer.
-    picture : (rows, columns, 3), rows `first` to `last` are written; background white.
+    As `render`, with turn and tip in radians; rows first to last of the picture are written.
     """
     n = volumes.shape[1]
     rows, columns = picture.shape[0], picture.shape[1]
@@ -84,8 +75,8 @@ def cast(volumes, colors, opacities, edges, turn, tip, first, last, step, pictur
         for column in range(columns):
             u = (column + 0.5 - columns / 2) * scale
             v = (row + 0.5 - rows / 2) * scale
-            red, green, blue, clear = 0.0, 0.0, 0.0, 1.0
-            t = -reach
+            picture[row, column, :] = 0.0
+            clear, t = 1.0, -reach
             while t < reach and clear > 0.01:
                 x = middle + u * right[0] + v * down[0] + t * ray[0]
                 y = middle + u * right[1] + v * down[1] + t * ray[1]
@@ -100,8 +91,7 @@ def cast(volumes, colors, opacities, edges, turn, tip, first, last, step, pictur
                         continue
                     value = min(value, 1.0)
                     thin = 1 - (1 - opacities[m]) ** (value * value * (3 - 2 * value) * step)
-                    shade, steep = 0.8, 0.0
-                    gx, gy, gz = 0.0, 0.0, 0.0
+                    shade, steep, gx, gy, gz = 0.8, 0.0, 0.0, 0.0, 0.0
                     if value < 1.0:  # else inside the material, where no surface is
                         gx = _sample(volume, x + 1, y, z) - _sample(volume, x - 1, y, z)
                         gy = _sample(volume, x, y + 1, z) - _sample(volume, x, y - 1, z)
@@ -112,10 +102,7 @@ def cast(volumes, colors, opacities, edges, turn, tip, first, last, step, pictur
                         shade = 0.35 + 0.75 * max(0.0, along)
                         # surfaces show more than the inside of a material
                         thin = min(1.0, thin * (1 + 4 * min(1.0, steep)))
-                    red += clear * thin * min(1.0, shade * colors[m, 0])
-                    green += clear * thin * min(1.0, shade * colors[m, 1])
-                    blue += clear * thin * min(1.0, shade * colors[m, 2])
+                    for k in range(3):
+                        picture[row, column, k] += clear * thin * min(1.0, shade * colors[m, k])
                     clear *= 1 - thin
-            picture[row, column, 0] = red + clear
-            picture[row, column, 1] = green + clear
-            picture[row, column, 2] = blue + clear
+            picture[row, column, :] += clear

@@ -6,9 +6,6 @@ from hebt._checks import as_float32, check_count
 
 from ..threads import run, threads
 
-COLORS = {"Au": (1.0, 0.78, 0.1), "Ag": (0.35, 0.6, 0.95)}
-OPACITIES = {"Au": 0.35, "Ag": 0.018}
-
 
 def render(
     volumes,
@@ -20,38 +17,17 @@ def render(
     width: int = 240,
     edges: tuple[float, float] = (0.3, 0.7),
 ) -> np.ndarray:
-    """Draw volumes as bodies of coloured, more or less clear material on white.
+    """Draw volumes as bodies of colored, more or less clear material on white.
 
-    Parallel rays run through all volumes together; along a ray, colour is added up from front to
-    back with the opacity met on the way (emission and absorption). Surfaces are shaded by the
-    gradient under a light from the upper left.
-
-    Parameters
-    ----------
-    volumes
-        (materials, n, n, n), where 1 is full density; axis 1 (the tilt axis) is vertical.
-    colors
-        (materials, 3): red, green and blue from 0 to 1.
-    opacities
-        (materials,): of one voxel's length of full density, from 0 to 1.
-    turn, tip
-        View direction in degrees: about the vertical axis, and from above.
-    width
-        Pixels along one side of the picture.
-    edges
-        The densities between which a material goes from clear to its full opacity.
-
-    Returns
-    -------
-    numpy.ndarray
-        (width, width, 3), uint8.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If shapes do not fit or values are out of range.
+    Parallel rays run through all volumes, (materials, n, n, n), of which 1 is full density and
+    the first spatial axis (the tilt axis) is vertical. Along a ray, color is added up from front
+    to back with the opacity met on the way; surfaces are shaded under a light from the upper
+    left. `colors`, (materials, 3), and `opacities` of one voxel's length, (materials,), go from
+    0 to 1; between the densities `edges` a material goes from clear to its full opacity. `turn`
+    (about the vertical axis) and `tip` (from above) are degrees. The picture is (width, width,
+    3), uint8.
     """
-    from . import kernels as _volume_kernels
+    from . import kernels
 
     volumes = np.ascontiguousarray(as_float32("volumes", volumes, ndim=(4,)))
     if len(set(volumes.shape[1:])) != 1:
@@ -66,7 +42,7 @@ def render(
     share = -(-width // (4 * threads()))
 
     def work(first):
-        _volume_kernels.cast(
+        kernels.cast(
             volumes,
             colors,
             opacities,

@@ -1,188 +1,211 @@
 """Tables of the two chapters on the particles."""
 
-from ..paper import printed as paper_printed
-from ..tables import RULE, Table, spread_text
-from .alloy import AlloyStudy
-from .claims import _printed_winner, _word
-from .figures import NAME, seeds_text
-from .measures import ELEMENTS, LOCALIZED, METHODS, TABLE_2
-from .nonalloy import NonAlloyStudy
+import numpy as np
 
+from ..paper import value
+from ..scores import BEST_IS_LARGE
+from ..tables import RULE, Table, agreement, spread_text
+from .alloy import AlloyStudy
+from .experiment import ParticleStudy
+from .measures import ELEMENTS, METHODS, PAIRS, REFERENCES
+from .nonalloy import LOCALIZED, NonAlloyStudy
+from .surfaces import EDGES, PURE
+
+NAME = {
+    "eds": "EDS only",
+    "hebt": "HEBT",
+    "haadf": "HAADF",
+    "volume_mask": "EDS, volume mask",
+    "projection_mask": "EDS, masked maps",
+}
 SCORE_NAME = {
     "ssim": "SSIM structure, all voxels at once",
     "ssim_windowed": "SSIM structure, 11 × 11 windows",
     "mse": "MSE, mean over voxels",
     "dp": "DP (voxels)",
 }
-SCORE_FORMAT = {"ssim": ".4f", "ssim_windowed": ".4f", "mse": ".4f", "dp": ",.0f"}
-OURS_FORMAT = SCORE_FORMAT | {"mse": ".5f"}
+PRINTED_FORMAT = {"ssim": ".4f", "ssim_windowed": ".4f", "mse": ".4f", "dp": ",.0f"}
+OURS_FORMAT = PRINTED_FORMAT | {"mse": ".5f"}
+BEST_STOP = (
+    "The best stop is that of the best mean over the seeds, for each score, element and method "
+    "alone"
+)
+
+
+def column_name(column: str) -> str:
+    """Name one of `views.COLUMNS`."""
+    element, _, method = column.partition("_")
+    return f"{element}, {NAME[method]}" if method else NAME[column]
+
+
+def every_text(step: int) -> str:
+    """Say which slices stand for all."""
+    words = {1: "every", 2: "every second", 4: "every fourth"}
+    return f"{words.get(step, f'every {step}th')} slice"
+
+
+def _ours(study: ParticleStudy, *, where: bool = True) -> str:
+    """Say over which seeds a table's numbers are means, and in which slices they were taken."""
+    n = len(study.settings)
+    text = f"mean ± standard deviation over {'one noise seed' if n == 1 else f'{n} noise seeds'}"
+    return text + (f", in {every_text(study.step)}" if where and study.step > 1 else "")
+
+
+def percent(values, digits: str = ".2f") -> str:
+    """Write shares over the seeds in percent."""
+    return spread_text(values, digits, scale=100, unit=" %")
+
+
+def nanometers(values) -> str:
+    """Write lengths over the seeds."""
+    return spread_text(values, ".1f", unit=" nm")
+
+
+def printed_winner(name: str, element: str) -> str:
+    """Say who is better in the paper's Table 2: "HEBT", "EDS" or "tie"."""
+    eds, bimodal = (value(f"table2.{name}.{element}.{m}") for m in METHODS)
+    if eds == bimodal:
+        return "tie"
+    return "HEBT" if (bimodal > eds) == (name in BEST_IS_LARGE) else "EDS"
+
+
+def _agreement(paper, ours, name):
+    spread = float(np.std(ours, ddof=1)) if len(ours) > 1 else 0.0
+    best = 1.0 if name in BEST_IS_LARGE else 0.0
+    return agreement(paper, float(np.mean(ours)), spread, best=best)
 
 
 def table2(study: NonAlloyStudy) -> Table:
     """Return Table 2 by the paper's protocol: the paper's numbers, ours, and who is better."""
-    rows = []
-    for name in TABLE_2:
-        for element in ELEMENTS:
-            cells = []
-            for method in METHODS:
-                paper = paper_printed(f"table2.{name}.{element}.{method}").value
-                ours = study.scores["segmented"].at(name, method, element)
-                word = _word(paper, ours, name)
-                cells.append(
-                    f"paper {format(paper, SCORE_FORMAT[name])}\n"
-                    f"ours {spread_text(ours, OURS_FORMAT[name])}\n{word}"
-                )
-            rows.append(
-                (
-                    f"{SCORE_NAME[name]}\n{element}",
-                    *cells,
-                    _printed_winner(name, element),
-                    study.scores["segmented"].outcome(name, element),
-                )
+    scores, rows = study.scores["segmented"], []
+    for name, element in PAIRS:
+        cells = []
+        for method in METHODS:
+            paper = value(f"table2.{name}.{element}.{method}")
+            ours = scores.at(name, method, element)
+            cells.append(
+                f"paper {format(paper, PRINTED_FORMAT[name])}\n"
+                f"ours {spread_text(ours, OURS_FORMAT[name])}\n{_agreement(paper, ours, name)}"
             )
+        outcomes = printed_winner(name, element), scores.outcome(name, element)
+        rows.append((f"{SCORE_NAME[name]}\n{element}", *cells, *outcomes))
     return Table(
         ("score", NAME["eds"], NAME["hebt"], "better: paper", "better: ours"),
         rows,
         title=f"Table 2 of the paper and ours, after {study.iterations} iterations, against the "
         "segmented HAADF reconstruction",
-        note=f"Ours: {seeds_text(study)}; better means better with every seed. {RULE}",
+        note=f"Ours: {_ours(study)}; better means better with every seed. {RULE}",
     )
 
 
-def reference_table(study: NonAlloyStudy, reference: str) -> Table:
-    """Return the scores against one reference, at the paper's iterations and the best stops.
+def _score_cells(scores, name, element, stop):
+    """A score of both methods at one stop, and the iteration of the best one."""
+    cells = []
+    for method in METHODS:
+        text = spread_text(scores.at(name, method, element, stop=stop), OURS_FORMAT[name])
+        if stop == "best":
+            text += f"\nat {scores.best_iteration(name, method, element)}"
+        cells.append(text)
+    return cells
 
-    Parameters
-    ----------
-    study
-        From `companion.particles.nonalloy_study`.
-    reference
-        "segmented" (the paper's protocol) or "true".
-    """
+
+def reference_table(study: NonAlloyStudy, reference: str) -> Table:
+    """Return the scores against "segmented" or "true", at the paper's iterations and the best."""
+    scores, n = study.scores[reference], study.iterations
     rows = []
-    for name in TABLE_2:
-        for element in ELEMENTS:
-            cells = []
-            for stop in ("printed", "best"):
-                for method in METHODS:
-                    ours = study.scores[reference].at(name, method, element, stop=stop)
-                    text = spread_text(ours, OURS_FORMAT[name])
-                    if stop == "best":
-                        at = study.scores[reference].best_iteration(name, method, element)
-                        text += f"\nat {at}"
-                    cells.append(text)
-                cells.append(study.scores[reference].outcome(name, element, stop=stop))
-            rows.append((f"{name.upper()}\n{element}", *cells))
-    n = study.iterations
+    for pair in PAIRS:
+        cells = [pair[0].upper() + "\n" + pair[1]]
+        for stop in ("printed", "best"):
+            cells += [*_score_cells(scores, *pair, stop), scores.outcome(*pair, stop=stop)]
+        rows.append(cells)
     what = {"segmented": "the segmented HAADF reconstruction", "true": "the true specimen"}
+    stops = "EDS, best stop", "HEBT, best stop", "better"
     return Table(
-        (
-            "score",
-            f"EDS, {n} it.",
-            f"HEBT, {n} it.",
-            "better",
-            "EDS, best stop",
-            "HEBT, best stop",
-            "better",
-        ),
+        ("score", f"EDS, {n} it.", f"HEBT, {n} it.", "better", *stops),
         rows,
         title=f"Scores against {what[reference]}",
-        note=f"{seeds_text(study)}; better means better with every seed. SSIM, MSE and DP are "
-        "as in Table 2 above. The best stop is that of the best mean over the seeds, for each "
-        f"score, element and method alone; both methods were followed to {study.checkpoints[-1]} "
+        note=f"{_ours(study)}; better means better with every seed. SSIM, MSE and DP are as in "
+        f"Table 2 above. {BEST_STOP}; both methods were followed to {study.checkpoints[-1]} "
         "iterations; a best stop there may lie beyond.",
+    )
+
+
+def alloy_table(study: AlloyStudy) -> Table:
+    """Return the alloy's errors against the truth, at the paper's iterations and the best stop."""
+    scores, n = study.scores["true"], study.iterations
+    rows = []
+    for name in ("ssim", "mse", "ssim_windowed"):
+        for element in ELEMENTS:
+            # small windows are taken at the paper's iterations only
+            best = ("–",) * len(METHODS)
+            if name != "ssim_windowed":
+                best = _score_cells(scores, name, element, "best")
+            cells = _score_cells(scores, name, element, "printed")
+            rows.append((f"{SCORE_NAME[name]}\n{element}", *cells, *best))
+    return Table(
+        ("score", f"EDS, {n} it.", f"HEBT, {n} it.", "EDS, best stop", "HEBT, best stop"),
+        rows,
+        title="The alloy particle against the true specimen",
+        note=f"{_ours(study)} that holds the particle, with a margin. {BEST_STOP}, within "
+        f"{study.checkpoints[-1]} iterations; a best stop there may lie beyond.",
     )
 
 
 def windows_table(study: NonAlloyStudy) -> Table:
     """Return Table 2's SSIM in its other reading, with small windows."""
+    names = dict(zip(REFERENCES, ("segmented HAADF", "true specimen"), strict=True))
     rows = []
-    for reference, name in (("segmented", "segmented HAADF"), ("true", "true specimen")):
+    for reference, text in names.items():
+        scores = study.scores[reference]
         for element in ELEMENTS:
-            rows.append(
-                (
-                    f"{element}, {name}",
-                    *(
-                        spread_text(study.scores[reference].at("ssim_windowed", m, element), ".4f")
-                        for m in METHODS
-                    ),
-                    study.scores[reference].outcome("ssim_windowed", element),
-                )
-            )
+            cells = _score_cells(scores, "ssim_windowed", element, "printed")
+            rows.append((f"{element}, {text}", *cells, scores.outcome("ssim_windowed", element)))
     for element in ELEMENTS:
-        printed = [f"{paper_printed(f'table2.ssim.{element}.{m}').value:.4f}" for m in METHODS]
-        rows.append((f"{element}, printed", *printed, _printed_winner("ssim", element)))
+        cells = [f"{value(f'table2.ssim.{element}.{m}'):.4f}" for m in METHODS]
+        rows.append((f"{element}, printed", *cells, printed_winner("ssim", element)))
     return Table(
         ("reference", *(NAME[m] for m in METHODS), "better"),
         rows,
         title=f"SSIM structure with windows of 11 × 11 pixels, after {study.iterations} iterations",
-        note=f"{seeds_text(study)}.",
+        note=f"{_ours(study)}.",
     )
 
 
 def crosstalk_table(study: NonAlloyStudy) -> Table:
     """Return how much of the Au reconstruction lies in pure Ag, before and after a threshold."""
-    at = study.printed
 
-    def row(name, values, after=None):
-        return (
-            name,
-            *(spread_text(v, ".2f", scale=100, unit=" %") for v in values),
-            *(
-                spread_text(v, ".2f", scale=100, unit=" %") if after is not None else "–"
-                for v in (after if after is not None else values)
-            ),
-        )
+    def cells(name, digits=".2f"):
+        return [percent(study.crosstalk.at(name, m, "Au"), digits) for m in METHODS]
 
+    none = ["–"] * len(METHODS)
+    rows = [
+        ("share of all intensity that lies in pure Ag", *cells("share"), *cells("cleared_share")),
+        ("mean in pure Ag, relative to pure Au", *cells("level"), *none),
+        ("mean outside the particle, relative to pure Au", *cells("background"), *none),
+        ("voxels of pure Ag above half of pure Au", *none, *cells("cleared_voxels", ".3f")),
+    ]
     return Table(
         ("in the Au reconstruction", "EDS only", "HEBT", "EDS, threshold", "HEBT, threshold"),
-        [
-            row(
-                "share of all intensity that lies in pure Ag",
-                study.crosstalk["share"][..., at],
-                study.crosstalk["cleared_share"][..., at],
-            ),
-            row("mean in pure Ag, relative to pure Au", study.crosstalk["level"][..., at]),
-            row(
-                "mean outside the particle, relative to pure Au",
-                study.crosstalk["background"][..., at],
-            ),
-            (
-                "voxels of pure Ag above half of pure Au",
-                "–",
-                "–",
-                *(
-                    spread_text(v, ".3f", scale=100, unit=" %")
-                    for v in study.crosstalk["cleared_level"][..., at]
-                ),
-            ),
-        ],
+        rows,
         title=f"The shadow of Ag in Au, after {study.iterations} iterations",
-        note=f"{seeds_text(study)}. Pure means more than 8 nm from any surface. The threshold sets "
-        "to 0 what is below half of the mean in pure Au.",
+        note=f"{_ours(study)}. Pure means more than {PURE:g} nm from any surface. The threshold "
+        "sets to 0 what is below half of the mean in pure Au.",
     )
 
 
 def width_table(study: NonAlloyStudy) -> Table:
     """Return the 10 to 90 % widths of the interface and of the outer edge."""
-    rows = [
-        (
-            name,
-            *(spread_text(study.widths(m, e, s), ".1f", unit=" nm") for m in METHODS),
-            spread_text(study.widths("haadf", "haadf", s), ".1f", unit=" nm"),
-            spread_text(study.widths("true", e, s), ".1f", unit=" nm"),
-        )
-        for name, e, s in (
-            ("Au at the interface", "Au", "interface"),
-            ("Ag at the interface", "Ag", "interface"),
-            ("Ag at the outer edge", "Ag", "edge"),
-        )
-    ]
+    rows = []
+    for element, surface in EDGES:
+        who = [(m, element) for m in METHODS] + [("haadf", "haadf"), ("true", element)]
+        where = {"interface": "at the interface", "edge": "at the outer edge"}[surface]
+        cells = (nanometers(study.widths(*one, surface)) for one in who)
+        rows.append((f"{element} {where}", *cells))
     return Table(
         ("10 to 90 % width", NAME["eds"], NAME["hebt"], "HAADF, same surface", "true specimen"),
         rows,
         title=f"Widths of edges, after {study.iterations} iterations",
-        note=f"{seeds_text(study)}. An error function is fitted to the mean profile over all "
+        note=f"{_ours(study)}. An error function is fitted to the mean profile over all "
         "directions, so the missing wedge is in these numbers. The width of the true specimen is "
         "what voxels and the steps of the profile add.",
     )
@@ -190,129 +213,73 @@ def width_table(study: NonAlloyStudy) -> Table:
 
 def localization_table(study: NonAlloyStudy) -> Table:
     """Return how well EDS with masks tells the elements apart, beside EDS alone and HEBT."""
-    rows = []
-    for e, element in enumerate(ELEMENTS):
-        for name, key, form, unit, scale in (
-            ("error inside the particle", "error", ".2f", " %", 100),
-            ("width of the interface", "width", ".1f", " nm", 1),
-            ("intensity outside the particle", "outside", ".2f", " %", 100),
-            ("MSE, mean over voxels", "mse", ".5f", "", 1),
-        ):
-            rows.append(
-                (
-                    f"{element}: {name}",
-                    *(
-                        spread_text(study.localized[m][key][e], form, scale=scale, unit=unit)
-                        for m in LOCALIZED
-                    ),
-                )
-            )
+    kinds = {
+        "error": ("error inside the particle", percent),
+        "width": ("width of the interface", nanometers),
+        "outside": ("intensity outside the particle", percent),
+        "mse": (SCORE_NAME["mse"], lambda v: spread_text(v, OURS_FORMAT["mse"])),
+    }
+    rows = [
+        (f"{element}: {name}", *(text(study.localized[m][key][e]) for m in LOCALIZED))
+        for e, element in enumerate(ELEMENTS)
+        for key, (name, text) in kinds.items()
+    ]
     return Table(
         ("against the true specimen", *(NAME[m] for m in LOCALIZED)),
         rows,
         title=f"What the masks change, after {study.iterations} iterations",
-        note=f"{seeds_text(study)}, over every second slice of the middle third. The error inside "
-        "is the squared error over the particle's voxels, relative to the squared reference, at "
-        "the best scale.",
+        note=f"{_ours(study, where=False)}, over {every_text(max(2, study.step))} of the middle "
+        "third. The error inside is the squared error over the particle's voxels, relative to the "
+        "squared reference, at the best scale.",
     )
 
 
 def segmentation_table(study: NonAlloyStudy) -> Table:
     """Return how well the segmentation of the HAADF reconstruction meets the truth."""
+    rows = [
+        (element, spread_text(study.overlap[e], ".4f"), percent(study.volume_error[e], "+.2f"))
+        for e, element in enumerate(ELEMENTS)
+    ]
     return Table(
         ("material", "overlap with the truth (Dice)", "error of the volume"),
-        [
-            (
-                element,
-                spread_text(study.overlap[e], ".4f"),
-                spread_text(study.volume_error[e], "+.2f", scale=100, unit=" %"),
-            )
-            for e, element in enumerate(ELEMENTS)
-        ],
+        rows,
         title="The paper's kind of reference, judged by the true specimen",
-        note=f"{seeds_text(study)}. A Dice coefficient of 1 would be a perfect segmentation.",
+        note=f"{_ours(study, where=False)}. A Dice coefficient of 1 would be a perfect "
+        "segmentation.",
     )
 
 
-def fit_table(study, which: str) -> Table:
-    """Return response ratios and R² of a particle: the paper's and ours.
-
-    Parameters
-    ----------
-    study
-        A `NonAlloyStudy` or `AlloyStudy`.
-    which
-        "nonalloy" or "alloy".
-    """
+def fit_table(study: ParticleStudy) -> Table:
+    """Return response ratios and R² of a particle: the paper's and ours."""
+    which = study.settings[0].particle
+    paper = np.array([value(f"{which}.r_est.{e}") for e in ELEMENTS])
     rows = []
-    for e, element in enumerate(ELEMENTS):
-        rows.append(
-            (
-                f"r of {element}",
-                f"{paper_printed(f'{which}.r_est.{element}').value / 1e4:.2f} × 10⁴",
-                spread_text(study.ratios[:, e], ".3f", scale=1e3, unit=" × 10⁻³"),
-            )
-        )
-    quotient = study.ratios[:, 1] / study.ratios[:, 0]
-    paper = [paper_printed(f"{which}.r_est.{e}").value for e in ELEMENTS]
-    rows.append(("r of Ag / r of Au", f"{paper[1] / paper[0]:.2f}", spread_text(quotient, ".2f")))
-    rows.append(
-        (
-            "R²",
-            f"{paper_printed(f'{which}.r_squared').value:.2f}",
-            spread_text(study.r_squared, ".3f"),
-        )
-    )
+    for element, theirs, ours in zip(ELEMENTS, paper, study.ratios.T, strict=True):
+        ours = spread_text(ours, ".3f", scale=1e3, unit=" × 10⁻³")
+        rows.append((f"r of {element}", f"{theirs / 1e4:.2f} × 10⁴", ours))
+    quotient = spread_text(study.ratios[:, 1] / study.ratios[:, 0], ".2f")
+    rows.append(("r of Ag / r of Au", f"{paper[1] / paper[0]:.2f}", quotient))
+    r_squared = value(f"{which}.r_squared")
+    rows.append(("R²", f"{r_squared:.2f}", spread_text(study.r_squared, ".3f")))
     return Table(
         ("quantity", "paper", "ours"),
         rows,
         title="Response ratios, in HAADF intensity per count",
-        note=f"Ours: {seeds_text(study)}. The paper's HAADF intensities are on a scale of their "
-        "own, so its ratios cannot be compared one by one.",
-    )
-
-
-def alloy_table(study: AlloyStudy) -> Table:
-    """Return the alloy's errors against the truth, at the paper's iterations and the best stop."""
-    rows = []
-    for name in ("ssim", "mse", "ssim_windowed"):
-        stops = ("printed",) if name == "ssim_windowed" else ("printed", "best")
-        for element in ELEMENTS:
-            cells = []
-            for stop in ("printed", "best"):
-                for method in METHODS:
-                    if stop not in stops:
-                        cells.append("–")
-                        continue
-                    text = spread_text(
-                        study.scores.at(name, method, element, stop=stop), OURS_FORMAT[name]
-                    )
-                    if stop == "best":
-                        text += f"\nat {study.scores.best_iteration(name, method, element)}"
-                    cells.append(text)
-            rows.append((f"{SCORE_NAME[name]}\n{element}", *cells))
-    n = study.iterations
-    return Table(
-        ("score", f"EDS, {n} it.", f"HEBT, {n} it.", "EDS, best stop", "HEBT, best stop"),
-        rows,
-        title="The alloy particle against the true specimen",
-        note=f"{seeds_text(study)}, in every second of the slices that hold the particle, with a "
-        "margin. The best stop is that of the best mean over the seeds, for each score, element "
-        f"and method alone, within {study.checkpoints[-1]} iterations; a best stop there may lie "
-        "beyond.",
+        note=f"Ours: {_ours(study, where=False)}. The paper's HAADF intensities are on a scale of "
+        "their own, so its ratios cannot be compared one by one.",
     )
 
 
 def profile_table(study: AlloyStudy) -> Table:
     """Return the errors of the composition: over shells, and voxel by voxel."""
-    error = study.profile_error()
+    errors = {
+        "means over shells of the radius": study.profile_error(),
+        "single voxels": study.voxel_error,
+    }
     return Table(
         ("error of the Au fraction (atomic %)", *(NAME[m] for m in METHODS)),
-        [
-            ("means over shells of the radius", *(spread_text(v, ".1f", scale=100) for v in error)),
-            ("single voxels", *(spread_text(v, ".1f", scale=100) for v in study.voxel_error)),
-        ],
+        [(name, *(spread_text(v, ".1f", scale=100) for v in e)) for name, e in errors.items()],
         title=f"Root mean square error of the composition, after {study.iterations} iterations",
-        note=f"{seeds_text(study)}, in every second slice. Both methods are given the true ζ "
-        "factors; in an experiment, the error of the calibration comes on top.",
+        note=f"{_ours(study)}. Both methods are given the true ζ factors; in an experiment, the "
+        "error of the calibration comes on top.",
     )

@@ -1,34 +1,19 @@
 """Small pictures of large reconstructions."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
 
+from .measures import ELEMENTS, METHODS, box
+from .truth import Truth
+
 VIEW_LIMIT = 1.5  # the value of 255 in views, where bulk density is 1
-FIGURE_5 = (80, 150, 220)  # slices of 300
-FIGURE_5_SIZE = 300
+COLUMNS = (*(f"{e}_{m}" for e in ELEMENTS for m in METHODS), "haadf")
+CHOSEN = (80, 150, 220)  # slices of 300 in Figures 5 and 10
 BINNING = 2
 BODY = 84  # voxels along the edge of a body to render, at most
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Body:
-    """A reconstruction made small, for renderings.
-
-    Attributes
-    ----------
-    density
-        (elements, n, n, n), uint8: 255 stands for `VIEW_LIMIT` times bulk density.
-    voxel_size
-        In nm.
-    """
-
-    density: np.ndarray
-    voxel_size: float
-
-    def volumes(self) -> np.ndarray:
-        """Return (elements, n, n, n), float32, where 1 is bulk density."""
-        return from_steps(self.density)
 
 
 def to_steps(values) -> np.ndarray:
@@ -43,29 +28,64 @@ def from_steps(steps) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Views:
-    """Pictures of the first seed's reconstructions, where bulk density is 1.
+    """Pictures of the first seed's reconstructions in 8-bit steps, where bulk density is 1.
 
-    Attributes
-    ----------
-    first
-        Number of the first slice in `slices`.
-    slices
-        (columns, slices, rows, columns), uint8 steps of `from_steps`: every slice that holds the
-        particle, cut to it and binned by `binning` within the slice; in the order of `COLUMNS`,
-        HAADF relative to its brightest material.
-    binning
-        Pixels of a slice along each side of one pixel here.
-    chosen
-        Numbers of the slices in `whole`.
-    whole
-        (columns, chosen, size, size), uint8 steps: those slices as they are.
-    bodies
-        Name -> Body.
+    Columns are `COLUMNS`, HAADF relative to its brightest material.
     """
 
-    first: int
+    numbers: np.ndarray  # (slices,), which slices are in `slices`
+    # (columns, slices, rows, columns), cut to the particle and binned by BINNING within the slice
     slices: np.ndarray
-    binning: int
-    chosen: tuple[int, ...]
-    whole: np.ndarray
-    bodies: dict[str, Body]
+    chosen: np.ndarray  # numbers of the slices in `whole`
+    whole: np.ndarray  # (columns, chosen, size, size), those slices as they are
+    bodies: dict[str, np.ndarray]  # (elements, n, n, n), a cube around the particle to render
+
+    @property
+    def step(self) -> int:
+        """How far the slices in `slices` are apart."""
+        return int(self.numbers[1] - self.numbers[0])
+
+
+class Album:
+    """Takes the pictures for `Views`, of volumes that hold the slices `shown` of a whole."""
+
+    def __init__(self, truth: Truth, shown: slice):
+        self.size, self.numbers, self.box = truth.size, truth.numbers[shown], box(truth.labels > 0)
+        self.held = (self.numbers >= self.box[0].start) & (self.numbers < self.box[0].stop)
+        self.chosen = [int(np.abs(self.numbers - n * self.size / 300).argmin()) for n in CHOSEN]
+        self.slices, self.whole, self.bodies = {}, {}, {}
+
+    def add(self, column: str, volume) -> None:
+        """Take the pictures of one of `COLUMNS`, (slices, size, size)."""
+        cut = volume[(self.held, *self.box[1:])]
+        rows, columns = (n - n % BINNING for n in cut.shape[1:])
+        cut = cut[:, :rows, :columns].reshape(len(cut), rows // BINNING, BINNING, -1, BINNING)
+        self.slices[column] = to_steps(cut.mean(axis=(2, 4)))
+        self.whole[column] = to_steps(volume[self.chosen])
+
+    def add_method(self, method: str, densities) -> None:
+        """Take the pictures of both elements, and their body."""
+        for element, density in zip(ELEMENTS, densities, strict=True):
+            self.add(f"{element}_{method}", density)
+        self.add_body(method, densities)
+
+    def add_body(self, name: str, densities) -> None:
+        """Bin a cube around the particle to at most `BODY` voxels a side."""
+        longest = max(s.stop - s.start for s in self.box)
+        factor = max(1, -(-longest // BODY))
+        side = min(self.size // factor, -(-longest // factor))
+        planes, rows, columns = (
+            min(max(0, (s.start + s.stop - side * factor) // 2), self.size - side * factor)
+            + np.arange(side * factor)
+            for s in self.box
+        )
+        # a slice that is not there looks like the nearest one before it
+        there = np.maximum(np.searchsorted(self.numbers, planes, side="right") - 1, 0)
+        cube = np.asarray(densities)[:, there][:, :, rows][..., columns].astype(np.float32)
+        cube = cube.reshape(len(cube), *(n for _ in range(3) for n in (side, factor)))
+        self.bodies[name] = to_steps(cube.mean(axis=(2, 4, 6)))
+
+    def views(self) -> Views:
+        """Return all that was taken."""
+        slices, whole = (np.stack([p[c] for c in COLUMNS]) for p in (self.slices, self.whole))
+        return Views(self.numbers[self.held], slices, self.numbers[self.chosen], whole, self.bodies)

@@ -13,18 +13,7 @@ from .tables import seeds_text, signed, verdict
 
 
 def numbers(study: PhantomStudy, wrong: Stability, kernels: Smoothing) -> dict[str, str]:
-    """Return the numbers that the chapter's sentences quote, as text, ready for `glue`.
-
-    Parameters
-    ----------
-    study, wrong, kernels
-        Results of `companion.phantom.study`, `stability` and `smoothing`.
-
-    Returns
-    -------
-    dict
-        Name -> text. The names begin with ``phantom_``.
-    """
+    """Return the numbers that the chapter's sentences quote, as text, ready for `glue`."""
     s = study.settings
     n = {
         "seeds": f"{len(s.seeds)}",
@@ -47,39 +36,51 @@ def numbers(study: PhantomStudy, wrong: Stability, kernels: Smoothing) -> dict[s
         "wrong_seeds": f"{len(wrong.settings.seeds)}",
         "kernel_seeds": f"{len(kernels.settings.seeds)}",
     }
+    for e, element in enumerate(study.elements):
+        n |= _element_numbers(study, wrong, kernels, e, element)
+    n |= _phrases(study) | _kernel_numbers(kernels, study.elements)
+    return {f"phantom_{name}": text for name, text in n.items()}
+
+
+def _element_numbers(study, wrong, kernels, e, element):
+    """Return the numbers of one element."""
     both = study.ratio_errors(both=True)
     relative = wrong.relative().mean(axis=-1)
-    for e, element in enumerate(study.elements):
-        printed = {k: paper_printed(f"phantom.{k}.{element}").value for k in ("r_est", "r_gt")}
-        true = float(study.true_ratios[e])
-        gain = study.scores.gain("mse", element)
-        best = study.scores.gain("mse", element, stop="best")
-        n |= {
-            f"counts_{element}": f"{study.mean_counts[e]:.1f}",
-            f"true_{element}": f"{true / 1e4:.2f}",
-            f"printed_gt_{element}": f"{printed['r_gt'] / 1e4:.2f}",
-            f"printed_est_{element}": f"{printed['r_est'] / 1e4:.2f}",
-            f"gt_of_true_{element}": f"{printed['r_gt'] / true:.3f}",
-            f"printed_est_error_{element}": signed(100 * (printed["r_est"] / true - 1)),
-            f"error_{element}": spread_text(study.ratio_errors()[:, e], "+.1f"),
-            f"error_both_{element}": spread_text(both[:, e], "+.1f"),
-            f"mse_gain_{element}": f"{gain.mean():.1f}",
-            f"mse_gain_best_{element}": f"{best.mean():.2f}",
-            f"eds_stop_{element}": f"{study.scores.best_iteration('mse', 'eds', element)}",
-            f"hebt_stop_{element}": f"{study.scores.best_iteration('mse', 'hebt_est', element)}",
-            f"eds_over_{element}": f"{_over_iterated(study, 'eds', element):.1f}",
-            f"hebt_over_{element}": f"{_over_iterated(study, 'hebt_est', element):.1f}",
-            f"wrong_low_{element}": signed(100 * (relative[:, :, e].min() - 1)),
-            f"wrong_high_{element}": signed(100 * (relative[:, :, e].max() - 1)),
-            f"wrong_worst_{element}": f"{100 * wrong.worst()[e]:.0f}",
-            f"wrong_paper_{element}": signed(100 * (wrong.paper_relative()[e].mean() - 1)),
-        }
-        for m, method in enumerate(("hebt", "eds")):
-            shift = _shift_cost(kernels)
-            n[f"shift_{method}_{element}"] = (
-                "unknown" if shift is None else signed(100 * (shift[m, e] - 1))
-            )
-    n |= _phrases(study)
+    printed = {k: paper_printed(f"phantom.{k}.{element}").value for k in ("r_est", "r_gt")}
+    true = float(study.true_ratios[e])
+    gain = study.scores.gain("mse", element)
+    best = study.scores.gain("mse", element, stop="best")
+    n = {
+        f"counts_{element}": f"{study.mean_counts[e]:.1f}",
+        f"true_{element}": f"{true / 1e4:.2f}",
+        f"printed_gt_{element}": f"{printed['r_gt'] / 1e4:.2f}",
+        f"printed_est_{element}": f"{printed['r_est'] / 1e4:.2f}",
+        f"gt_of_true_{element}": f"{printed['r_gt'] / true:.3f}",
+        f"printed_est_error_{element}": signed(100 * (printed["r_est"] / true - 1)),
+        f"error_{element}": spread_text(study.ratio_errors()[:, e], "+.1f"),
+        f"error_both_{element}": spread_text(both[:, e], "+.1f"),
+        f"mse_gain_{element}": f"{gain.mean():.1f}",
+        f"mse_gain_best_{element}": f"{best.mean():.2f}",
+        f"eds_stop_{element}": f"{study.scores.best_iteration('mse', 'eds', element)}",
+        f"hebt_stop_{element}": f"{study.scores.best_iteration('mse', 'hebt_est', element)}",
+        f"eds_over_{element}": f"{_over_iterated(study, 'eds', element):.1f}",
+        f"hebt_over_{element}": f"{_over_iterated(study, 'hebt_est', element):.1f}",
+        f"wrong_low_{element}": signed(100 * (relative[:, :, e].min() - 1)),
+        f"wrong_high_{element}": signed(100 * (relative[:, :, e].max() - 1)),
+        f"wrong_worst_{element}": f"{100 * wrong.worst()[e]:.0f}",
+        f"wrong_paper_{element}": signed(100 * (wrong.paper_relative()[e].mean() - 1)),
+    }
+    for m, method in enumerate(("hebt", "eds")):
+        shift = _shift_cost(kernels)
+        n[f"shift_{method}_{element}"] = (
+            "unknown" if shift is None else signed(100 * (shift[m, e] - 1))
+        )
+    return n
+
+
+def _kernel_numbers(kernels, elements):
+    """Return the numbers of the section on smoothing."""
+    n = {}
     n["kernels_won"] = f"{_kernels_won(kernels)}"
     n["kernels"] = f"{len(kernels.kernels)}"
     for name in ("ssim", "ssim_windowed"):
@@ -90,20 +91,14 @@ def numbers(study: PhantomStudy, wrong: Stability, kernels: Smoothing) -> dict[s
     n["kernel_r_squared"] = f"{low:.2f} to {high:.2f}"
     best = kernels.at("best").mean(axis=-1)
     lead = best[:, 1] / best[:, 0]
-    for e, element in enumerate(study.elements):
+    for e, element in enumerate(elements):
         n[f"kernel_level_{element}"] = f"{best[:, 0, e].max() / best[:, 0, e].min():.1f}"
         n[f"kernel_lead_{element}"] = f"{lead[:, e].min():.2f} to {lead[:, e].max():.2f}"
-    return {f"phantom_{name}": text for name, text in n.items()}
+    return n
 
 
 def all_claims(study: PhantomStudy, wrong: Stability) -> tuple[Claim, ...]:
-    """Return the paper's claims about the phantom, each decided by a stated test on our results.
-
-    Parameters
-    ----------
-    study, wrong
-        Results of `companion.phantom.study` and `stability`.
-    """
+    """Return the paper's claims about the phantom, each decided by a stated test on our results."""
     pairs = len(TABLE_1) * len(study.elements)
     won, won_best = len(study.pairs_won()), len(study.pairs_won(stop="best"))
     est = _est_against_true(study)
@@ -160,6 +155,12 @@ def all_claims(study: PhantomStudy, wrong: Stability) -> tuple[Claim, ...]:
             ),
         ),
     ]
+    return (*claims, *_table_1_claims(study))
+
+
+def _table_1_claims(study):
+    """Return one claim for each score of Table 1."""
+    claims = []
     for name in TABLE_1:
         words = [
             verdict(
@@ -180,7 +181,7 @@ def all_claims(study: PhantomStudy, wrong: Stability) -> tuple[Claim, ...]:
                 near == len(words),
             )
         )
-    return tuple(claims)
+    return claims
 
 
 def claims_table(study: PhantomStudy, wrong: Stability) -> Table:

@@ -33,10 +33,6 @@ def explore_sweep() -> explorers.FrameExplorer:
     Au and Ag of the phantom, by HEBT and by EDS alone, with their mean-squared errors, and the
     errors against the weight. All reconstructions are one batch, which is computed when it is
     first asked for and then kept on disk.
-
-    Returns
-    -------
-    hebt.explorers.FrameExplorer
     """
     alphas, steps, doses = _values()
     elements = ("Au", "Ag")
@@ -64,6 +60,40 @@ def explore_sweep() -> explorers.FrameExplorer:
             }
         return result
 
+    panels, readouts = _sweep_panels(elements)
+    return explorers.FrameExplorer(
+        compute,
+        [
+            explorers.Control("alpha", "Weight α of HAADF", alphas, default=0.7, format="g"),
+            explorers.Control("iterations", "Iterations", steps, default=200),
+            explorers.Control("dose", "Dose (1: printed ζ)", doses, default=1.0, format="g"),
+        ],
+        panels,
+        readouts=readouts,
+        curves=[
+            explorers.Curve(
+                "by_weight",
+                "Error against the weight",
+                along="alpha",
+                lines=("Au, HEBT", "Au, EDS only", "Ag, HEBT", "Ag, EDS only"),
+                ylabel="MSE, mean over pixels",
+                alt="Mean-squared error of Au and Ag against the weight, after {iterations} "
+                "iterations at dose {dose}; at weight {alpha} HEBT has {Au_hebt_mse} for Au and "
+                "{Ag_hebt_mse} for Ag, EDS alone {Au_eds_mse} and {Ag_eds_mse}.",
+            )
+        ],
+        columns=3,
+        shared_colorbar=True,
+        alt="Au (above) and Ag (below) of the phantom: the truth, HEBT at weight {alpha}, and EDS "
+        "alone, after {iterations} iterations at dose {dose}.",
+        caption="The phantom by HEBT and by EDS alone, one noise seed; pictures are cut to the "
+        "particle and binned.",
+        filename="phantom",
+    )
+
+
+def _sweep_panels(elements):
+    """Return the panels of the sweep, three for each element, and their errors."""
     panels, readouts = [], []
     for element in elements:
         look = {"limits": LIMITS, "unit": UNIT, "cmap": "inferno"}
@@ -101,45 +131,13 @@ def explore_sweep() -> explorers.FrameExplorer:
                 depends=("iterations", "dose"),
             ),
         ]
-    return explorers.FrameExplorer(
-        compute,
-        [
-            explorers.Control("alpha", "Weight α of HAADF", alphas, default=0.7, format="g"),
-            explorers.Control("iterations", "Iterations", steps, default=200),
-            explorers.Control("dose", "Dose (1: printed ζ)", doses, default=1.0, format="g"),
-        ],
-        panels,
-        readouts=readouts,
-        curves=[
-            explorers.Curve(
-                "by_weight",
-                "Error against the weight",
-                along="alpha",
-                lines=("Au, HEBT", "Au, EDS only", "Ag, HEBT", "Ag, EDS only"),
-                ylabel="MSE, mean over pixels",
-                alt="Mean-squared error of Au and Ag against the weight, after {iterations} "
-                "iterations at dose {dose}; at weight {alpha} HEBT has {Au_hebt_mse} for Au and "
-                "{Ag_hebt_mse} for Ag, EDS alone {Au_eds_mse} and {Ag_eds_mse}.",
-            )
-        ],
-        columns=3,
-        shared_colorbar=True,
-        alt="Au (above) and Ag (below) of the phantom: the truth, HEBT at weight {alpha}, and EDS "
-        "alone, after {iterations} iterations at dose {dose}.",
-        caption="The phantom by HEBT and by EDS alone, one noise seed; pictures are cut to the "
-        "particle and binned.",
-        filename="phantom",
-    )
+    return panels, readouts
 
 
 def first_look() -> explorers.FrameExplorer:
     """Return a small explorer that shows what HEBT does: dose and iterations, Au and Ag.
 
     It uses the reconstructions of `sweep` at the paper's weight α = 0.7.
-
-    Returns
-    -------
-    hebt.explorers.FrameExplorer
     """
     alphas, steps, doses = _values()
     at = alphas.index(0.7)

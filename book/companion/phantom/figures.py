@@ -27,17 +27,7 @@ DENSITY_LIMITS = (0.0, 1.3)
 
 @styled
 def figure1(data: PhantomData):
-    """Draw Figure 1: the phantom (a-c) and its sinograms (d-f), of the first noise seed.
-
-    Parameters
-    ----------
-    data
-        From `companion.phantom.data`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Draw Figure 1: the phantom (a-c) and its sinograms (d-f), of the first noise seed."""
     settings = data.settings
     figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 4.6), layout="constrained")
     z_contrast = np.tensordot(np.array(settings.z), data.density, axes=1)
@@ -51,7 +41,7 @@ def figure1(data: PhantomData):
         strict=True,
     ):
         panel(ax, image, name=name, unit=unit, kind=kind, mark=mark)
-    scale_bar(axes[0, 0], 100 / settings.pixel, _bar_label(settings))
+    scale_bar(axes[0, 0], 100 / settings.binning, _bar_label(settings))
     half = settings.size / 2
     angles = np.array(settings.angles)
     step = abs(angles[1] - angles[0]) / 2 if len(angles) > 1 else 1.0
@@ -83,21 +73,7 @@ def figure1(data: PhantomData):
 
 @styled
 def figure4(study: PhantomStudy, *, stop: str = "printed"):
-    """Draw Figure 4: Au (a-c) and Ag (d-f) by HEBT with either ratios and by EDS alone.
-
-    Parameters
-    ----------
-    study
-        From `companion.phantom.study`.
-    stop
-        "printed": after the paper's number of iterations; "best": each picture at the iteration
-        where its MSE is lowest.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Densities of the first noise seed, cut to the particle.
-    """
+    """Draw Figure 4: Au (a-c) and Ag (d-f) by HEBT with either ratios and by EDS alone."""
     if stop not in ("printed", "best"):
         raise ValueError(f"stop is {stop!r}; expected 'printed' or 'best'.")
     pictures = study.images if stop == "printed" else study.best_images
@@ -114,25 +90,13 @@ def figure4(study: PhantomStudy, *, stop: str = "printed"):
             mark=mark,
             bar_for=axes if place == 0 else [],
         )
-    scale_bar(axes[0, 0], 100 / study.settings.pixel, _bar_label(study.settings))
+    scale_bar(axes[0, 0], 100 / study.settings.binning, _bar_label(study.settings))
     return figure
 
 
 @styled
 def plot_convergence(study: PhantomStudy):
-    """Draw the MSE of each method against the iteration (a, b) and HEBT's residuals (c).
-
-    Parameters
-    ----------
-    study
-        From `companion.phantom.study`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Lines are means over the noise seeds, bands reach from the lowest to the highest seed, and
-        a marker shows each method's best stop.
-    """
+    """Draw the MSE of each method against the iteration (a, b) and HEBT's residuals (c)."""
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.9), layout="constrained")
     for ax, mark, element in zip(axes, "ab", study.elements, strict=False):
         for method in METHODS:
@@ -194,18 +158,7 @@ def plot_convergence(study: PhantomStudy):
 
 @styled
 def plot_stability(result: Stability):
-    """Draw the MSE under wrong response ratios, relative to that with the true ones.
-
-    Parameters
-    ----------
-    result
-        From `companion.phantom.stability`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        One map for each element; a ring marks the paper's errors of its estimated ratios.
-    """
+    """Draw the MSE under wrong response ratios, relative to that with the true ones."""
     relative = result.relative().mean(axis=-1)
     reach = max(np.abs(relative - 1).max(), 0.01)
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.3), layout="constrained")
@@ -247,18 +200,7 @@ def plot_stability(result: Stability):
 
 @styled
 def plot_smoothing(result: Smoothing):
-    """Draw what the kernel for the element maps does to the MSE (a, b) and to R² (c).
-
-    Parameters
-    ----------
-    result
-        From `companion.phantom.smoothing`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Full markers: after the paper's number of iterations. Open markers: at the best stop.
-    """
+    """Draw what the kernel for the element maps does to the MSE (a, b) and to R² (c)."""
     figure, axes = plt.subplots(
         1, 3, figsize=(WIDTH, 3.1), layout="constrained", sharey=True, width_ratios=(3, 3, 2)
     )
@@ -313,4 +255,4 @@ def plot_smoothing(result: Smoothing):
 
 
 def _bar_label(settings):
-    return f"{100 / settings.pixel:g} pixels"
+    return f"{100 / settings.binning:g} pixels"

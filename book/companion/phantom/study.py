@@ -129,9 +129,6 @@ def _study(settings):
     # (names, checkpoints, elements, methods * seeds) -> name -> (methods, elements, seeds, ...)
     scores = np.concatenate([bimodal, eds], axis=-1)
     scores = scores.reshape(*scores.shape[:3], len(METHODS), seeds).transpose(0, 3, 2, 4, 1)
-    norms = [np.linalg.norm(haadf.astype(float))]
-    norms += [np.linalg.norm((m * r[:, None]).astype(float)) for m, r in zip(twice, each)]
-    residuals = np.column_stack([history.haadf, history.eds])[1:]
     return PhantomStudy(
         settings=settings,
         elements=data.elements,
@@ -150,7 +147,7 @@ def _study(settings):
             checkpoints(settings.iterations),
             settings.iterations,
         ),
-        residuals=residuals.T / np.array(norms)[:, None],
+        residuals=_relative(history, haadf, twice, each),
         **{
             name: np.concatenate(images)
             for name, images in zip(("images", "best_images"), zip(pictures, eds_pictures))
@@ -158,22 +155,16 @@ def _study(settings):
     )
 
 
+def _relative(history, haadf, maps, ratios):
+    """Return the residuals relative to the data, (1 + elements, iterations)."""
+    norms = [np.linalg.norm(haadf.astype(float))]
+    norms += [np.linalg.norm((m * r[:, None]).astype(float)) for m, r in zip(maps, ratios)]
+    residuals = np.column_stack([history.haadf, history.eds])[1:]
+    return residuals.T / np.array(norms)[:, None]
+
+
 def _follow(data, scale, reconstruct):
-    """Score a batch at checkpoints, and make pictures of each method's first seed.
-
-    Parameters
-    ----------
-    scale
-        (elements, methods): by which a reconstruction is divided to give densities.
-    reconstruct
-        Called with the callback; gives x, (elements, methods * seeds, size, size).
-
-    Returns
-    -------
-    scores, last, best
-        (names, checkpoints, elements, methods * seeds); densities (methods, elements, size, size)
-        at the last checkpoint, and where the first seed's MSE is lowest.
-    """
+    """Score a batch at checkpoints, and make pictures of each method's first seed."""
     seeds = data.maps.shape[2]
 
     def look(x):

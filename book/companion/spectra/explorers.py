@@ -40,17 +40,7 @@ def _walk(settings):
 
 
 def explore_maps(settings: ParticleSettings) -> explorers.FrameExplorer:
-    """Return the explorer of Figure 3: all tilts of a particle, after each step of the processing.
-
-    Parameters
-    ----------
-    settings
-        From `companion.spectra.settings`.
-
-    Returns
-    -------
-    hebt.explorers.FrameExplorer
-    """
+    """Return the explorer of Figure 3: all tilts of a particle after each step."""
     series, maps, haadf, predicted = _walk(settings)
     angles = [float(a) for a in series.angles]
     tops = [_top(maps[STEPS[-1]][e]) for e in range(2)]
@@ -103,17 +93,7 @@ def explore_maps(settings: ParticleSettings) -> explorers.FrameExplorer:
 
 
 def explore_components(study: SpectrumStudy) -> explorers.FrameExplorer:
-    """Return the explorer of the number of components, and of the channels that are decomposed.
-
-    Parameters
-    ----------
-    study
-        From `companion.spectra.study`.
-
-    Returns
-    -------
-    hebt.explorers.FrameExplorer
-    """
+    """Return the explorer of the number of components, and of the channels that are decomposed."""
     counts = study.components
     expected = _shown(study.expected)
     maps = {name: _shown(images) for name, images in study.maps.items()}
@@ -134,37 +114,7 @@ def explore_components(study: SpectrumStudy) -> explorers.FrameExplorer:
             )
         return result
 
-    panels, readouts = [], []
-    for e, element in enumerate(ELEMENTS):
-        look = {"limits": (0, _top(raw[e])), "unit": "counts per pixel", "cmap": "viridis"}
-        panels += [
-            explorers.Panel(
-                f"{element}_raw",
-                f"{element}, as recorded",
-                depends=(),
-                alt=f"Map of {element} as recorded.",
-                **look,
-            ),
-            explorers.Panel(
-                f"{element}_map",
-                f"{element}, denoised",
-                alt=f"Map of {element} from {{count}} components, {{channels}}; error "
-                f"{{{element}_error}} percent.",
-                **look,
-            ),
-            explorers.Panel(
-                f"{element}_true",
-                f"{element}, without noise",
-                depends=(),
-                alt=f"Map of {element} without noise.",
-                **look,
-            ),
-        ]
-        readouts.append(
-            explorers.Readout(
-                f"{element}_error", "error", unit="%", format=".1f", panel=f"{element}_map"
-            )
-        )
+    panels, readouts = _component_panels(raw)
     return explorers.FrameExplorer(
         compute,
         [
@@ -198,18 +148,44 @@ def explore_components(study: SpectrumStudy) -> explorers.FrameExplorer:
     )
 
 
+def _component_panels(raw):
+    """Return three panels for each element, and the error of the denoised map."""
+    panels, readouts = [], []
+    for e, element in enumerate(ELEMENTS):
+        look = {"limits": (0, _top(raw[e])), "unit": "counts per pixel", "cmap": "viridis"}
+        panels += [
+            explorers.Panel(
+                f"{element}_raw",
+                f"{element}, as recorded",
+                depends=(),
+                alt=f"Map of {element} as recorded.",
+                **look,
+            ),
+            explorers.Panel(
+                f"{element}_map",
+                f"{element}, denoised",
+                alt=f"Map of {element} from {{count}} components, {{channels}}; error "
+                f"{{{element}_error}} percent.",
+                **look,
+            ),
+            explorers.Panel(
+                f"{element}_true",
+                f"{element}, without noise",
+                depends=(),
+                alt=f"Map of {element} without noise.",
+                **look,
+            ),
+        ]
+        readouts.append(
+            explorers.Readout(
+                f"{element}_error", "error", unit="%", format=".1f", panel=f"{element}_map"
+            )
+        )
+    return panels, readouts
+
+
 def explore_energy_window(study: SpectrumStudy) -> explorers.FrameExplorer:
-    """Return the explorer of the energy window: the counts of any part of the spectrum, as a map.
-
-    Parameters
-    ----------
-    study
-        From `companion.spectra.study`.
-
-    Returns
-    -------
-    hebt.explorers.FrameExplorer
-    """
+    """Return the explorer of the energy window: any part of the spectrum as a map."""
     energies = [float(e) for e in study.scan]
     raw, denoised = _shown(study.scan_raw), _shown(study.scan_denoised)
     total = study.scan_raw.sum(axis=(1, 2), dtype=np.float64)

@@ -159,7 +159,13 @@ def figure2(study):
     figure, axes = plt.subplots(
         2, 1, figsize=(WIDTH, 6.2), layout="constrained", height_ratios=(1.15, 1)
     )
-    ax = axes[0]
+    _whole_spectrum(axes[0], study)
+    _near_the_peaks(axes[1], study)
+    return figure
+
+
+def _whole_spectrum(ax, study):
+    """The spectrum of one tilt with its peaks, the windows, and a map before and after."""
     shown = study.energies < 13
     ax.plot(study.energies[shown], study.spectrum[shown] / 1e3, color=_RAW, linewidth=1)
     top = study.spectrum[shown].max() / 1e3
@@ -202,7 +208,9 @@ def figure2(study):
         inset.set_xticks([])
         inset.set_yticks([])
 
-    ax = axes[1]
+
+def _near_the_peaks(ax, study):
+    """A part of the spectrum before and after denoising, with the windows of the maps."""
     energies = study.energies[study.kept]
     for raw_range, ax_part in _parts(ax, energies):
         ax_part.plot(
@@ -232,7 +240,6 @@ def figure2(study):
                     if energies[raw_range][0] < low < energies[raw_range][-1]:
                         ax_part.axvspan(low, high, color=color, alpha=0.8, ymax=0.05, linewidth=0)
         ax_part.set_xlabel("energy (keV)")
-    return figure
 
 
 def _parts(ax, energies):

@@ -9,20 +9,12 @@ from .settings import ELEMENTS, LINES, WINDOWS
 
 
 def _blocks(spectra, settings, mask):
-    factor = 4 if settings.pixel == 1 else 1
+    factor = 4 if settings.binning == 1 else 1
     return prepare.bin_spectra(spectra, mask.shape, factor, mask)
 
 
 def element_maps(acquisition: Acquisition, found: prepare.Components | None = None):
-    """Make the element maps of all tilts: (elements, tilts, slices, size), counts less background.
-
-    Parameters
-    ----------
-    acquisition
-        From `acquire`.
-    found
-        Components to denoise the spectra with; None takes them as recorded.
-    """
+    """Make the element maps of all tilts, (elements, tilts, slices, size), less background."""
     weights = map_weights(acquisition.energies)
     if found is not None:
         weights = found.weights(weights)
@@ -56,11 +48,6 @@ def map_weights(energies) -> np.ndarray:
     """Return what each channel counts in each element's map, (elements, channels).
 
     The windows' weights, combined so that no element counts in another's map.
-
-    Parameters
-    ----------
-    energies
-        (channels,), keV; all channels of the windows are among them.
     """
     shares = crosstalk_matrix()
     windows = np.stack([w.weights(energies) for w in WINDOWS])

@@ -127,13 +127,7 @@ class Steps:
 
 
 def process(settings: ParticleSettings) -> ProcessedSeries:
-    """Record a tilt series and process it as in section 3.2; the result is kept on disk.
-
-    Parameters
-    ----------
-    settings
-        From `settings`; for another noise seed, ``settings(which, seed=1)``.
-    """
+    """Record a tilt series and process it as in section 3.2; the result is kept on disk."""
     return steps(settings)[0]
 
 
@@ -150,15 +144,7 @@ def _steps(settings):
 def process_steps(
     acquisition: Acquisition, *, progress: bool | None = None
 ) -> tuple[ProcessedSeries, Steps]:
-    """Process a recorded tilt series, and return what each step found as well.
-
-    Parameters
-    ----------
-    acquisition
-        From `acquire`.
-    progress
-        Whether to show a progress bar; if None, where somebody can see it.
-    """
+    """Process a recorded tilt series, and return what each step found as well."""
     now = acquisition.settings
     masks = _masks(acquisition.haadf, now, margin=2)
     recorded = prepare.remove_offset(acquisition.haadf, masks)
@@ -216,13 +202,6 @@ def components(acquisition: Acquisition, *, progress: bool | None = None) -> pre
 
     All spectra at once would be several gigabytes. Blocks of 4 × 4 pixels have the same
     components, so the spectra of blocks are decomposed.
-
-    Parameters
-    ----------
-    acquisition
-        From `acquire`.
-    progress
-        Whether to show a progress bar; if None, where somebody can see it.
     """
     now = acquisition.settings
     masks = wide_masks(acquisition.haadf, now)
@@ -241,18 +220,18 @@ def components(acquisition: Acquisition, *, progress: bool | None = None) -> pre
 
 def wide_masks(haadf, settings):
     # spectra are recorded after the image, so the particle may have moved on
-    margin = 2 + int(np.ceil(1.5 * settings.drift / settings.pixel))
+    margin = 2 + int(np.ceil(1.5 * settings.drift / settings.binning))
     return _masks(haadf, settings, margin=margin)
 
 
 def _masks(haadf, settings, *, margin):
     # the particle nearly fills the field, so the border shrinks with larger pixels
-    border = max(2, round(4 / settings.pixel))
+    border = max(2, round(4 / settings.binning))
     return prepare.particle_masks(haadf, border=border, margin=margin)
 
 
 def smooth_maps(maps, settings):
-    width = max(1, round(settings.width / settings.pixel))
+    width = max(1, round(settings.width / settings.binning))
     if settings.width == 0 or width == 1:
         return np.asarray(maps, np.float32)
-    return prepare.smooth(maps, width=width, sigma=settings.sigma / settings.pixel, axis=(-2, -1))
+    return prepare.smooth(maps, width=width, sigma=settings.sigma / settings.binning, axis=(-2, -1))

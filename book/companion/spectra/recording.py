@@ -77,21 +77,7 @@ class Acquisition:
         )
 
     def spectrum_signals(self, tilt: int, found: prepare.Components | None = None) -> list:
-        """Return the spectrum image of one tilt as HyperSpy EDS signals with units.
-
-        Parameters
-        ----------
-        tilt
-            Number of the tilt.
-        found
-            Components to denoise the spectra with; None takes them as recorded.
-
-        Returns
-        -------
-        list of exspy.signals.EDSTEMSpectrum
-            One for each run of neighbouring channels, (slices, size | energy): uint16 as
-            recorded, float32 denoised.
-        """
+        """Return the spectrum image of one tilt as HyperSpy EDS signals with units."""
         image, what = self.spectrum_image(tilt), "Spectra"
         if found is not None:
             image = found.denoise(image.reshape(-1, image.shape[-1])).reshape(image.shape)
@@ -124,13 +110,6 @@ def acquire(settings: ParticleSettings, *, progress: bool | None = None) -> Acqu
     Poisson counts of the lines of Au and Ag and their bremsstrahlung (Eq. 4, times what the
     detectors see at that tilt). Copper and the support film are in other channels: see
     `spectrum_study`.
-
-    Parameters
-    ----------
-    settings
-        From `settings`.
-    progress
-        Whether to show a progress bar; if None, where somebody can see it.
     """
     thickness = mass_thickness(settings)
     angles = np.array(settings.angles)
@@ -139,7 +118,7 @@ def acquire(settings: ParticleSettings, *, progress: bool | None = None) -> Acqu
         ideal_haadf(settings, thickness),
         saturation=settings.saturation,
         # a larger pixel stands for several, whose noise averages out
-        noise=settings.noise / settings.pixel,
+        noise=settings.noise / settings.binning,
         offset=settings.offset,
         shifts=shifts,
         seed=[settings.seed, 1],
@@ -171,7 +150,7 @@ def acquire(settings: ParticleSettings, *, progress: bool | None = None) -> Acqu
 
 def _drifts(settings):
     tilts = len(settings.angles)
-    size = settings.drift / settings.pixel
+    size = settings.drift / settings.binning
     shifts = simulate.drift(tilts, size, seed=[settings.seed, 0])
     further = simulate.drift(tilts, size / 2, seed=[settings.seed, 3])
     return shifts, shifts + further
@@ -185,7 +164,7 @@ def _record(settings, thickness, zeta, tilt, channels, *, stream):
     """Draw the spectrum image of one tilt in some of the channels."""
     _, shifts = _drifts(settings)
     zeta = zeta * simulate.detector_response(np.array(settings.angles))[tilt]
-    means = simulate.move(thickness[:, tilt : tilt + 1], shifts[tilt : tilt + 1])[:, 0]
+    means = simulate.apply_drift(thickness[:, tilt : tilt + 1], shifts[tilt : tilt + 1])[:, 0]
     means = means * zeta[:, None, None].astype(np.float32)
     stray = _stray(settings, settings.angles[tilt])
     spectra = _contributions(settings.background)[:, channels]
@@ -212,6 +191,6 @@ def _stray(settings, angle):
     size = settings.size
     slope = 1 + 0.3 * np.linspace(-1, 1, size, dtype=np.float32)
     more = 1 + abs(angle) / 75
-    copper = settings.copper * settings.pixel**2 * more * np.tile(slope, (size, 1))
-    film = np.full((size, size), 0.5 * settings.pixel**2)
+    copper = settings.copper * settings.binning**2 * more * np.tile(slope, (size, 1))
+    film = np.full((size, size), 0.5 * settings.binning**2)
     return np.stack([copper, film]).astype(np.float32)

@@ -7,10 +7,10 @@ import numpy as np
 
 import hebt
 from hebt import prepare, simulate
-from hebt._checks import check_count
 
 from .. import paper
 from ..fidelity import fidelity
+from ..settings import chosen, make_plain
 from ..store import cached
 
 PARTICLES = ("nonalloy", "alloy")
@@ -90,8 +90,35 @@ class ParticleSettings:
     sigma: float
     seed: int
 
+    def __post_init__(self):
+        make_plain(
+            self,
+            tuples=("angles", "z", "sensitivity"),
+            floats=("counts", "saturation", "noise", "offset", "drift", "background", "copper"),
+            counts=("size", "components"),
+            naturals=("width", "seed"),
+        )
+        make_plain(self, floats=("sigma",))
+        for name in ("counts", "saturation", "sigma"):
+            self._check(name, getattr(self, name) > 0, "above 0")
+        for name in ("noise", "offset", "drift", "background", "copper"):
+            self._check(name, getattr(self, name) >= 0, "of at least 0")
+        for name in ("z", "sensitivity"):
+            values = getattr(self, name)
+            if len(values) != len(ELEMENTS) or not min(values) > 0:
+                raise ValueError(
+                    f"{name} is {values}; expected a number above 0 for each of "
+                    f"{', '.join(ELEMENTS)}."
+                )
+
+    def _check(self, name, fits, expected):
+        number = getattr(self, name)
+        # nothing saturates where the limit is infinite
+        if not fits or (np.isinf(number) and name != "saturation"):
+            raise ValueError(f"{name} is {number:g}; expected a number {expected}.")
+
     @property
-    def pixel(self) -> float:
+    def binning(self) -> float:
         """Side of a pixel, in pixels of the paper's frame."""
         return paper.printed("particles.size").value / self.size
 
@@ -102,20 +129,6 @@ def settings(which: str, **changes) -> ParticleSettings:
     At paper fidelity sizes, tilts and components are as printed. At quick fidelity there are
     60³ voxels and a third of the tilts; a larger pixel collects the counts of all the pixels that
     it stands for.
-
-    Parameters
-    ----------
-    which
-        "nonalloy" or "alloy".
-    **changes
-        Any attribute of `ParticleSettings`, to change it.
-
-    Raises
-    ------
-    ValueError
-        If there is no such particle.
-    TypeError
-        If a name is no setting.
     """
     if which not in PARTICLES:
         raise ValueError(f"which is {which!r}; expected one of {', '.join(PARTICLES)}.")
@@ -143,33 +156,7 @@ def settings(which: str, **changes) -> ParticleSettings:
         "sigma": 4.0,
         "seed": 0,
     }
-    unknown = [name for name in changes if name not in values]
-    if unknown:
-        raise TypeError(
-            f"{', '.join(unknown)}: no such setting; expected some of {', '.join(values)}."
-        )
-    values |= changes
-    for name in ("angles", "z", "sensitivity"):
-        values[name] = tuple(float(v) for v in values[name])
-    for name in ("size", "components"):
-        values[name] = check_count(name, values[name])
-    for name in ("width", "seed"):
-        values[name] = check_count(name, values[name], least=0)
-    others = set(values) - {"angles", "z", "sensitivity", "size", "components", "width", "seed"}
-    for name in others:
-        number = values[name] = float(values[name])
-        least = "above 0" if name in ("counts", "saturation", "sigma") else "of at least 0"
-        if not (number > 0 or (number == 0 and least == "of at least 0")) or (
-            np.isinf(number) and name != "saturation"
-        ):
-            raise ValueError(f"{name} is {number:g}; expected a number {least}.")
-    for name in ("z", "sensitivity"):
-        if len(values[name]) != len(ELEMENTS) or not min(values[name]) > 0:
-            raise ValueError(
-                f"{name} is {values[name]}; expected a number above 0 for each of "
-                f"{', '.join(ELEMENTS)}."
-            )
-    return ParticleSettings(particle=which, **values)
+    return ParticleSettings(particle=which, **chosen(values, changes))
 
 
 def specimen(settings: ParticleSettings) -> simulate.Specimen:
@@ -221,4 +208,4 @@ def zeta_factors(settings, thickness):
         s * element[inside].mean(dtype=np.float64)
         for s, element in zip(sensitivity, thickness, strict=True)
     ]
-    return sensitivity * settings.counts * settings.pixel**2 / np.mean(expected)
+    return sensitivity * settings.counts * settings.binning**2 / np.mean(expected)

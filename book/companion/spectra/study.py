@@ -97,30 +97,10 @@ def _spectrum_study(settings):
     energies = simulate.energies()
     used = prepare.channels_near(energies, NEAR_PEAKS)
     copper = prepare.channels_near(energies, COPPER)
-    rest = np.setdiff1d(np.arange(len(energies)), np.concatenate([used, copper]))
     acquisition = acquire(settings)
-    masks = wide_masks(acquisition.haadf, settings)
     near_peaks = acquisition.spectrum_image(tilt)
-    # the copper of all tilts, of which only blocks are kept, but for the tilt that is shown
-    here, blocks = None, {name: [None] * len(angles) for name in ("peaks", "copper")}
-
-    def block(i):
-        nonlocal here
-        holder = _record(settings, thickness, acquisition.zeta, i, copper, stream=4)
-        if i == tilt:
-            here = holder
-        blocks["peaks"][i] = _blocks(acquisition.spectra[i], settings, masks[i])
-        blocks["copper"][i] = _blocks(holder, settings, masks[i])
-
-    run(block, [(i,) for i in range(len(angles))])
-    blocks = {name: np.concatenate(parts) for name, parts in blocks.items()}
-    spectrum = np.zeros(len(energies))
-    spectrum[used] = near_peaks.sum(axis=(0, 1), dtype=np.int64)
-    spectrum[copper] = here.sum(axis=0, dtype=np.int64)
-    others = _record(settings, thickness, acquisition.zeta, tilt, rest, stream=5)
-    spectrum[rest] = others.sum(axis=0, dtype=np.int64)
-
-    moved = simulate.move(
+    here, blocks, spectrum = _record_all(settings, thickness, acquisition, tilt, used, copper)
+    moved = simulate.apply_drift(
         thickness[:, tilt : tilt + 1], acquisition.spectrum_drift[tilt : tilt + 1]
     )[:, 0]
     seen = acquisition.zeta * acquisition.response[tilt] * collection_efficiency()
@@ -188,27 +168,44 @@ def _spectrum_study(settings):
     )
 
 
+def _record_all(settings, thickness, acquisition, tilt, used, copper):
+    """Record what lies beyond the mapped peaks too.
+
+    Returns the copper of the tilt that is shown, blocks of the peaks and of the copper of all
+    tilts, and the whole spectrum of the tilt.
+    """
+    energies = simulate.energies()
+    angles = settings.angles
+    rest = np.setdiff1d(np.arange(len(energies)), np.concatenate([used, copper]))
+    masks = wide_masks(acquisition.haadf, settings)
+    near_peaks = acquisition.spectrum_image(tilt)
+    # the copper of all tilts, of which only blocks are kept, but for the tilt that is shown
+    here, blocks = None, {name: [None] * len(angles) for name in ("peaks", "copper")}
+
+    def block(i):
+        nonlocal here
+        holder = _record(settings, thickness, acquisition.zeta, i, copper, stream=4)
+        if i == tilt:
+            here = holder
+        blocks["peaks"][i] = _blocks(acquisition.spectra[i], settings, masks[i])
+        blocks["copper"][i] = _blocks(holder, settings, masks[i])
+
+    run(block, [(i,) for i in range(len(angles))])
+    blocks = {name: np.concatenate(parts) for name, parts in blocks.items()}
+    spectrum = np.zeros(len(energies))
+    spectrum[used] = near_peaks.sum(axis=(0, 1), dtype=np.int64)
+    spectrum[copper] = here.sum(axis=0, dtype=np.int64)
+    others = _record(settings, thickness, acquisition.zeta, tilt, rest, stream=5)
+    spectrum[rest] = others.sum(axis=0, dtype=np.int64)
+    return here, blocks, spectrum
+
+
 def _map(spectra, weights, size):
     return np.ascontiguousarray((spectra @ weights.T).T).reshape(-1, size, size).astype(np.float32)
 
 
 def map_error(maps, expected, inside) -> np.ndarray:
-    """Return how far maps are from the expected ones inside the particle, relative to these.
-
-    Parameters
-    ----------
-    maps
-        (..., elements, slices, size).
-    expected
-        (elements, slices, size).
-    inside
-        (slices, size), bool.
-
-    Returns
-    -------
-    numpy.ndarray
-        (..., elements): root mean square of the difference over that of `expected`.
-    """
+    """Return how far maps are from the expected ones inside the particle, relative to these."""
     difference = (np.asarray(maps, np.float64) - expected)[..., inside]
     return np.linalg.norm(difference, axis=-1) / np.linalg.norm(
         np.asarray(expected, np.float64)[..., inside], axis=-1
@@ -238,20 +235,7 @@ def step_errors(series: ProcessedSeries, found: Steps) -> dict[str, np.ndarray]:
 
 
 def step_signals(series: ProcessedSeries, found: Steps) -> dict:
-    """Return what each step of the processing made, as HyperSpy signals with units and axes.
-
-    Parameters
-    ----------
-    series, found
-        From `steps`.
-
-    Returns
-    -------
-    dict
-        Name -> hyperspy.signals.Signal2D: HAADF less its offset, undamped and aligned, then the
-        element maps after each step. ``signal.save("name.hspy")`` writes one, and
-        `hebt.io.from_signal` gives the numbers back.
-    """
+    """Return what each step of the processing made, as HyperSpy signals with units and axes."""
     images = {
         "HAADF, offset removed": found.recorded,
         "HAADF, undamped": prepare.correct_damping(found.recorded, found.damping.saturation),

@@ -32,18 +32,16 @@ def settings_table(*all_settings) -> Table:
         row(
             "X-ray counts per element and particle pixel",
             "about 4 (section 3.1, for the first particle)",
-            lambda s: f"{s.counts * s.pixel**2:g}, detectors free",
+            lambda s: f"{s.counts * s.binning**2:g}, detectors free",
         ),
-        row("HAADF noise", "not printed", lambda s: f"{s.noise / s.pixel:g}"),
+        row("HAADF noise", "not printed", lambda s: f"{s.noise / s.binning:g}"),
         row("HAADF saturation", "not printed", lambda s: f"{s.saturation:g}"),
         row("drift, standard deviation (pixels)", "not printed", lambda s: f"{_drift(s):g}"),
         row("principal components", "15", lambda s: f"{s.components}"),
         row(
             "smoothing kernel, σ (pixels)",
             "12 × 12, σ not printed",
-            lambda s: (
-                f"{round(s.width / s.pixel)} × {round(s.width / s.pixel)}, {s.sigma / s.pixel:g}"
-            ),
+            lambda s: "{0} × {0}, ".format(round(s.width / s.binning)) + f"{s.sigma / s.binning:g}",
         ),
         row("noise seed", "", lambda s: f"{s.seed}"),
     ]
@@ -60,17 +58,11 @@ def _held():
 
 
 def _drift(s):
-    return s.drift / s.pixel
+    return s.drift / s.binning
 
 
 def alignment_table(*pairs) -> Table:
-    """Return the root mean square of the drift left after each step, in pixels.
-
-    Parameters
-    ----------
-    *pairs
-        (series, steps) from `companion.spectra.steps`.
-    """
+    """Return the root mean square of the drift left after each step, in pixels."""
     rows = []
     for series, steps in pairs:
         for name, shifts, drift in (

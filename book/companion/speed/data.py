@@ -27,13 +27,7 @@ STUDIES = (
 
 
 def results(file: Path = FILE) -> dict:
-    """Return the results of the last ``make bench``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there are none.
-    """
+    """Return the results of the last ``make bench``."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -74,15 +68,7 @@ def seconds(
     threads: int = 1,
     clock: str = "processor",
 ) -> float:
-    """Return the seconds of a reconstruction, by proportion to the measured iteration.
-
-    Parameters
-    ----------
-    threads
-        On how many threads; only those that were measured.
-    clock
-        "processor" for the time of all threads together, "clock" for what passes meanwhile.
-    """
+    """Return the seconds of a reconstruction, by proportion to the measured iteration."""
     settings = results["settings"]
     unit = median(results, OURS, threads, clock) / (settings["size"] ** 2 * settings["tilts"])
     return unit * slices * elements * size**2 * tilts * iterations

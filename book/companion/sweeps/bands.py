@@ -54,28 +54,12 @@ class PhantomBands:
     eds_mse: tuple[np.ndarray, ...]
 
     def best_alphas(self, dose: float, iterations: int, element: str | None = None) -> np.ndarray:
-        """Return the weight with the lowest MSE for each noise seed, (seeds,).
-
-        Parameters
-        ----------
-        dose, iterations
-            Among those that were swept.
-        element
-            "Au" or "Ag"; the mean of both elements' MSE, if None.
-        """
+        """Return the weight with the lowest MSE for each noise seed, (seeds,)."""
         values = self._curve(dose, iterations, element)
         return np.array([lowest(self.alphas, v) for v in values.T])
 
     def flat(self, dose: float, iterations: int, *, within: float = 0.1) -> tuple[float, float]:
-        """Return the lowest and highest tested weight whose mean MSE is near the lowest.
-
-        Parameters
-        ----------
-        dose, iterations
-            Among those that were swept.
-        within
-            By how much of the lowest MSE it may exceed it.
-        """
+        """Return the lowest and highest tested weight whose mean MSE is near the lowest."""
         mean = self._curve(dose, iterations, None).mean(axis=1)
         good = np.flatnonzero(mean <= (1 + within) * mean.min())
         return self.alphas[good[0]], self.alphas[good[-1]]
@@ -118,22 +102,6 @@ def phantom_bands(
 
     The frame has half as many pixels along a side as the paper's (at quick fidelity an eighth);
     the specimen gets the same dose.
-
-    Parameters
-    ----------
-    alphas, iterations
-        Weights of HAADF, and numbers of iterations to look at, both rising.
-    doses
-        Factors on the X-ray counts; 1 must be among them.
-    seeds, others
-        How many noise seeds at dose 1, and at the other doses; ten and four (at quick fidelity
-        three and two), if None.
-    **changes
-        Settings to change, as in `companion.phantom.phantom_settings`.
-
-    Returns
-    -------
-    PhantomBands
     """
     quick = fidelity() == "quick"
     doses = tuple(float(d) for d in doses)

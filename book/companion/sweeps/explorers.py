@@ -12,19 +12,7 @@ NAMES = {"true": "against the truth", "segmented": "by the paper's protocol"}
 
 
 def explore_slice_sweep(study) -> explorers.FrameExplorer:
-    """Move weight and iterations on a slice of the non-alloy particle.
-
-    Parameters
-    ----------
-    study
-        `companion.sweeps.SliceSweep`.
-
-    Returns
-    -------
-    hebt.explorers.FrameExplorer
-        Au and Ag, their differences from the true specimen, and the error against the weight. A
-        page loads its pictures block by block.
-    """
+    """Move weight and iterations on a slice of the non-alloy particle."""
     steps = tuple(i for i in study.iterations if i >= FROM) or study.iterations
     lines = [f"{e}, {NAMES[r]}" for r in NAMES for e in study.elements]
 
@@ -48,6 +36,41 @@ def explore_slice_sweep(study) -> explorers.FrameExplorer:
             }
         return result
 
+    panels, readouts = _slice_panels(study)
+    near = min(study.alphas, key=lambda a: abs(a - 0.7))
+    usual = min(steps, key=lambda i: abs(np.log(i / 100)))
+    return explorers.FrameExplorer(
+        compute,
+        [
+            explorers.Control("alpha", "Weight α of HAADF", study.alphas, default=near, format="g"),
+            explorers.Control("iterations", "Iterations", steps, default=usual),
+        ],
+        panels,
+        readouts=readouts,
+        curves=[
+            explorers.Curve(
+                "by_weight",
+                "Error against the weight",
+                "alpha",
+                lines,
+                ylabel="MSE, mean over pixels",
+                log="y",
+                alt="Mean-squared error of Au and Ag against the weight after {iterations} "
+                "iterations, against the true specimen and against the segmented HAADF "
+                "reconstruction.",
+            )
+        ],
+        columns=4,
+        alt="Au and Ag at weight {alpha} after {iterations} iterations, and what they differ from "
+        "the true specimen by.",
+        caption=f"Slice {study.slice} of the non-alloy particle, one noise seed; pictures are cut "
+        f"to the particle and binned {study.binning} × {study.binning}.",
+        filename="slice-sweep",
+    )
+
+
+def _slice_panels(study):
+    """Return two panels for each element, and the errors."""
     panels, readouts = [], []
     for e in study.elements:
         panels += [
@@ -79,33 +102,4 @@ def explore_slice_sweep(study) -> explorers.FrameExplorer:
                 depends=("iterations",),
             ),
         ]
-    near = min(study.alphas, key=lambda a: abs(a - 0.7))
-    usual = min(steps, key=lambda i: abs(np.log(i / 100)))
-    return explorers.FrameExplorer(
-        compute,
-        [
-            explorers.Control("alpha", "Weight α of HAADF", study.alphas, default=near, format="g"),
-            explorers.Control("iterations", "Iterations", steps, default=usual),
-        ],
-        panels,
-        readouts=readouts,
-        curves=[
-            explorers.Curve(
-                "by_weight",
-                "Error against the weight",
-                "alpha",
-                lines,
-                ylabel="MSE, mean over pixels",
-                log="y",
-                alt="Mean-squared error of Au and Ag against the weight after {iterations} "
-                "iterations, against the true specimen and against the segmented HAADF "
-                "reconstruction.",
-            )
-        ],
-        columns=4,
-        alt="Au and Ag at weight {alpha} after {iterations} iterations, and what they differ from "
-        "the true specimen by.",
-        caption=f"Slice {study.slice} of the non-alloy particle, one noise seed; pictures are cut "
-        f"to the particle and binned {study.binning} × {study.binning}.",
-        filename="slice-sweep",
-    )
+    return panels, readouts

@@ -32,18 +32,7 @@ def _shown(iterations, many=4):
 
 @styled
 def figure7(study: SliceSweep):
-    """Draw Figure 7: the MSE of Au and Ag against the weight, by both references.
-
-    Parameters
-    ----------
-    study
-        From `companion.sweeps.slice_sweep`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Markers show the lowest MSE of each line.
-    """
+    """Draw Figure 7: the MSE of Au and Ag against the weight, by both references."""
     figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 5.2), layout="constrained", sharex=True)
     steps = _shown(study.iterations)
     marks = iter("abcd")
@@ -85,18 +74,7 @@ def _plain(ax):
 
 @styled
 def figure8(study: SliceSweep):
-    """Draw Figure 8: the segmented reference, and HEBT at α = 0.7 after 50, 100, 500 iterations.
-
-    Parameters
-    ----------
-    study
-        From `companion.sweeps.slice_sweep`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        (a) to (d) for Au, (e) to (h) for Ag, cut to the particle.
-    """
+    """Draw Figure 8: the segmented reference, and HEBT at α = 0.7 after 50, 100, 500 iterations."""
     steps = [n for n in (50, 100, 500) if n in study.iterations] or list(study.iterations)[-3:]
     alpha = min(study.alphas, key=lambda a: abs(a - 0.7))
     figure, axes = plt.subplots(
@@ -125,18 +103,7 @@ def figure8(study: SliceSweep):
 
 @styled
 def plot_residuals(study: SliceSweep):
-    """Draw the residuals of HAADF (a) and of the maps (b, c) against the iteration.
-
-    Parameters
-    ----------
-    study
-        From `companion.sweeps.slice_sweep`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        One line for each of five weights.
-    """
+    """Draw the residuals of HAADF (a) and of the maps (b, c) against the iteration."""
     chosen = [min(study.alphas, key=lambda a: abs(a - wanted)) for wanted in _WEIGHTS]
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.9), layout="constrained")
     names = ["HAADF", *(f"{e} map" for e in study.elements)]
@@ -166,19 +133,7 @@ _WEIGHTS = (0.1, 0.5, 0.7, 0.9, 0.99)
 
 @styled
 def plot_bands(study: PhantomBands):
-    """Draw the MSE of the phantom's Au (a) and Ag (b) against the weight, at dose 1.
-
-    Parameters
-    ----------
-    study
-        From `companion.sweeps.phantom_bands`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Lines are means over the noise seeds, bands reach from the lowest to the highest one. The
-        grey line is EDS alone at its own best stop.
-    """
+    """Draw the MSE of the phantom's Au (a) and Ag (b) against the weight, at dose 1."""
     d = study.doses.index(1.0)
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.4), layout="constrained")
     for ax, mark, (e, element) in zip(axes, "ab", enumerate(study.elements), strict=True):
@@ -218,20 +173,7 @@ def plot_bands(study: PhantomBands):
 
 @styled
 def plot_minima(study: PhantomBands):
-    """Draw where the minimum lies (a), and how much chemistry it has had (b).
-
-    Parameters
-    ----------
-    study
-        From `companion.sweeps.phantom_bands`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        (a): the weight with the lowest MSE, mean of both elements, against the iterations, for
-        each dose; bars reach from the lowest to the highest noise seed. (b): the same as
-        (1 - α) T, where T is the number of iterations.
-    """
+    """Draw where the minimum lies (a), and how much chemistry it has had (b)."""
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.2), layout="constrained")
     for (color, marker), dose, counts in zip(_DOSE_STYLE, study.doses, study.counts, strict=False):
         found = np.array([study.best_alphas(dose, n) for n in study.iterations])
@@ -269,18 +211,7 @@ def plot_minima(study: PhantomBands):
 
 @styled
 def plot_failures(outcomes: dict):
-    """Draw what presets of the laboratory make of Au and Ag, with the name of each artefact.
-
-    Parameters
-    ----------
-    outcomes
-        Name of the preset -> `companion.laboratory.Outcome`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A row for each preset.
-    """
+    """Draw what presets of the laboratory make of Au and Ag, with the name of each artefact."""
     figure, axes = plt.subplots(
         len(outcomes),
         4,

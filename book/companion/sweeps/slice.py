@@ -113,13 +113,7 @@ class SliceSweep:
     binning: int
 
     def at(self, alpha: float, iterations: int) -> tuple[int, int]:
-        """Return the places of a weight and of a number of iterations.
-
-        Raises
-        ------
-        ValueError
-            If it was not swept.
-        """
+        """Return the places of a weight and of a number of iterations."""
         for name, value, values in (
             ("alpha", alpha, self.alphas),
             ("iterations", iterations, self.iterations),
@@ -140,13 +134,6 @@ def lowest(alphas, values) -> float:
     """Return where a curve over the weights is lowest, by a parabola through three points.
 
     The weights are taken as ln(1 - α), since it is 1 - α that counts.
-
-    Parameters
-    ----------
-    alphas
-        Weights, rising.
-    values
-        (alphas,). At an end of the weights the end itself is returned.
     """
     values = np.asarray(values, np.float64)
     i = int(values.argmin())
@@ -165,17 +152,6 @@ def slice_sweep(*, alphas=ALPHAS, iterations=ITERATIONS, **changes) -> SliceSwee
 
     All weights are one batch, and all numbers of iterations come from one run. The paper's slice
     150 is the middle one of 300.
-
-    Parameters
-    ----------
-    alphas, iterations
-        Weights of HAADF, and numbers of iterations to look at, both rising.
-    **changes
-        Other settings of the particle, as in `companion.spectra.settings`.
-
-    Returns
-    -------
-    SliceSweep
     """
     return _slice_sweep(
         settings_settings("nonalloy", **changes),

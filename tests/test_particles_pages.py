@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from companion import particles
+from companion.scores import Scores
 from hebt import explorers
 
 RNG = np.random.default_rng(0)
@@ -23,6 +24,21 @@ def scores(better, worse, checkpoints):
     return values + RNG.uniform(0, 1e-3 * abs(better), values.shape)
 
 
+def common(which, values, printed, tilts, bodies):
+    settings = types.SimpleNamespace(particle=which, size=40, angles=range(tilts), counts=4.0)
+    points = np.array([2, 10, 100, 200])
+    return {
+        "settings": (settings,) * 3,
+        "step": 2,
+        "ratios": np.full((3, 2), 2e-3),
+        "scores": {
+            r: Scores(v, particles.METHODS, particles.ELEMENTS, points, printed)
+            for r, v in values.items()
+        },
+        "views": views(40, bodies),
+    }
+
+
 def views(size, bodies):
     def steps(*shape):
         return RNG.integers(0, 255, shape, dtype=np.uint8)
@@ -30,12 +46,11 @@ def views(size, bodies):
     grid = np.indices((24, 24, 24)) - 11.5
     ball = (np.sqrt((grid**2).sum(axis=0)) < 9).astype(np.float32)
     core = (np.abs(grid).sum(axis=0) < 6).astype(np.float32)
-    body = particles.Body(particles.to_steps(np.stack([core, ball - core])), 2.0)
+    body = particles.to_steps(np.stack([core, ball - core]))
     return particles.Views(
-        4,
+        np.arange(4, 16),
         steps(5, 12, 20, 18),
-        2,
-        (8, 15, 22),
+        np.array([8, 12, 15]),
         steps(5, 3, size, size),
         dict.fromkeys(bodies, body),
     )
@@ -43,11 +58,9 @@ def views(size, bodies):
 
 @pytest.fixture(scope="module")
 def nonalloy():
-    size, points = 40, np.array([2, 10, 100, 200])
-    settings = tuple(types.SimpleNamespace(size=size, angles=range(31)) for _ in range(3))
     each = {"ssim": (0.97, 0.9), "mse": (0.01, 0.02), "dp": (1e4, 3e4), "ssim_windowed": (0.9, 0.8)}
     taken = {
-        reference: {name: scores(*pair, len(points)) for name, pair in each.items()}
+        reference: {name: scores(*pair, 4) for name, pair in each.items()}
         for reference in particles.REFERENCES
     }
     distance = np.linspace(-12, 12, 13)
@@ -57,9 +70,8 @@ def nonalloy():
         for m in (*particles.METHODS, "true")
         for e, s in (("Au", "interface"), ("Ag", "interface"), ("Ag", "edge"))
     ]
-    follows = {k: np.full((2, 3, 4), 0.02) for k in ("leak", "shadow", "haze")} | {
-        k: np.full((2, 3), 0.001) for k in ("cleared_leak", "cleared_shadow")
-    }
+    names = ("share", "level", "background", "cleared_share", "cleared_voxels")
+    crosstalk = {name: np.full((2, 1, 3, 4), 0.02) for name in names}
     localized = {
         name: {
             key: np.full((2, 3), 0.05 if name == "hebt" else 0.1)
@@ -68,42 +80,32 @@ def nonalloy():
         for name in particles.LOCALIZED
     }
     return particles.NonAlloyStudy(
-        settings=settings,
+        **common("nonalloy", taken, 100, 31, ("eds", "hebt", "segmented")),
         voxel_size=3.4,
-        iterations=100,
-        ratios=np.full((3, 2), 2e-3),
         r_squared=np.full(3, 0.95),
-        checkpoints=points,
-        scores=taken,
+        crosstalk=Scores(crosstalk, particles.METHODS, ("Au",), np.array([2, 10, 100, 200]), 100),
         overlap=np.full((2, 3), 0.98),
         volume_error=np.full((2, 3), -0.02),
         profiles={key: [edge] * 3 for key in keys},
         localized=localized,
-        masked=RNG.integers(0, 255, (2, 2, size, size), dtype=np.uint8),
-        views=views(size, ("eds", "hebt", "segmented")),
-        **follows,
+        masked=RNG.integers(0, 255, (2, 2, 40, 40), dtype=np.uint8),
     )
 
 
 @pytest.fixture(scope="module")
 def alloy():
-    points = np.array([2, 50, 200])
     radius = np.linspace(1, 13, 9)
     true = 0.2 + 0.002 * radius**2
     each = {"ssim": (0.97, 0.9), "mse": (0.01, 0.02), "ssim_windowed": (0.9, 0.8)}
+    taken = {name: scores(*pair, 4) for name, pair in each.items()}
     return particles.AlloyStudy(
-        settings=tuple(types.SimpleNamespace(size=40, angles=range(29)) for _ in range(3)),
+        **common("alloy", {"true": taken}, 200, 29, ("eds", "hebt")),
         voxel_size=0.9,
-        ratios=np.full((3, 2), 2e-3),
         r_squared=np.full(3, 0.8),
-        checkpoints=points,
-        iterations=200,
-        scores={name: scores(*pair, len(points)) for name, pair in each.items()},
         radius=radius,
         true_profile=true,
         profile=np.stack([[true + 0.02] * 3, [true + 0.01] * 3]),
         voxel_error=np.array([[0.2] * 3, [0.1] * 3]),
-        views=views(40, ("eds", "hebt")),
     )
 
 
@@ -111,10 +113,15 @@ def alloy():
 def doses():
     counts = np.array([0.25, 1.0, 4.0])
     settings = tuple(types.SimpleNamespace(counts=c) for c in counts)
-    mse = np.ones((2, 2, 3, 2))
     # EDS alone is twice as bad at the first dose, after the printed number of iterations
-    mse[0, :, 0, 0] = 2
-    return particles.DoseStudy(settings, 2, 100, np.array([100, 200]), 1 - 0.0125 / counts, mse)
+    found = tuple(dose_scores(2.0 if k == 0 else 1.0) for k in range(3))
+    return particles.DoseStudy(settings, 2, 1 - 0.0125 / counts, found)
+
+
+def dose_scores(eds):
+    mse = np.ones((2, 2, 1, 2))
+    mse[0, :, :, 0] = eds
+    return Scores({"mse": mse}, particles.METHODS, particles.ELEMENTS, np.array([100, 200]), 100)
 
 
 def test_the_dose_like_the_papers_is_read_off_its_fit(doses):
@@ -124,7 +131,7 @@ def test_the_dose_like_the_papers_is_read_off_its_fit(doses):
         "At 0.25 counts (R² 0.95) the quotients after 100 iterations are 2.0 (Au) and 2.0" in said
     )
     assert "Table 2 are 1.3 and 1.6" in said and said.endswith("the gain is not that of the paper")
-    alike = dataclasses.replace(doses, mse=doses.mse**0.5)
+    alike = dataclasses.replace(doses, scores=(dose_scores(2**0.5), *doses.scores[1:]))
     said = particles.dose_numbers(alike)["dose_like_paper"]
     assert "are 1.4 (Au) and 1.4 (Ag)" in said and "the gain is about that of the paper" in said
     beyond = dataclasses.replace(doses, r_squared=np.array([0.96, 0.97, 0.99]))
@@ -135,13 +142,13 @@ def test_the_dose_like_the_papers_is_read_off_its_fit(doses):
 
 def test_figures_draw(nonalloy, alloy, doses):
     for figure in (
-        particles.figure5(nonalloy),
-        particles.figure6(nonalloy),
-        particles.figure9(nonalloy),
+        particles.plot_slices(nonalloy),
+        particles.plot_bodies(nonalloy),
+        particles.plot_masks(nonalloy),
         particles.plot_convergence(nonalloy),
         particles.plot_edges(nonalloy),
-        particles.figure10(alloy),
-        particles.figure11(alloy),
+        particles.plot_slices(alloy),
+        particles.plot_bodies(alloy),
         particles.plot_gold_profile(alloy),
         particles.plot_dose(doses),
     ):
@@ -201,13 +208,13 @@ def test_chapters_quote_no_other_numbers(nonalloy, alloy, doses):
 
 def test_tables_show_themselves(nonalloy, alloy):
     for table in (
-        particles.fit_table(nonalloy, "nonalloy"),
+        particles.fit_table(nonalloy),
         particles.windows_table(nonalloy),
         particles.segmentation_table(nonalloy),
         particles.crosstalk_table(nonalloy),
         particles.width_table(nonalloy),
         particles.localization_table(nonalloy),
-        particles.fit_table(alloy, "alloy"),
+        particles.fit_table(alloy),
         particles.alloy_table(alloy),
         particles.profile_table(alloy),
     ):
@@ -222,7 +229,7 @@ def test_every_slice_is_the_stored_one(nonalloy):
     explorer.move(slice=9)
     frames = explorer.picture["frames"]
     for column, name in zip(nonalloy.views.slices, particles.COLUMNS, strict=True):
-        assert frames[name] == column[9 - nonalloy.views.first].tobytes()
+        assert frames[name] == column[9 - 4].tobytes()
     with pytest.raises(ValueError, match="slice is 2"):
         explorer.move(slice=2)
 
@@ -230,12 +237,12 @@ def test_every_slice_is_the_stored_one(nonalloy):
 @pytest.fixture
 def pictures():
     # 2 tips, 3 turns; each view has a grey of its own
-    grays = np.arange(6).reshape(2, 3) * 40
-    one = np.broadcast_to(grays[:, :, None, None, None], (2, 3, 16, 16, 3)).astype(np.uint8)
+    greys = np.arange(6).reshape(2, 3) * 40
+    one = np.broadcast_to(greys[:, :, None, None, None], (2, 3, 16, 16, 3)).astype(np.uint8)
     return {"one": one, "two": 255 - one}
 
 
-def gray(data, ends, k):
+def grey(data, ends, k):
     start = ends[k - 1] if k else 0
     return float(np.asarray(Image.open(io.BytesIO(data[start : ends[k]])).convert("L")).mean())
 
@@ -247,9 +254,9 @@ def test_views_are_stored_in_their_places(pictures):
     for body, (_title, views) in enumerate(pictures.items()):
         for tip in range(2):
             for turn in range(3):
-                found = gray(table.views, ends, (body * 2 + tip) * 3 + turn)
+                found = grey(table.views, ends, (body * 2 + tip) * 3 + turn)
                 assert found == pytest.approx(views[tip, turn].mean(), abs=4)
-        assert gray(table.first, table.spec["first"], body) == pytest.approx(
+        assert grey(table.first, table.spec["first"], body) == pytest.approx(
             views[1, 1].mean(), abs=4
         )
     assert table.poster().startswith(b"\x89PNG") and "one" in table.describe()

@@ -1,0 +1,218 @@
+"""The studies of both particles, small, and that of the dose."""
+
+import types
+
+import numpy as np
+import pytest
+
+import hebt
+from companion import particles, spectra
+from companion.scores import BEST_IS_LARGE
+from hebt import metrics, simulate
+
+SIZE = 40
+SMALL = {"size": SIZE, "angles": range(-70, 71, 20)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_store(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEBT_CACHE", str(tmp_path_factory.mktemp("results")))
+        patch.setenv("HEBT_FIDELITY", "quick")
+        yield
+
+
+@pytest.fixture(scope="module")
+def studies():
+    return (
+        particles.nonalloy_study(seeds=[0, 1], **SMALL),
+        particles.alloy_study(seeds=[0, 1], **SMALL),
+    )
+
+
+def test_a_study_scores_every_pair_at_both_stops(studies):
+    study, _ = studies
+    for scores in (study.scores[reference] for reference in particles.REFERENCES):
+        for name in particles.TABLE_2:
+            for element in particles.ELEMENTS:
+                for method in particles.METHODS:
+                    last = scores.at(name, method, element)
+                    best = scores.at(name, method, element, stop="best")
+                    assert last.shape == best.shape == (2,)
+                    assert np.isfinite(last).all()
+                    sign = 1 if name in BEST_IS_LARGE else -1
+                    assert sign * best.mean() >= sign * last.mean()
+                gain, outcome = scores.gain(name, element), scores.outcome(name, element)
+                assert outcome == ("HEBT" if gain.min() > 1 else "EDS" if gain.max() < 1 else "tie")
+    assert study.iterations in study.checkpoints and study.iterations == 100
+
+
+def test_seeds_differ_and_one_seed_repeats_itself(studies):
+    study, both = studies
+    mse = study.scores["true"].at("mse", "eds", "Ag")
+    assert mse[0] != mse[1] and abs(mse[0] / mse[1] - 1) < 0.3
+    alone = particles.alloy_study(seeds=[1], **SMALL)
+    assert alone.profile[:, 0] == pytest.approx(both.profile[:, 1], rel=1e-5)
+    assert alone.voxel_error[:, 0] == pytest.approx(both.voxel_error[:, 1], rel=1e-5)
+
+
+def test_the_alloy_is_reconstructed_where_it_is():
+    # large enough for slices that are left out at both ends
+    small = {"size": 91, "angles": (-50, 0, 50)}
+    both = particles.alloy_study(seeds=[0, 1], **small)
+    alone = particles.alloy_study(seeds=[1], **small)
+    for name, values in both.scores["true"].values.items():
+        assert values[:, :, 1] == pytest.approx(
+            alone.scores["true"].values[name][:, :, 0], rel=1e-4, nan_ok=True
+        )
+    shown = both.views.numbers
+    inside = np.flatnonzero(spectra.truth(both.settings[0]).any(axis=(0, 2, 3)))
+    assert 0 < shown[0] <= inside[0]
+    assert inside[-1] <= shown[-1] < 90
+    # the error of a reconstruction of the whole volume, in the slices that are scored
+    series = spectra.process(both.settings[0])
+    W = hebt.Projector(series.angles, 91)
+    x = hebt.sirt(W, np.moveaxis(series.maps, 0, 1), iterations=both.iterations)
+    specimen = spectra.specimen(both.settings[0])
+    for e, element in enumerate(particles.ELEMENTS):
+        true = specimen.density[e] / simulate.DENSITY[element]
+        assert both.step == 2
+        assert both.scores["true"].at("mse", "eds", element)[0] == pytest.approx(
+            metrics.scaled_mse(true[shown[::2]], x[e, shown[::2]], normalise="pixels"), rel=1e-2
+        )
+
+
+def test_some_slices_stand_for_all_of_a_large_particle():
+    # large enough for slices that are left out; a coarse series keeps it short
+    small = {"size": 200, "angles": (-60, 0, 60)}
+    study = particles.nonalloy_study(seeds=[0], **small)
+    assert (study.step, study.views.step) == (4, 2)
+    series = spectra.process(study.settings[0])
+    some = slice(0, 200, 4)
+    x = hebt.reconstruct(
+        hebt.Projector(series.angles, 200),
+        series.haadf[:, some],
+        series.maps[:, :, some],
+        series.fit.ratios,
+        0.7,
+        study.iterations,
+    )
+    specimen = spectra.specimen(study.settings[0])
+    for e, element in enumerate(particles.ELEMENTS):
+        true = specimen.density[e] / simulate.DENSITY[element]
+        error = metrics.scaled_mse(true[some], x[e], normalise="pixels")
+        assert study.scores["true"].at("mse", "hebt", element)[0] == pytest.approx(error, rel=1e-2)
+        picture = particles.from_steps(
+            study.views.whole[particles.COLUMNS.index(f"{element}_hebt")]
+        )
+        scale = np.vdot(true[some], x[e]) / np.vdot(x[e], x[e])
+        chosen = [n // 4 for n in study.views.chosen if n % 4 == 0]
+        shown = [k for k, n in enumerate(study.views.chosen) if n % 4 == 0]
+        assert shown
+        assert picture[shown] == pytest.approx(
+            np.minimum(x[e][chosen] * scale, particles.VIEW_LIMIT), abs=0.01
+        )
+
+
+def test_scores_of_some_slices_are_about_those_of_all(studies):
+    every, _ = studies
+    some = particles.nonalloy_study(seeds=[0, 1], every=2, **SMALL)
+    assert (some.step, every.step) == (2, 1)
+    for key, profiles in every.profiles.items():
+        for one, other in zip(some.profiles[key], profiles, strict=True):
+            np.testing.assert_allclose(one.values, other.values, atol=0.02, err_msg=str(key))
+    for name, values in every.localized.items():
+        np.testing.assert_allclose(some.localized[name]["error"], values["error"], rtol=0.02)
+    np.testing.assert_array_equal(some.overlap, every.overlap)
+    for reference in particles.REFERENCES:
+        for name in particles.TABLE_2:
+            for method in particles.METHODS:
+                for element in particles.ELEMENTS:
+                    for stop in ("printed", "best"):
+                        a, b = (
+                            study.scores[reference].error(name, method, element, stop=stop)
+                            for study in (some, every)
+                        )
+                        np.testing.assert_allclose(a, b, rtol=0.15)
+
+
+def test_the_volume_mask_clears_the_outside(studies):
+    study, _ = studies
+    outside = {name: study.localized[name]["outside"] for name in particles.LOCALIZED}
+    assert (outside["volume_mask"] < 0.5 * outside["eds"]).all()
+
+
+def test_pictures_hold_the_particle(studies):
+    for study in studies:
+        views = study.views
+        assert views.slices.shape[0] == len(particles.COLUMNS)
+        assert len(views.numbers) == views.slices.shape[1]
+        assert views.numbers[-1] < SIZE
+        assert views.whole.shape == (5, 3, SIZE, SIZE)
+        middle = particles.from_steps(views.slices[:, views.slices.shape[1] // 2])
+        assert (middle.max(axis=(1, 2)) > 0.3).all()
+        for body in views.bodies.values():
+            assert body.shape[0] == 2 and len(set(body.shape[1:])) == 1
+    assert set(studies[0].views.bodies) == {"eds", "hebt", "segmented"}
+    assert set(studies[1].views.bodies) == {"eds", "hebt"}
+
+
+def test_a_result_is_small_enough_to_keep(studies):
+    import pickle
+
+    assert len(pickle.dumps(studies[0])) < 30 * SIZE**3
+
+
+def test_bad_arguments_are_refused(studies):
+    with pytest.raises(ValueError, match="seeds is"):
+        particles.nonalloy_study(seeds=3)
+    with pytest.raises(ValueError, match="seeds is"):
+        particles.alloy_study(seeds=[])
+    for study in studies:
+        with pytest.raises(ValueError, match="stop is 'never'"):
+            study.scores["true"].at("mse", "eds", "Au", stop="never")
+    with pytest.raises(TypeError, match="no such setting"):
+        particles.nonalloy_study(seeds=[0], colour="red")
+
+
+@pytest.fixture(scope="module")
+def doses():
+    return particles.dose_study(counts=(0.25, 4))
+
+
+def test_few_counts_cost_eds_alone_more_than_hebt(doses):
+    assert (np.diff(doses.r_squared) > 0).all()
+    for element in particles.ELEMENTS:
+        few, many = (scores.at("mse", "eds", element)[0] for scores in doses.scores)
+        assert few > 2 * many
+        low, high = doses.gain(element)
+        assert low > max(high, 1)
+
+
+def test_the_dose_studys_error_is_that_of_the_reconstruction(doses):
+    settings, size = doses.settings[1], doses.settings[1].size
+    series = spectra.process(settings)
+    band = slice(size // 2 - doses.slices // 2, size // 2 + doses.slices // 2)
+    W = hebt.Projector(series.angles, size)
+    x = hebt.reconstruct(
+        W, series.haadf[:, band], series.maps[:, :, band], series.fit.ratios, 0.7, doses.iterations
+    )
+    true = spectra.truth(settings)[:, band]
+    for e, element in enumerate(particles.ELEMENTS):
+        error = ((true[e] - np.vdot(true[e], x[e]) / np.vdot(x[e], x[e]) * x[e]) ** 2).sum()
+        found = doses.scores[1].at("mse", "hebt", element)[0]
+        assert found == pytest.approx(error / (true[e] ** 2).sum(), rel=1e-3)
+
+
+def test_the_dose_at_a_given_fit_lies_between_those_tried():
+    counts = np.array([0.25, 1.0, 4.0])
+    settings = tuple(types.SimpleNamespace(counts=c) for c in counts)
+    study = particles.DoseStudy(settings, 2, 1 - 0.01 / counts, ())
+    assert study.counts_at(0.98) == pytest.approx(0.5)
+    assert np.isnan(study.counts_at(0.5)) and np.isnan(study.counts_at(0.9999))
+
+
+@pytest.mark.parametrize("counts", [[], [1, 0.5], [0, 1], 3])
+def test_doses_must_rise(counts):
+    with pytest.raises(ValueError, match="counts is .*; expected rising numbers above 0"):
+        particles.dose_study(counts=counts)
