@@ -113,7 +113,7 @@ def test_chapters_call_and_do_nothing_else(path):
 # Numbers with decimals that are no results: settings of a call beside them, weights, energies of
 # lines and what a width is taken between. The paper's own and all of ours are glued.
 SETTINGS = {
-    "dust": ["1.2", "0.16", "2.5", "0.3", "0.7", "0.7"],
+    "dust": ["1.2", "2.5"],
     "intro": ["3.11", "3.12", "3.13"],
     "models": ["0.1", "0.7", "0.95", "0.95", "0.7"],
     "nonalloy": ["90 %"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -114,12 +115,12 @@ class DustStudy:
         """Side of a binned pixel, in nm."""
         return self.series.pixel_size * self.settings.binning
 
-    @property
+    @functools.cached_property
     def haadf(self) -> np.ndarray:
         """(tilts, slices, size): the strip's HAADF images, binned."""
         return self.binned(self.aligned) / self.settings.binning**2
 
-    @property
+    @functools.cached_property
     def maps(self) -> np.ndarray:
         """(elements, tilts, slices, size): the strip's element maps, smoothed and binned."""
         return self.binned(self.smoothed())

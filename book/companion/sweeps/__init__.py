@@ -1,7 +1,9 @@
 """Everything that the chapter `sweeps` calls."""
 
+from ..particles.measures import REFERENCES
 from .bands import PhantomBands, phantom_bands
-from .claims import advice_table, claims_table, minimum_table, sweep_numbers
+from .claims import claims_table, sweep_numbers
 from .explorers import explore_slice_sweep
 from .figures import figure7, figure8, plot_bands, plot_failures, plot_minima, plot_residuals
-from .slice import ALPHAS, FRAME, ITERATIONS, REFERENCES, lowest, slice_sweep
+from .slice import ALPHAS, FRAME, ITERATIONS, lowest, slice_sweep
+from .tables import advice_table, minimum_table

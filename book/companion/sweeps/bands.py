@@ -1,7 +1,4 @@
-"""Which weight, how many iterations: the sweeps of Figures 7 and 8, and those of the phantom.
-
-Results are kept on disk (see `companion.store`).
-"""
+"""The phantom over weights, iterations, doses and noise seeds."""
 
 import dataclasses
 
@@ -15,7 +12,7 @@ from ..phantom.data import PhantomSettings, estimate_ratios, phantom_settings
 from ..phantom.data import data as simulate_phantom
 from ..phantom.measures import score
 from ..store import cached
-from .slice import lowest
+from .slice import lowest, place
 
 PHANTOM_ALPHAS = tuple(
     percent / 100 for percent in (1, 5, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 93, 95, 97, 99)
@@ -64,6 +61,17 @@ class PhantomBands:
         good = np.flatnonzero(mean <= (1 + within) * mean.min())
         return self.alphas[good[0]], self.alphas[good[-1]]
 
+    def shares(self, dose: float, iterations) -> np.ndarray:
+        """Return (1 - α) T at the best weights, where these lie between the tested ones."""
+        found = {n: self.best_alphas(dose, n) for n in iterations}
+        return np.concatenate(
+            [[], *((1 - best) * n for n, best in found.items() if self.is_inner(best))]
+        )
+
+    def is_inner(self, best: np.ndarray) -> bool:
+        """Say whether best weights lie between the tested ones: at an end is no minimum."""
+        return bool((best > self.alphas[0]).all() and (best < self.alphas[-1]).all())
+
     def best(self, dose: float) -> tuple[float, int, float]:
         """Return weight, iterations and mean MSE of the best point of the grid at a dose."""
         mean = self.mse[self.doses.index(dose)].mean(axis=(2, 3))
@@ -77,15 +85,8 @@ class PhantomBands:
 
     def _curve(self, dose, iterations, element):
         """(alphas, seeds)"""
-        for name, value, values in (
-            ("dose", dose, self.doses),
-            ("iterations", iterations, self.iterations),
-        ):
-            if value not in values:
-                raise ValueError(
-                    f"{name} is {value!r}; expected one of {', '.join(map(str, values))}."
-                )
-        mse = self.mse[self.doses.index(dose)][:, self.iterations.index(iterations)]
+        mse = self.mse[place("dose", dose, self.doses)]
+        mse = mse[:, place("iterations", iterations, self.iterations)]
         return mse.mean(axis=1) if element is None else mse[:, self.elements.index(element)]
 
 

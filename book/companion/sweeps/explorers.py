@@ -14,17 +14,11 @@ NAMES = {"true": "against the truth", "segmented": "by the paper's protocol"}
 def explore_slice_sweep(study) -> explorers.FrameExplorer:
     """Move weight and iterations on a slice of the non-alloy particle."""
     steps = tuple(i for i in study.iterations if i >= FROM) or study.iterations
-    lines = [f"{e}, {NAMES[r]}" for r in NAMES for e in study.elements]
+    lines = {f"{e}, {NAMES[r]}": (r, k) for r in NAMES for k, e in enumerate(study.elements)}
 
     def compute(alpha, iterations):
         a, i = study.at(alpha, iterations)
-        result = {
-            "by_weight": {
-                f"{e}, {NAMES[r]}": study.mse[r][:, i, k]
-                for r in NAMES
-                for k, e in enumerate(study.elements)
-            }
-        }
+        result = {"by_weight": {line: study.mse[r][:, i, k] for line, (r, k) in lines.items()}}
         for k, e in enumerate(study.elements):
             picture = from_steps(study.pictures[a, i, k])
             true = from_steps(study.reference_pictures["true"][k])
@@ -37,29 +31,26 @@ def explore_slice_sweep(study) -> explorers.FrameExplorer:
         return result
 
     panels, readouts = _slice_panels(study)
-    near = min(study.alphas, key=lambda a: abs(a - 0.7))
     usual = min(steps, key=lambda i: abs(np.log(i / 100)))
+    weight = explorers.Control(
+        "alpha", "Weight α of HAADF", study.alphas, default=study.usual, format="g"
+    )
+    by_weight = explorers.Curve(
+        "by_weight",
+        "Error against the weight",
+        "alpha",
+        list(lines),
+        ylabel="MSE, mean over pixels",
+        log="y",
+        alt="Mean-squared error of Au and Ag against the weight after {iterations} iterations, "
+        "against the true specimen and against the segmented HAADF reconstruction.",
+    )
     return explorers.FrameExplorer(
         compute,
-        [
-            explorers.Control("alpha", "Weight α of HAADF", study.alphas, default=near, format="g"),
-            explorers.Control("iterations", "Iterations", steps, default=usual),
-        ],
+        [weight, explorers.Control("iterations", "Iterations", steps, default=usual)],
         panels,
         readouts=readouts,
-        curves=[
-            explorers.Curve(
-                "by_weight",
-                "Error against the weight",
-                "alpha",
-                lines,
-                ylabel="MSE, mean over pixels",
-                log="y",
-                alt="Mean-squared error of Au and Ag against the weight after {iterations} "
-                "iterations, against the true specimen and against the segmented HAADF "
-                "reconstruction.",
-            )
-        ],
+        curves=[by_weight],
         columns=4,
         alt="Au and Ag at weight {alpha} after {iterations} iterations, and what they differ from "
         "the true specimen by.",
@@ -73,33 +64,16 @@ def _slice_panels(study):
     """Return two panels for each element, and the errors."""
     panels, readouts = [], []
     for e in study.elements:
-        panels += [
-            explorers.Panel(
-                e,
-                f"{e}, HEBT",
-                LIMITS,
-                unit="density, bulk: 1",
-                cmap="inferno",
-                alt=f"{e} at weight {{alpha}} after {{iterations}} iterations; MSE {{{e}_mse}}.",
-            ),
-            explorers.Panel(
-                f"{e}_difference",
-                f"{e}, less the truth",
-                (-1.0, 1.0),
-                unit="density",
-                cmap="RdBu_r",
-                alt=f"{e} at weight {{alpha}} after {{iterations}} iterations less the true "
-                "specimen: red where there is too much, blue where too little.",
-            ),
-        ]
-        readouts += [
-            explorers.Readout(f"{e}_mse", "MSE", format=".4f", panel=e),
-            explorers.Readout(
-                f"{e}_eds_mse",
-                "MSE of EDS only",
-                format=".4f",
-                panel=f"{e}_difference",
-                depends=("iterations",),
-            ),
-        ]
+        at, difference = (
+            f"{e} at weight {{alpha}} after {{iterations}} iterations",
+            f"{e}_difference",
+        )
+        look = {"unit": "density, bulk: 1", "cmap": "inferno", "alt": f"{at}; MSE {{{e}_mse}}."}
+        panels.append(explorers.Panel(e, f"{e}, HEBT", LIMITS, **look))
+        alt = f"{at} less the true specimen: red where there is too much, blue where too little."
+        look = {"unit": "density", "cmap": "RdBu_r", "alt": alt}
+        panels.append(explorers.Panel(difference, f"{e}, less the truth", (-1.0, 1.0), **look))
+        readouts.append(explorers.Readout(f"{e}_mse", "MSE", format=".4f", panel=e))
+        look = {"format": ".4f", "panel": difference, "depends": ("iterations",)}
+        readouts.append(explorers.Readout(f"{e}_eds_mse", "MSE of EDS only", **look))
     return panels, readouts

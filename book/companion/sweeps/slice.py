@@ -5,57 +5,23 @@ import dataclasses
 import numpy as np
 
 import hebt
-from hebt import metrics, segmentation, simulate
+from hebt import metrics, prepare, segmentation, simulate
 from hebt._checks import check_count
 
-from ..paper import printed
-from ..particles import measures
+from ..paper import value
 from ..particles.views import to_steps
 from ..spectra.processing import process
-from ..spectra.settings import ELEMENTS as settings_ELEMENTS
-from ..spectra.settings import ParticleSettings, truth
-from ..spectra.settings import settings as settings_settings
+from ..spectra.settings import ELEMENTS, ParticleSettings, truth
+from ..spectra.settings import settings as particle_settings
 from ..store import cached
 
-ELEMENTS = settings_ELEMENTS
-REFERENCES = measures.REFERENCES
 # from 0.01 to 0.99, denser near the ends
-ALPHAS = (
-    0.01,
-    0.02,
-    0.03,
-    0.05,
-    0.07,
-    0.1,
-    0.15,
-    0.2,
-    0.25,
-    0.3,
-    0.35,
-    0.4,
-    0.45,
-    0.5,
-    0.55,
-    0.6,
-    0.65,
-    0.7,
-    0.75,
-    0.8,
-    0.825,
-    0.85,
-    0.875,
-    0.9,
-    0.91,
-    0.92,
-    0.93,
-    0.94,
-    0.95,
-    0.96,
-    0.97,
-    0.975,
-    0.98,
-    0.985,
-    0.99,
+ALPHAS = tuple(
+    thousandths / 1000
+    for thousandths in (
+        *(10, 20, 30, 50, 70, *range(100, 800, 50), 800, 825, 850, 875),
+        *(900, 910, 920, 930, 940, 950, 960, 970, 975, 980, 985, 990),
+    )
 )
 PRINTED_ITERATIONS = (50, 100, 200, 500)  # of Figure 7
 ITERATIONS = (1, 2, 5, 10, 20, *PRINTED_ITERATIONS)
@@ -112,22 +78,43 @@ class SliceSweep:
     reference_pictures: dict[str, np.ndarray]
     binning: int
 
+    @property
+    def usual(self) -> float:
+        """The paper's weight, or the tested one next to it."""
+        return nearest(self.alphas, value("nonalloy.best_alpha"))
+
+    @property
+    def printed(self) -> list[int]:
+        """The numbers of iterations of Figure 7, or the last of those that there are."""
+        return ([i for i in self.iterations if i in PRINTED_ITERATIONS] or [*self.iterations])[-4:]
+
     def at(self, alpha: float, iterations: int) -> tuple[int, int]:
         """Return the places of a weight and of a number of iterations."""
-        for name, value, values in (
-            ("alpha", alpha, self.alphas),
-            ("iterations", iterations, self.iterations),
-        ):
-            if value not in values:
-                raise ValueError(
-                    f"{name} is {value!r}; expected one of {', '.join(map(str, values))}."
-                )
-        return self.alphas.index(alpha), self.iterations.index(iterations)
+        return (
+            place("alpha", alpha, self.alphas),
+            place("iterations", iterations, self.iterations),
+        )
+
+    def after(self, reference: str, iterations: int) -> np.ndarray:
+        """Return the MSE after a number of iterations, (alphas, elements)."""
+        return self.mse[reference][:, place("iterations", iterations, self.iterations)]
 
     def best_alpha(self, reference: str, element: str, iterations: int) -> float:
         """Return the weight with the lowest MSE after some iterations, between the tested ones."""
-        i = self.at(self.alphas[0], iterations)[1]
-        return lowest(self.alphas, self.mse[reference][:, i, self.elements.index(element)])
+        e = self.elements.index(element)
+        return lowest(self.alphas, self.after(reference, iterations)[:, e])
+
+
+def place(name: str, wanted, values) -> int:
+    """Return where a value is among those that were swept."""
+    if wanted not in values:
+        raise ValueError(f"{name} is {wanted!r}; expected one of {', '.join(map(str, values))}.")
+    return values.index(wanted)
+
+
+def nearest(values, wanted: float):
+    """Return the value nearest to the one that is wanted."""
+    return min(values, key=lambda v: abs(v - wanted))
 
 
 def lowest(alphas, values) -> float:
@@ -143,8 +130,8 @@ def lowest(alphas, values) -> float:
     a, b, _ = np.polyfit(x - x[1], values[i - 1 : i + 2], 2)
     if a <= 0:  # three equal values
         return float(alphas[i])
-    place = np.clip(-b / (2 * a), min(x) - x[1], max(x) - x[1])
-    return float(1 - np.exp(x[1] + place))
+    where = np.clip(-b / (2 * a), min(x) - x[1], max(x) - x[1])
+    return float(1 - np.exp(x[1] + where))
 
 
 def slice_sweep(*, alphas=ALPHAS, iterations=ITERATIONS, **changes) -> SliceSweep:
@@ -154,7 +141,7 @@ def slice_sweep(*, alphas=ALPHAS, iterations=ITERATIONS, **changes) -> SliceSwee
     150 is the middle one of 300.
     """
     return _slice_sweep(
-        settings_settings("nonalloy", **changes),
+        particle_settings("nonalloy", **changes),
         tuple(float(a) for a in alphas),
         tuple(check_count("iterations", i) for i in iterations),
     )
@@ -176,10 +163,8 @@ def _slice_sweep(settings, alphas, iterations):
     x = hebt.sweep(W, haadf, maps, ratios, (0, *alphas), iterations)
     mse = {name: np.empty(x.shape[:3]) for name in references}
     for name, reference in references.items():
-        for place in np.ndindex(x.shape[:3]):
-            mse[name][place] = metrics.scaled_mse(
-                reference[place[-1]], x[place], normalise="pixels"
-            )
+        for at in np.ndindex(x.shape[:3]):
+            mse[name][at] = metrics.scaled_mse(reference[at[-1]], x[at], normalise="pixels")
     residuals = _residuals(W, haadf, maps * ratios[:, None, None].astype(np.float32), x)
     x /= (ratios * series.zeta * bulk).astype(np.float32)[:, None, None]
     cut, binning = _cut(true)
@@ -206,33 +191,24 @@ def _slice_sweep(settings, alphas, iterations):
     )
 
 
-def _segmented(W, haadf, place):
+def _segmented(W, haadf, middle):
     """Segment the HAADF reconstruction of a slice and its neighbours: masks of Au and Ag."""
-    band = haadf[:, max(0, place - _BAND) : place + _BAND + 1]
-    iterations = int(printed("nonalloy.best_iterations").value)
-    parts = segmentation.segment(hebt.sirt(W, band, iterations=iterations))
-    middle = min(_BAND, place)
-    return np.stack([parts.mask(label)[middle] for label in (2, 1)]).astype(np.float32)
+    first = max(0, middle - _BAND)
+    iterations = int(value("nonalloy.best_iterations"))
+    band = hebt.sirt(W, haadf[:, first : middle + _BAND + 1], iterations=iterations)
+    parts = segmentation.segment(band)
+    return np.stack([parts.mask(label)[middle - first] for label in (2, 1)]).astype(np.float32)
 
 
 def _residuals(W, haadf, scaled, x):
-    """Relative residuals of (..., elements, size, size) -> (..., 1 + elements)."""
-    lead, elements = x.shape[:-3], x.shape[-3]
-    out = np.empty((*lead, 1 + elements))
-    norm = [np.linalg.norm(p.astype(np.float64)) for p in (haadf, *scaled)]
-    for row in np.ndindex(lead[:-1]):
-        # (tilts, iterations, elements, size)
-        projected = W.forward(x[row]).reshape(len(W.angles), lead[-1], elements, -1)
-        left = scaled[:, :, None].transpose(1, 2, 0, 3) - projected
-        whole = haadf[:, None] - projected.sum(axis=2)
-        out[(*row, slice(None), 0)] = norms(whole[:, :, None])[:, 0] / norm[0]
-        out[(*row, slice(None), slice(1, None))] = norms(left) / norm[1:]
+    """Relative residuals of (alphas, iterations, elements, size, size): (..., 1 + elements)."""
+    measured = np.concatenate([haadf[None], scaled]).astype(np.float64)
+    out = np.empty((*x.shape[:2], len(measured)))
+    for at in np.ndindex(x.shape[:2]):
+        projected = np.moveaxis(W.forward(x[at]), 1, 0)
+        left = measured - np.concatenate([projected.sum(axis=0)[None], projected])
+        out[at] = np.linalg.norm(left, axis=(1, 2)) / np.linalg.norm(measured, axis=(1, 2))
     return out
-
-
-def norms(left):
-    """(tilts, iterations, elements, size) -> (iterations, elements)."""
-    return np.sqrt((left.astype(np.float64) ** 2).sum(axis=(0, 3)))
 
 
 def _cut(density):
@@ -250,7 +226,4 @@ def _cut(density):
 
 
 def _small(images, cut, binning):
-    images = images[..., cut, cut]
-    n = images.shape[-1] // binning
-    shape = (*images.shape[:-2], n, binning, n, binning)
-    return images.reshape(shape).mean(axis=(-3, -1), dtype=np.float32)
+    return prepare.bin_images(images[..., cut, cut], binning) / np.float32(binning**2)
