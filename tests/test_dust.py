@@ -12,6 +12,7 @@ from PIL import Image
 import hebt
 from companion import datasets, dust
 from hebt import prepare
+from hebt.explorers.controls import quantise
 
 CHAPTER = (ROOT / "book" / "dust.md").read_text(encoding="utf-8")
 
@@ -89,7 +90,7 @@ def test_titanium_and_copper_are_no_projections(study):
         assert swing[name] > 2 if name in ("Ti", "Cu") else swing[name] < 1.7
     assert swing["HAADF"] < 1.12
     shadowed = np.corrcoef([total[name] for name in ("Mg", "Si", "Fe", "Pt", "Ga")])
-    assert shadowed.min() > 0.5, "they go up and down together"
+    assert shadowed.min() > 0.4 and np.median(shadowed) > 0.7, "they go up and down together"
     middle = np.abs(study.angles) <= 10
     for name in ("C", "O"):
         assert total[name][[0, -1]].min() > total[name][middle].mean()
@@ -163,9 +164,14 @@ def test_the_explorer_pages_through_the_slab(study, monkeypatch):
     eds = np.stack([haadf * (e + 1) for e in range(6)])
     shown = dust.explore_planes(study, eds, 2 * eds, haadf)
     assert set(shown.picture["frames"]) == {"haadf", "O_eds", "O_hebt", "Mg_eds", "Mg_hebt"}
-    (height,) = shown.controls
-    assert len(height.values) == study.settings.depth // study.settings.binning
-    assert abs(height.values[0] + height.values[-1]) <= 1, "as far below the middle as above"
+    count = study.settings.depth // study.settings.binning
+    for plane in (0, count - 1):
+        height = round((plane - (count - 1) / 2) * study.pixel_size)
+        shown.move(height=height)
+        image = haadf[:, (size - count) // 2 + plane]
+        inside = haadf[:, (size - count) // 2 : (size + count) // 2]
+        expected = quantise(image, (0, float(np.percentile(inside, 99.5))))[0].tobytes()
+        assert shown.picture["frames"]["haadf"] == expected
 
 
 def test_the_steps_for_own_files_can_be_called():

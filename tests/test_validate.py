@@ -1,6 +1,5 @@
 """Prediction of held-out tilts: fair, blind to what is held out, and right where data are."""
 
-
 import numpy as np
 import pytest
 from scipy import ndimage

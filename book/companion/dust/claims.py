@@ -56,13 +56,12 @@ def dust_numbers(study: DustStudy) -> dict[str, str]:
 
 
 def held_out_numbers(result) -> dict[str, str]:
-    """Return HEBT's error at the last stop against that of EDS alone, for each element."""
-    eds, *hebt = result.mean()[:, -1]
-    numbers = {}
-    for name, errors in zip(("mild", "strong"), (hebt[0], hebt[-1]), strict=True):
-        for element, factor in zip(result.elements, errors / eds, strict=True):
-            numbers[f"dust_{name}_{element}"] = f"{factor:.2f}"
-    return numbers
+    """Return HEBT's error at the last stop against that of EDS alone, by weight and element."""
+    eds, mild, *_, strong = result.mean()[:, -1]
+    magnesium = result.elements.index("Mg")
+    strong = zip(result.elements, strong / eds, strict=True)
+    numbers = {f"dust_strong_{element}": f"{factor:.2f}" for element, factor in strong}
+    return numbers | {"dust_mild_Mg": f"{mild[magnesium] / eds[magnesium]:.2f}"}
 
 
 def _signed(number: float) -> str:
