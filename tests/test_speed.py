@@ -160,7 +160,7 @@ def test_tables_show_every_measurement(results):
     assert rows["hebt.sirt", "1"][0] == rows[speed.BARE, "1"][0] == "128" and astra[0] == "1"
     assert rows["hebt.sirt", "1"][4] == "2" and astra[4] == "(0.01)"
     assert results["processor"] in table.note and results["date"] in table.note
-    assert len(speed.plot_memory(results).rows) == len(results["memory"])
+    assert len(speed.memory_table(results).rows) == len(results["memory"])
     assert len(speed.workers_table(results).rows) == len(results["workers"])
 
 
@@ -235,7 +235,7 @@ def test_the_benchmark_runs_and_its_results_can_be_drawn(tmp_path):
         speed.plot_peers,
         speed.plot_scaling,
         speed.peers_table,
-        speed.plot_memory,
+        speed.memory_table,
         speed.workers_table,
         speed.extrapolation_table,
         speed.gpu_table,

@@ -12,12 +12,5 @@ from .data import (
     seconds,
     worker_memory,
 )
-from .figures import (
-    extrapolation_table,
-    gpu_table,
-    peers_table,
-    plot_memory,
-    plot_peers,
-    plot_scaling,
-    workers_table,
-)
+from .figures import plot_peers, plot_scaling
+from .tables import extrapolation_table, gpu_table, memory_table, peers_table, workers_table

@@ -57,34 +57,17 @@ def at_once(results, name) -> int:
     return {OURS: 2 * slices, "hebt.sirt": slices, BARE: slices, SCIPY: slices}.get(name, 1)
 
 
-def seconds(
-    results: dict,
-    slices: int,
-    elements: int,
-    size: int,
-    tilts: int,
-    iterations: int,
-    *,
-    threads: int = 1,
-    clock: str = "processor",
-) -> float:
-    """Return the seconds of a reconstruction, by proportion to the measured iteration."""
+def seconds(results, slices, elements, size, tilts, iterations, *, threads=1, clock="processor"):
+    """Return the seconds of a reconstruction, by proportion to the measured iteration.
+
+    `clock` is "processor" for the time of all threads together, "clock" for what passes.
+    """
     settings = results["settings"]
     unit = median(results, OURS, threads, clock) / (settings["size"] ** 2 * settings["tilts"])
     return unit * slices * elements * size**2 * tilts * iterations
 
 
-def cluster_seconds(
-    results: dict,
-    slices: int,
-    elements: int,
-    size: int,
-    tilts: int,
-    iterations: int,
-    *,
-    volumes: int = 1,
-    cores: int,
-) -> tuple[int, int, float]:
+def cluster_seconds(results, slices, elements, size, tilts, iterations, *, volumes=1, cores):
     """Return the blocks of `volumes` volumes, their waves on `cores` cores, and the seconds.
 
     The blocks are those of `hebt.reconstruct` for arrays that are not chunked. Each runs on one
@@ -141,11 +124,11 @@ def busy(results) -> str:
 
 def exponents(results: dict) -> dict[str, float]:
     """Return the power with which time grows with each quantity, fitted to all points."""
-    found = {}
-    for name, curve in results["scaling"]["curves"].items():
-        medians = np.median(curve["processor"], axis=1)
-        found[name] = float(np.polyfit(np.log(curve["values"]), np.log(medians), 1)[0])
-    return found
+
+    def power(values, processor):
+        return float(np.polyfit(np.log(values), np.log(np.median(processor, axis=1)), 1)[0])
+
+    return {name: power(**curve) for name, curve in results["scaling"]["curves"].items()}
 
 
 def last_doublings(results: dict) -> dict[str, float]:
@@ -168,10 +151,8 @@ def numbers(results: dict) -> dict[str, str]:
     threads = thread_count(results)
     clock = median(results, OURS, threads, "clock")
     volume = 2 * settings["slices"] * clock
-    numbers = {
-        "size": str(settings["size"]),
-        "slices": str(settings["slices"]),
-        "tilts": str(settings["tilts"]),
+    numbers = {name: str(settings[name]) for name in ("size", "slices", "tilts")}
+    numbers |= {
         "threads": str(threads),
         "iteration": f"{1e3 * ours:.2g} ms",
         "volume_iteration": duration(volume),
