@@ -52,12 +52,12 @@ class TinyBook:
             shutil.copyfile(ROOT / name, folder / name)
         (folder / "_toc.yml").write_text("format: jb-book\nroot: book/intro\n")
 
-    def build(self, chapter, repository=""):
+    def build(self, chapter, repository="", **more):
         """Build it with this chapter; gives the exit code, what was printed, and the page."""
         text = HEADER + "# Tiny\n\n" + chapter
         (self.root / "book" / "intro.md").write_text(text, encoding="utf-8")
         environment = {"PYTHONPATH": str(self.root), "BOOK_REPOSITORY_URL": repository}
-        run = make_book(self.root, ".", self.running, **environment)
+        run = make_book(self.root, ".", self.running, **environment, **more)
         page = self.root / "_build" / "html" / "book" / "intro.html"
         text = page.read_text(encoding="utf-8") if page.exists() else ""
         return run.returncode, run.stdout, text
@@ -88,11 +88,19 @@ def commit_faults(folder, running):
     return [book.build(chapter) for _ in range(2)]
 
 
+def miss_data(folder, running):
+    """Build the chapter on measured data where they are not."""
+    book = TinyBook(folder, running)
+    _, _, chapter = (ROOT / "book" / "dust.md").read_text(encoding="utf-8").partition("\n# ")
+    chapter = f"## {chapter}\n```{{bibliography}}\n```\n"
+    return book.build(chapter, HEBT_DATA="", HEBT_CACHE=str(folder / "cache"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _scenarios(request, builder, tmp_path_factory, _whole_book):
     if not wants(request.session, "scenario") or not shutil.which("make"):
         return None
-    functions = (change_package, fail_cell, commit_faults)
+    functions = (change_package, fail_cell, commit_faults, miss_data)
     return {f: builder(f, tmp_path_factory.mktemp(f.__name__)) for f in functions}
 
 
@@ -135,6 +143,15 @@ def test_faults_fail_the_book_every_time(scenario):
         assert "stderr was found" in warnings
         assert "dead" in warnings
         assert "no alternative text" in warnings
+
+
+def test_a_chapter_without_its_data_says_so(scenario):
+    code, printed, page = scenario(miss_data)
+    assert code == 0, printed
+    words = BeautifulSoup(page, "html.parser").get_text()
+    assert "Data not here" in words and "companion.datasets fetch dust" in words
+    assert "dust.plot_spectrum(study)" in words, "its code is shown"
+    assert "Traceback" not in page and "glue:text" not in page
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,11 @@ from hebt import io
 from .store import cache_folder, cached
 
 REGISTRY = Path(__file__).resolve().parents[2] / "data" / "measured.json"
+COMMANDS = {
+    "list": "name the series, their size and whether they are here",
+    "fetch": "download what is missing of a series, and check it",
+    "check": "say what a series is and whether it is here and whole",
+}
 BOOK_SERIES = "dust"  # what `make data` fetches
 UNFINISHED_SECONDS = 60  # longer than a download waits for its next bytes
 
@@ -320,13 +325,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Measured data of the book: what, where, and get.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="name the series, their size and whether they are here")
-    for command, text in (
-        ("fetch", "download what is missing of a series, and check it"),
-        ("check", "say what a series is and whether it is here and whole"),
-    ):
+    for command, text in COMMANDS.items():
         sub = commands.add_parser(command, help=text)
-        sub.add_argument("name", choices=sorted(registry()), metavar="NAME")
+        if command != "list":
+            sub.add_argument("name", choices=sorted(registry()), metavar="NAME")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "list":

@@ -19,39 +19,27 @@ DEPTHS = (16, 24, 32, 40, 48, 56, 64, 80, 96)
 
 @dataclasses.dataclass(frozen=True)
 class DustSettings:
-    """What the chapter takes from the series, and how large it runs; lengths in recorded pixels.
+    """What the chapter takes from the series, and how large it runs; lengths in recorded pixels."""
 
-    Attributes
-    ----------
-    binning, coarse
-        Pixels that become one for the reconstructions, and for the tilts held out.
-    held
-        Tilts that are held out, in degrees.
-    lines, avoid, kept
-        X-ray lines that are mapped, those that a background keeps clear of (or keV), and the
-        elements that are reconstructed.
-    size, slices, depth
-        The strip that lies in every image: across the tilt axis, along it, and its thickness.
-    width, sigma
-        Length and standard deviation of the kernel that smooths the maps.
-    alphas, stops
-        Weights and numbers of iterations with which held-out tilts are predicted.
-    """
-
-    binning: int
-    coarse: int
-    held: tuple[float, ...]
+    binning: int  # pixels that become one for the reconstructions
+    coarse: int  # ... and for the tilts held out
+    held: tuple[float, ...]  # degrees
+    # X-ray lines that are mapped, what their backgrounds keep clear of (lines or keV), and the
+    # elements that are reconstructed
     lines: tuple[str, ...] = (
         *("C_Ka", "O_Ka", "Mg_Ka", "Si_Ka", "Fe_Ka", "Pt_Ma"),
         *("Ga_Ka", "Ti_Ka", "Cu_Ka"),
     )
     avoid: tuple[str | tuple[float, float], ...] = ("Ga_La", "Fe_La", "Cu_La", "Pt_La", (-1, 0.16))
     kept: tuple[str, ...] = ("C", "O", "Mg", "Si", "Fe", "Pt")
+    # the strip that lies in every image: across the tilt axis, along it, and its thickness
     size: int = 192
     slices: int = 240
     depth: int = 48
+    # the kernel that smooths the maps
     width: int = 12
     sigma: float = 4.0
+    # weights and numbers of iterations with which held-out tilts are predicted
     alphas: tuple[float, ...] = (0.3, 0.7)
     stops: tuple[int, ...] = (5, 10, 20, 50, 100, 200)
 
@@ -78,27 +66,17 @@ def settings() -> DustSettings:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DustStudy:
-    """The measured series, read and aligned.
-
-    Attributes
-    ----------
-    settings, series
-        What it was made with, and the series as it was read.
-    neighbors, shifts, manual
-        (tilts, 2): shifts found from neighbours, from the reprojection, and by the data's authors.
-    aligned, aligned_maps
-        (tilts, rows, columns) and (elements, tilts, rows, columns): moved by `shifts`.
-    by_offset, by_depth
-        Pixels -> reprojection residual, with the tilt axis moved and the depth changed.
-    """
+    """The measured series, read and aligned."""
 
     settings: DustSettings
-    series: io.TiltSeries
+    series: io.TiltSeries  # as it was read
+    # (tilts, 2): shifts found from neighbours, from the reprojection, and by the data's authors
     neighbors: np.ndarray
     shifts: np.ndarray
     manual: np.ndarray
-    aligned: np.ndarray
-    aligned_maps: np.ndarray
+    aligned: np.ndarray  # (tilts, rows, columns): HAADF images moved by `shifts`
+    aligned_maps: np.ndarray  # (elements, tilts, rows, columns)
+    # pixels -> reprojection residual, with the tilt axis moved, and with the depth changed
     by_offset: dict[int, float]
     by_depth: dict[int, float]
 

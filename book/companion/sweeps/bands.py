@@ -24,31 +24,19 @@ _CHUNK = 100  # slices that run together, for the sake of memory
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PhantomBands:
-    """The phantom for many weights, iterations, doses and noise seeds.
+    """The phantom for many weights, iterations, doses and noise seeds."""
 
-    Attributes
-    ----------
-    settings
-        One `companion.phantom.PhantomSettings` for each dose.
-    elements, alphas, iterations, doses
-        What the axes stand for.
-    counts
-        (doses,): X-ray counts on a pixel of an element map before smoothing, over the pixels with
-        HAADF > 0, in the mean over elements and seeds.
-    mse
-        One (alphas, iterations, elements, seeds) for each dose: scaled MSE, mean over pixels.
-    eds_mse
-        One (iterations, elements, seeds) for each dose: of EDS alone.
-    """
-
-    settings: tuple[PhantomSettings, ...]
+    settings: tuple[PhantomSettings, ...]  # one for each dose
     elements: tuple[str, ...]
     alphas: tuple[float, ...]
     iterations: tuple[int, ...]
     doses: tuple[float, ...]
+    # (doses,): X-ray counts on a pixel of an element map before smoothing, over the pixels with
+    # HAADF > 0, in the mean over elements and seeds
     counts: np.ndarray
+    # one (alphas, iterations, elements, seeds) for each dose: scaled MSE, mean over pixels
     mse: tuple[np.ndarray, ...]
-    eds_mse: tuple[np.ndarray, ...]
+    eds_mse: tuple[np.ndarray, ...]  # one (iterations, elements, seeds) for each dose
 
     def best_alphas(self, dose: float, iterations: int, element: str | None = None) -> np.ndarray:
         """Return the weight with the lowest MSE for each noise seed, (seeds,)."""

@@ -33,50 +33,29 @@ _BAND = 4  # slices on both sides of the one that is swept, for its segmentation
 class SliceSweep:
     """One slice of the non-alloy particle, for many weights and numbers of iterations.
 
-    Attributes
-    ----------
-    settings
-        `companion.spectra.ParticleSettings`.
-    slice
-        Its number.
-    elements, alphas, iterations
-        What the axes below stand for.
-    ratios, r_squared
-        The response ratios, (elements,), and their coefficient of determination.
-    mse, eds_mse
-        Reference -> (alphas, iterations, elements), and (iterations, elements) for EDS alone:
-        scaled MSE, mean over the pixels of the slice. References are "segmented", the segmented
-        HAADF reconstruction (the paper's protocol), and "true".
-    residuals, eds_residuals
-        (alphas, iterations, 1 + elements), and (iterations, 1 + elements): |p - W x| / |p| of
-        HAADF and of the elements' maps.
-    references
-        Reference -> (elements, size, size): what the scores compare with.
-    pictures
-        (alphas, iterations, elements, rows, columns), uint8 steps of
-        `companion.particles.from_steps`, where bulk density is 1, cut to the particle and binned.
-    eds_pictures, reference_pictures
-        (iterations, elements, rows, columns), and reference -> (elements, rows, columns).
-    binning
-        Pixels of the slice along a pixel of the pictures.
+    References are "segmented", the segmented HAADF reconstruction (the paper's protocol), and
+    "true". What begins with ``eds`` is of EDS alone, without the axis of the weights.
     """
 
     settings: ParticleSettings
-    slice: int
+    slice: int  # its number
     elements: tuple[str, ...]
     alphas: tuple[float, ...]
     iterations: tuple[int, ...]
-    ratios: np.ndarray
+    ratios: np.ndarray  # response ratios, (elements,)
     r_squared: float
+    # reference -> (alphas, iterations, elements): scaled MSE, mean over the pixels of the slice
     mse: dict[str, np.ndarray]
     eds_mse: dict[str, np.ndarray]
+    # (alphas, iterations, 1 + elements): |p - W x| / |p| of HAADF and of the elements' maps
     residuals: np.ndarray
     eds_residuals: np.ndarray
-    references: dict[str, np.ndarray]
+    references: dict[str, np.ndarray]  # reference -> (elements, size, size)
+    # (alphas, iterations, elements, rows, columns): uint8 steps of `particles.views`, where bulk
+    # density is 1, cut to the particle and binned
     pictures: np.ndarray
-    eds_pictures: np.ndarray
     reference_pictures: dict[str, np.ndarray]
-    binning: int
+    binning: int  # pixels of the slice along a pixel of the pictures
 
     @property
     def usual(self) -> float:
@@ -168,7 +147,7 @@ def _slice_sweep(settings, alphas, iterations):
     residuals = _residuals(W, haadf, maps * ratios[:, None, None].astype(np.float32), x)
     x /= (ratios * series.zeta * bulk).astype(np.float32)[:, None, None]
     cut, binning = _cut(true)
-    pictures = to_steps(_small(x, cut, binning))
+    pictures = to_steps(_small(x[1:], cut, binning))
     return SliceSweep(
         settings=settings,
         slice=middle,
@@ -182,8 +161,7 @@ def _slice_sweep(settings, alphas, iterations):
         residuals=residuals[1:],
         eds_residuals=residuals[0],
         references=references,
-        pictures=pictures[1:],
-        eds_pictures=pictures[0],
+        pictures=pictures,
         reference_pictures={
             name: to_steps(_small(r, cut, binning)) for name, r in references.items()
         },
