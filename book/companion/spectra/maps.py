@@ -8,7 +8,8 @@ from .recording import Acquisition
 from .settings import ELEMENTS, LINES, WINDOWS
 
 
-def _blocks(spectra, settings, mask):
+def blocks(spectra, settings, mask):
+    """Return the spectra of blocks of 4 × 4 pixels of the paper's size, inside the mask."""
     factor = 4 if settings.pixel == 1 else 1
     return prepare.bin_spectra(spectra, mask.shape, factor, mask)
 
