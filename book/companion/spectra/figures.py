@@ -10,31 +10,29 @@ from .settings import ELEMENTS, WINDOWS
 from .tables import PARTICLE_NAME
 
 _RAW, _DENOISED = "black", "#009E73"
+_PEAKS = (0.28, 0.93, 2.15, 2.99, 8.04, 8.90, 9.71, 11.44)
+_PEAK_NAMES = ("C K", "Cu L", "Au M", "Ag L", "Cu Kα", "Cu Kβ", "Au Lα", "Au Lβ")
+
+
+def _look(label, color, line, marker):
+    return {"label": label, "color": color, "linestyle": line, "marker": marker}
+
+
 # Okabe and Ito's colours, with a marker and a line style each
-_LEFT = {
-    "before": {"label": "before", "color": "0.55", "linestyle": ":", "marker": "x"},
-    "correlated": {
-        "label": "cross-correlation",
-        "color": "#D55E00",
-        "linestyle": "--",
-        "marker": "s",
-    },
-    "refined": {"label": "centre of mass", "color": "#0072B2", "linestyle": "-", "marker": "o"},
+_ALIGNED = {
+    "before": _look("before", "0.55", ":", "x"),
+    "correlated": _look("cross-correlation", "#D55E00", "--", "s"),
+    "refined": _look("centre of mass", "#0072B2", "-", "o"),
 }
-_NEAR = {"label": "near Au and Ag peaks", "color": "#0072B2", "linestyle": "-", "marker": "o"}
-_COPPER = {"label": "Cu channels as well", "color": "#D55E00", "linestyle": "--", "marker": "s"}
-_UNSCALED = {"label": "Cu as well, not scaled for noise", "color": "#CC79A7", "linestyle": ":"}
-_CHANNELS = {"peaks": _NEAR, "copper": _COPPER, "unscaled": {**_UNSCALED, "marker": "^"}}
-_PEAKS = (
-    (0.28, "C K"),
-    (0.93, "Cu L"),
-    (2.15, "Au M"),
-    (2.99, "Ag L"),
-    (8.04, "Cu Kα"),
-    (8.90, "Cu Kβ"),
-    (9.71, "Au Lα"),
-    (11.44, "Au Lβ"),
-)
+_CHANNELS = {
+    "peaks": _look("near Au and Ag peaks", "#0072B2", "-", "o"),
+    "copper": _look("Cu channels as well", "#D55E00", "--", "s"),
+    "unscaled": _look("Cu as well, not scaled for noise", "#CC79A7", ":", "^"),
+}
+
+
+def _axes(rows, columns, height, **more):
+    return plt.subplots(rows, columns, figsize=(WIDTH, height), layout="constrained", **more)
 
 
 @styled
@@ -62,7 +60,7 @@ def _bar(ax, series):
 @styled
 def plot_damping(steps, series):
     """Show how the damping is estimated, and what its correction does."""
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.0), layout="constrained")
+    figure, axes = _axes(1, 2, 3.0)
     ax, found, true = axes[0], steps.damping, series.settings.saturation
     shown = np.isfinite(found.tried) & (found.tried < 3 * true)
     ax.plot(found.tried[shown], 100 * found.spread[shown], color="#0072B2")
@@ -109,9 +107,9 @@ def _binned(x, y, edges):
 @styled
 def plot_alignment(steps, series):
     """Show what drift was left by each way of alignment, along and across the tilt axis."""
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.0), layout="constrained", sharey=True)
+    figure, axes = _axes(1, 2, 3.0, sharey=True)
     left = steps.drift_left(series.angles)
-    for name, style in _LEFT.items():
+    for name, style in _ALIGNED.items():
         for ax, drift in zip(axes, left[name].T, strict=True):
             look = {**style, "label": f"{style['label']}: RMS {np.sqrt((drift**2).mean()):.3f}"}
             ax.plot(series.angles, drift, **look, markersize=3.5, linewidth=1.1)
@@ -129,9 +127,7 @@ def plot_alignment(steps, series):
 @styled
 def figure2(study):
     """Draw Figure 2: the spectrum (a), and a part of it before and after denoising (b)."""
-    figure, axes = plt.subplots(
-        2, 1, figsize=(WIDTH, 6.2), layout="constrained", height_ratios=(1.15, 1)
-    )
+    figure, axes = _axes(2, 1, 6.2, height_ratios=(1.15, 1))
     _whole_spectrum(axes[0], study)
     _near_the_peaks(axes[1], study)
     return figure
@@ -144,7 +140,7 @@ def _whole_spectrum(ax, study):
     top = study.spectrum[shown].max() / 1e3
     ax.set(xlim=(0, 13), ylim=(0, 1.12 * top))
     ax.set(xlabel="energy (keV)", ylabel="thousand counts per channel")
-    for energy, name in _PEAKS:
+    for energy, name in zip(_PEAKS, _PEAK_NAMES, strict=True):
         near = np.abs(study.energies - energy) < 0.06
         at, look = (energy, study.spectrum[near].max() / 1e3), {"ha": "center", "fontsize": 8}
         ax.annotate(name, at, (0, 3), textcoords="offset points", **look)
@@ -168,33 +164,25 @@ def _whole_spectrum(ax, study):
 
 def _near_the_peaks(ax, study):
     """A part of the spectrum before and after denoising, with the windows of the maps."""
+    ax.axis("off")
     energies = study.energies[study.kept]
+    gap = int(np.argmax(np.diff(energies))) + 1
+    left, right = ax.inset_axes((0, 0, 0.66, 1)), ax.inset_axes((0.74, 0, 0.26, 1))
     denoised = f"{study.settings.components} components"
-    for part, inset in _parts(ax, energies):
+    for inset, part in ((left, slice(0, gap)), (right, slice(gap, None))):
         x, raw = energies[part], study.region_raw[part]
         inset.plot(x, raw, color=_RAW, linewidth=0.8, drawstyle="steps-mid", label="as recorded")
         inset.plot(x, study.region_denoised[part], color=_DENOISED, linewidth=1.6, label=denoised)
         inset.set_ylim(0, inset.get_ylim()[1])
         for window in WINDOWS:
             look = {"color": ELEMENT_COLOR[window.element], "linewidth": 0}
-            spans = [(peak, {"alpha": 0.45}) for peak in window.peaks]
-            spans += [
-                (b, {"alpha": 0.8, "ymax": 0.05}) for sides in window.backgrounds for b in sides
-            ]
-            for (low, high), more in spans:
-                if x[0] < low < x[-1]:
-                    inset.axvspan(low, high, **look, **more)
+            sides = [side for pair in window.backgrounds for side in pair]
+            for spans, top, alpha in ((window.peaks, 1, 0.45), (sides, 0.05, 0.8)):
+                for low, high in spans:
+                    if x[0] < low < x[-1]:
+                        inset.axvspan(low, high, ymax=top, alpha=alpha, **look)
         inset.set_xlabel("energy (keV)")
-
-
-def _parts(ax, energies):
-    """Split an axes where the kept channels have a gap; yield the channels and the axes."""
-    ax.axis("off")
-    gap = int(np.argmax(np.diff(energies))) + 1
-    left = ax.inset_axes((0, 0, 0.66, 1))
-    right = ax.inset_axes((0.74, 0, 0.26, 1))
     left.set_ylabel("counts per channel")
-    yield from ((slice(0, gap), left), (slice(gap, None), right))
     left.legend(loc="upper right")
     title(left, "spectrum of a small square of pixels, near the peaks", "b")
 
@@ -202,9 +190,7 @@ def _parts(ax, energies):
 @styled
 def plot_scree(study):
     """Show the share of each component in the variance, and the spectra of the first three."""
-    figure, axes = plt.subplots(
-        1, 2, figsize=(WIDTH, 3.3), layout="constrained", width_ratios=(1, 1.25)
-    )
+    figure, axes = _axes(1, 2, 3.3, width_ratios=(1, 1.25))
     ax = axes[0]
     for name, variance in study.variance.items():
         ax.semilogy(range(1, 31), variance[:30], **_CHANNELS[name], markersize=3.5, linewidth=1)
@@ -233,7 +219,7 @@ def plot_scree(study):
 @styled
 def plot_component_errors(study):
     """Show how far the maps are from the truth, over the number of components."""
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.0), layout="constrained", sharey=True)
+    figure, axes = _axes(1, 2, 3.0, sharey=True)
     for e, (ax, element) in enumerate(zip(axes, ELEMENTS, strict=True)):
         for name, errors in study.smoothed_errors.items():
             style = {**_CHANNELS[name], "markersize": 4, "linewidth": 1.2}
@@ -255,9 +241,7 @@ def plot_component_errors(study):
 @styled
 def plot_response(*pairs):
     """Show the counts in all maps over the tilt, and after the normalisation."""
-    figure, axes = plt.subplots(
-        1, len(pairs), figsize=(WIDTH, 2.9), layout="constrained", sharey=True, squeeze=False
-    )
+    figure, axes = _axes(1, len(pairs), 2.9, sharey=True, squeeze=False)
     for ax, mark, (series, steps) in zip(axes[0], "abcd", pairs, strict=False):
         ax.plot(series.angles, steps.true_response, color="0.6", linewidth=3, label="true response")
         for what, both in (("recorded", steps.denoised), ("normalised", series.maps)):
@@ -271,9 +255,8 @@ def plot_response(*pairs):
         ax.set(xlabel="tilt (degrees)")
         title(ax, PARTICLE_NAME[series.settings.particle], mark)
     axes[0, 0].set_ylabel("total counts, relative to their mean")
-    figure.legend(
-        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=7
-    )
+    lines = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*lines, loc="outside lower center", ncols=5, fontsize=7)
     return figure
 
 
@@ -286,17 +269,13 @@ def figure3(*pairs, tilts=(-75.0, 30.0)):
     for row, (series, _), tilt in zip(axes, pairs, tilts, strict=True):
         place = int(np.abs(series.angles - tilt).argmin())
         maps, haadf = series.maps[:, place], series.haadf[place]
-        counts, bright = (
-            {"unit": "counts", "kind": "counts"},
-            {"unit": "intensity", "kind": "haadf"},
-        )
+        counts = {"unit": "counts", "kind": "counts"}
+        bright = {"unit": "intensity", "kind": "haadf", "limits": _limits(haadf)}
         for ax, element, image in zip(row, series.elements, maps, strict=False):
             name = f"{element} at {series.angles[place]:g}°".replace("-", "−")
             panel(ax, image, name=name, mark=next(marks), limits=_limits(image), **counts)
-        for ax, name, image in (
-            (row[2], "HAADF", haadf),
-            (row[3], "weighted sum", series.fit.predict(maps)),
-        ):
-            panel(ax, image, name=name, mark=next(marks), limits=_limits(haadf), **bright)
+        predicted = series.fit.predict(maps)
+        panel(row[2], haadf, name="HAADF", mark=next(marks), **bright)
+        panel(row[3], predicted, name="weighted sum", mark=next(marks), **bright)
         _bar(row[0], series)
     return figure

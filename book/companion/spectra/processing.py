@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 import hebt
-from hebt import io, prepare
+from hebt import prepare
 from hebt._progress import progress_bar
 
 from ..store import cached
@@ -41,12 +41,6 @@ class ProcessedSeries:
     def true_ratios(self) -> np.ndarray:
         """(elements,): z/ζ, HAADF intensity per count."""
         return self.z / self.zeta
-
-    def to_signals(self):
-        """Return HAADF and maps as HyperSpy signals with units: a pair."""
-        like = {"pixel_size": self.voxel_size, "angles": self.angles}
-        maps = io.to_signal(self.maps, elements=self.elements, title="Element maps", **like)
-        return io.to_signal(self.haadf, title="HAADF", **like), maps
 
     def __repr__(self):
         tilts, slices, size = self.haadf.shape
@@ -97,9 +91,7 @@ def steps(settings: ParticleSettings) -> tuple[ProcessedSeries, Steps]:
     return process_steps(acquire(settings))
 
 
-def process_steps(
-    acquisition: Acquisition, *, progress: bool | None = None
-) -> tuple[ProcessedSeries, Steps]:
+def process_steps(acquisition: Acquisition, *, progress: bool | None = None) -> tuple:
     """Process a recorded tilt series, and return what each step found as well."""
     now = acquisition.settings
     masks = _masks(acquisition.haadf, now, margin=2)

@@ -9,15 +9,7 @@ from hebt import io, prepare, simulate
 from hebt._progress import progress_bar
 
 from ..threads import run
-from .settings import (
-    ELEMENTS,
-    LINES,
-    NEAR_PEAKS,
-    ParticleSettings,
-    mass_thickness,
-    voxel_size,
-    zeta_factors,
-)
+from .settings import ELEMENTS, LINES, NEAR_PEAKS, ParticleSettings, mass_thickness, voxel_size
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -58,16 +50,10 @@ class Acquisition:
         gaps = np.flatnonzero(np.diff(self.energies) > 1.5 * simulate.CHANNEL) + 1
         runs = np.split(np.arange(len(self.energies)), gaps)
         angle = float(self.angles[tilt])
+        like = {"pixel_size": self.voxel_size, "tilt": angle, "voltage": simulate.VOLTAGE}
+        like |= {"elements": ELEMENTS, "title": f"{what} at {angle:g} degrees"}
         return [
-            io.spectra_to_signal(
-                image[..., run],
-                pixel_size=self.voxel_size,
-                energies=self.energies[run],
-                tilt=angle,
-                voltage=simulate.VOLTAGE,
-                elements=ELEMENTS,
-                title=f"{what} at {angle:g} degrees",
-            )
+            io.spectra_to_signal(image[..., run], energies=self.energies[run], **like)
             for run in runs
         ]
 
@@ -75,10 +61,7 @@ class Acquisition:
 def acquire(settings: ParticleSettings, *, progress: bool | None = None) -> Acquisition:
     """Record a tilt series of HAADF images and EDS spectrum images with the simulated microscope.
 
-    HAADF is Eq. 2 with damping, drift, offset and noise. Each pixel of a spectrum image holds
-    Poisson counts of the lines of Au and Ag and their bremsstrahlung (Eq. 4, times what the
-    detectors see at that tilt). Copper and the support film are in other channels: see
-    `companion.spectra.study`.
+    Copper and the support film are in other channels: see `companion.spectra.study`.
     """
     thickness = mass_thickness(settings)
     angles = np.array(settings.angles)
@@ -94,7 +77,7 @@ def acquire(settings: ParticleSettings, *, progress: bool | None = None) -> Acqu
     )
     energies = simulate.energies()
     used = prepare.channels_near(energies, NEAR_PEAKS)
-    zeta = zeta_factors(settings, thickness)
+    zeta = _zeta(settings, thickness)
     with progress_bar(len(angles), "recording spectra", progress) as bar:
 
         def record(tilt):
@@ -115,6 +98,16 @@ def acquire(settings: ParticleSettings, *, progress: bool | None = None) -> Acqu
         spectrum_drift=spectrum_shifts,
         response=simulate.detector_response(angles),
     )
+
+
+def _zeta(settings, thickness):
+    """ζ in counts of the mapped lines per pixel and per kg/m², (elements,)."""
+    # in which pixels there is particle; the share of a voxel is not enough to be called one
+    total = thickness.sum(axis=0)
+    inside = total > 0.01 * total.max()
+    sensitivity = np.array(settings.sensitivity)
+    expected = sensitivity * [element[inside].mean(dtype=np.float64) for element in thickness]
+    return sensitivity * settings.counts * settings.pixel**2 / np.mean(expected)
 
 
 def _drifts(settings):

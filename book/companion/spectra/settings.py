@@ -135,29 +135,25 @@ def _check_particle(particle):
 
 def specimen(settings: ParticleSettings) -> simulate.Specimen:
     """Return the specimen: density (elements, size, size, size) in kg/m³, and its voxel size."""
-    return _make(settings.particle, settings.size)
-
-
-def _make(particle, size):
-    makers = {"nonalloy": simulate.embedded_octahedron, "alloy": simulate.alloy_particle}
-    return makers[particle](size)
-
-
-def truth(settings: ParticleSettings) -> np.ndarray:
-    """Return the true densities, float32, (elements, slices, size, size), in kg/m³; read-only."""
-    return _truth(settings.particle, settings.size).density
+    return _specimen(settings.particle, settings.size)
 
 
 @functools.lru_cache(maxsize=1)
-def _truth(particle, size):
-    made = _make(particle, size)
+def _specimen(particle, size):
+    makers = {"nonalloy": simulate.embedded_octahedron, "alloy": simulate.alloy_particle}
+    made = makers[particle](size)
     made.density.setflags(write=False)
     return made
 
 
+def truth(settings: ParticleSettings) -> np.ndarray:
+    """Return the true densities, float32, (elements, slices, size, size), in kg/m³; read-only."""
+    return specimen(settings).density
+
+
 def voxel_size(settings: ParticleSettings) -> float:
     """Return the side of a voxel in nm."""
-    return _truth(settings.particle, settings.size).voxel_size
+    return specimen(settings).voxel_size
 
 
 def mass_thickness(settings: ParticleSettings) -> np.ndarray:
@@ -168,18 +164,8 @@ def mass_thickness(settings: ParticleSettings) -> np.ndarray:
 # noise and dose do not change it
 @cached
 def _projections(particle, size, angles):
-    made = _truth(particle, size)
+    made = _specimen(particle, size)
     W = hebt.Projector(np.array(angles), size)
     projected = np.stack([W.forward(element) for element in made.density])
     # rounding may leave a projection of nothing just below 0
     return np.maximum(projected * np.float32(made.voxel_size * 1e-9), 0)
-
-
-def zeta_factors(settings, thickness):
-    """ζ in counts of the mapped lines per pixel and per kg/m², (elements,)."""
-    # in which pixels there is particle; the share of a voxel is not enough to be called one
-    total = thickness.sum(axis=0)
-    inside = total > 0.01 * total.max()
-    sensitivity = np.array(settings.sensitivity)
-    expected = sensitivity * [element[inside].mean(dtype=np.float64) for element in thickness]
-    return sensitivity * settings.counts * settings.pixel**2 / np.mean(expected)

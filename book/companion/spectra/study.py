@@ -9,7 +9,7 @@ from hebt import io, prepare, simulate
 
 from ..store import cached
 from ..threads import run
-from .maps import blocks, collection_efficiency, map_weights
+from .maps import blocks, collection_efficiency, map_weights, weighted_sum
 from .processing import ProcessedSeries, Steps, smooth_maps, wide_masks
 from .recording import acquire, record_spectra
 from .settings import COPPER, NEAR_PEAKS, ParticleSettings, mass_thickness
@@ -74,8 +74,8 @@ def study(settings: ParticleSettings) -> SpectrumStudy:
     for name, (keV, parts, counts, scaled) in sources.items():
         found[name] = prepare.decompose(parts, keV, components=most, scaled=scaled)
         weights = [found[name].weights(map_weights(keV), count) for count in COUNTS_OF_COMPONENTS]
-        maps[name] = np.stack([_map(counts, w, settings.size) for w in weights])
-    raw = _map(here, map_weights(energies[kept]), settings.size)
+        maps[name] = np.stack([weighted_sum(counts, w, settings.size) for w in weights])
+    raw = weighted_sum(here, map_weights(energies[kept]), settings.size)
     expected, inside = _without_noise(recording, thickness, tilt)
 
     def smoothed_error(made):
@@ -107,8 +107,10 @@ def study(settings: ParticleSettings) -> SpectrumStudy:
         first={name: c.factors[:4] for name, c in found.items()},
         channels={name: c.energies for name, c in found.items()},
         scan=scan,
-        scan_raw=_map(here, in_window, settings.size),
-        scan_denoised=_map(here, best.weights(in_window, settings.components), settings.size),
+        scan_raw=weighted_sum(here, in_window, settings.size),
+        scan_denoised=weighted_sum(
+            here, best.weights(in_window, settings.components), settings.size
+        ),
     )
 
 
@@ -149,10 +151,6 @@ def _without_noise(recording, thickness, tilt):
     return moved * seen[:, None, None].astype(np.float32), total > 0.01 * total.max()
 
 
-def _map(spectra, weights, size):
-    return np.ascontiguousarray((spectra @ weights.T).T).reshape(-1, size, size).astype(np.float32)
-
-
 def map_error(maps, expected, inside) -> np.ndarray:
     """Return how far maps are from the expected ones inside the particle, relative to these."""
     difference = (np.asarray(maps, np.float64) - expected)[..., inside]
@@ -186,14 +184,11 @@ def step_errors(series: ProcessedSeries, found: Steps) -> dict[str, np.ndarray]:
 def step_signals(series: ProcessedSeries, found: Steps) -> dict:
     """Return what each step of the processing made, as HyperSpy signals with units and axes."""
     undamped = prepare.correct_damping(found.recorded, found.damping.saturation)
+    haadf = {"offset removed": found.recorded, "undamped": undamped, "aligned": series.haadf}
     like = {"pixel_size": series.voxel_size, "angles": series.angles}
     signals = {
         f"HAADF, {name}": io.to_signal(images, title=f"HAADF, {name}", **like)
-        for name, images in (
-            ("offset removed", found.recorded),
-            ("undamped", undamped),
-            ("aligned", series.haadf),
-        )
+        for name, images in haadf.items()
     }
     like["elements"] = series.elements
     return signals | {
