@@ -74,18 +74,14 @@ book: $(STAMP)
 	@$(BIN)/jupyter-book build . --path-output $(OUT) --all -W -n --keep-going
 	@echo 'The pages are ready: open $(abspath $(HTML))/index.html in a browser.'
 
+# Three processes, a file at a time each: one of them waits for the book most of the time.
 test: $(STAMP)
 	@echo 'Running the tests (the book at quick fidelity is one of them; a few minutes).'
-	@pages=$$(mktemp); \
-	'$(BIN)/python' -m pytest -q -m 'book or browser' >"$$pages" 2>&1 & shown=$$!; \
-	'$(BIN)/python' -m pytest -q -n 2 --dist loadscope -m 'not book and not browser'; rest=$$?; \
-	wait $$shown; shown=$$?; \
-	echo 'Tests of the built book and of explorers in a browser, run beside the others:'; \
-	cat "$$pages"; rm -f "$$pages"; \
-	[ $$rest = 0 ] && [ $$shown = 0 ]
+	@'$(BIN)/python' -m pytest -q -n 3 --dist loadgroup --no-loadscope-reorder
 
 test-fast: $(STAMP)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadscope -m 'not slow and not browser and not book'
+	@'$(BIN)/python' -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder \
+	  -m 'not slow and not browser and not book'
 
 lint: $(STAMP)
 	@$(BIN)/ruff format --check .
@@ -93,7 +89,7 @@ lint: $(STAMP)
 	@$(BIN)/mypy
 
 data: $(STAMP)
-	@cd book && '$(abspath $(BIN))/python' -m companion.datasets fetch dust
+	@PYTHONPATH=book '$(BIN)/python' -m companion.datasets fetch dust
 
 wheel: $(STAMP)
 	@$(BIN)/python -m build --no-isolation --outdir dist

@@ -11,25 +11,28 @@ import dataclasses
 import hashlib
 import os
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ._checks import as_float32, check_range, check_seen, check_signs
+
+if TYPE_CHECKING:
+    from ._problem import Problem, Run
 
 # A block should have this many columns, slices times elements, to be fast (if there are so many).
 _COLUMNS = 128
 _BYTES = 2**29  # and its result no more than this, if that leaves it fast
 
 
-def is_lazy(array) -> bool:
+def is_lazy(array: object) -> bool:
     """Say whether this is a Dask array."""
     dask_array = sys.modules.get("dask.array")
     return dask_array is not None and isinstance(array, dask_array.Array)
 
 
-def reconstruct(solve: Callable, problem, run, out=None):
+def reconstruct(solve: Callable, problem: Problem, run: Run, out: Any = None) -> Any:
     """Reconstruct block by block: `hebt.reconstruct` for Dask arrays, or into a zarr store.
 
     Parameters
@@ -202,7 +205,7 @@ def _write_block(number, *arrays, store, blocks, **settings):
     return np.ones(len(number), bool)
 
 
-def _digest(arrays, settings) -> np.ndarray:
+def _digest(arrays: Iterable, settings: Any) -> np.ndarray:
     """Return the SHA-256 of all that a block depends on, but for rounding on another device."""
     from . import __version__
 

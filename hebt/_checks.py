@@ -62,7 +62,7 @@ def as_float32(
     return result
 
 
-def check_count(name: str, value, *, least: int = 1) -> int:
+def check_count(name: str, value: Any, *, least: int = 1) -> int:
     """Return `value` as an int of at least `least`.
 
     Raises
@@ -141,7 +141,7 @@ def check_angles(angles: ArrayLike) -> NDArray[np.float64]:
     return angles
 
 
-def check_names(names, count: int, *, kind: str = "elements") -> list[str]:
+def check_names(names: Any, count: int, *, kind: str = "elements") -> list[str]:
     """Return `count` element names; "element 0", "element 1", ... if `names` is None.
 
     Raises

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._blocks import is_lazy
 from ._checks import as_float32, check_count, check_seen, check_series, check_signs
 from ._engine.device import check_device
+from ._engine.residuals import Residuals
 from .projector import Projector
 from .stopping import History
 
@@ -130,7 +132,7 @@ class Run:
         """Whether somebody wants the residuals of each iteration."""
         return self.callback is not None or bool(self.stop)
 
-    def ends(self, iteration, x, residuals) -> bool:
+    def ends(self, iteration: int, x: Callable[[], np.ndarray], residuals: Residuals) -> bool:
         """Show callback and rules an iteration; say whether one of them ends the run."""
         if self.callback is not None and _is_true(self.callback(iteration, x(), residuals)):
             return True
@@ -140,7 +142,7 @@ class Run:
         return self.history.stopped_by is not None
 
 
-def check_projector(W) -> None:
+def check_projector(W: object) -> None:
     """Raise a TypeError unless W is a `Projector`."""
     if not isinstance(W, Projector):
         raise TypeError(
@@ -149,7 +151,7 @@ def check_projector(W) -> None:
         )
 
 
-def check_haadf_projector(W, haadf_projector) -> None:
+def check_haadf_projector(W: Projector, haadf_projector: Any) -> None:
     """Raise a ValueError unless it is None or a projector as large as W."""
     if haadf_projector is not None and (
         not isinstance(haadf_projector, Projector) or haadf_projector.size != W.size
@@ -160,7 +162,7 @@ def check_haadf_projector(W, haadf_projector) -> None:
         )
 
 
-def check_ratios(ratios, elements: int, lead: tuple[int, ...]) -> np.ndarray:
+def check_ratios(ratios: ArrayLike, elements: int, lead: tuple[int, ...]) -> np.ndarray:
     """Return response ratios as float32, one for each element, or for each slice of each."""
     ratios = as_float32("ratios", ratios)
     if ratios.shape not in ((elements,), (elements, *lead)):
@@ -177,7 +179,7 @@ def check_ratios(ratios, elements: int, lead: tuple[int, ...]) -> np.ndarray:
     return ratios
 
 
-def check_alpha(name: str, alpha) -> float:
+def check_alpha(name: str, alpha: Any) -> float:
     """Return a weight of HAADF, from 0 to below 1."""
     try:
         value = float(alpha)
@@ -209,7 +211,7 @@ def _check_two_series(W, haadf_projector, haadf, maps):
     return haadf, maps
 
 
-def _check_mask(mask, lead, size) -> np.ndarray:
+def _check_mask(mask: Any, lead: tuple[int, ...], size: int) -> np.ndarray:
     mask = as_float32("mask", mask)
     shape = (*lead, size, size)
     if mask.shape not in ((size, size), shape):
@@ -222,7 +224,7 @@ def _check_mask(mask, lead, size) -> np.ndarray:
     return mask
 
 
-def _check_rules(stop) -> tuple:
+def _check_rules(stop: Any) -> tuple:
     rules = () if stop is None else tuple(stop) if isinstance(stop, (list, tuple)) else (stop,)
     for rule in rules:
         if isinstance(rule, type) or not callable(rule):
@@ -233,6 +235,6 @@ def _check_rules(stop) -> tuple:
     return rules
 
 
-def _is_true(answer) -> bool:
+def _is_true(answer: Any) -> bool:
     # a comparison of numpy numbers gives numpy's own True
     return isinstance(answer, (bool, np.bool_)) and bool(answer)

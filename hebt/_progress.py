@@ -1,10 +1,13 @@
 """Progress bars, shown where somebody can see them."""
 
+from __future__ import annotations
+
 import os
 import sys
+from typing import Any
 
 
-def progress_bar(total: int, label: str, show: bool | None = None):
+def progress_bar(total: int, label: str, show: bool | None = None) -> Any:
     """Return a tqdm progress bar.
 
     Parameters

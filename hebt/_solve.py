@@ -11,6 +11,7 @@ import numpy as np
 from ._engine.arrays import slices_first
 from ._engine.cpu import CpuRun
 from ._engine.device import choose_device
+from ._engine.residuals import Residuals
 from ._problem import Problem, Run
 from ._progress import progress_bar
 
@@ -112,7 +113,7 @@ class _Result:
         return x.reshape(self.shape)
 
 
-def _state(problem: Problem, busy, device: str, stack: contextlib.ExitStack):
+def _state(problem: Problem, busy: np.ndarray, device: str, stack: contextlib.ExitStack) -> Any:
     """Return what to iterate on: on the CPU, or on a GPU, which is ours until `stack` closes."""
     W, W_haadf = problem.W, problem.haadf_projector
     elements, size = len(problem.maps), W.size
@@ -170,7 +171,7 @@ def _busy_slices(problem: Problem) -> np.ndarray:
     return np.flatnonzero(busy) if busy.any() else np.array([0])
 
 
-def _text(residuals) -> str:
+def _text(residuals: Residuals) -> str:
     eds = np.sqrt((residuals.eds**2).sum())
     haadf = "" if np.isnan(residuals.haadf) else f", HAADF {residuals.haadf:.3g}"
     return f"residual {eds:.3g}{haadf}"

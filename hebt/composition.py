@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -99,7 +99,7 @@ def composition(
     return fractions
 
 
-def _atomic_weights(symbols) -> np.ndarray:
+def _atomic_weights(symbols: Iterable[str]) -> np.ndarray:
     import periodictable
 
     weights = []
@@ -114,7 +114,7 @@ def _atomic_weights(symbols) -> np.ndarray:
     return np.array(weights)
 
 
-def _positive(name, values, x) -> np.ndarray:
+def _positive(name: str, values: ArrayLike, x: np.ndarray) -> np.ndarray:
     values = as_float32(name, values, ndim=(1,)).astype(np.float64)
     if len(values) != len(x):
         raise ValueError(

@@ -156,7 +156,7 @@ def pixel_difference(reference: ArrayLike, image: ArrayLike) -> int:
     return int(wrong[possible].min())
 
 
-def _check_pair(reference, image) -> tuple[np.ndarray, np.ndarray]:
+def _check_pair(reference: ArrayLike, image: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     reference = as_float32("reference", reference).astype(np.float64)
     image = as_float32("image", image).astype(np.float64)
     if reference.shape != image.shape:
@@ -170,7 +170,7 @@ def _check_pair(reference, image) -> tuple[np.ndarray, np.ndarray]:
     return reference, image
 
 
-def _scale(reference, image) -> float:
+def _scale(reference: np.ndarray, image: np.ndarray) -> float:
     power = (image**2).sum()
     return float((reference * image).sum() / power) if power > 0 else 0.0
 

@@ -74,7 +74,7 @@ class Projector:
     (3, 10, 128)
     """
 
-    def __init__(self, angles, size: int):
+    def __init__(self, angles: ArrayLike, size: int):
         self.angles = check_angles(angles)
         self.angles.setflags(write=False)
         self.size = check_count("size", size)

@@ -168,7 +168,7 @@ def response_ratios(
     return ResponseRatios(ratios, float(1 - residual / spread), tuple(names), target.size)
 
 
-def _warn_collinear(names, values, vectors) -> None:
+def _warn_collinear(names: Sequence[str], values: np.ndarray, vectors: np.ndarray) -> None:
     for value, vector in zip(values, vectors.T):
         if value * _CONDITION**2 < values[-1]:
             involved = [name for name, part in zip(names, vector) if abs(part) > _SHARE]

@@ -131,13 +131,13 @@ class Snapshots:
         self.iterations, self.score = tuple(sorted(counts)), score
         self._kept: dict = {}
 
-    def __call__(self, iteration: int, x: np.ndarray, residuals) -> None:
+    def __call__(self, iteration: int, x: np.ndarray, residuals: Residuals) -> None:
         if iteration == 1:
             self._kept = {}
         if iteration in self.iterations:
             self._kept[iteration] = np.array(x, order="C") if self.score is None else self.score(x)
 
-    def __getitem__(self, iteration: int):
+    def __getitem__(self, iteration: int) -> Any:
         if iteration not in self._kept:
             raise KeyError(
                 f"nothing was kept after {iteration} iterations; there is something after "

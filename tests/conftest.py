@@ -15,6 +15,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 CI = bool(os.environ.get("CI"))
+# one of several processes that share the tests, a file each (pytest -n 3 --dist loadgroup)
+SHARED = "PYTEST_XDIST_WORKER" in os.environ
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 BROWSER_OPTIONS = [
     "--no-sandbox",
@@ -101,6 +103,21 @@ SLOW = {
 BOOK = {"built_book", "site", "scenario"}
 
 
+def _place(item):
+    """Sort tests: books are built beside the other tests, and looked at when these are done.
+
+    Where processes share the tests, one of them begins with the book; the next long file comes
+    first for the others.
+    """
+    names = set(item.fixturenames)
+    marks = {mark.name for mark in item.own_markers}
+    if SHARED:
+        first = item.path.stem != "test_book", "scenario" in names
+        return *first, "browser" not in marks, "slow" not in marks
+    return not BOOK.isdisjoint(names), "scenario" in names
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     for item in items:
         if not BOOK.isdisjoint(item.fixturenames):
@@ -109,8 +126,9 @@ def pytest_collection_modifyitems(items):
             item.add_marker("slow")
         if "browser" in item.fixturenames:
             item.add_marker("browser")
-    # Tests of built pages come last: books are built beside the other tests.
-    items.sort(key=lambda item: not {"built_book", "scenario"}.isdisjoint(item.fixturenames))
+        if SHARED:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=_place)
 
 
 @pytest.fixture(scope="session")
@@ -128,8 +146,14 @@ def builder():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _begin(request):
+    if not SHARED:
+        request.getfixturevalue("_whole_book")
+
+
+@pytest.fixture(scope="session")
 def _whole_book(request, builder, tmp_path_factory):
-    """The whole book at quick fidelity, begun with the first test."""
+    """The whole book at quick fidelity, begun with the first test, or the first that needs it."""
     if not wants(request.session, "built_book") or not shutil.which("make"):
         return None
     out = tmp_path_factory.mktemp("book")

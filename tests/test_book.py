@@ -18,8 +18,10 @@ import hebt
 from companion import datasets
 
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-CHAPTERS = [TOC["root"], *(c["file"] for part in TOC["parts"] for c in part["chapters"])]
-PAGES = [*CHAPTERS, "index", "search", "genindex"]
+# pages made of docstrings run nothing
+WRITTEN = [TOC["root"], *(c["file"] for part in TOC["parts"] for c in part["chapters"])]
+CHAPTERS = [page for page in WRITTEN if not page.startswith("book/api")]
+PAGES = [*WRITTEN, "index", "search", "genindex"]
 WIDTHS = (390, 820, 1440)
 HEAVIEST_PAGE = 8_000_000  # bytes, before the reader touches anything
 REPOSITORY = "https://github.com/someone/hebt-book"
@@ -43,7 +45,7 @@ class TinyBook:
 
     def __init__(self, folder, running):
         self.root, self.running = folder, running
-        for name in ("book/_ext", "book/_web", "data", "hebt"):
+        for name in ("book/_ext", "book/_web", "book/companion", "data", "hebt"):
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / name, folder / name, ignore=ignored)
         for name in ("Makefile", "_config.yml", "requirements.lock", "book/references.bib"):
@@ -87,7 +89,7 @@ def commit_faults(folder, running):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _scenarios(request, builder, tmp_path_factory):
+def _scenarios(request, builder, tmp_path_factory, _whole_book):
     if not wants(request.session, "scenario") or not shutil.which("make"):
         return None
     functions = (change_package, fail_cell, commit_faults)

@@ -59,7 +59,7 @@ def test_the_dose_is_what_the_settings_say(walk):
     inside = series.ideal[full] > 0.01 * series.ideal.max()
     shares = spectra.collection_efficiency()
     counts = [m[full][inside].mean() / s for m, s in zip(steps.raw_maps, shares, strict=True)]
-    expected = settings.counts * settings.pixel**2
+    expected = settings.counts * settings.binning**2
     assert np.mean(counts) == pytest.approx(expected, rel=0.15)
 
 

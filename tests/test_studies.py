@@ -78,7 +78,7 @@ def test_the_data_are_the_steps_of_section_3_1(data):
 
 def test_noise_free_maps_give_back_the_true_ratios(data):
     s = data.settings
-    mean = simulate.mean_counts(data.W, data.density, s.pixel**2 * np.array(s.zeta))
+    mean = simulate.mean_counts(data.W, data.density, s.binning**2 * np.array(s.zeta))
     clean = dataclasses.replace(data, maps=mean[:, :, None])
     fit = phantom.estimate_ratios(clean, 0)
     np.testing.assert_allclose(fit.ratios, s.true_ratios, rtol=1e-4)
@@ -110,7 +110,7 @@ def test_the_batch_of_all_seeds_and_methods_equals_single_runs(study, data):
     for method, x in results.items():
         for e, element in enumerate(study.elements):
             for name, function in phantom.SCORES.items():
-                value = function(data.density[e], x[e]) * (s.pixel**2 if name == "dp" else 1)
+                value = function(data.density[e], x[e]) * (s.binning**2 if name == "dp" else 1)
                 # a pixel on the threshold may fall to either side
                 tolerance = {"rel": 0.02} if name == "dp" else {"rel": 1e-3}
                 assert study.scores.at(name, method, element)[1] == pytest.approx(
@@ -122,10 +122,10 @@ def test_pictures_are_densities_of_the_first_seed(study, data):
     s = data.settings
     fit = hebt.response_ratios(data.haadf, data.maps[:, :, 0])
     x = hebt.reconstruct(data.W, data.haadf, data.maps[:, :, 0], fit.ratios, 0.7, 24)
-    density = hebt.density(x, fit.ratios, s.pixel**2 * np.array(s.zeta))
+    density = hebt.density(x, fit.ratios, s.binning**2 * np.array(s.zeta))
     np.testing.assert_allclose(study.images[0], density, atol=1e-3)
     eds = np.stack([hebt.sirt(data.W, m, 24) for m in data.maps[:, :, 0]])
-    counts = s.pixel**2 * np.array(s.zeta)
+    counts = s.binning**2 * np.array(s.zeta)
     np.testing.assert_allclose(study.images[2], eds / counts[:, None, None], atol=1e-3)
 
 

@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -25,6 +26,10 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]  # what lies beside this file, and 
 import matplotlib.font_manager  # noqa: F401 (builds its font list here, not inside a chapter)
 import nbformat
 from docutils import nodes
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from jupyter_cache.executors.utils import single_nb_execution
+from myst_nb.core.read import create_nb_reader
 from readable import Readable, origin, read_bibliography, readable
 from sphinx.util import logging
 
@@ -169,6 +174,47 @@ def read_chapter(app, page, source):
     source[0] = without_data(source[0])
 
 
+def _not_yet_run(env, cache, page):
+    """Return a page's notebook and where it lies; None where nothing is to be run."""
+    path = Path(env.doc2path(page))
+    text = without_data(path.read_text(encoding="utf-8"))
+    reader = create_nb_reader(str(path), env.myst_config, env.mystnb_config, text)
+    if reader is None:
+        return None
+    notebook = reader.read(text)
+    try:
+        cache.match_cache_notebook(notebook)
+    except KeyError:
+        return path, notebook
+    return None
+
+
+def run_side_by_side(app, env, pages):
+    """Run chapters two at a time, before Sphinx reads them and finds them in its cache.
+
+    At small sizes they spend their time on starting. At the paper's, each takes the whole machine.
+    """
+    if fidelity() != "quick":
+        return
+    cache = get_cache(app.config.nb_execution_cache_path)
+    waiting = [found for page in pages if (found := _not_yet_run(env, cache, page))]
+
+    def run(path, notebook):
+        result = single_nb_execution(
+            notebook, str(path.parent), app.config.nb_execution_timeout, allow_errors=False
+        )
+        # a chapter that fails is run again by Sphinx, which says where and why
+        if result.err is None:
+            logger.info(f"{path.name}: executed in {result.time:.2f} seconds")
+            bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": result.time})
+            cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+
+    if len(waiting) > 1:
+        with ThreadPoolExecutor(2) as pool:
+            for job in [pool.submit(run, *chapter) for chapter in waiting]:
+                job.result()
+
+
 def refuse_silent_pictures(app, doctree):
     """Warn of pictures without an alternative text; Sphinx would put the file's name there."""
     for image in doctree.findall(nodes.image):
@@ -225,7 +271,9 @@ def write_notebook(app, page, bibliography):
     numbers = json.loads(glued.read_text(encoding="utf-8")) if glued.exists() else {}
     numbers = {name: ast.literal_eval(n["data"]["text/plain"]) for name, n in numbers.items()}
     first = origin(page, hebt.__version__, os.environ.get("BOOK_REPOSITORY_URL"))
-    notebook = nbformat.read(executed, as_version=4)
+    # what Sphinx writes of a chapter that it found in the cache is without outputs
+    cache = get_cache(app.config.nb_execution_cache_path)
+    _, notebook = cache.merge_match_into_notebook(nbformat.read(executed, as_version=4))
     reader = Readable(app.env, page, numbers, bibliography)
     target = Path(app.outdir) / "notebooks" / f"{page}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -260,6 +308,7 @@ def setup(app):
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     app.connect("config-inited", configure)
     app.connect("builder-inited", copy_mathjax)
+    app.connect("env-before-read-docs", run_side_by_side)
     app.connect("source-read", read_chapter)
     app.connect("doctree-read", refuse_silent_pictures)
     app.connect("env-updated", refuse_dead_widgets)

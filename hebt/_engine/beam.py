@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -73,7 +74,7 @@ class Beam:
         self.backward_tiles(p, keep)
         return x
 
-    def backward_tiles(self, p: np.ndarray, use) -> None:
+    def backward_tiles(self, p: np.ndarray, use: Callable) -> None:
         """Project p back tile by tile, and hand each tile to `use`."""
         from . import kernels
 

@@ -14,16 +14,26 @@ from .threads import run, threads
 class CpuRun(System):
     """A run on the processor: x and its projections, and what an iteration does to them."""
 
-    def __init__(self, beam: Beam, maps, haadf, weights, mask, ratios, haadf_beam, x0):
+    def __init__(
+        self,
+        beam: Beam,
+        maps: np.ndarray,
+        haadf: np.ndarray | None,
+        weights: np.ndarray,
+        mask: np.ndarray,
+        ratios: np.ndarray | None,
+        haadf_beam: Beam | None,
+        x0: np.ndarray | None,
+    ):
         super().__init__(beam, maps, haadf, weights, mask, ratios, haadf_beam)
         columns = self.columns
         self.squares = np.zeros((self.tilts, self.elements + 1))
         self.changes = np.zeros((*beam.tiles(columns), 2))
         if haadf_beam is not None:
-            self.haadf_squares = np.zeros((len(haadf), 1))
+            self.haadf_squares = np.zeros((len(haadf_beam.cosines), 1))
             # the sum over the elements, and in turn what goes back to all of them
             self.shared = empty(self.size**2, self.slices)
-            self.w_shared = empty(len(haadf), self.size, self.slices)
+            self.w_shared = empty(len(haadf_beam.cosines), self.size, self.slices)
         self.wx = empty(self.tilts, self.size, columns)
         if x0 is None:
             self.x = empty(self.size**2, columns)

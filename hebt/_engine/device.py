@@ -9,7 +9,7 @@ import sys
 DEVICES = ("auto", "cpu", "cuda")
 
 
-def check_device(device) -> str:
+def check_device(device: object) -> str:
     """Return `device`, or raise a ValueError if it is none of `DEVICES`."""
     if device not in DEVICES:
         raise ValueError(
@@ -19,7 +19,7 @@ def check_device(device) -> str:
     return device
 
 
-def choose_device(device) -> str:
+def choose_device(device: object) -> str:
     """Return "cpu" or "cuda".
 
     Raises

@@ -31,7 +31,16 @@ class System:
         The geometry of the HAADF images where it is another one; then all weights are equal.
     """
 
-    def __init__(self, beam: Beam, maps, haadf, weights, mask, ratios, haadf_beam):
+    def __init__(
+        self,
+        beam: Beam,
+        maps: np.ndarray,
+        haadf: np.ndarray | None,
+        weights: np.ndarray,
+        mask: np.ndarray,
+        ratios: np.ndarray | None,
+        haadf_beam: Beam | None,
+    ):
         self.beam, self.haadf_beam, self.mask = beam, haadf_beam, mask
         self.elements, self.tilts, self.slices, self.size = maps.shape
         self.columns = self.elements * self.slices
@@ -53,7 +62,9 @@ class System:
         self.inverse_columns = inverse(sums).ravel()
         self.advanced = False
 
-    def norms(self, eds, haadf, moved, total) -> Residuals:
+    def norms(
+        self, eds: np.ndarray, haadf: np.ndarray, moved: np.ndarray, total: np.ndarray
+    ) -> Residuals:
         """Return the residuals from sums of squares: of the data, of the last step and of x."""
         # the relative change where x is 0
         change = np.sqrt(moved / total) if total > 0 else 0.0 if self.advanced else np.nan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 
@@ -13,7 +14,7 @@ def threads() -> int:
     return numba.get_num_threads()
 
 
-def run(work, tasks) -> None:
+def run(work: Callable, tasks: Sequence) -> None:
     """Call work(*task) for each task, on all threads, of which the caller's is one."""
     waiting = deque(tasks)
 

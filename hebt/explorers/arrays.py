@@ -238,7 +238,7 @@ def _scaled(x, reference):
     return scale, mse
 
 
-def _pairs(arrays, limits) -> dict:
+def _pairs(arrays: Any, limits: Any) -> dict:
     """Ends of the colour bar for each name."""
     if isinstance(limits, Mapping):
         limits = {str(name): pair for name, pair in limits.items()}

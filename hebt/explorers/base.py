@@ -1,5 +1,7 @@
 """One definition of an interactive figure for two hosts: a Jupyter kernel and a static page."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import html
@@ -9,6 +11,7 @@ import os
 import pathlib
 import struct
 import zlib
+from typing import Any
 
 import anywidget
 import traitlets
@@ -245,7 +248,7 @@ def _pack(value, blobs):
     return value
 
 
-def _json(value) -> str:
+def _json(value: Any) -> str:
     """JSON that nothing in an HTML script element can end early."""
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")

@@ -1,5 +1,7 @@
 """What an explorer consists of: controls, panels, readouts and curves."""
 
+from __future__ import annotations
+
 import keyword
 import math
 import numbers
@@ -9,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._checks import as_float32
 
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
-def check_name(kind: str, name) -> str:
+def check_name(kind: str, name: Any) -> str:
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
         raise ValueError(
             f"{kind} name is {name!r}; expected a Python identifier such as 'alpha'. "
@@ -24,7 +27,7 @@ def check_name(kind: str, name) -> str:
     return name
 
 
-def check_limits(owner: str, limits) -> tuple[float, float]:
+def check_limits(owner: str, limits: Any) -> tuple[float, float]:
     try:
         low, high = (float(v) for v in limits)
     except (TypeError, ValueError):
@@ -47,7 +50,7 @@ def with_unit(text: str, unit: str) -> str:
     return f"{text}{'' if unit in ('', '°') else ' '}{unit}"
 
 
-def _depends(owner: str, depends) -> tuple[str, ...] | None:
+def _depends(owner: str, depends: Any) -> tuple[str, ...] | None:
     if depends is None:
         return None
     if isinstance(depends, str):
@@ -372,7 +375,7 @@ def colormap_table(cmap: str) -> bytes:
     return np.rint(255 * colors).astype(np.uint8).tobytes()  # bytes=True would cut, not round
 
 
-def quantise(frame, limits: tuple[float, float]) -> tuple[np.ndarray, bool, bool]:
+def quantise(frame: ArrayLike, limits: tuple[float, float]) -> tuple[np.ndarray, bool, bool]:
     """Return an image as 8-bit steps between `limits`.
 
     Parameters

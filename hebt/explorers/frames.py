@@ -132,7 +132,7 @@ class FrameExplorer(Explorer):
         """The present value of each control."""
         return self._state(self.position)
 
-    def move(self, **values) -> None:
+    def move(self, **values: Any) -> None:
         """Move sliders from Python; ``explorer.move(alpha=0.5)``.
 
         Raises

@@ -149,7 +149,7 @@ class Turntable(Explorer):
         return out.getvalue()
 
 
-def _webp(picture) -> bytes:
+def _webp(picture: np.ndarray) -> bytes:
     from PIL import Image
 
     out = io.BytesIO()

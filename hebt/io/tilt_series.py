@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._checks import check_angles
 from .._hyperspy import hyperspy, quiet
@@ -184,7 +185,7 @@ def read_tilt_series(
     )
 
 
-def _tilts_of(paths, angles) -> np.ndarray:
+def _tilts_of(paths: list[Path], angles: ArrayLike | None) -> np.ndarray:
     """Return the tilt of each file: as given, or its name."""
     tilts = check_angles([_tilt_of(f) for f in paths] if angles is None else angles)
     if len(tilts) != len(paths):

@@ -185,7 +185,7 @@ def structure(image: np.ndarray, scale: float = 1.0) -> np.ndarray:
     return (fine - ndimage.gaussian_filter(image, _COARSE * scale)) * fade
 
 
-def correlate(still: ArrayLike, moving: ArrayLike, upsample: ArrayLike):
+def correlate(still: ArrayLike, moving: ArrayLike, upsample: int) -> np.ndarray:
     """Return by how many pixels the structure `moving` must move to fit `still`, (2,)."""
     from skimage.registration import phase_cross_correlation
 

@@ -307,11 +307,11 @@ def common_frame(shape: tuple[int, int], border: int) -> np.ndarray:
     return frame
 
 
-def shift_image(image: ArrayLike, shift: ArrayLike):
+def shift_image(image: ArrayLike, shift: ArrayLike) -> np.ndarray:
     return ndimage.shift(image, shift, order=1, mode="nearest")
 
 
-def check_shifts(shifts: ArrayLike):
+def check_shifts(shifts: ArrayLike) -> np.ndarray:
     shifts = np.asarray(shifts, np.float64)
     if shifts.ndim != 2 or shifts.shape[1] != 2 or not np.isfinite(shifts).all():
         raise ValueError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -60,11 +62,11 @@ def _line_table(name: str) -> dict:
     return table
 
 
-def line_energy(name: str):
+def line_energy(name: str) -> float:
     return _line_table(name)[name.split("_")[1]]["energy (keV)"]
 
 
-def shell_energies(name: str):
+def shell_energies(name: str) -> list[float]:
     """Return the energies of the lines of a shell that have at least 10 % of its intensity."""
     shell = name.split("_")[1][0]
     lines = [v for k, v in _line_table(name).items() if k[0] == shell]
@@ -72,6 +74,6 @@ def shell_energies(name: str):
     return [v["energy (keV)"] for v in lines if v["weight"] >= 0.1 * strongest]
 
 
-def fwhm(energy: ArrayLike, resolution: ArrayLike):
+def fwhm(energy: ArrayLike, resolution: ArrayLike) -> Any:
     """Return a line's full width at half maximum in keV (energy in keV, resolution in eV)."""
     return np.sqrt(np.maximum(resolution**2 + 2500 * (energy - 5.8987), 40.0**2)) / 1000

@@ -72,7 +72,7 @@ class PhantomSettings:
         )
 
     @property
-    def pixel(self) -> float:
+    def binning(self) -> float:
         """Side of a pixel, in pixels of the paper's frame."""
         return value("phantom.size") / self.size
 
@@ -84,7 +84,7 @@ class PhantomSettings:
     @property
     def counts_per_density(self) -> np.ndarray:
         """(elements,): X-ray counts on a pixel for density 1 and a path of one pixel."""
-        return np.array(self.zeta) * self.dose * self.pixel**2
+        return np.array(self.zeta) * self.dose * self.binning**2
 
 
 def phantom_settings(**changes) -> PhantomSettings:
@@ -148,7 +148,7 @@ def data(settings: PhantomSettings | None = None) -> PhantomData:
     W = hebt.Projector(np.array(settings.angles), settings.size)
     specimen = simulate.phantom(settings.size)
     # a coarse pixel stands for pixel² of the paper's: width of the beam times path through it
-    area = settings.pixel**2
+    area = settings.binning**2
     haadf = simulate.haadf_tilt_series(W, specimen.density, area * np.array(settings.z))
     counts = simulate.element_maps(
         W, specimen.density, area * np.array(settings.zeta), dose=settings.dose, seed=settings.seeds
@@ -157,8 +157,8 @@ def data(settings: PhantomSettings | None = None) -> PhantomData:
     if settings.width:
         maps = prepare.smooth(
             counts,
-            width=max(1, round(settings.width / settings.pixel)),
-            sigma=settings.sigma / settings.pixel,
+            width=max(1, round(settings.width / settings.binning)),
+            sigma=settings.sigma / settings.binning,
             centered=settings.centered,
         )
     return PhantomData(settings, W, specimen.elements, specimen.density, haadf, counts, maps)

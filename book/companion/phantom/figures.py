@@ -41,7 +41,7 @@ def figure1(data: PhantomData):
         strict=True,
     ):
         panel(ax, image, name=name, unit=unit, kind=kind, mark=mark)
-    scale_bar(axes[0, 0], 100 / settings.pixel, _bar_label(settings))
+    scale_bar(axes[0, 0], 100 / settings.binning, _bar_label(settings))
     half = settings.size / 2
     angles = np.array(settings.angles)
     step = abs(angles[1] - angles[0]) / 2 if len(angles) > 1 else 1.0
@@ -90,7 +90,7 @@ def figure4(study: PhantomStudy, *, stop: str = "printed"):
             mark=mark,
             bar_for=axes if place == 0 else [],
         )
-    scale_bar(axes[0, 0], 100 / study.settings.pixel, _bar_label(study.settings))
+    scale_bar(axes[0, 0], 100 / study.settings.binning, _bar_label(study.settings))
     return figure
 
 
@@ -255,4 +255,4 @@ def plot_smoothing(result: Smoothing):
 
 
 def _bar_label(settings):
-    return f"{100 / settings.pixel:g} pixels"
+    return f"{100 / settings.binning:g} pixels"

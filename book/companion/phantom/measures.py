@@ -24,7 +24,7 @@ def score(data, x, names=("mse",)) -> np.ndarray:
 
     DP counts pixels of the paper's frame, so that it counts the same area at any size.
     """
-    scale = {"dp": data.settings.pixel**2}
+    scale = {"dp": data.settings.binning**2}
 
     def one(name, e, place):
         value = SCORES[name](data.density[e], np.ascontiguousarray(x[e, place]))

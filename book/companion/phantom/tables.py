@@ -67,7 +67,7 @@ def best_stop_table(study: PhantomStudy) -> Table:
                 paper = [1 - v for v in paper]
             rows.append(
                 (
-                    f"{fault_name(name)}, {element}",
+                    f"{error_name(name)}, {element}",
                     f"{paper[0] / paper[1]:.2f}",
                     spread_text(study.scores.gain(name, element), ".2f"),
                     spread_text(study.scores.gain(name, element, stop="best"), ".2f"),
@@ -78,7 +78,7 @@ def best_stop_table(study: PhantomStudy) -> Table:
     iterations = study.settings.iterations
     return Table(
         (
-            "fault",
+            "error",
             "paper",
             f"ours, {iterations} iterations",
             "ours, best stop",
@@ -88,7 +88,7 @@ def best_stop_table(study: PhantomStudy) -> Table:
         rows,
         title="Fault of EDS alone divided by that of HEBT with estimated ratios",
         note=f"Above 1, HEBT is better. {seeds_text(study.settings)}. The best stop is the "
-        "iteration with the lowest mean fault over the seeds; it uses the truth, which an "
+        "iteration with the lowest mean error over the seeds; it uses the truth, which an "
         "experiment does not have, and it is chosen for each score, element and method alone.",
     )
 
@@ -270,9 +270,9 @@ def settings_table(settings: PhantomSettings) -> Table:
         rows,
         title=f"This page was built at {fidelity()} fidelity with hebt {hebt.__version__}",
         note=""
-        if settings.pixel == 1
-        else f"One pixel here stands for {settings.pixel:g} × {settings.pixel:g} of the paper's "
-        "and collects their counts; the kernel is shortened in proportion.",
+        if settings.binning == 1
+        else f"One pixel here stands for {settings.binning:g} × {settings.binning:g} of the "
+        "paper's and collects their counts; the kernel is shortened in proportion.",
     )
 
 
@@ -291,7 +291,7 @@ def verdict(paper, ours, name=""):
     return agreement(float(paper), float(ours.mean()), spread, best=best)
 
 
-def fault_name(name):
+def error_name(name):
     return f"1 − {SCORE_NAME[name]}" if name in BEST_IS_LARGE else SCORE_NAME[name]
 
 

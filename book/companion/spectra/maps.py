@@ -10,7 +10,7 @@ from .settings import ELEMENTS, LINES, WINDOWS
 
 def blocks(spectra, settings, mask):
     """Return the spectra of blocks of 4 × 4 pixels of the paper's size, inside the mask."""
-    factor = 4 if settings.pixel == 1 else 1
+    factor = 4 if settings.binning == 1 else 1
     return prepare.bin_spectra(spectra, mask.shape, factor, mask)
 
 

@@ -167,19 +167,19 @@ def components(acquisition: Acquisition, *, progress: bool | None = None) -> pre
 def wide_masks(haadf, settings):
     """Return masks of the particle, (tilts, slices, size), that hold its spectrum images too."""
     # spectra are recorded after the image, so the particle may have moved on
-    margin = 2 + int(np.ceil(1.5 * settings.drift / settings.pixel))
+    margin = 2 + int(np.ceil(1.5 * settings.drift / settings.binning))
     return _masks(haadf, settings, margin=margin)
 
 
 def _masks(haadf, settings, *, margin):
     # the particle nearly fills the field, so the border shrinks with larger pixels
-    border = max(2, round(4 / settings.pixel))
+    border = max(2, round(4 / settings.binning))
     return prepare.particle_masks(haadf, border=border, margin=margin)
 
 
 def smooth_maps(maps, settings):
     """Return maps smoothed as the settings say."""
-    width = max(1, round(settings.width / settings.pixel))
+    width = max(1, round(settings.width / settings.binning))
     if settings.width == 0 or width == 1:
         return np.asarray(maps, np.float32)
-    return prepare.smooth(maps, width=width, sigma=settings.sigma / settings.pixel, axis=(-2, -1))
+    return prepare.smooth(maps, width=width, sigma=settings.sigma / settings.binning, axis=(-2, -1))

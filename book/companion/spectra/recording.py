@@ -70,7 +70,7 @@ def acquire(settings: ParticleSettings, *, progress: bool | None = None) -> Acqu
         ideal_haadf(settings, thickness),
         saturation=settings.saturation,
         # a larger pixel stands for several, whose noise averages out
-        noise=settings.noise / settings.pixel,
+        noise=settings.noise / settings.binning,
         offset=settings.offset,
         shifts=shifts,
         seed=[settings.seed, 1],
@@ -107,12 +107,12 @@ def _zeta(settings, thickness):
     inside = total > 0.01 * total.max()
     sensitivity = np.array(settings.sensitivity)
     expected = sensitivity * [element[inside].mean(dtype=np.float64) for element in thickness]
-    return sensitivity * settings.counts * settings.pixel**2 / np.mean(expected)
+    return sensitivity * settings.counts * settings.binning**2 / np.mean(expected)
 
 
 def _drifts(settings):
     tilts = len(settings.angles)
-    size = settings.drift / settings.pixel
+    size = settings.drift / settings.binning
     shifts = simulate.drift(tilts, size, seed=[settings.seed, 0])
     further = simulate.drift(tilts, size / 2, seed=[settings.seed, 3])
     return shifts, shifts + further
@@ -154,6 +154,6 @@ def _stray(settings, angle):
     size = settings.size
     slope = 1 + 0.3 * np.linspace(-1, 1, size, dtype=np.float32)
     more = 1 + abs(angle) / 75
-    copper = settings.copper * settings.pixel**2 * more * np.tile(slope, (size, 1))
-    film = np.full((size, size), 0.5 * settings.pixel**2)
+    copper = settings.copper * settings.binning**2 * more * np.tile(slope, (size, 1))
+    film = np.full((size, size), 0.5 * settings.binning**2)
     return np.stack([copper, film]).astype(np.float32)

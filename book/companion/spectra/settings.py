@@ -36,7 +36,7 @@ COPPER = ((7.75, 9.20),)
 class ParticleSettings:
     """Settings of a particle's simulated experiment; `ParticleSettings.paper` has the paper's.
 
-    Pixels, counts, noise and lengths are those of the paper's size; `pixel` tells how many of the
+    Pixels, counts, noise and lengths are those of the paper's size; `binning` tells how many of the
     paper's pixels one of ours is wide.
     """
 
@@ -90,7 +90,7 @@ class ParticleSettings:
                 )
 
     @property
-    def pixel(self) -> float:
+    def binning(self) -> float:
         """Side of a pixel, in pixels of the paper's frame."""
         return value("particles.size") / self.size
 

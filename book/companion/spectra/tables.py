@@ -28,8 +28,8 @@ def settings_table(*all_settings) -> Table:
         return f"{len(s.angles)}, from {s.angles[0]:g}° to {s.angles[-1]:g}°".replace("-", "−")
 
     def kernel(s):
-        width = round(s.width / s.pixel)
-        return f"{width} × {width}, {s.sigma / s.pixel:g}"
+        width = round(s.width / s.binning)
+        return f"{width} × {width}, {s.sigma / s.binning:g}"
 
     held = len(prepare.channels_near(simulate.energies(), NEAR_PEAKS))
     rows = [
@@ -40,11 +40,11 @@ def settings_table(*all_settings) -> Table:
         (
             "X-ray counts per element and particle pixel",
             "about 4 (section 3.1, for the first particle)",
-            lambda s: f"{s.counts * s.pixel**2:g}, detectors free",
+            lambda s: f"{s.counts * s.binning**2:g}, detectors free",
         ),
-        ("HAADF noise", "not printed", lambda s: f"{s.noise / s.pixel:g}"),
+        ("HAADF noise", "not printed", lambda s: f"{s.noise / s.binning:g}"),
         ("HAADF saturation", "not printed", lambda s: f"{s.saturation:g}"),
-        ("drift, standard deviation (pixels)", "not printed", lambda s: f"{s.drift / s.pixel:g}"),
+        ("drift, standard deviation (pixels)", "not printed", lambda s: f"{s.drift / s.binning:g}"),
         ("principal components", "15", lambda s: f"{s.components}"),
         ("smoothing kernel, σ (pixels)", "12 × 12, σ not printed", kernel),
         ("noise seed", "", lambda s: f"{s.seed}"),

@@ -110,7 +110,7 @@ def claims_table(study: SliceSweep) -> Table:
         for mse in study.mse.values()
         for i in map(study.iterations.index, printed)
     )
-    shadow = {n: shadow_of(study, _usual(study), n) for n in (few, many)}
+    shadow = {n: crosstalk_of(study, _usual(study), n) for n in (few, many)}
     small = study.alphas.index(min(study.alphas, key=lambda a: abs(a - 0.05)))
     growth = {
         r: study.mse[r][small, study.iterations.index(many)]
@@ -182,7 +182,7 @@ def claims_table(study: SliceSweep) -> Table:
     )
 
 
-def shadow_of(study: SliceSweep, alpha: float, iterations: int) -> float:
+def crosstalk_of(study: SliceSweep, alpha: float, iterations: int) -> float:
     """Return gold's mean density in pure silver, as a share of that in pure gold.
 
     Pixels at a surface are left out, by four pixels of the pictures.
@@ -226,8 +226,8 @@ def sweep_numbers(study: SliceSweep, phantom: PhantomBands) -> dict[str, str]:
         "largest": f"{study.alphas[-1]:g}",
         "r_squared": f"{study.r_squared:.3f}",
         "paper_r_squared": f"{value('nonalloy.r_squared'):.2f}",
-        "shadow_few": f"{100 * shadow_of(study, usual, few):.1f} %",
-        "shadow_many": f"{100 * shadow_of(study, usual, many):.1f} %",
+        "shadow_few": f"{100 * crosstalk_of(study, usual, few):.1f} %",
+        "shadow_many": f"{100 * crosstalk_of(study, usual, many):.1f} %",
         "haadf_usual": f"{100 * last[usual][0]:.1f} %",
         "haadf_largest": f"{100 * last[study.alphas[-1]][0]:.1f} %",
         "maps_usual": _pair(study.elements, 100 * last[usual][1:], ".0f", " %"),
