@@ -145,7 +145,7 @@ def _whole_spectrum(recording, thickness, tilt, kept, copper, holder):
 def _without_noise(recording, thickness, tilt):
     """Return what the maps of a tilt would be, (elements, slices, size), and where it shows."""
     one = slice(tilt, tilt + 1)
-    moved = simulate.move(thickness[:, one], recording.spectrum_drift[one])[:, 0]
+    moved = simulate.apply_drift(thickness[:, one], recording.spectrum_drift[one])[:, 0]
     seen = recording.zeta * recording.response[tilt] * collection_efficiency()
     total = moved.sum(axis=0)
     return moved * seen[:, None, None].astype(np.float32), total > 0.01 * total.max()
