@@ -80,7 +80,6 @@ def wants(session, fixture):
 SLOW = {
     "cuda",
     "datasets",
-    "explorers_phantom",
     "explorers_spectra",
     "io",
     "laboratory",
@@ -90,6 +89,7 @@ SLOW = {
     "particles_render",
     "particles_studies",
     "particles_truth",
+    "phantom_explorers",
     "preprocess",
     "prepare",
     "spectra",
