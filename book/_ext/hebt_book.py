@@ -271,7 +271,9 @@ def write_notebook(app, page, bibliography):
     numbers = json.loads(glued.read_text(encoding="utf-8")) if glued.exists() else {}
     numbers = {name: ast.literal_eval(n["data"]["text/plain"]) for name, n in numbers.items()}
     first = origin(page, hebt.__version__, os.environ.get("BOOK_REPOSITORY_URL"))
-    notebook = nbformat.read(executed, as_version=4)
+    # what Sphinx writes of a chapter that it found in the cache is without outputs
+    cache = get_cache(app.config.nb_execution_cache_path)
+    _, notebook = cache.merge_match_into_notebook(nbformat.read(executed, as_version=4))
     reader = Readable(app.env, page, numbers, bibliography)
     target = Path(app.outdir) / "notebooks" / f"{page}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
