@@ -105,26 +105,18 @@ def explore_sweep() -> explorers.FrameExplorer:
 def _sweep_panels():
     """Return the panels of the sweep, three for each element, and their errors."""
     panels, readouts = [], []
+    runs = {
+        "hebt": ("by HEBT at weight {alpha}", None),
+        "eds": ("from EDS alone", ("iterations", "dose")),
+    }
     for e in ELEMENTS:
-        hebt, eds = f"{e}_hebt", f"{e}_eds"
-        without_weight = ("iterations", "dose")
-        panels += [
-            _panel(f"{e}_truth", f"{e}, phantom", f"The {e} phantom.", depends=()),
-            _panel(
-                hebt,
-                f"{e}, HEBT",
-                f"{e} reconstructed by HEBT at weight {{alpha}} after {{iterations}} iterations, "
-                f"dose {{dose}}; MSE {{{hebt}_mse}}.",
-            ),
-            _panel(
-                eds,
-                f"{e}, EDS only",
-                f"{e} reconstructed from EDS alone after {{iterations}} iterations, dose {{dose}}; "
-                f"MSE {{{eds}_mse}}.",
-                depends=without_weight,
-            ),
-        ]
-        readouts += [_mse(hebt), _mse(eds, depends=without_weight)]
+        panels.append(_panel(f"{e}_truth", f"{e}, phantom", f"The {e} phantom.", depends=()))
+        for method, (how, depends) in runs.items():
+            name = f"{e}_{method}"
+            alt = f"{e} reconstructed {how} after {{iterations}} iterations, dose {{dose}}; "
+            alt += f"MSE {{{name}_mse}}."
+            panels.append(_panel(name, f"{e}, {METHODS[method]}", alt, depends))
+            readouts.append(_mse(name, depends))
     return panels, readouts
 
 
