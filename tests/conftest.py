@@ -71,7 +71,7 @@ def make_book(source, out, running, **environment):
 
 
 def is_shared():
-    """Whether several processes share the tests, a file each (pytest -n 3 --dist loadgroup)."""
+    """Whether several processes share the tests, a file each (pytest -n 3 --dist loadfile)."""
     return "PYTEST_XDIST_WORKER" in os.environ
 
 
@@ -129,8 +129,6 @@ def pytest_collection_modifyitems(items):
             item.add_marker("slow")
         if "browser" in item.fixturenames:
             item.add_marker("browser")
-        if is_shared():
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
     items.sort(key=_place)
 
 
