@@ -83,7 +83,6 @@ def wants(session, fixture):
 SLOW = {
     "cuda",
     "datasets",
-    "explorers_phantom",
     "explorers_spectra",
     "io",
     "laboratory",
@@ -93,6 +92,7 @@ SLOW = {
     "particles_render",
     "particles_studies",
     "particles_truth",
+    "phantom_explorers",
     "preprocess",
     "prepare",
     "spectra",

@@ -219,7 +219,7 @@ def test_random_numbers_are_uniform_and_follow_their_seed(core):
 
 
 def test_the_papers_dose_is_about_twelve_counts():
-    settings = phantom.phantom_settings(size=laboratory.SIZE, seeds=[0])
+    settings = phantom.PhantomSettings.paper(size=laboratory.SIZE, seeds=[0])
     data = phantom.data(settings)
     assert data.counts[:, :, 0][:, data.haadf > 0].mean() == pytest.approx(12.5, abs=0.5)
 

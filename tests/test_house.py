@@ -30,7 +30,6 @@ LONGER = {
     "book/companion/laboratory/explorer.py": {"_widgets": 117},
     "book/companion/particles/claims.py": {"nonalloy_numbers": 78},
     "book/companion/phantom/tables.py": {"paper_consistency_table": 64},
-    "book/companion/spectra/study.py": {"_spectrum_study": 73},
     "book/companion/sweeps/claims.py": {"claims_table": 90, "sweep_numbers": 80},
 }
 BRITISH = "colour centre normalise binarise localise grey neighbour behaviour initialise optimise"

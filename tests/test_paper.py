@@ -6,11 +6,7 @@ import re
 import pytest
 
 from companion import paper
-from companion.paper import _read
-
-
-def value(key):
-    return paper.printed(key).value
+from companion.paper import _read, value
 
 
 def test_every_number_has_a_unit_and_a_place_that_exists():
@@ -77,7 +73,12 @@ def test_a_missing_file_says_what_to_do(tmp_path, monkeypatch):
         _read.__wrapped__()
 
 
+def test_a_number_comes_with_its_place():
+    number = paper.printed("table1.mse.Au.eds")
+    assert (number.value, number.place) == (0.0801, "Table 1")
+
+
 def test_the_source_names_paper_and_doi():
-    source = paper.source()
+    source = json.loads(paper.FILE.read_text(encoding="utf-8"))["source"]
     assert source["doi"] == "10.1016/j.ultramic.2016.12.008"
     assert len(source["authors"]) == 5

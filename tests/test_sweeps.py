@@ -166,7 +166,7 @@ def test_the_best_weight_grows_with_iterations_and_falls_with_dose(bands):
 def made(mse, eds):
     """A study with given errors, (alphas, iterations, elements, seeds)."""
     return sweeps.PhantomBands(
-        settings=(phantom.phantom_settings(size=64, seeds=range(mse.shape[-1])),),
+        settings=(phantom.PhantomSettings.paper(size=64, seeds=range(mse.shape[-1])),),
         elements=("Au", "Ag"),
         alphas=(0.1, 0.5, 0.9),
         iterations=(10, 100),

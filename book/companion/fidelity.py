@@ -1,4 +1,4 @@
-"""How large the book's experiments run, and where progress can be seen."""
+"""How large the book's experiments run."""
 
 import os
 

@@ -51,11 +51,6 @@ def statement(key: str) -> dict:
     return dict(_read()["statements"][key])
 
 
-def source() -> dict:
-    """Return the paper's authors, title, journal, year and DOI."""
-    return dict(_read()["source"])
-
-
 def value(key: str) -> float:
     """Return the value alone of a printed number."""
     return printed(key).value

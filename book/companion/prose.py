@@ -1,29 +1,4 @@
-"""Numbers for a chapter's sentences, and the paper's claims beside ours."""
-
-import dataclasses
-
-
-@dataclasses.dataclass(frozen=True)
-class Claim:
-    """A claim of the paper beside what the companion found.
-
-    Attributes
-    ----------
-    claim, place
-        What the paper says, and where.
-    found
-        What our simulation gives.
-    test
-        When the claim counts as reproduced.
-    holds
-        Whether it does.
-    """
-
-    claim: str
-    place: str
-    found: str
-    test: str
-    holds: bool
+"""Numbers for a chapter's sentences."""
 
 
 def glue(numbers: dict[str, str]) -> None:
@@ -34,17 +9,9 @@ def glue(numbers: dict[str, str]) -> None:
         myst_nb.glue(name, text, display=False)
 
 
-def list_text(seeds):
+def list_text(seeds) -> str:
+    """Write seeds as "0 to 9", or one by one."""
     first, last = seeds[0], seeds[-1]
     if len(seeds) > 2 and tuple(seeds) == tuple(range(first, last + 1)):
         return f"{first} to {last}"
     return ", ".join(str(v) for v in seeds)
-
-
-def place_in_sentence(text):
-    """The place of a number, as it reads inside a sentence."""
-    return text.replace("Section", "section")
-
-
-def yes_or_no(yes):
-    return "yes" if yes else "no"

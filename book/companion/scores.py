@@ -8,7 +8,6 @@ import numpy as np
 
 # all others are errors, of which the smallest is best
 BEST_IS_LARGE = ("ssim", "ssim_windowed")
-STOPS = ("printed", "best")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -5,12 +5,16 @@ import html
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
+from .scores import BEST_IS_LARGE
+
 AGREES_WITHIN = 0.05
 NEAR_WITHIN = 0.25
 RULE = (
     "agrees: the paper's number lies within two standard deviations of ours over the noise seeds, "
     "or within 5 %; near: within 25 %; else the factor between the two. For scores whose best "
-    "value is 1, the faults are compared, which are the distances from 1."
+    "value is 1, the errors are compared, which are the distances from 1."
 )
 
 
@@ -33,10 +37,23 @@ def agreement(paper: float, ours: float, spread: float = 0.0, *, best: float = 0
     if ours == 0 or paper == 0:
         return "differs"
     factor = ours / paper
-    what = "fault " if best else ""
+    what = "error " if best else ""
     if factor > 1:
         return f"{what}{factor:.1f} times larger"
     return f"{what}{1 / factor:.1f} times smaller"
+
+
+def verdict(paper: float, ours, name: str = "") -> str:
+    """Put a word to our values over the noise seeds of a score of this name; see `agreement`."""
+    ours = np.atleast_1d(ours)
+    spread = float(ours.std(ddof=1)) if len(ours) > 1 else 0.0
+    best = 1.0 if name in BEST_IS_LARGE else 0.0
+    return agreement(float(paper), float(ours.mean()), spread, best=best)
+
+
+def signed(percent: float, digits: int = 1) -> str:
+    """Write a percentage with its sign."""
+    return f"{percent:+.{digits}f} %".replace("-", "−")
 
 
 def spread_text(values, digits: str = ".3f", *, scale: float = 1.0, unit: str = "") -> str:

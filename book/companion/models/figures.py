@@ -1,4 +1,4 @@
-"""Figures of the chapter on imaging models."""
+"""Figures and the table of the chapter on imaging models."""
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..paper import value
 from ..scores import BEST_IS_LARGE
-from ..tables import RULE, Table, agreement, spread_text
+from ..tables import RULE, Table, spread_text, verdict
 from .alloy import AlloyStudy
 from .experiment import ParticleStudy
 from .measures import ELEMENTS, METHODS, PAIRS, REFERENCES
@@ -69,12 +69,6 @@ def printed_winner(name: str, element: str) -> str:
     return "HEBT" if (bimodal > eds) == (name in BEST_IS_LARGE) else "EDS"
 
 
-def _agreement(paper, ours, name):
-    spread = float(np.std(ours, ddof=1)) if len(ours) > 1 else 0.0
-    best = 1.0 if name in BEST_IS_LARGE else 0.0
-    return agreement(paper, float(np.mean(ours)), spread, best=best)
-
-
 def table2(study: NonAlloyStudy) -> Table:
     """Return Table 2 by the paper's protocol: the paper's numbers, ours, and who is better."""
     scores, rows = study.scores["segmented"], []
@@ -85,7 +79,7 @@ def table2(study: NonAlloyStudy) -> Table:
             ours = scores.at(name, method, element)
             cells.append(
                 f"paper {format(paper, PRINTED_FORMAT[name])}\n"
-                f"ours {spread_text(ours, OURS_FORMAT[name])}\n{_agreement(paper, ours, name)}"
+                f"ours {spread_text(ours, OURS_FORMAT[name])}\n{verdict(paper, ours, name)}"
             )
         outcomes = printed_winner(name, element), scores.outcome(name, element)
         rows.append((f"{SCORE_NAME[name]}\n{element}", *cells, *outcomes))

@@ -1,14 +1,14 @@
 """Everything that the chapter `phantom` calls."""
 
 from .claims import all_claims, claims_table, numbers
-from .data import data, estimate_ratios, phantom_settings
+from .data import PhantomSettings, data, estimate_ratios
 from .explorers import explore_sweep, first_look
 from .figures import figure1, figure4, plot_convergence, plot_smoothing, plot_stability
 from .measures import METHODS, SCORES, TABLE_1
 from .smoothing import Kernel, smoothing
 from .stability import stability
 from .study import study
-from .sweep import ALPHAS, ITERATIONS, PhantomSweep, cut_frames, sweep, sweeps
+from .sweep import ALPHAS, ITERATIONS, PhantomSweep, cut_frames, sweeps
 from .tables import (
     best_stop_table,
     paper_consistency_table,

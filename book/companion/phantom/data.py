@@ -19,40 +19,22 @@ SIGMA = 4.0
 
 @dataclasses.dataclass(frozen=True)
 class PhantomSettings:
-    """Settings of the phantom study; `phantom_settings` gives those of the paper.
+    """Settings of the phantom study; `PhantomSettings.paper` gives those of the paper.
 
-    Attributes
-    ----------
-    size
-        Pixels along one side of the frame.
-    angles
-        Tilt angles in degrees.
-    z, zeta
-        Response factors of Au and Ag as printed: per density 1 and per pixel of a 512-pixel frame.
-    dose
-        Factor on the X-ray counts; 1 takes the printed ζ literally.
-    width, sigma
-        Length and standard deviation of the Gaussian that smooths the element maps, in pixels of
-        a 512-pixel frame. ``width=0`` leaves the maps as they are.
-    centered
-        Whether the kernel is centred on a pixel.
-    alpha, iterations
-        Weight of HAADF and number of SIRT iterations.
-    seeds
-        Seeds of the counting noise.
+    A pixel of the paper is one of a 512-pixel frame.
     """
 
-    size: int
-    angles: tuple[float, ...]
-    z: tuple[float, float]
-    zeta: tuple[float, float]
-    dose: float
-    width: int
-    sigma: float
-    centered: bool
-    alpha: float
+    size: int  # pixels along one side of the frame
+    angles: tuple[float, ...]  # degrees
+    z: tuple[float, float]  # HAADF response of Au and Ag: per density 1 and pixel of the paper
+    zeta: tuple[float, float]  # the same of EDS
+    dose: float  # factor on the X-ray counts; 1 takes the printed ζ literally
+    width: int  # taps of the Gaussian that smooths the maps, in pixels of the paper; 0: none
+    sigma: float  # its standard deviation, in pixels of the paper
+    centered: bool  # whether it is centred on a pixel
+    alpha: float  # weight of HAADF
     iterations: int
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...]  # of the counting noise
 
     def __post_init__(self):
         if np.ndim(self.seeds) == 0:
@@ -71,6 +53,30 @@ class PhantomSettings:
             naturals=("width",),
         )
 
+    @classmethod
+    def paper(cls, **changes) -> PhantomSettings:
+        """Return the paper's settings (sections 3.1 and 4.1) with `changes`.
+
+        At quick fidelity the frame is smaller, and there are fewer noise seeds. A larger pixel
+        collects the counts of all the pixels that it stands for: the dose stays the same.
+        """
+        quick = fidelity() == "quick"
+        first, last = value("phantom.tilt_first"), value("phantom.tilt_last")
+        values = {
+            "size": 128 if quick else value("phantom.size"),
+            "angles": np.arange(first, last + 1, value("phantom.tilt_step")),
+            "z": (value("phantom.z.Au"), value("phantom.z.Ag")),
+            "zeta": (value("phantom.zeta.Au"), value("phantom.zeta.Ag")),
+            "dose": 1.0,
+            "width": value("phantom.filter_width"),
+            "sigma": SIGMA,
+            "centered": True,
+            "alpha": value("phantom.alpha"),
+            "iterations": value("phantom.iterations"),
+            "seeds": range(3 if quick else 10),
+        }
+        return cls(**chosen(values, changes))
+
     @property
     def binning(self) -> float:
         """Side of a pixel, in pixels of the paper's frame."""
@@ -87,54 +93,17 @@ class PhantomSettings:
         return np.array(self.zeta) * self.dose * self.binning**2
 
 
-def phantom_settings(**changes) -> PhantomSettings:
-    """Return the paper's settings (section 3.1 and 4.1) for the fidelity at hand, with `changes`.
-
-    At paper fidelity everything that the paper prints is as printed, with ten noise seeds. At
-    quick fidelity the frame has 128 pixels and there are three seeds. A larger pixel then collects
-    the counts of all the pixels that it stands for, so that the specimen gets the same dose.
-    """
-    quick = fidelity() == "quick"
-    first, last = value("phantom.tilt_first"), value("phantom.tilt_last")
-    values = {
-        "size": 128 if quick else value("phantom.size"),
-        "angles": np.arange(first, last + 1, value("phantom.tilt_step")),
-        "z": (value("phantom.z.Au"), value("phantom.z.Ag")),
-        "zeta": (value("phantom.zeta.Au"), value("phantom.zeta.Ag")),
-        "dose": 1.0,
-        "width": value("phantom.filter_width"),
-        "sigma": SIGMA,
-        "centered": True,
-        "alpha": value("phantom.alpha"),
-        "iterations": value("phantom.iterations"),
-        "seeds": range(3 if quick else 10),
-    }
-    return PhantomSettings(**chosen(values, changes))
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class PhantomData:
-    """A simulated bimodal tilt series of the phantom.
-
-    Attributes
-    ----------
-    settings, W
-        What it was made with, and the projector.
-    elements, density
-        Symbols, and (elements, size, size): 1 where an element is.
-    haadf
-        (tilts, size): Z-contrast sinogram, HAADF intensity.
-    counts, maps
-        (elements, tilts, seeds, size): X-ray counts with Poisson noise, and smoothed.
-    """
+    """A simulated bimodal tilt series of the phantom."""
 
     settings: PhantomSettings
     W: hebt.Projector
     elements: tuple[str, ...]
-    density: np.ndarray
-    haadf: np.ndarray
-    counts: np.ndarray
-    maps: np.ndarray
+    density: np.ndarray  # (elements, size, size): 1 where an element is
+    haadf: np.ndarray  # (tilts, size)
+    counts: np.ndarray  # (elements, tilts, seeds, size): X-ray counts with Poisson noise
+    maps: np.ndarray  # the same, smoothed
 
     @property
     def haadf_of_seeds(self) -> np.ndarray:
@@ -144,10 +113,10 @@ class PhantomData:
 
 def data(settings: PhantomSettings | None = None) -> PhantomData:
     """Simulate the tilt series of section 3.1: HAADF by Eq. 3, element maps by Eq. 5."""
-    settings = phantom_settings() if settings is None else settings
+    settings = PhantomSettings.paper() if settings is None else settings
     W = hebt.Projector(np.array(settings.angles), settings.size)
     specimen = simulate.phantom(settings.size)
-    # a coarse pixel stands for pixel² of the paper's: width of the beam times path through it
+    # a coarse pixel stands for binning² of the paper's: width of the beam times path through it
     area = settings.binning**2
     haadf = simulate.haadf_tilt_series(W, specimen.density, area * np.array(settings.z))
     counts = simulate.element_maps(
@@ -173,3 +142,9 @@ def estimate_ratios(data: PhantomData, seed: int, *, both: bool = False) -> hebt
     if both:
         haadf = np.where((maps > 0).all(axis=0), haadf, 0)
     return hebt.response_ratios(haadf, maps, names=data.elements)
+
+
+def estimate_all_ratios(data: PhantomData, *, both: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Return the estimated ratios of all seeds, (seeds, elements), and their R², (seeds,)."""
+    fits = [estimate_ratios(data, seed, both=both) for seed in range(data.maps.shape[2])]
+    return np.array([fit.ratios for fit in fits], float), np.array([fit.r_squared for fit in fits])

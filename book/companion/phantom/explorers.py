@@ -7,10 +7,11 @@ import numpy as np
 from hebt import explorers
 
 from ..fidelity import fidelity
+from .figures import DENSITY_LIMITS
 from .sweep import ALPHAS, ITERATIONS, sweeps
 
-LIMITS = (0.0, 1.3)
-UNIT = "density, 1 in the phantom"
+ELEMENTS = ("Au", "Ag")
+METHODS = {"hebt": "HEBT", "eds": "EDS only"}
 
 
 def _values():
@@ -27,6 +28,29 @@ def _sweeps(alphas, iterations, doses):
     return dict(zip(doses, swept, strict=True))
 
 
+def _pictures(swept, a, i):
+    """Return pictures and errors of both methods at one weight and iteration."""
+    result = {}
+    for e, element in enumerate(ELEMENTS):
+        result |= {
+            f"{element}_hebt": swept.hebt[a, i, e],
+            f"{element}_eds": swept.eds[i, e],
+            f"{element}_hebt_mse": swept.hebt_mse[a, i, e],
+            f"{element}_eds_mse": swept.eds_mse[i, e],
+        }
+    return result
+
+
+def _panel(name, title, alt, depends=None):
+    look = {"limits": DENSITY_LIMITS, "unit": "density, 1 in the phantom", "cmap": "inferno"}
+    return explorers.Panel(name, title, alt=alt, depends=depends, **look)
+
+
+def _mse(panel, depends=None):
+    """Return the read-out of a panel's error."""
+    return explorers.Readout(f"{panel}_mse", "MSE", format=".4f", panel=panel, depends=depends)
+
+
 def explore_sweep() -> explorers.FrameExplorer:
     """Return the explorer of the phantom study: weight α, iterations and dose.
 
@@ -35,32 +59,18 @@ def explore_sweep() -> explorers.FrameExplorer:
     first asked for and then kept on disk.
     """
     alphas, steps, doses = _values()
-    elements = ("Au", "Ag")
 
     def compute(alpha, iterations, dose):
         swept = _sweeps(alphas, steps, doses)[dose]
-        a, i = alphas.index(alpha), steps.index(iterations)
-        result = {
-            "by_weight": {
-                f"{element}, {method}": values
-                for e, element in enumerate(elements)
-                for method, values in (
-                    ("HEBT", swept.hebt_mse[:, i, e]),
-                    ("EDS only", np.full(len(alphas), swept.eds_mse[i, e])),
-                )
-            }
-        }
-        for e, element in enumerate(elements):
-            result |= {
-                f"{element}_truth": swept.truth[e],
-                f"{element}_hebt": swept.hebt[a, i, e],
-                f"{element}_eds": swept.eds[i, e],
-                f"{element}_hebt_mse": swept.hebt_mse[a, i, e],
-                f"{element}_eds_mse": swept.eds_mse[i, e],
-            }
-        return result
+        i = steps.index(iterations)
+        result, lines = _pictures(swept, alphas.index(alpha), i), {}
+        for e, element in enumerate(ELEMENTS):
+            result[f"{element}_truth"] = swept.truth[e]
+            lines[f"{element}, HEBT"] = swept.hebt_mse[:, i, e]
+            lines[f"{element}, EDS only"] = np.full(len(alphas), swept.eds_mse[i, e])
+        return result | {"by_weight": lines}
 
-    panels, readouts = _sweep_panels(elements)
+    panels, readouts = _sweep_panels()
     return explorers.FrameExplorer(
         compute,
         [
@@ -75,7 +85,7 @@ def explore_sweep() -> explorers.FrameExplorer:
                 "by_weight",
                 "Error against the weight",
                 along="alpha",
-                lines=("Au, HEBT", "Au, EDS only", "Ag, HEBT", "Ag, EDS only"),
+                lines=[f"{element}, {name}" for element in ELEMENTS for name in METHODS.values()],
                 ylabel="MSE, mean over pixels",
                 alt="Mean-squared error of Au and Ag against the weight, after {iterations} "
                 "iterations at dose {dose}; at weight {alpha} HEBT has {Au_hebt_mse} for Au and "
@@ -92,82 +102,44 @@ def explore_sweep() -> explorers.FrameExplorer:
     )
 
 
-def _sweep_panels(elements):
+def _sweep_panels():
     """Return the panels of the sweep, three for each element, and their errors."""
     panels, readouts = [], []
-    for element in elements:
-        look = {"limits": LIMITS, "unit": UNIT, "cmap": "inferno"}
-        panels += [
-            explorers.Panel(
-                f"{element}_truth",
-                f"{element}, phantom",
-                depends=(),
-                alt=f"The {element} phantom.",
-                **look,
-            ),
-            explorers.Panel(
-                f"{element}_hebt",
-                f"{element}, HEBT",
-                alt=f"{element} reconstructed by HEBT at weight {{alpha}} after {{iterations}} "
-                f"iterations, dose {{dose}}; MSE {{{element}_hebt_mse}}.",
-                **look,
-            ),
-            explorers.Panel(
-                f"{element}_eds",
-                f"{element}, EDS only",
-                depends=("iterations", "dose"),
-                alt=f"{element} reconstructed from EDS alone after {{iterations}} iterations, "
-                f"dose {{dose}}; MSE {{{element}_eds_mse}}.",
-                **look,
-            ),
-        ]
-        readouts += [
-            explorers.Readout(f"{element}_hebt_mse", "MSE", format=".4f", panel=f"{element}_hebt"),
-            explorers.Readout(
-                f"{element}_eds_mse",
-                "MSE",
-                format=".4f",
-                panel=f"{element}_eds",
-                depends=("iterations", "dose"),
-            ),
-        ]
+    runs = {
+        "hebt": ("by HEBT at weight {alpha}", None),
+        "eds": ("from EDS alone", ("iterations", "dose")),
+    }
+    for e in ELEMENTS:
+        panels.append(_panel(f"{e}_truth", f"{e}, phantom", f"The {e} phantom.", depends=()))
+        for method, (how, depends) in runs.items():
+            name = f"{e}_{method}"
+            alt = f"{e} reconstructed {how} after {{iterations}} iterations, dose {{dose}}; "
+            alt += f"MSE {{{name}_mse}}."
+            panels.append(_panel(name, f"{e}, {METHODS[method]}", alt, depends))
+            readouts.append(_mse(name, depends))
     return panels, readouts
 
 
 def first_look() -> explorers.FrameExplorer:
     """Return a small explorer that shows what HEBT does: dose and iterations, Au and Ag.
 
-    It uses the reconstructions of `sweep` at the paper's weight α = 0.7.
+    It uses the reconstructions of `explore_sweep` at the paper's weight α = 0.7.
     """
     alphas, steps, doses = _values()
-    at = alphas.index(0.7)
 
     def compute(iterations, dose):
         swept = _sweeps(alphas, steps, doses)[dose]
-        i = steps.index(iterations)
-        result = {}
-        for e, element in enumerate(("Au", "Ag")):
-            result |= {
-                f"{element}_eds": swept.eds[i, e],
-                f"{element}_hebt": swept.hebt[at, i, e],
-                f"{element}_eds_mse": swept.eds_mse[i, e],
-                f"{element}_hebt_mse": swept.hebt_mse[at, i, e],
-            }
-        return result
+        return _pictures(swept, alphas.index(0.7), steps.index(iterations))
 
-    methods = (("eds", "EDS only"), ("hebt", "HEBT"))
     panels = [
-        explorers.Panel(
+        _panel(
             f"{element}_{method}",
-            f"{element}, {name}",
-            limits=LIMITS,
-            unit=UNIT,
-            cmap="inferno",
-            alt=f"{element} by {name} after {{iterations}} iterations at dose {{dose}}; "
+            f"{element}, {METHODS[method]}",
+            f"{element} by {METHODS[method]} after {{iterations}} iterations at dose {{dose}}; "
             f"MSE {{{element}_{method}_mse}}.",
         )
-        for element in ("Au", "Ag")
-        for method, name in methods
+        for element in ELEMENTS
+        for method in ("eds", "hebt")
     ]
     return explorers.FrameExplorer(
         compute,
@@ -178,13 +150,7 @@ def first_look() -> explorers.FrameExplorer:
             explorers.Control("iterations", "Iterations", steps, default=200),
         ],
         panels,
-        readouts=[
-            explorers.Readout(
-                f"{element}_{method}_mse", "MSE", format=".4f", panel=f"{element}_{method}"
-            )
-            for element in ("Au", "Ag")
-            for method, _ in methods
-        ],
+        readouts=[_mse(panel.name) for panel in panels],
         columns=4,
         shared_colorbar=True,
         alt="Simulated gold diamond in a silver square, reconstructed from noisy element maps "

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from ..paper import printed
+from ..paper import value
 from ..style import (
     CMAP,
     ELEMENT_COLOR,
@@ -28,43 +28,28 @@ DENSITY_LIMITS = (0.0, 1.3)
 @styled
 def figure1(data: PhantomData):
     """Draw Figure 1: the phantom (a-c) and its sinograms (d-f), of the first noise seed."""
-    settings = data.settings
+    settings, (gold, silver) = data.settings, data.elements
     figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 4.6), layout="constrained")
     z_contrast = np.tensordot(np.array(settings.z), data.density, axes=1)
-    for ax, mark, image, name, unit, kind in zip(
-        axes[0],
-        "abc",
-        [*data.density, z_contrast],
-        [f"{data.elements[0]} phantom", f"{data.elements[1]} phantom", "Z-contrast phantom"],
-        ["density", "density", "HAADF per pixel"],
-        ["density", "density", "haadf"],
-        strict=True,
-    ):
+    phantoms = [
+        (data.density[0], f"{gold} phantom", "density", "density"),
+        (data.density[1], f"{silver} phantom", "density", "density"),
+        (z_contrast, "Z-contrast phantom", "HAADF per pixel", "haadf"),
+    ]
+    for ax, mark, (image, name, unit, kind) in zip(axes[0], "abc", phantoms, strict=True):
         panel(ax, image, name=name, unit=unit, kind=kind, mark=mark)
-    scale_bar(axes[0, 0], 100 / settings.binning, _bar_label(settings))
-    half = settings.size / 2
-    angles = np.array(settings.angles)
+    _scale_bar(axes[0, 0], settings)
+    half, angles = settings.size / 2, settings.angles
     step = abs(angles[1] - angles[0]) / 2 if len(angles) > 1 else 1.0
-    for ax, mark, image, name, unit, kind in zip(
-        axes[1],
-        "def",
-        [*data.counts[:, :, 0], data.haadf],
-        [f"{data.elements[0]} EDS sinogram", f"{data.elements[1]} EDS sinogram", "HAADF sinogram"],
-        ["X-ray counts", "X-ray counts", "HAADF intensity"],
-        ["counts", "counts", "haadf"],
-        strict=True,
-    ):
-        panel(
-            ax,
-            image,
-            name=name,
-            unit=unit,
-            kind=kind,
-            mark=mark,
-            extent=(-half, half, angles[-1] + step, angles[0] - step),
-            aspect="auto",
-            ticks=True,
-        )
+    extent = (-half, half, angles[-1] + step, angles[0] - step)
+    look = {"extent": extent, "aspect": "auto", "ticks": True}
+    sinograms = [
+        (data.counts[0, :, 0], f"{gold} EDS sinogram", "X-ray counts", "counts"),
+        (data.counts[1, :, 0], f"{silver} EDS sinogram", "X-ray counts", "counts"),
+        (data.haadf, "HAADF sinogram", "HAADF intensity", "haadf"),
+    ]
+    for ax, mark, (image, name, unit, kind) in zip(axes[1], "def", sinograms, strict=True):
+        panel(ax, image, name=name, unit=unit, kind=kind, mark=mark, **look)
         ax.set_yticks([-75, 0, 75])
         ax.set_xlabel("distance from the axis (pixels)")
     axes[1, 0].set_ylabel("tilt angle (°)")
@@ -90,70 +75,64 @@ def figure4(study: PhantomStudy, *, stop: str = "printed"):
             mark=mark,
             bar_for=axes if place == 0 else [],
         )
-    scale_bar(axes[0, 0], 100 / study.settings.binning, _bar_label(study.settings))
+    _scale_bar(axes[0, 0], study.settings)
     return figure
+
+
+def _scale_bar(ax, settings):
+    scale_bar(ax, 100 / settings.binning, f"{100 / settings.binning:g} pixels")
 
 
 @styled
 def plot_convergence(study: PhantomStudy):
     """Draw the MSE of each method against the iteration (a, b) and HEBT's residuals (c)."""
-    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.9), layout="constrained")
-    for ax, mark, element in zip(axes, "ab", study.elements, strict=False):
+    figure, (*above, ax) = plt.subplots(1, 3, figsize=(WIDTH, 2.9), layout="constrained")
+    for one, mark, element in zip(above, "ab", study.elements, strict=True):
         for method in METHODS:
-            look = METHOD_STYLE[method]
-            values = study.scores.values["mse"][
-                METHODS.index(method), study.elements.index(element)
-            ]
-            ax.plot(
-                study.scores.iterations,
-                values.mean(axis=0),
-                color=look["color"],
-                linestyle=look["linestyle"],
-                # the two HEBT curves lie on each other: a broad one under a thin one shows both
-                linewidth=4 if method == "hebt_gt" else 1.4,
-                alpha=0.5 if method == "hebt_gt" else 1,
-                zorder=1 if method == "hebt_gt" else 2,
-                label=METHOD_NAME[method],
-            )
-            ax.fill_between(
-                study.scores.iterations,
-                values.min(axis=0),
-                values.max(axis=0),
-                color=look["color"],
-                alpha=0.2,
-                linewidth=0,
-            )
-            ax.plot(
-                study.scores.best_iteration("mse", method, element),
-                study.scores.at("mse", method, element, stop="best").mean(),
-                color=look["color"],
-                marker=look["marker"],
-                markersize=9 if method == "hebt_gt" else 6,
-                markeredgecolor="white",
-                zorder=2 if method == "hebt_gt" else 3,
-            )
-        ax.set_xscale("log")
-        ax.set_ylim(0, None)
-        ax.set_xlabel("iteration")
-        ax.set_ylabel("MSE, mean over pixels")
-        title(ax, element, mark)
-    ax = axes[2]
-    steps = np.arange(1, study.residuals.shape[-1] + 1)
-    names = ["HAADF", *study.elements]
+            _plot_error(one, study.scores, method, element)
+        one.set(xscale="log", xlabel="iteration", ylabel="MSE, mean over pixels")
+        one.set_ylim(0, None)
+        title(one, element, mark)
     colors = ["0.2", *(ELEMENT_COLOR[e] for e in study.elements)]
     for values, name, color, line in zip(
-        study.residuals, names, colors, ["-", "--", "-."], strict=True
+        study.residuals, ["HAADF", *study.elements], colors, ["-", "--", "-."], strict=True
     ):
+        steps = np.arange(1, len(values) + 1)
         ax.plot(steps, values, color=color, linestyle=line, label=name)
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    ax.set_xlabel("iteration")
-    ax.set_ylabel("residual |p − Wx| / |p|")
+    ax.set(xscale="log", yscale="log", xlabel="iteration", ylabel="residual |p − Wx| / |p|")
     title(ax, "HEBT", "c")
     ax.legend(loc="upper right")
     ax.set_ylim(None, 2)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(*above[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
+
+
+def _plot_error(ax, scores, method, element):
+    """Draw a method's MSE: mean and range over the seeds, and its best stop."""
+    look, values = METHOD_STYLE[method], scores.curve("mse", method, element)
+    color, broad = look["color"], method == "hebt_gt"
+    ax.plot(
+        scores.iterations,
+        values.mean(axis=0),
+        color=color,
+        linestyle=look["linestyle"],
+        # the two HEBT curves lie on each other: a broad one under a thin one shows both
+        linewidth=4 if broad else 1.4,
+        alpha=0.5 if broad else 1,
+        zorder=1 if broad else 2,
+        label=METHOD_NAME[method],
+    )
+    low, high = values.min(axis=0), values.max(axis=0)
+    ax.fill_between(scores.iterations, low, high, color=color, alpha=0.2, linewidth=0)
+    ax.plot(
+        scores.best_iteration("mse", method, element),
+        scores.at("mse", method, element, stop="best").mean(),
+        color=color,
+        marker=look["marker"],
+        markersize=9 if broad else 6,
+        markeredgecolor="white",
+        zorder=2 if broad else 3,
+    )
 
 
 @styled
@@ -173,9 +152,9 @@ def plot_stability(result: Stability):
         )
         for i in places:
             for j in places:
-                value = relative[i, j, e]
-                ink = "white" if abs(value - 1) > 0.6 * reach else "black"
-                ax.text(j, i, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=8)
+                number = relative[i, j, e]
+                ink = "white" if abs(number - 1) > 0.6 * reach else "black"
+                ax.text(j, i, f"{number:.2f}", ha="center", va="center", color=ink, fontsize=8)
         if len(places) > 1:
             ax.plot(
                 np.interp(result.paper_errors[1], result.errors, places),
@@ -189,8 +168,8 @@ def plot_stability(result: Stability):
         labels = [f"{v:+g}".replace("-", "−") if v else "0" for v in result.errors]
         ax.set_xticks(places, labels)
         ax.set_yticks(places, labels)
-        ax.set_xlabel(f"error of r of {result.elements[1]} (%)")
-        ax.set_ylabel(f"error of r of {result.elements[0]} (%)")
+        across, up = (f"error of r of {name} (%)" for name in result.elements[::-1])
+        ax.set(xlabel=across, ylabel=up)
         title(ax, element, mark)
         bar = figure.colorbar(shown, ax=ax, fraction=0.046, pad=0.03)
         bar.set_label("MSE / MSE with true ratios")
@@ -201,58 +180,42 @@ def plot_stability(result: Stability):
 @styled
 def plot_smoothing(result: Smoothing):
     """Draw what the kernel for the element maps does to the MSE (a, b) and to R² (c)."""
-    figure, axes = plt.subplots(
+    figure, (*above, ax) = plt.subplots(
         1, 3, figsize=(WIDTH, 3.1), layout="constrained", sharey=True, width_ratios=(3, 3, 2)
     )
     places = np.arange(len(result.kernels))
-    for e, (ax, mark, element) in enumerate(zip(axes, "ab", result.elements, strict=False)):
+    for e, (one, mark, element) in enumerate(zip(above, "ab", result.elements, strict=True)):
         for m, method in enumerate(("hebt_est", "eds")):
             look = METHOD_STYLE[method]
-            for stop, fill in (("printed", look["color"]), ("best", "white")):
+            iterations = f"{result.settings.iterations} it."
+            for stop, name in (("printed", iterations), ("best", "best stop")):
                 values = result.at(stop)[:, m, e]
-                ax.errorbar(
-                    values.mean(axis=-1),
+                mean = values.mean(axis=-1)
+                one.errorbar(
+                    mean,
                     places,
-                    xerr=[
-                        values.mean(axis=-1) - values.min(axis=-1),
-                        values.max(axis=-1) - values.mean(axis=-1),
-                    ],
+                    xerr=[mean - values.min(axis=-1), values.max(axis=-1) - mean],
                     linestyle="none",
                     color=look["color"],
                     marker=look["marker"],
-                    markerfacecolor=fill,
-                    label=f"{METHOD_NAME[method]}, "
-                    f"{'best stop' if stop == 'best' else f'{result.settings.iterations} it.'}",
+                    markerfacecolor="white" if stop == "best" else look["color"],
+                    label=f"{METHOD_NAME[method]}, {name}",
                 )
-        ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.set_xlabel("MSE, mean over pixels")
-        title(ax, element, mark)
-        ax.grid(axis="x", color="0.9")
-    axes[0].set_yticks(places, [k.name for k in result.kernels])
-    axes[0].invert_yaxis()
-    ax = axes[2]
+        one.set(xscale="log", xlabel="MSE, mean over pixels")
+        one.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        one.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        one.xaxis.set_minor_formatter(NullFormatter())
+        title(one, element, mark)
+        one.grid(axis="x", color="0.9")
+    above[0].set_yticks(places, [k.name for k in result.kernels])
+    above[0].invert_yaxis()
     ax.plot(result.r_squared.mean(axis=1), places, "o", color="0.2")
-    paper = printed("phantom.r_squared").value
+    paper = value("phantom.r_squared")
     ax.axvline(paper, color="0.5", linestyle="--")
-    ax.annotate(
-        "paper",
-        (paper, 0),
-        (-4, 0),
-        textcoords="offset points",
-        ha="right",
-        va="center",
-        fontsize=8,
-        color="0.3",
-    )
+    text = {"ha": "right", "va": "center", "fontsize": 8, "color": "0.3"}
+    ax.annotate("paper", (paper, 0), (-4, 0), textcoords="offset points", **text)
     ax.set_xlabel("R²")
     title(ax, "R² of the ratios", "c")
     ax.grid(axis="x", color="0.9")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    figure.legend(*above[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
-
-
-def _bar_label(settings):
-    return f"{100 / settings.binning:g} pixels"

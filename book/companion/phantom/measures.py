@@ -1,10 +1,14 @@
 """How reconstructions of the phantom are scored."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from hebt import metrics
 
+from ..scores import Scores
 from ..threads import run
+from .data import PhantomData
 
 METHODS = ("hebt_est", "hebt_gt", "eds")
 # Table 1's three scores. "ssim" is the structure term over the whole image and "mse" the mean over
@@ -19,7 +23,7 @@ SCORES = {
 }
 
 
-def score(data, x, names=("mse",)) -> np.ndarray:
+def score(data: PhantomData, x, names=("mse",)) -> np.ndarray:
     """Score x (elements, several, size, size) against the phantom: (names, elements, several).
 
     DP counts pixels of the paper's frame, so that it counts the same area at any size.
@@ -40,3 +44,28 @@ def checkpoints(iterations: int) -> np.ndarray:
     while values[-1] < iterations:
         values.append(max(values[-1] + 1, round(values[-1] * 1.2)))
     return np.array(sorted({v for v in values if v <= iterations} | {iterations}))
+
+
+def with_last(data: PhantomData, taken, names, x, late) -> dict[str, np.ndarray]:
+    """Put scores `taken` at the checkpoints beside `late` ones of the last reconstruction x.
+
+    Return name -> (checkpoints, elements, several), NaN where a score was not taken.
+    """
+    values = dict(zip(names, np.moveaxis(np.array(taken), 1, 0), strict=True))
+    for name, last in zip(late, score(data, x, late), strict=True):
+        values[name] = np.full_like(values[names[0]], np.nan)
+        values[name][-1] = last
+    return values
+
+
+def as_scores(data: PhantomData, methods, runs, part=slice(None)) -> Scores:
+    """Return the scores of one or more runs, whose slices are methods and seeds within them.
+
+    The runs are those of `with_last`; `part` is which of their slices count.
+    """
+    values = {}
+    for name in runs[0]:
+        each = np.concatenate([one[name][..., part] for one in runs], axis=-1)
+        values[name] = each.reshape(*each.shape[:2], len(methods), -1).transpose(2, 1, 3, 0)
+    iterations = data.settings.iterations
+    return Scores(values, methods, data.elements, checkpoints(iterations), iterations)

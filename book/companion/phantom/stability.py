@@ -10,51 +10,39 @@ import hebt
 
 from ..paper import value
 from ..store import cached
-from .data import PhantomSettings, phantom_settings
+from .data import PhantomSettings
 from .data import data as simulate_phantom
 from .measures import score
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Stability:
-    """How HEBT answers to wrong response ratios.
-
-    Attributes
-    ----------
-    settings, elements
-        What it was made with; symbols: Au, Ag.
-    errors
-        (errors,): relative errors put on each ratio, in percent.
-    mse
-        (errors of r_Au, errors of r_Ag, elements, seeds): scaled MSE of HEBT, mean over pixels.
-    paper_errors, paper_mse
-        (elements,), in percent, and (elements, seeds): the paper's own errors of its estimated
-        ratios, and the MSE of HEBT with the true ratios changed by them.
-    eds_mse
-        (elements, seeds): the same score of EDS alone after as many iterations.
-    """
+    """How HEBT answers to wrong response ratios."""
 
     settings: PhantomSettings
     elements: tuple[str, ...]
-    errors: np.ndarray
-    mse: np.ndarray
-    paper_errors: np.ndarray
-    paper_mse: np.ndarray
-    eds_mse: np.ndarray
+    errors: np.ndarray  # (errors,): relative errors put on each ratio, in percent
+    mse: np.ndarray  # (errors of r_Au, errors of r_Ag, elements, seeds): of HEBT
+    paper_errors: np.ndarray  # (elements,): of the ratios that the paper estimated, in percent
+    paper_mse: np.ndarray  # (elements, seeds): of HEBT, with these errors of the true ratios
+    eds_mse: np.ndarray  # (elements, seeds): of EDS alone after as many iterations
 
     def relative(self) -> np.ndarray:
         """Return the MSE divided by that with the true ratios, seed by seed."""
-        at = int(np.flatnonzero(self.errors == 0)[0])
-        return self.mse / self.mse[at, at]
+        return self.mse / self._right
 
     def paper_relative(self) -> np.ndarray:
         """Return the MSE at the paper's errors divided by that with the true ratios."""
-        at = int(np.flatnonzero(self.errors == 0)[0])
-        return self.paper_mse / self.mse[at, at]
+        return self.paper_mse / self._right
 
     def worst(self) -> np.ndarray:
         """Return the highest MSE anywhere on the grid divided by that of EDS alone, (elements,)."""
         return (self.mse / self.eds_mse).max(axis=(0, 1, 3))
+
+    @property
+    def _right(self):
+        at = int(np.flatnonzero(self.errors == 0)[0])
+        return self.mse[at, at]
 
 
 def stability(*, errors=(-20.0, -10.0, 0.0, 10.0, 20.0), **changes) -> Stability:
@@ -68,7 +56,7 @@ def stability(*, errors=(-20.0, -10.0, 0.0, 10.0, 20.0), **changes) -> Stability
         raise ValueError(f"errors is {errors}; expected 0 among them, as the others refer to it.")
     if min(errors) <= -100:
         raise ValueError(f"errors is {errors}; expected percentages above -100.")
-    return _stability(phantom_settings(**({"seeds": range(2)} | changes)), errors)
+    return _stability(PhantomSettings.paper(**({"seeds": range(2)} | changes)), errors)
 
 
 @cached

@@ -11,52 +11,29 @@ from hebt import simulate
 
 from ..scores import Scores
 from ..store import cached
-from .data import PhantomSettings, estimate_ratios, phantom_settings
+from .data import PhantomSettings, estimate_all_ratios
 from .data import data as simulate_phantom
-from .measures import METHODS, SCORES, TABLE_1, checkpoints, score
+from .measures import METHODS, SCORES, TABLE_1, as_scores, checkpoints, score, with_last
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PhantomStudy:
-    """Results of the phantom study.
-
-    Attributes
-    ----------
-    settings, elements
-        What it was made with; symbols: Au, Ag.
-    true_ratios
-        (elements,): z/ζ.
-    mean_counts
-        (elements,): X-ray counts on a pixel before smoothing, averaged over seeds and over the
-        pixels with HAADF > 0.
-    ratios, r_squared
-        (seeds, elements) and (seeds,): estimated by NNLS over the pixels with HAADF > 0, and the
-        coefficient of determination.
-    ratios_both, r_squared_both
-        The same over the pixels at which both maps are above 0.
-    scores
-        Those of `SCORES`, for `METHODS`; DP counts pixels of a 512-pixel frame. Those outside
-        `TABLE_1` are taken at the last checkpoint only and NaN before.
-    residuals
-        (1 + elements, iterations): relative residuals of HAADF, Au and Ag after each iteration of
-        HEBT, |p - W x| / |p|, over all seeds and both kinds of ratios.
-    images, best_images
-        (methods, elements, size, size): densities of the first seed after the last iteration, and
-        at the checkpoint where its MSE is lowest. The truth is 1 inside and 0 outside.
-    """
+    """Results of the phantom study."""
 
     settings: PhantomSettings
     elements: tuple[str, ...]
-    true_ratios: np.ndarray
-    mean_counts: np.ndarray
-    ratios: np.ndarray
-    r_squared: np.ndarray
-    ratios_both: np.ndarray
+    true_ratios: np.ndarray  # (elements,): z/ζ
+    mean_counts: np.ndarray  # (elements,): counts on a pixel with HAADF > 0, before smoothing
+    ratios: np.ndarray  # (seeds, elements): estimated over the pixels with HAADF > 0
+    r_squared: np.ndarray  # (seeds,)
+    ratios_both: np.ndarray  # the same over the pixels at which both maps are above 0
     r_squared_both: np.ndarray
-    scores: Scores
+    scores: Scores  # of METHODS; those outside TABLE_1 at the paper's iteration only
+    # (1 + elements, iterations): |p - W x| / |p| of HAADF, Au and Ag after each iteration of HEBT,
+    # over all seeds and both kinds of ratios
     residuals: np.ndarray
-    images: np.ndarray
-    best_images: np.ndarray
+    images: np.ndarray  # (methods, elements, size, size): densities of the first seed, at the end
+    best_images: np.ndarray  # the same at the checkpoint where its MSE is lowest
 
     def pairs_won(self, *, method="hebt_est", stop="printed", names=TABLE_1):
         """Return the pairs (score, element) in which `method` beats EDS alone with every seed."""
@@ -88,70 +65,48 @@ def study(**changes) -> PhantomStudy:
     seeds and methods run as one batch each, and the scores are followed over the iterations.
     `changes` are settings to change: for instance ``dose=0.5``.
     """
-    return _study(phantom_settings(**changes))
+    return _study(PhantomSettings.paper(**changes))
 
 
 @cached
 def _study(settings):
     data = simulate_phantom(settings)
     seeds = len(settings.seeds)
-    fits = [estimate_ratios(data, seed) for seed in range(seeds)]
-    both = [estimate_ratios(data, seed, both=True) for seed in range(seeds)]
-    ratios = np.stack([fit.ratios for fit in fits]).astype(np.float64)
+    ratios, r_squared = estimate_all_ratios(data)
+    ratios_both, r_squared_both = estimate_all_ratios(data, both=True)
     true = settings.true_ratios
 
     # HEBT with either kind of ratios as one batch
-    twice = np.concatenate([data.maps, data.maps], axis=2)
-    haadf = np.concatenate([data.haadf_of_seeds] * 2, axis=1)
+    haadf, maps = np.tile(data.haadf_of_seeds, (1, 2, 1)), np.tile(data.maps, (1, 1, 2, 1))
     each = np.concatenate([ratios, np.tile(true, (seeds, 1))]).T
+    counts = settings.counts_per_density[:, None]
+    options = {"alpha": settings.alpha, "iterations": settings.iterations}
     history = hebt.History()
-    bimodal, *pictures = _follow(
+    bimodal, last, best = _follow(
         data,
-        each[:, ::seeds] * settings.counts_per_density[:, None],
+        each[:, ::seeds] * counts,
         lambda keep: hebt.reconstruct(
-            data.W,
-            haadf,
-            twice,
-            each,
-            alpha=settings.alpha,
-            iterations=settings.iterations,
-            callback=keep,
-            history=history,
+            data.W, haadf, maps, each, **options, callback=keep, history=history
         ),
     )
-    eds, *eds_pictures = _follow(
-        data,
-        settings.counts_per_density[:, None],
-        lambda keep: hebt.sirt(
-            data.W, np.moveaxis(data.maps, 0, 1), settings.iterations, callback=keep
-        ),
+    p = np.moveaxis(data.maps, 0, 1)
+    eds, eds_last, eds_best = _follow(
+        data, counts, lambda keep: hebt.sirt(data.W, p, settings.iterations, callback=keep)
     )
-    # (names, checkpoints, elements, methods * seeds) -> name -> (methods, elements, seeds, ...)
-    scores = np.concatenate([bimodal, eds], axis=-1)
-    scores = scores.reshape(*scores.shape[:3], len(METHODS), seeds).transpose(0, 3, 2, 4, 1)
+    inside = np.moveaxis(data.counts, 2, -1)[:, data.haadf > 0]
     return PhantomStudy(
         settings=settings,
         elements=data.elements,
         true_ratios=true,
-        mean_counts=np.moveaxis(data.counts, 2, -1)[:, data.haadf > 0].mean(
-            axis=(1, 2), dtype=np.float64
-        ),
+        mean_counts=inside.mean(axis=(1, 2), dtype=np.float64),
         ratios=ratios,
-        r_squared=np.array([fit.r_squared for fit in fits]),
-        ratios_both=np.stack([fit.ratios for fit in both]).astype(np.float64),
-        r_squared_both=np.array([fit.r_squared for fit in both]),
-        scores=Scores(
-            dict(zip(SCORES, scores)),
-            METHODS,
-            data.elements,
-            checkpoints(settings.iterations),
-            settings.iterations,
-        ),
-        residuals=_relative(history, haadf, twice, each),
-        **{
-            name: np.concatenate(images)
-            for name, images in zip(("images", "best_images"), zip(pictures, eds_pictures))
-        },
+        r_squared=r_squared,
+        ratios_both=ratios_both,
+        r_squared_both=r_squared_both,
+        scores=as_scores(data, METHODS, [bimodal, eds]),
+        residuals=_relative(history, haadf, maps, each),
+        images=np.concatenate([last, eds_last]),
+        best_images=np.concatenate([best, eds_best]),
     )
 
 
@@ -173,16 +128,11 @@ def _follow(data, scale, reconstruct):
 
     keep = hebt.Snapshots(checkpoints(data.settings.iterations), look)
     x = reconstruct(keep)
-    taken = np.array([values for values, _ in keep.values])
-    scores = np.full((len(SCORES), len(taken), *x.shape[:2]), np.nan)
-    for k, name in enumerate(SCORES):
-        if name in TABLE_1:
-            scores[k] = taken[:, TABLE_1.index(name)]
-        else:
-            scores[k, -1] = score(data, x, (name,))[0]
-    best = np.nanargmin(taken[:, TABLE_1.index("mse"), :, ::seeds], axis=0)
-    last = keep.values[-1][1]
-    pictures = np.empty_like(last)
-    for place in np.ndindex(best.shape):
-        pictures[place] = keep.values[best[place]][1][place]
-    return scores, last.swapaxes(0, 1), pictures.swapaxes(0, 1)
+    taken, pictures = zip(*keep.values)
+    late = [name for name in SCORES if name not in TABLE_1]
+    scores = with_last(data, taken, TABLE_1, x, late)
+    best = np.empty_like(pictures[-1])
+    for place in np.ndindex(best.shape[:2]):
+        e, m = place
+        best[place] = pictures[np.argmin(scores["mse"][:, e, m * seeds])][place]
+    return scores, pictures[-1].swapaxes(0, 1), best.swapaxes(0, 1)

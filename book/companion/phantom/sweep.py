@@ -10,7 +10,7 @@ import hebt
 from hebt import prepare
 
 from ..store import cached
-from .data import PhantomSettings, estimate_ratios, phantom_settings
+from .data import PhantomSettings, estimate_ratios
 from .data import data as simulate_phantom
 from .measures import score
 
@@ -19,33 +19,19 @@ from .measures import score
 class PhantomSweep:
     """The phantom reconstructed with many weights and numbers of iterations, one noise seed.
 
-    Attributes
-    ----------
-    settings
-        What it was made with; ``alpha`` and ``iterations`` in it do not count.
-    elements, alphas, iterations
-        What the axes below stand for.
-    truth
-        (elements, pixels, pixels): the density, cut to the particle and binned as the frames.
-    hebt
-        (alphas, iterations, elements, pixels, pixels): density by HEBT with estimated ratios,
-        float32, cut to the particle and binned.
-    eds
-        (iterations, elements, pixels, pixels): density by EDS alone.
-    hebt_mse, eds_mse
-        (alphas, iterations, elements) and (iterations, elements): scaled MSE, mean over all pixels
-        of the whole frame before cutting and binning.
+    Pictures are float32 densities, cut to the particle and binned; errors are those of the whole
+    frame before that.
     """
 
-    settings: PhantomSettings
+    settings: PhantomSettings  # alpha and iterations in it do not count
     elements: tuple[str, ...]
     alphas: tuple[float, ...]
     iterations: tuple[int, ...]
-    truth: np.ndarray
-    hebt: np.ndarray
-    eds: np.ndarray
-    hebt_mse: np.ndarray
-    eds_mse: np.ndarray
+    truth: np.ndarray  # (elements, pixels, pixels)
+    hebt: np.ndarray  # (alphas, iterations, elements, pixels, pixels), with estimated ratios
+    eds: np.ndarray  # (iterations, elements, pixels, pixels)
+    hebt_mse: np.ndarray  # (alphas, iterations, elements)
+    eds_mse: np.ndarray  # (iterations, elements)
 
 
 ALPHAS = (0.01, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -53,20 +39,13 @@ ITERATIONS = (5, 10, 20, 50, 100, 200, 500)
 FRAME = 96  # pixels: three quarters of the frame, which hold the particle, binned
 
 
-def sweep(*, alphas=ALPHAS, iterations=ITERATIONS, **changes) -> PhantomSweep:
-    """Reconstruct one noisy tilt series of the phantom with many weights, as one batch.
-
-    `changes` are settings to change, such as ``dose=4``; the first of the seeds counts.
-    """
-    dose = changes.pop("dose", 1.0)
-    return sweeps((dose,), alphas=alphas, iterations=iterations, **changes)[0]
-
-
 def sweeps(doses, *, alphas=ALPHAS, iterations=ITERATIONS, **changes) -> tuple[PhantomSweep, ...]:
-    """Do the same at several doses, all in one batch, which costs little more than one of them."""
-    settings = tuple(
-        phantom_settings(**({"seeds": (0,)} | changes | {"dose": dose})) for dose in doses
-    )
+    """Reconstruct noisy tilt series of the phantom with many weights, all doses as one batch.
+
+    `changes` are settings to change; the first of the seeds counts.
+    """
+    changes = {"seeds": (0,)} | changes
+    settings = tuple(PhantomSettings.paper(**changes, dose=dose) for dose in doses)
     if not settings:
         raise ValueError("doses is empty; expected at least one dose.")
     return _sweeps(

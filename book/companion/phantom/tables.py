@@ -1,20 +1,21 @@
 """Tables of the phantom chapter."""
 
+from __future__ import annotations
+
 import numpy as np
 
 import hebt
 
 from ..fidelity import fidelity
-from ..paper import printed as paper_printed
-from ..paper import statement
-from ..prose import place_in_sentence, yes_or_no
+from ..paper import printed, statement, value
 from ..scores import BEST_IS_LARGE
 from ..style import METHOD_NAME
-from ..tables import RULE, Table, agreement, spread_text
+from ..tables import RULE, Table, signed, spread_text, verdict
 from .data import PhantomSettings
 from .measures import METHODS, TABLE_1
 from .study import PhantomStudy
 
+ELEMENTS = ("Au", "Ag")
 SCORE_NAME = {
     "ssim": "SSIM structure, whole image",
     "ssim_windowed": "SSIM structure, 11 × 11 windows",
@@ -22,26 +23,29 @@ SCORE_NAME = {
     "mse_reference": "MSE, relative to the reference",
     "dp": "DP (pixels)",
 }
-SCORE_FORMAT = {
-    "ssim": ".4f",
-    "ssim_windowed": ".4f",
-    "mse": ".4f",
-    "mse_reference": ".4f",
-    "dp": ".0f",
-}
+BOTH = ", pixels where both maps are above 0"
+
+
+def _form(name):
+    """Return how a score is written."""
+    return ".0f" if name == "dp" else ".4f"
+
+
+def seeds_text(settings: PhantomSettings) -> str:
+    """Say what ± stands for."""
+    count = len(settings.seeds)
+    if count == 1:
+        return "one noise seed"
+    return f"mean ± standard deviation over {count} noise seeds"
 
 
 def table1(study: PhantomStudy) -> Table:
     """Return Table 1: in each cell the paper's number, ours, and a word on their agreement."""
 
     def cell(name, element, method):
-        paper = paper_printed(f"table1.{name}.{element}.{method}").value
-        ours = study.scores.at(name, method, element)
-        return (
-            f"paper {format(paper, SCORE_FORMAT[name])}\n"
-            f"ours {spread_text(ours, SCORE_FORMAT[name])}\n"
-            f"{verdict(paper, ours, name)}"
-        )
+        paper = value(f"table1.{name}.{element}.{method}")
+        ours, form = study.scores.at(name, method, element), _form(name)
+        return f"paper {paper:{form}}\nours {spread_text(ours, form)}\n{verdict(paper, ours, name)}"
 
     return Table(
         ("score", *(METHOD_NAME[m] for m in METHODS)),
@@ -59,34 +63,20 @@ def best_stop_table(study: PhantomStudy) -> Table:
     """Return by which factor HEBT beats EDS alone: printed, ours, and at each one's best stop."""
     rows = []
     for name in TABLE_1:
+        what, best = SCORE_NAME[name], 0
+        if name in BEST_IS_LARGE:
+            what, best = f"1 − {what}", 1
         for element in study.elements:
-            paper = [
-                paper_printed(f"table1.{name}.{element}.{m}").value for m in ("eds", "hebt_est")
-            ]
-            if name in BEST_IS_LARGE:
-                paper = [1 - v for v in paper]
-            rows.append(
-                (
-                    f"{error_name(name)}, {element}",
-                    f"{paper[0] / paper[1]:.2f}",
-                    spread_text(study.scores.gain(name, element), ".2f"),
-                    spread_text(study.scores.gain(name, element, stop="best"), ".2f"),
-                    str(study.scores.best_iteration(name, "hebt_est", element)),
-                    str(study.scores.best_iteration(name, "eds", element)),
-                )
-            )
-    iterations = study.settings.iterations
+            paper = [value(f"table1.{name}.{element}.{m}") - best for m in ("eds", "hebt_est")]
+            gains = (study.scores.gain(name, element, stop=stop) for stop in ("printed", "best"))
+            stops = (study.scores.best_iteration(name, m, element) for m in ("hebt_est", "eds"))
+            cells = (f"{paper[0] / paper[1]:.2f}", *(spread_text(g, ".2f") for g in gains))
+            rows.append((f"{what}, {element}", *cells, *stops))
+    ours = f"ours, {study.settings.iterations} iterations"
     return Table(
-        (
-            "error",
-            "paper",
-            f"ours, {iterations} iterations",
-            "ours, best stop",
-            "HEBT stops at",
-            "EDS stops at",
-        ),
+        ("error", "paper", ours, "ours, best stop", "HEBT stops at", "EDS stops at"),
         rows,
-        title="Fault of EDS alone divided by that of HEBT with estimated ratios",
+        title="Error of EDS alone divided by that of HEBT with estimated ratios",
         note=f"Above 1, HEBT is better. {seeds_text(study.settings)}. The best stop is the "
         "iteration with the lowest mean error over the seeds; it uses the truth, which an "
         "experiment does not have, and it is chosen for each score, element and method alone.",
@@ -95,21 +85,15 @@ def best_stop_table(study: PhantomStudy) -> Table:
 
 def readings_table(study: PhantomStudy) -> Table:
     """Return the scores of the paper's wording in each of its readings, beside Table 1."""
-    rows = []
-    for printed, names in (("ssim", ("ssim", "ssim_windowed")), ("mse", ("mse", "mse_reference"))):
+    methods, rows = ("hebt_est", "eds"), []
+    for paper, names in (("ssim", ("ssim", "ssim_windowed")), ("mse", ("mse", "mse_reference"))):
         for element in study.elements:
-            for name in (None, *names):
-                cells = [
-                    format(
-                        paper_printed(f"table1.{printed}.{element}.{m}").value,
-                        SCORE_FORMAT[printed],
-                    )
-                    if name is None
-                    else spread_text(study.scores.at(name, m, element), SCORE_FORMAT[name])
-                    for m in ("hebt_est", "eds")
-                ]
-                label = f"{printed.upper()} in Table 1" if name is None else SCORE_NAME[name]
-                rows.append((f"{label}, {element}", *cells))
+            cells = (f"{value(f'table1.{paper}.{element}.{m}'):{_form(paper)}}" for m in methods)
+            rows.append((f"{paper.upper()} in Table 1, {element}", *cells))
+            for name in names:
+                ours = (study.scores.at(name, m, element) for m in methods)
+                cells = (spread_text(values, _form(name)) for values in ours)
+                rows.append((f"{SCORE_NAME[name]}, {element}", *cells))
     return Table(
         ("score", "HEBT, estimated ratios", "EDS only"),
         rows,
@@ -120,48 +104,29 @@ def readings_table(study: PhantomStudy) -> Table:
 
 def response_ratio_table(study: PhantomStudy) -> Table:
     """Return the response ratios, their errors and R²: the paper's numbers beside ours."""
-    rows = []
 
-    def add(label, key, ours, digits, scale=1.0):
-        paper = paper_printed(key).value if key else None
-        ours = np.atleast_1d(ours)
-        rows.append(
-            (
-                label,
-                "not printed" if paper is None else format(paper * scale, digits).replace("-", "−"),
-                spread_text(ours, digits, scale=scale),
-                "" if paper is None else verdict(paper, ours),
-            )
-        )
+    def row(label, key, ours, digits, scale=1.0):
+        paper, ours = value(f"phantom.{key}"), np.atleast_1d(ours)
+        cells = (spread_text(v, digits, scale=scale) for v in ([paper], ours))
+        return label, *cells, verdict(paper, ours)
 
-    for e, element in enumerate(study.elements):
-        add(
-            f"true r of {element} (10⁴): printed r_gt, our z/ζ",
-            f"phantom.r_gt.{element}",
-            study.true_ratios[e],
-            ".2f",
-            1e-4,
-        )
-    for e, element in enumerate(study.elements):
-        add(
-            f"estimated r of {element} (10⁴)",
-            f"phantom.r_est.{element}",
-            study.ratios[:, e],
-            ".2f",
-            1e-4,
-        )
-    for both in (False, True):
-        where = ", pixels where both maps are above 0" if both else ""
+    elements = list(enumerate(study.elements))
+    rows = [
+        row(f"true r of {x} (10⁴): printed r_gt, our z/ζ", f"r_gt.{x}", true, ".2f", 1e-4)
+        for x, true in zip(study.elements, study.true_ratios, strict=True)
+    ]
+    rows += [
+        row(f"estimated r of {x} (10⁴)", f"r_est.{x}", study.ratios[:, e], ".2f", 1e-4)
+        for e, x in elements
+    ]
+    for both, where in ((False, ""), (True, BOTH)):
         errors = study.ratio_errors(both=both)
-        for e, element in enumerate(study.elements):
-            add(
-                f"error of r of {element} (%){where}",
-                f"phantom.r_error.{element}",
-                errors[:, e],
-                "+.2f",
-            )
-    add("R²", "phantom.r_squared", study.r_squared, ".3f")
-    add("R², pixels where both maps are above 0", "phantom.r_squared", study.r_squared_both, ".3f")
+        rows += [
+            row(f"error of r of {x} (%){where}", f"r_error.{x}", errors[:, e], "+.2f")
+            for e, x in elements
+        ]
+    rows.append(row("R²", "r_squared", study.r_squared, ".3f"))
+    rows.append(row(f"R²{BOTH}", "r_squared", study.r_squared_both, ".3f"))
     return Table(
         ("quantity", "paper", "ours", "agreement"),
         rows,
@@ -172,131 +137,86 @@ def response_ratio_table(study: PhantomStudy) -> Table:
 
 def paper_consistency_table() -> Table:
     """Return where the paper's own numbers and sentences do not meet, worked out from them."""
-
-    def p(key):
-        return paper_printed(key).value
-
-    def place(key):
-        return f"({place_in_sentence(paper_printed(key).place)})"
-
-    rows = []
-    for element in ("Au", "Ag"):
-        r = p(f"phantom.z.{element}") / p(f"phantom.zeta.{element}")
-        rows.append(
-            (
-                f"r_gt of {element} = z/ζ",
-                f"z/ζ = {ten_thousands(r)} {place(f'phantom.z.{element}')}",
-                f"r_gt = {ten_thousands(p(f'phantom.r_gt.{element}'))} "
-                f"{place(f'phantom.r_gt.{element}')}",
-                yes_or_no(abs(r / p(f"phantom.r_gt.{element}") - 1) < 0.01),
-            )
-        )
-    for element in ("Au", "Ag"):
-        error = 100 * (p(f"phantom.r_est.{element}") / p(f"phantom.r_gt.{element}") - 1)
-        printed = p(f"phantom.r_error.{element}")
-        rows.append(
-            (
-                f"error of r_est of {element}",
-                f"r_est/r_gt − 1 = {error:+.2f} %".replace("-", "−"),
-                f"{printed:+.2f} % ".replace("-", "−") + place(f"phantom.r_error.{element}"),
-                yes_or_no(abs(error - printed) < 0.01),
-            )
-        )
-    said = statement("phantom.r_explained")
-    for element in ("Au", "Ag"):
-        sign = "over" if p(f"phantom.r_error.{element}") > 0 else "under"
-        rows.append(
-            (
-                f"r_est of {element} against r_gt",
-                f"{sign}estimated, by the printed numbers",
-                f"“{said[f'r_{element}']}estimated” ({place_in_sentence(said['place'])})",
-                yes_or_no(sign == said[f"r_{element}"]),
-            )
-        )
-    said = statement("phantom.better_with")
-    names = {"hebt_est": "r_est", "hebt_gt": "r_gt"}
-    for name in TABLE_1:
-        for element in ("Au", "Ag"):
-            est, gt = (p(f"table1.{name}.{element}.{m}") for m in ("hebt_est", "hebt_gt"))
-            if est == gt:
-                better = None
-            elif (est > gt) == (name in BEST_IS_LARGE):
-                better = "hebt_est"
-            else:
-                better = "hebt_gt"
-            rows.append(
-                (
-                    f"{name.upper()} of {element}: better with",
-                    f"{names.get(better, 'equal')} (Table 1)",
-                    f"{names[said[name]]} ({place_in_sentence(said['place'])})",
-                    yes_or_no(better == said[name]),
-                )
-            )
+    rows = [*_ratio_checks(), *_sign_checks(), *_better_checks()]
     return Table(
         ("what", "follows from the numbers", "printed", "do they meet?"),
-        rows,
+        [(*cells, "yes" if meet else "no") for *cells, meet in rows],
         title="The paper's numbers against its own sentences",
         note="Worked out from the printed numbers alone; nothing here is simulated.",
     )
+
+
+def _place(text):
+    """Return a place in the paper as it stands behind a number."""
+    return f" ({text.replace('Section', 'section')})"
+
+
+def _ratio_checks():
+    def written(number, key):
+        return f"{number / 1e4:.2f} × 10⁴{_place(printed(key).place)}"
+
+    for x in ELEMENTS:
+        z, zeta, gt = (value(f"phantom.{key}.{x}") for key in ("z", "zeta", "r_gt"))
+        ours = f"z/ζ = {written(z / zeta, f'phantom.z.{x}')}"
+        theirs = f"r_gt = {written(gt, f'phantom.r_gt.{x}')}"
+        yield f"r_gt of {x} = z/ζ", ours, theirs, abs(z / zeta / gt - 1) < 0.01
+    for x in ELEMENTS:
+        est, gt, paper = (value(f"phantom.{key}.{x}") for key in ("r_est", "r_gt", "r_error"))
+        error = 100 * (est / gt - 1)
+        theirs = signed(paper, 2) + _place(printed(f"phantom.r_error.{x}").place)
+        meet = abs(error - paper) < 0.01
+        yield f"error of r_est of {x}", f"r_est/r_gt − 1 = {signed(error, 2)}", theirs, meet
+
+
+def _sign_checks():
+    said = statement("phantom.r_explained")
+    for x in ELEMENTS:
+        sign = "over" if value(f"phantom.r_error.{x}") > 0 else "under"
+        theirs = f"“{said[f'r_{x}']}estimated”{_place(said['place'])}"
+        meet = sign == said[f"r_{x}"]
+        yield f"r_est of {x} against r_gt", f"{sign}estimated, by the printed numbers", theirs, meet
+
+
+def _better_checks():
+    said = statement("phantom.better_with")
+    names = {"hebt_est": "r_est", "hebt_gt": "r_gt"}
+    for name in TABLE_1:
+        for x in ELEMENTS:
+            est, gt = (value(f"table1.{name}.{x}.{m}") for m in names)
+            better = "hebt_est" if (est > gt) == (name in BEST_IS_LARGE) else "hebt_gt"
+            ours = "equal" if est == gt else names[better]
+            theirs = names[said[name]]
+            what = f"{name.upper()} of {x}: better with"
+            yield what, f"{ours} (Table 1)", theirs + _place(said["place"]), ours == theirs
 
 
 def settings_table(settings: PhantomSettings) -> Table:
     """Return the settings that a page was built with, beside those that the paper prints."""
 
     def row(name, keys, ours, form="{:g}"):
-        paper = [paper_printed(f"phantom.{key}").value for key in keys]
-        printed = form.format(*paper) if keys else "not printed"
-        return name, printed.replace("-", "−"), form.format(*ours).replace("-", "−")
+        paper = form.format(*(value(f"phantom.{key}") for key in keys)) if keys else "not printed"
+        return name, paper.replace("-", "−"), form.format(*ours).replace("-", "−")
 
-    seeds, angles = settings.seeds, settings.angles
+    tilts = len(settings.angles), settings.angles[0], settings.angles[-1]
+    printed_tilts = ["tilts", "tilt_first", "tilt_last"]
     rows = [
         row("frame (pixels)", ["size"], [settings.size]),
-        row(
-            "tilts",
-            ["tilts", "tilt_first", "tilt_last"],
-            [len(angles), angles[0], angles[-1]],
-            "{:g}, from {:g}° to {:g}°",
-        ),
+        row("tilts", printed_tilts, tilts, "{:g}, from {:g}° to {:g}°"),
         row("HAADF response z of Au, Ag", ["z.Au", "z.Ag"], settings.z, "{:g}, {:g}"),
         row("EDS response ζ of Au, Ag", ["zeta.Au", "zeta.Ag"], settings.zeta, "{:g}, {:g}"),
         row("taps of the smoothing kernel", ["filter_width"], [settings.width]),
         row("its σ (pixels)", [], [settings.sigma]),
         row("weight α", ["alpha"], [settings.alpha]),
         row("SIRT iterations", ["iterations"], [settings.iterations]),
-        row("noise seeds", [], [len(seeds)]),
+        row("noise seeds", [], [len(settings.seeds)]),
     ]
+    coarse = (
+        f"One pixel here stands for {settings.binning:g} × {settings.binning:g} of the paper's "
+        "and collects their counts; the kernel is shortened in proportion."
+    )
     return Table(
         ("setting", "paper", "this page"),
         rows,
         title=f"This page was built at {fidelity()} fidelity with hebt {hebt.__version__}",
-        note=""
-        if settings.binning == 1
-        else f"One pixel here stands for {settings.binning:g} × {settings.binning:g} of the "
-        "paper's and collects their counts; the kernel is shortened in proportion.",
+        note="" if settings.binning == 1 else coarse,
     )
-
-
-def ten_thousands(ratio):
-    return f"{ratio / 1e4:.2f} × 10⁴"
-
-
-def signed(percent):
-    return f"{percent:+.1f} %".replace("-", "−")
-
-
-def verdict(paper, ours, name=""):
-    ours = np.atleast_1d(ours)
-    spread = float(ours.std(ddof=1)) if len(ours) > 1 else 0.0
-    best = 1.0 if name in BEST_IS_LARGE else 0.0
-    return agreement(float(paper), float(ours.mean()), spread, best=best)
-
-
-def error_name(name):
-    return f"1 − {SCORE_NAME[name]}" if name in BEST_IS_LARGE else SCORE_NAME[name]
-
-
-def seeds_text(settings):
-    count = len(settings.seeds)
-    if count == 1:
-        return "one noise seed"
-    return f"mean ± standard deviation over {count} noise seeds"

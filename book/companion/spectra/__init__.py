@@ -14,6 +14,6 @@ from .figures import (
 from .maps import collection_efficiency, crosstalk_matrix, map_weights
 from .processing import process, steps
 from .recording import acquire
-from .settings import ELEMENTS, LINES, PARTICLES, settings, specimen, truth
+from .settings import ELEMENTS, LINES, PARTICLES, ParticleSettings, settings, specimen, truth
 from .study import step_errors, step_signals, study
 from .tables import alignment_table, numbers, ratio_table, settings_table, step_table, window_table

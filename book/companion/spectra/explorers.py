@@ -6,7 +6,7 @@ import numpy as np
 
 from hebt import explorers, prepare
 
-from . import processing
+from .processing import steps
 from .settings import ELEMENTS, ParticleSettings
 from .study import SpectrumStudy, stages
 
@@ -17,6 +17,7 @@ CHANNELS = {
     "Cu as well": "copper",
     "Cu as well, not scaled": "unscaled",
 }
+COUNTS = {"unit": "counts per pixel", "cmap": "viridis"}
 
 
 def _shown(images, size=75):
@@ -31,8 +32,8 @@ def _top(images, percent=99.8):
 
 @functools.lru_cache(maxsize=2)
 def _walk(settings):
-    series, steps = processing.steps(settings)
-    made = stages(series, steps)
+    series, found = steps(settings)
+    made = stages(series, found)
     shown = ("as recorded", "denoised", "smoothed", "aligned")
     maps = {name: _shown(made[stage]) for name, stage in zip(STEPS, shown, strict=True)}
     predicted = series.fit.predict(series.maps)
@@ -43,37 +44,20 @@ def explore_maps(settings: ParticleSettings) -> explorers.FrameExplorer:
     """Return the explorer of Figure 3: all tilts of a particle after each step."""
     series, maps, haadf, predicted = _walk(settings)
     angles = [float(a) for a in series.angles]
-    tops = [_top(maps[STEPS[-1]][e]) for e in range(2)]
-    top = _top(haadf)
 
     def compute(tilt, step):
         place = angles.index(tilt)
         au, ag = maps[step][:, place]
         return {"Au": au, "Ag": ag, "haadf": haadf[place], "predicted": predicted[place]}
 
-    panels = [
-        explorers.Panel(
-            element,
-            element,
-            limits=(0, limit),
-            unit="counts per pixel",
-            cmap="viridis",
-            alt=f"Map of {element} at {{tilt}} degrees, {{step}}.",
-        )
-        for element, limit in zip(series.elements, tops, strict=True)
-    ]
+    panels = []
+    for element, final in zip(series.elements, maps[STEPS[-1]], strict=True):
+        alt = f"Map of {element} at {{tilt}} degrees, {{step}}."
+        panels.append(explorers.Panel(element, element, limits=(0, _top(final)), alt=alt, **COUNTS))
+    look = {"unit": "HAADF intensity", "cmap": "gray", "limits": (0, _top(haadf))}
     for name, what in (("haadf", "HAADF, corrected and aligned"), ("predicted", "Weighted sum")):
-        panels.append(
-            explorers.Panel(
-                name,
-                what,
-                limits=(0, top),
-                unit="HAADF intensity",
-                cmap="gray",
-                depends=("tilt",),
-                alt=f"{what} at {{tilt}} degrees.",
-            )
-        )
+        alt = f"{what} at {{tilt}} degrees."
+        panels.append(explorers.Panel(name, what, depends=("tilt",), alt=alt, **look))
     wanted = {"nonalloy": -75.0, "alloy": 30.0}[settings.particle]  # as in Figure 3
     start = min(angles, key=lambda angle: abs(angle - wanted))
     return explorers.FrameExplorer(
@@ -109,9 +93,8 @@ def explore_components(study: SpectrumStudy) -> explorers.FrameExplorer:
             result[f"{element}_true"] = expected[e]
             result[f"{element}_error"] = 100 * study.errors[name][i, e]
             result["errors"][element] = 100 * study.smoothed_errors[name][:, e]
-            result["errors"][f"{element}, not denoised"] = np.full(
-                len(counts), 100 * study.raw_smoothed_errors[e]
-            )
+            without = np.full(len(counts), 100 * study.raw_smoothed_errors[e])
+            result["errors"][f"{element}, not denoised"] = without
         return result
 
     panels, readouts = _component_panels(raw)
@@ -152,34 +135,25 @@ def _component_panels(raw):
     """Return three panels for each element, and the error of the denoised map."""
     panels, readouts = [], []
     for e, element in enumerate(ELEMENTS):
-        look = {"limits": (0, _top(raw[e])), "unit": "counts per pixel", "cmap": "viridis"}
-        panels += [
-            explorers.Panel(
-                f"{element}_raw",
-                f"{element}, as recorded",
-                depends=(),
-                alt=f"Map of {element} as recorded.",
-                **look,
-            ),
-            explorers.Panel(
-                f"{element}_map",
-                f"{element}, denoised",
-                alt=f"Map of {element} from {{count}} components, {{channels}}; error "
-                f"{{{element}_error}} percent.",
-                **look,
-            ),
-            explorers.Panel(
-                f"{element}_true",
-                f"{element}, without noise",
-                depends=(),
-                alt=f"Map of {element} without noise.",
-                **look,
-            ),
-        ]
-        readouts.append(
-            explorers.Readout(
-                f"{element}_error", "error", unit="%", format=".1f", panel=f"{element}_map"
+        found = f"Map of {element} from {{count}} components, {{channels}}; error "
+        for name, what, alt, depends in (
+            ("raw", "as recorded", f"Map of {element} as recorded.", ()),
+            ("map", "denoised", found + f"{{{element}_error}} percent.", None),
+            ("true", "without noise", f"Map of {element} without noise.", ()),
+        ):
+            panels.append(
+                explorers.Panel(
+                    f"{element}_{name}",
+                    f"{element}, {what}",
+                    limits=(0, _top(raw[e])),
+                    depends=depends,
+                    alt=alt,
+                    **COUNTS,
+                )
             )
+        panel = f"{element}_map"
+        readouts.append(
+            explorers.Readout(f"{element}_error", "error", unit="%", format=".1f", panel=panel)
         )
     return panels, readouts
 
@@ -200,27 +174,16 @@ def explore_energy_window(study: SpectrumStudy) -> explorers.FrameExplorer:
             "spectrum": {"all pixels": np.maximum(total, 1)},
         }
 
+    panels = []
+    denoising = f"denoised, {study.settings.components} components"
+    for name, title in (("raw", "as recorded"), ("denoised", denoising)):
+        alt = f"Counts in a window at {{energy}} kiloelectronvolts, {title}."
+        panels.append(explorers.Panel(name, title, limits=(0, top), alt=alt, **COUNTS))
+    look = {"default": 2.15, "unit": "keV", "format": ".2f"}
     return explorers.FrameExplorer(
         compute,
-        [
-            explorers.Control(
-                "energy", "Centre of the window", energies, default=2.15, unit="keV", format=".2f"
-            )
-        ],
-        [
-            explorers.Panel(
-                name,
-                title,
-                limits=(0, top),
-                unit="counts per pixel",
-                cmap="viridis",
-                alt=f"Counts in a window at {{energy}} kiloelectronvolts, {title}.",
-            )
-            for name, title in (
-                ("raw", "as recorded"),
-                ("denoised", f"denoised, {study.settings.components} components"),
-            )
-        ],
+        [explorers.Control("energy", "Centre of the window", energies, **look)],
+        panels,
         readouts=[explorers.Readout("counts", "counts in the window, all pixels", format=",.0f")],
         curves=[
             explorers.Curve(

@@ -10,27 +10,29 @@ from .settings import ELEMENTS, WINDOWS
 from .tables import PARTICLE_NAME
 
 _RAW, _DENOISED = "black", "#009E73"
+_PEAKS = (0.28, 0.93, 2.15, 2.99, 8.04, 8.90, 9.71, 11.44)
+_PEAK_NAMES = ("C K", "Cu L", "Au M", "Ag L", "Cu Kα", "Cu Kβ", "Au Lα", "Au Lβ")
+
+
+def _look(label, color, line, marker):
+    return {"label": label, "color": color, "linestyle": line, "marker": marker}
+
+
 # Okabe and Ito's colours, with a marker and a line style each
-_STEP = {
-    "before": ("0.55", ":", "x"),
-    "cross-correlation": ("#D55E00", "--", "s"),
-    "centre of mass": ("#0072B2", "-", "o"),
+_ALIGNED = {
+    "before": _look("before", "0.55", ":", "x"),
+    "correlated": _look("cross-correlation", "#D55E00", "--", "s"),
+    "refined": _look("centre of mass", "#0072B2", "-", "o"),
 }
 _CHANNELS = {
-    "peaks": ("near Au and Ag peaks", "#0072B2", "-", "o"),
-    "copper": ("Cu channels as well", "#D55E00", "--", "s"),
-    "unscaled": ("Cu as well, not scaled for noise", "#CC79A7", ":", "^"),
+    "peaks": _look("near Au and Ag peaks", "#0072B2", "-", "o"),
+    "copper": _look("Cu channels as well", "#D55E00", "--", "s"),
+    "unscaled": _look("Cu as well, not scaled for noise", "#CC79A7", ":", "^"),
 }
-_PEAKS = (
-    (0.28, "C K"),
-    (0.93, "Cu L"),
-    (2.15, "Au M"),
-    (2.99, "Ag L"),
-    (8.04, "Cu Kα"),
-    (8.90, "Cu Kβ"),
-    (9.71, "Au Lα"),
-    (11.44, "Au Lβ"),
-)
+
+
+def _axes(rows, columns, height, **more):
+    return plt.subplots(rows, columns, figsize=(WIDTH, height), layout="constrained", **more)
 
 
 @styled
@@ -58,22 +60,13 @@ def _bar(ax, series):
 @styled
 def plot_damping(steps, series):
     """Show how the damping is estimated, and what its correction does."""
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.0), layout="constrained")
-    ax, found = axes[0], steps.damping
-    shown = np.isfinite(found.tried) & (found.tried < 3 * series.settings.saturation)
+    figure, axes = _axes(1, 2, 3.0)
+    ax, found, true = axes[0], steps.damping, series.settings.saturation
+    shown = np.isfinite(found.tried) & (found.tried < 3 * true)
     ax.plot(found.tried[shown], 100 * found.spread[shown], color="#0072B2")
-    ax.axvline(
-        found.saturation,
-        color="#0072B2",
-        linestyle="--",
-        label=f"estimated: {found.saturation:.3f}",
-    )
-    ax.axvline(
-        series.settings.saturation,
-        color="black",
-        linestyle=":",
-        label=f"true: {series.settings.saturation:g}",
-    )
+    estimated = f"estimated: {found.saturation:.3f}"
+    ax.axvline(found.saturation, color="#0072B2", linestyle="--", label=estimated)
+    ax.axvline(true, color="black", linestyle=":", label=f"true: {true:g}")
     ax.set(xlabel="saturation S tried", ylabel="change over the tilts (%)")
     ax.legend()
     title(ax, "row sums after the correction", "a")
@@ -90,16 +83,8 @@ def plot_damping(steps, series):
         (series.haadf, "corrected", "#0072B2", "o"),
     ):
         middle, low, high = _binned(ideal, images, np.linspace(0.02 * top, top, 16))
-        ax.errorbar(
-            *middle,
-            yerr=(low, high),
-            color=color,
-            marker=marker,
-            markersize=4,
-            linestyle="none",
-            linewidth=1,
-            label=name,
-        )
+        look = {"color": color, "marker": marker, "markersize": 4, "linestyle": "none"}
+        ax.errorbar(*middle, yerr=(low, high), linewidth=1, label=name, **look)
     ax.set(xlabel="intensity without damping", ylabel="intensity")
     ax.legend()
     title(ax, "intensity and thickness", "b")
@@ -122,26 +107,12 @@ def _binned(x, y, edges):
 @styled
 def plot_alignment(steps, series):
     """Show what drift was left by each way of alignment, along and across the tilt axis."""
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.0), layout="constrained", sharey=True)
-    for name, shifts in (
-        ("before", np.zeros_like(steps.drift)),
-        ("cross-correlation", steps.correlated),
-        ("centre of mass", steps.refined),
-    ):
-        left = prepare.alignment_error(shifts, steps.drift, series.angles)
-        color, line, marker = _STEP[name]
-        for axis, ax in enumerate(axes):
-            rms = np.sqrt((left[:, axis] ** 2).mean())
-            ax.plot(
-                series.angles,
-                left[:, axis],
-                color=color,
-                linestyle=line,
-                marker=marker,
-                markersize=3.5,
-                linewidth=1.1,
-                label=f"{name}: RMS {rms:.3f}",
-            )
+    figure, axes = _axes(1, 2, 3.0, sharey=True)
+    left = steps.drift_left(series.angles)
+    for name, style in _ALIGNED.items():
+        for ax, drift in zip(axes, left[name].T, strict=True):
+            look = {**style, "label": f"{style['label']}: RMS {np.sqrt((drift**2).mean()):.3f}"}
+            ax.plot(series.angles, drift, **look, markersize=3.5, linewidth=1.1)
     for ax, mark, name in zip(axes, "ab", ("along the tilt axis", "across it"), strict=True):
         title(ax, name, mark)
         ax.set(xlabel="tilt (degrees)")
@@ -156,9 +127,7 @@ def plot_alignment(steps, series):
 @styled
 def figure2(study):
     """Draw Figure 2: the spectrum (a), and a part of it before and after denoising (b)."""
-    figure, axes = plt.subplots(
-        2, 1, figsize=(WIDTH, 6.2), layout="constrained", height_ratios=(1.15, 1)
-    )
+    figure, axes = _axes(2, 1, 6.2, height_ratios=(1.15, 1))
     _whole_spectrum(axes[0], study)
     _near_the_peaks(axes[1], study)
     return figure
@@ -169,34 +138,19 @@ def _whole_spectrum(ax, study):
     shown = study.energies < 13
     ax.plot(study.energies[shown], study.spectrum[shown] / 1e3, color=_RAW, linewidth=1)
     top = study.spectrum[shown].max() / 1e3
-    ax.set(
-        xlim=(0, 13),
-        ylim=(0, 1.12 * top),
-        xlabel="energy (keV)",
-        ylabel="thousand counts per channel",
-    )
-    for energy, name in _PEAKS:
+    ax.set(xlim=(0, 13), ylim=(0, 1.12 * top))
+    ax.set(xlabel="energy (keV)", ylabel="thousand counts per channel")
+    for energy, name in zip(_PEAKS, _PEAK_NAMES, strict=True):
         near = np.abs(study.energies - energy) < 0.06
-        height = study.spectrum[near].max() / 1e3
-        ax.annotate(
-            name, (energy, height), (0, 3), textcoords="offset points", ha="center", fontsize=8
-        )
+        at, look = (energy, study.spectrum[near].max() / 1e3), {"ha": "center", "fontsize": 8}
+        ax.annotate(name, at, (0, 3), textcoords="offset points", **look)
     for window in WINDOWS:
         for low, high in window.peaks:
             inside = (study.energies >= low) & (study.energies <= high)
             height = 1.35 * study.spectrum[inside].max() / 1e3 + 0.02 * top
-            ax.add_patch(
-                plt.Rectangle(
-                    (low, 0),
-                    high - low,
-                    height,
-                    facecolor="#F0E442",
-                    edgecolor="#8C6D1F",
-                    alpha=0.6,
-                    linewidth=1,
-                    zorder=0,
-                )
-            )
+            box = plt.Rectangle((low, 0), high - low, height, alpha=0.6, linewidth=1, zorder=0)
+            box.set(facecolor="#F0E442", edgecolor="#8C6D1F")
+            ax.add_patch(box)
     title(ax, f"spectrum of all pixels at {study.angle:g}°".replace("-", "−"), "a")
     before = study.raw[0]
     after = study.maps["peaks"][study.components.index(study.settings.components), 0]
@@ -205,51 +159,30 @@ def _whole_spectrum(ax, study):
         inset = ax.inset_axes((place, 0.45, 0.135, 0.5))
         inset.imshow(image, cmap="viridis", vmin=limits[0], vmax=limits[1])
         inset.set_title(name, fontsize=8)
-        inset.set_xticks([])
-        inset.set_yticks([])
+        inset.set(xticks=[], yticks=[])
 
 
 def _near_the_peaks(ax, study):
     """A part of the spectrum before and after denoising, with the windows of the maps."""
-    energies = study.energies[study.kept]
-    for raw_range, ax_part in _parts(ax, energies):
-        ax_part.plot(
-            energies[raw_range],
-            study.region_raw[raw_range],
-            color=_RAW,
-            linewidth=0.8,
-            drawstyle="steps-mid",
-            label="as recorded",
-        )
-        ax_part.plot(
-            energies[raw_range],
-            study.region_denoised[raw_range],
-            color=_DENOISED,
-            linewidth=1.6,
-            label=f"{study.settings.components} components",
-        )
-        high_y = ax_part.get_ylim()[1]
-        ax_part.set_ylim(0, high_y)
-        for window in WINDOWS:
-            color = ELEMENT_COLOR[window.element]
-            for low, high in window.peaks:
-                if energies[raw_range][0] < low < energies[raw_range][-1]:
-                    ax_part.axvspan(low, high, color=color, alpha=0.45, linewidth=0)
-            for sides in window.backgrounds:
-                for low, high in sides:
-                    if energies[raw_range][0] < low < energies[raw_range][-1]:
-                        ax_part.axvspan(low, high, color=color, alpha=0.8, ymax=0.05, linewidth=0)
-        ax_part.set_xlabel("energy (keV)")
-
-
-def _parts(ax, energies):
-    """Split an axes where the kept channels have a gap; yield the channels and the axes."""
     ax.axis("off")
+    energies = study.energies[study.kept]
     gap = int(np.argmax(np.diff(energies))) + 1
-    left = ax.inset_axes((0, 0, 0.66, 1))
-    right = ax.inset_axes((0.74, 0, 0.26, 1))
+    left, right = ax.inset_axes((0, 0, 0.66, 1)), ax.inset_axes((0.74, 0, 0.26, 1))
+    denoised = f"{study.settings.components} components"
+    for inset, part in ((left, slice(0, gap)), (right, slice(gap, None))):
+        x, raw = energies[part], study.region_raw[part]
+        inset.plot(x, raw, color=_RAW, linewidth=0.8, drawstyle="steps-mid", label="as recorded")
+        inset.plot(x, study.region_denoised[part], color=_DENOISED, linewidth=1.6, label=denoised)
+        inset.set_ylim(0, inset.get_ylim()[1])
+        for window in WINDOWS:
+            look = {"color": ELEMENT_COLOR[window.element], "linewidth": 0}
+            sides = [side for pair in window.backgrounds for side in pair]
+            for spans, top, alpha in ((window.peaks, 1, 0.45), (sides, 0.05, 0.8)):
+                for low, high in spans:
+                    if x[0] < low < x[-1]:
+                        inset.axvspan(low, high, ymax=top, alpha=alpha, **look)
+        inset.set_xlabel("energy (keV)")
     left.set_ylabel("counts per channel")
-    yield from ((slice(0, gap), left), (slice(gap, None), right))
     left.legend(loc="upper right")
     title(left, "spectrum of a small square of pixels, near the peaks", "b")
 
@@ -257,45 +190,26 @@ def _parts(ax, energies):
 @styled
 def plot_scree(study):
     """Show the share of each component in the variance, and the spectra of the first three."""
-    figure, axes = plt.subplots(
-        1, 2, figsize=(WIDTH, 3.3), layout="constrained", width_ratios=(1, 1.25)
-    )
+    figure, axes = _axes(1, 2, 3.3, width_ratios=(1, 1.25))
     ax = axes[0]
     for name, variance in study.variance.items():
-        label, color, line, marker = _CHANNELS[name]
-        ax.semilogy(
-            np.arange(1, 31),
-            variance[:30],
-            color=color,
-            linestyle=line,
-            marker=marker,
-            markersize=3.5,
-            linewidth=1,
-            label=label,
-        )
+        ax.semilogy(range(1, 31), variance[:30], **_CHANNELS[name], markersize=3.5, linewidth=1)
     ax.axvline(study.settings.components + 0.5, ymax=0.72, color="0.4", linewidth=1)
     ax.set(xlabel="component", ylabel="share of the variance")
     ax.legend(fontsize=7)
     title(ax, "scree plot", "a")
     ax = axes[1]
     for row, (name, spectra) in enumerate(study.first.items()):
-        energies = study.channels[name]
-        order = np.argsort(energies)
-        for k, (color, line) in enumerate((("#0072B2", "-"), ("#D55E00", "-"), ("#009E73", "-"))):
-            values = spectra[k][order] / np.abs(spectra[k]).max()
-            # a gap in the channels is a gap in the line
-            x = energies[order]
-            values = np.insert(values, np.flatnonzero(np.diff(x) > 0.05) + 1, np.nan)
-            x = np.insert(x, np.flatnonzero(np.diff(x) > 0.05) + 1, np.nan)
-            ax.plot(
-                x,
-                values - 2.4 * row,
-                color=color,
-                linestyle=line,
-                linewidth=1,
-                label=f"component {k + 1}" if row == 0 else None,
-            )
-        ax.text(4.15, -2.4 * row + 0.55, _CHANNELS[name][0], fontsize=7)
+        order = np.argsort(study.channels[name])
+        energies = study.channels[name][order]
+        # a gap in the channels is a gap in the line
+        gaps = np.flatnonzero(np.diff(energies) > 0.05) + 1
+        for k, color in enumerate(("#0072B2", "#D55E00", "#009E73")):
+            values = spectra[k][order] / np.abs(spectra[k]).max() - 2.4 * row
+            x, values = (np.insert(v, gaps, np.nan) for v in (energies, values))
+            label = f"component {k + 1}" if row == 0 else None
+            ax.plot(x, values, color=color, linewidth=1, label=label)
+        ax.text(4.15, -2.4 * row + 0.55, _CHANNELS[name]["label"], fontsize=7)
     ax.set(xlabel="energy (keV)", yticks=[], ylim=(-6.2, 2.2))
     ax.legend(ncols=3, fontsize=7, loc="upper center")
     title(ax, "first three components", "b")
@@ -305,23 +219,13 @@ def plot_scree(study):
 @styled
 def plot_component_errors(study):
     """Show how far the maps are from the truth, over the number of components."""
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.0), layout="constrained", sharey=True)
+    figure, axes = _axes(1, 2, 3.0, sharey=True)
     for e, (ax, element) in enumerate(zip(axes, ELEMENTS, strict=True)):
         for name, errors in study.smoothed_errors.items():
-            label, color, line, marker = _CHANNELS[name]
-            ax.plot(
-                study.components,
-                100 * errors[:, e],
-                color=color,
-                linestyle=line,
-                marker=marker,
-                markersize=4,
-                linewidth=1.2,
-                label=label,
-            )
-        ax.axhline(
-            100 * study.raw_smoothed_errors[e], color="0.4", linewidth=1, label="not denoised"
-        )
+            style = {**_CHANNELS[name], "markersize": 4, "linewidth": 1.2}
+            ax.plot(study.components, 100 * errors[:, e], **style)
+        without = 100 * study.raw_smoothed_errors[e]
+        ax.axhline(without, color="0.4", linewidth=1, label="not denoised")
         ax.set(xscale="log", yscale="log", xlabel="components kept")
         ax.set_xticks(study.components, [str(c) for c in study.components])
         ax.minorticks_off()
@@ -337,83 +241,41 @@ def plot_component_errors(study):
 @styled
 def plot_response(*pairs):
     """Show the counts in all maps over the tilt, and after the normalisation."""
-    figure, axes = plt.subplots(
-        1, len(pairs), figsize=(WIDTH, 2.9), layout="constrained", sharey=True, squeeze=False
-    )
+    figure, axes = _axes(1, len(pairs), 2.9, sharey=True, squeeze=False)
     for ax, mark, (series, steps) in zip(axes[0], "abcd", pairs, strict=False):
         ax.plot(series.angles, steps.true_response, color="0.6", linewidth=3, label="true response")
-        for element, maps in zip(ELEMENTS, steps.denoised, strict=True):
-            total = maps.sum(axis=(1, 2), dtype=np.float64)
-            ax.plot(
-                series.angles,
-                total / total.mean(),
-                color=ELEMENT_COLOR[element],
-                marker={"Au": "o", "Ag": "s"}[element],
-                markersize=3.5,
-                linewidth=1,
-                label=f"{element}, recorded",
-            )
-        for element, maps in zip(ELEMENTS, series.maps, strict=True):
-            total = maps.sum(axis=(1, 2), dtype=np.float64)
-            ax.plot(
-                series.angles,
-                total / total.mean(),
-                color=ELEMENT_COLOR[element],
-                linestyle="--",
-                linewidth=1.4,
-                label=f"{element}, normalised",
-            )
+        for what, both in (("recorded", steps.denoised), ("normalised", series.maps)):
+            for element, maps, marker in zip(ELEMENTS, both, "os", strict=True):
+                look = {"marker": marker, "markersize": 3.5, "linewidth": 1}
+                if what == "normalised":
+                    look = {"linestyle": "--", "linewidth": 1.4}
+                look |= {"color": ELEMENT_COLOR[element], "label": f"{element}, {what}"}
+                total = maps.sum(axis=(1, 2), dtype=np.float64)
+                ax.plot(series.angles, total / total.mean(), **look)
         ax.set(xlabel="tilt (degrees)")
         title(ax, PARTICLE_NAME[series.settings.particle], mark)
     axes[0, 0].set_ylabel("total counts, relative to their mean")
-    figure.legend(
-        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=7
-    )
+    lines = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*lines, loc="outside lower center", ncols=5, fontsize=7)
     return figure
 
 
 @styled
 def figure3(*pairs, tilts=(-75.0, 30.0)):
     """Draw Figure 3: maps of Au and Ag, HAADF, and the weighted sum of the maps."""
-    figure, axes = plt.subplots(
-        len(pairs),
-        4,
-        figsize=(WIDTH * 1.25, 2.15 * len(pairs)),
-        layout="constrained",
-        squeeze=False,
-    )
+    size = WIDTH * 1.25, 2.15 * len(pairs)
+    figure, axes = plt.subplots(len(pairs), 4, figsize=size, layout="constrained", squeeze=False)
     marks = iter("abcdefgh")
     for row, (series, _), tilt in zip(axes, pairs, tilts, strict=True):
         place = int(np.abs(series.angles - tilt).argmin())
-        haadf = series.haadf[place]
-        for ax, element, image in zip(row, series.elements, series.maps[:, place], strict=False):
-            panel(
-                ax,
-                image,
-                name=f"{element} at {series.angles[place]:g}°".replace("-", "−"),
-                unit="counts",
-                kind="counts",
-                mark=next(marks),
-                limits=_limits(image),
-            )
-        top = _limits(haadf)
-        panel(
-            row[2],
-            haadf,
-            name="HAADF",
-            unit="intensity",
-            kind="haadf",
-            mark=next(marks),
-            limits=top,
-        )
-        panel(
-            row[3],
-            series.fit.predict(series.maps[:, place]),
-            name="weighted sum",
-            unit="intensity",
-            kind="haadf",
-            mark=next(marks),
-            limits=top,
-        )
+        maps, haadf = series.maps[:, place], series.haadf[place]
+        counts = {"unit": "counts", "kind": "counts"}
+        bright = {"unit": "intensity", "kind": "haadf", "limits": _limits(haadf)}
+        for ax, element, image in zip(row, series.elements, maps, strict=False):
+            name = f"{element} at {series.angles[place]:g}°".replace("-", "−")
+            panel(ax, image, name=name, mark=next(marks), limits=_limits(image), **counts)
+        predicted = series.fit.predict(maps)
+        panel(row[2], haadf, name="HAADF", mark=next(marks), **bright)
+        panel(row[3], predicted, name="weighted sum", mark=next(marks), **bright)
         _bar(row[0], series)
     return figure

@@ -8,9 +8,15 @@ from .recording import Acquisition
 from .settings import ELEMENTS, LINES, WINDOWS
 
 
-def _blocks(spectra, settings, mask):
+def blocks(spectra, settings, mask):
+    """Return the spectra of blocks of 4 × 4 pixels of the paper's size, inside the mask."""
     factor = 4 if settings.binning == 1 else 1
     return prepare.bin_spectra(spectra, mask.shape, factor, mask)
+
+
+def weighted_sum(spectra, weights, size) -> np.ndarray:
+    """Return a spectrum image's maps, (maps, size, size), of weights (maps, channels)."""
+    return np.ascontiguousarray((spectra @ weights.T).T, np.float32).reshape(-1, size, size)
 
 
 def element_maps(acquisition: Acquisition, found: prepare.Components | None = None):
@@ -18,10 +24,8 @@ def element_maps(acquisition: Acquisition, found: prepare.Components | None = No
     weights = map_weights(acquisition.energies)
     if found is not None:
         weights = found.weights(weights)
-    maps = np.empty((len(WINDOWS), *acquisition.haadf.shape), np.float32)
-    for tilt, spectra in enumerate(acquisition.spectra):
-        maps[:, tilt] = (spectra @ weights.T).T.reshape(maps[:, tilt].shape)
-    return maps
+    size = acquisition.settings.size
+    return np.stack([weighted_sum(s, weights, size) for s in acquisition.spectra], axis=1)
 
 
 def crosstalk_matrix() -> np.ndarray:

@@ -5,55 +5,31 @@ import dataclasses
 import numpy as np
 
 import hebt
-from hebt import io, prepare
+from hebt import prepare
 from hebt._progress import progress_bar
 
 from ..store import cached
 from ..threads import run
-from .maps import _blocks, collection_efficiency, element_maps
+from .maps import blocks, collection_efficiency, element_maps
 from .recording import Acquisition, acquire, ideal_haadf
 from .settings import ELEMENTS, ParticleSettings, mass_thickness
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ProcessedSeries:
-    """A tilt series that HEBT can take.
-
-    Attributes
-    ----------
-    settings
-        What it was recorded with.
-    elements
-        Au, Ag.
-    angles
-        (tilts,), degrees.
-    voxel_size
-        Side of a pixel and of a voxel, in nm.
-    haadf
-        (tilts, slices, size): undamped and aligned, HAADF intensity.
-    maps
-        (elements, tilts, slices, size): counts; denoised, smoothed, normalised and aligned.
-    fit
-        Response ratios, Eq. 6.
-    z
-        (elements,): true z, intensity per kg/m³ and voxel.
-    zeta
-        (elements,): true ζ of `maps`, counts per kg/m³ and voxel. Their quotient is the true
-        response ratio.
-    ideal
-        (tilts, slices, size): HAADF without damping, noise and drift.
-    """
+    """A tilt series that HEBT can take."""
 
     settings: ParticleSettings
     elements: tuple[str, ...]
-    angles: np.ndarray
-    voxel_size: float
-    haadf: np.ndarray
+    angles: np.ndarray  # (tilts,), degrees
+    voxel_size: float  # side of a pixel and of a voxel, in nm
+    haadf: np.ndarray  # (tilts, slices, size): undamped and aligned, HAADF intensity
+    # (elements, tilts, slices, size): counts; denoised, smoothed, normalised and aligned
     maps: np.ndarray
-    fit: hebt.ResponseRatios
-    z: np.ndarray
-    zeta: np.ndarray
-    ideal: np.ndarray
+    fit: hebt.ResponseRatios  # Eq. 6
+    z: np.ndarray  # (elements,): true z, intensity per kg/m³ and voxel
+    zeta: np.ndarray  # (elements,): true ζ of `maps`, counts per kg/m³ and voxel
+    ideal: np.ndarray  # (tilts, slices, size): HAADF without damping, noise and drift
 
     @property
     def ideal_maps(self) -> np.ndarray:
@@ -66,19 +42,6 @@ class ProcessedSeries:
         """(elements,): z/ζ, HAADF intensity per count."""
         return self.z / self.zeta
 
-    def to_signals(self):
-        """Return HAADF and maps as HyperSpy signals with units: a pair."""
-        return (
-            io.to_signal(self.haadf, pixel_size=self.voxel_size, angles=self.angles, title="HAADF"),
-            io.to_signal(
-                self.maps,
-                pixel_size=self.voxel_size,
-                angles=self.angles,
-                elements=self.elements,
-                title="Element maps",
-            ),
-        )
-
     def __repr__(self):
         tilts, slices, size = self.haadf.shape
         return (
@@ -89,41 +52,32 @@ class ProcessedSeries:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Steps:
-    """What the steps of `process` found on the way, for a chapter to show.
+    """What the steps of `process` found on the way, for a chapter to show."""
 
-    Attributes
-    ----------
-    recorded
-        (tilts, slices, size): HAADF as recorded, less the detector's offset.
-    damping
-        The estimated damping.
-    correlated, refined
-        (tilts, 2): shifts of HAADF by cross-correlation alone, and then by the centre of mass.
-    raw_maps, denoised
-        (elements, tilts, slices, size): maps from the recorded and the denoised spectra.
-    components
-        The principal components of all tilts.
-    response
-        (tilts,): the estimated response of the detectors.
-    map_shifts
-        (tilts, 2): shifts of the maps onto the aligned HAADF images.
-    drift, map_drift, true_response
-        What the alignment and the normalisation should have found: (tilts, 2), pixels, of HAADF
-        and of the maps, and (tilts,).
-    """
-
-    recorded: np.ndarray
+    recorded: np.ndarray  # (tilts, slices, size): HAADF as recorded, less the detector's offset
     damping: prepare.Damping
-    correlated: np.ndarray
-    refined: np.ndarray
+    correlated: np.ndarray  # (tilts, 2): shifts of HAADF by cross-correlation alone
+    refined: np.ndarray  # and by the centre of mass
+    # (elements, tilts, slices, size): maps from the recorded and the denoised spectra
     raw_maps: np.ndarray
     denoised: np.ndarray
-    components: prepare.Components
-    response: np.ndarray
-    map_shifts: np.ndarray
+    components: prepare.Components  # of all tilts
+    response: np.ndarray  # (tilts,): the estimated response of the detectors
+    map_shifts: np.ndarray  # (tilts, 2): of the maps onto the aligned HAADF images
+    # what the alignment and the normalisation should have found
     drift: np.ndarray
     map_drift: np.ndarray
     true_response: np.ndarray
+
+    def drift_left(self, angles) -> dict[str, np.ndarray]:
+        """Return the drift that each alignment left, (tilts, 2), in pixels."""
+        found = {
+            "before": (np.zeros_like(self.drift), self.drift),
+            "correlated": (self.correlated, self.drift),
+            "refined": (self.refined, self.drift),
+            "maps": (self.map_shifts, self.map_drift),
+        }
+        return {name: prepare.alignment_error(*pair, angles) for name, pair in found.items()}
 
 
 def process(settings: ParticleSettings) -> ProcessedSeries:
@@ -131,19 +85,13 @@ def process(settings: ParticleSettings) -> ProcessedSeries:
     return steps(settings)[0]
 
 
+@cached
 def steps(settings: ParticleSettings) -> tuple[ProcessedSeries, Steps]:
     """Return `process` of some settings with what each step found; the result is kept on disk."""
-    return _steps(settings)
-
-
-@cached
-def _steps(settings):
     return process_steps(acquire(settings))
 
 
-def process_steps(
-    acquisition: Acquisition, *, progress: bool | None = None
-) -> tuple[ProcessedSeries, Steps]:
+def process_steps(acquisition: Acquisition, *, progress: bool | None = None) -> tuple:
     """Process a recorded tilt series, and return what each step found as well."""
     now = acquisition.settings
     masks = _masks(acquisition.haadf, now, margin=2)
@@ -205,20 +153,19 @@ def components(acquisition: Acquisition, *, progress: bool | None = None) -> pre
     """
     now = acquisition.settings
     masks = wide_masks(acquisition.haadf, now)
-    blocks = [None] * len(masks)
     with progress_bar(len(masks), "binning spectra", progress) as bar:
 
-        def block(tilt):
-            blocks[tilt] = _blocks(acquisition.spectra[tilt], now, masks[tilt])
+        def binned(spectra, mask):
+            spectra = blocks(spectra, now, mask)
             bar.update()
+            return spectra
 
-        run(block, [(tilt,) for tilt in range(len(masks))])
-    return prepare.decompose(
-        np.concatenate(blocks), acquisition.energies, components=now.components
-    )
+        parts = run(binned, zip(acquisition.spectra, masks, strict=True))
+    return prepare.decompose(np.concatenate(parts), acquisition.energies, components=now.components)
 
 
 def wide_masks(haadf, settings):
+    """Return masks of the particle, (tilts, slices, size), that hold its spectrum images too."""
     # spectra are recorded after the image, so the particle may have moved on
     margin = 2 + int(np.ceil(1.5 * settings.drift / settings.binning))
     return _masks(haadf, settings, margin=margin)
@@ -231,6 +178,7 @@ def _masks(haadf, settings, *, margin):
 
 
 def smooth_maps(maps, settings):
+    """Return maps smoothed as the settings say."""
     width = max(1, round(settings.width / settings.binning))
     if settings.width == 0 or width == 1:
         return np.asarray(maps, np.float32)

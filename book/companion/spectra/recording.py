@@ -8,54 +8,24 @@ import numpy as np
 from hebt import io, prepare, simulate
 from hebt._progress import progress_bar
 
-from .. import threads
-from .settings import (
-    ELEMENTS,
-    LINES,
-    NEAR_PEAKS,
-    ParticleSettings,
-    mass_thickness,
-    voxel_size,
-    zeta_factors,
-)
+from ..threads import run
+from .settings import ELEMENTS, LINES, NEAR_PEAKS, ParticleSettings, mass_thickness, voxel_size
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Acquisition:
-    """What the simulated microscope recorded, and what only a simulation can know.
-
-    Attributes
-    ----------
-    settings
-        What it was made with.
-    angles
-        (tilts,), degrees.
-    voxel_size
-        Side of a pixel, in nm.
-    haadf
-        (tilts, slices, size): as recorded, damped and with noise.
-    energies
-        (channels,), keV: the channels near the Au and Ag peaks, the only ones that are held.
-    spectra
-        One spectrum image for each tilt: sparse, uint16, (slices * size, channels).
-    zeta
-        (elements,): true ζ, counts in the mapped lines per pixel and per kg/m².
-    drift, spectrum_drift
-        (tilts, 2): by how many pixels HAADF and spectrum images have moved.
-    response
-        (tilts,): share of the X-rays that the detectors see.
-    """
+    """What the simulated microscope recorded, and what only a simulation can know."""
 
     settings: ParticleSettings
-    angles: np.ndarray
-    voxel_size: float
-    haadf: np.ndarray
-    energies: np.ndarray
-    spectra: tuple
-    zeta: np.ndarray
-    drift: np.ndarray
-    spectrum_drift: np.ndarray
-    response: np.ndarray
+    angles: np.ndarray  # (tilts,), degrees
+    voxel_size: float  # side of a pixel, in nm
+    haadf: np.ndarray  # (tilts, slices, size): as recorded, damped and with noise
+    energies: np.ndarray  # (channels,), keV: those near the Au and Ag peaks, which alone are held
+    spectra: list  # one spectrum image a tilt: sparse, uint16, (slices * size, channels)
+    zeta: np.ndarray  # (elements,): true ζ, counts in the mapped lines per pixel and per kg/m²
+    drift: np.ndarray  # (tilts, 2): by how many pixels the HAADF images have moved
+    spectrum_drift: np.ndarray  # and the spectrum images
+    response: np.ndarray  # (tilts,): share of the X-rays that the detectors see
 
     def __repr__(self):
         tilts, slices, size = self.haadf.shape
@@ -68,13 +38,8 @@ class Acquisition:
 
     def spectrum_image(self, tilt: int) -> np.ndarray:
         """Return the spectrum image of one tilt, uint16, (slices, size, channels)."""
-        return _dense(self.spectra[tilt], self.settings.size)
-
-    def to_signal(self):
-        """Return the HAADF tilt series as a HyperSpy signal with units."""
-        return io.to_signal(
-            self.haadf, pixel_size=self.voxel_size, angles=self.angles, title="HAADF as recorded"
-        )
+        size = self.settings.size
+        return self.spectra[tilt].toarray().reshape(size, size, -1)
 
     def spectrum_signals(self, tilt: int, found: prepare.Components | None = None) -> list:
         """Return the spectrum image of one tilt as HyperSpy EDS signals with units."""
@@ -85,31 +50,18 @@ class Acquisition:
         gaps = np.flatnonzero(np.diff(self.energies) > 1.5 * simulate.CHANNEL) + 1
         runs = np.split(np.arange(len(self.energies)), gaps)
         angle = float(self.angles[tilt])
+        like = {"pixel_size": self.voxel_size, "tilt": angle, "voltage": simulate.VOLTAGE}
+        like |= {"elements": ELEMENTS, "title": f"{what} at {angle:g} degrees"}
         return [
-            io.spectra_to_signal(
-                image[..., run],
-                pixel_size=self.voxel_size,
-                energies=self.energies[run],
-                tilt=angle,
-                voltage=simulate.VOLTAGE,
-                elements=ELEMENTS,
-                title=f"{what} at {angle:g} degrees",
-            )
+            io.spectra_to_signal(image[..., run], energies=self.energies[run], **like)
             for run in runs
         ]
-
-
-def _dense(spectra, size):
-    return spectra.toarray().reshape(size, size, -1)
 
 
 def acquire(settings: ParticleSettings, *, progress: bool | None = None) -> Acquisition:
     """Record a tilt series of HAADF images and EDS spectrum images with the simulated microscope.
 
-    HAADF is Eq. 2 with damping, drift, offset and noise. Each pixel of a spectrum image holds
-    Poisson counts of the lines of Au and Ag and their bremsstrahlung (Eq. 4, times what the
-    detectors see at that tilt). Copper and the support film are in other channels: see
-    `spectrum_study`.
+    Copper and the support film are in other channels: see `companion.spectra.study`.
     """
     thickness = mass_thickness(settings)
     angles = np.array(settings.angles)
@@ -125,27 +77,37 @@ def acquire(settings: ParticleSettings, *, progress: bool | None = None) -> Acqu
     )
     energies = simulate.energies()
     used = prepare.channels_near(energies, NEAR_PEAKS)
-    zeta = zeta_factors(settings, thickness)
-    spectra = [None] * len(angles)
+    zeta = _zeta(settings, thickness)
     with progress_bar(len(angles), "recording spectra", progress) as bar:
 
         def record(tilt):
-            spectra[tilt] = _record(settings, thickness, zeta, tilt, used, stream=2)
+            image = record_spectra(settings, thickness, zeta, tilt, used, stream=2)
             bar.update()
+            return image
 
-        threads.run(record, [(tilt,) for tilt in range(len(angles))])
+        spectra = run(record, [(tilt,) for tilt in range(len(angles))])
     return Acquisition(
         settings=settings,
         angles=angles,
         voxel_size=voxel_size(settings),
         haadf=haadf,
         energies=energies[used],
-        spectra=tuple(spectra),
+        spectra=spectra,
         zeta=zeta,
         drift=shifts,
         spectrum_drift=spectrum_shifts,
         response=simulate.detector_response(angles),
     )
+
+
+def _zeta(settings, thickness):
+    """ζ in counts of the mapped lines per pixel and per kg/m², (elements,)."""
+    # in which pixels there is particle; the share of a voxel is not enough to be called one
+    total = thickness.sum(axis=0)
+    inside = total > 0.01 * total.max()
+    sensitivity = np.array(settings.sensitivity)
+    expected = sensitivity * [element[inside].mean(dtype=np.float64) for element in thickness]
+    return sensitivity * settings.counts * settings.binning**2 / np.mean(expected)
 
 
 def _drifts(settings):
@@ -157,10 +119,11 @@ def _drifts(settings):
 
 
 def ideal_haadf(settings, thickness):
+    """Return HAADF without damping, noise and drift, (tilts, slices, size)."""
     return np.einsum("e,e...->...", np.array(settings.z, np.float32), thickness)
 
 
-def _record(settings, thickness, zeta, tilt, channels, *, stream):
+def record_spectra(settings, thickness, zeta, tilt, channels, *, stream):
     """Draw the spectrum image of one tilt in some of the channels."""
     _, shifts = _drifts(settings)
     zeta = zeta * simulate.detector_response(np.array(settings.angles))[tilt]

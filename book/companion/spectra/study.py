@@ -9,9 +9,9 @@ from hebt import io, prepare, simulate
 
 from ..store import cached
 from ..threads import run
-from .maps import _blocks, collection_efficiency, map_weights
+from .maps import blocks, collection_efficiency, map_weights, weighted_sum
 from .processing import ProcessedSeries, Steps, smooth_maps, wide_masks
-from .recording import _record, acquire
+from .recording import acquire, record_spectra
 from .settings import COPPER, NEAR_PEAKS, ParticleSettings, mass_thickness
 
 COUNTS_OF_COMPONENTS = (1, 2, 3, 5, 8, 15, 30, 60)
@@ -23,185 +23,132 @@ DENOISED = ("peaks", "copper", "unscaled")
 class SpectrumStudy:
     """One tilt's spectrum image: its whole spectrum, and what principal components make of it.
 
-    Attributes
-    ----------
-    settings, angle
-        What it was made with, and the tilt in degrees.
-    energies, spectrum
-        (channels,): keV, and the counts of all pixels, in all 2048 channels.
-    kept
-        (channels near the peaks,): which channels these are.
-    region
-        (rows, columns): the square of pixels whose spectra follow.
-    region_raw, region_denoised
-        (channels near the peaks,): counts in the region, as recorded and denoised.
-    components
-        (counts,): how many components were kept.
-    raw
-        (elements, slices, size): maps as recorded.
-    maps
-        Name in `DENOISED` -> (counts, elements, slices, size): maps denoised with so many
-        components.
-    expected
-        (elements, slices, size): what the maps would be without noise.
-    raw_errors, raw_smoothed_errors
-        (elements,): errors of `raw`; see `map_error`.
-    errors, smoothed_errors
-        Name in `DENOISED` -> (counts, elements): errors of `maps` as they are, and smoothed.
-    variance
-        Name -> (components,): share of each in the variance.
-    first
-        Name -> (components, channels): their first four spectra.
-    channels
-        Name -> (channels,): energies of these, in keV.
-    scan
-        (windows,): centres of windows 0.1 keV wide, in keV.
-    scan_raw, scan_denoised
-        (windows, slices, size): counts in them.
+    `maps`, `errors` and what follows them are by the names in `DENOISED`.
     """
 
     settings: ParticleSettings
-    angle: float
-    energies: np.ndarray
-    spectrum: np.ndarray
-    kept: np.ndarray
-    region: tuple[slice, slice]
+    angle: float  # degrees
+    energies: np.ndarray  # (channels,), keV: all 2048
+    spectrum: np.ndarray  # (channels,): counts of all pixels
+    kept: np.ndarray  # which channels are near the peaks
+    # (kept,): counts in a square of pixels in the middle, as recorded and denoised
     region_raw: np.ndarray
     region_denoised: np.ndarray
-    components: tuple[int, ...]
-    raw: np.ndarray
-    maps: dict[str, np.ndarray]
-    expected: np.ndarray
-    raw_errors: np.ndarray
+    components: tuple[int, ...]  # how many components were kept
+    raw: np.ndarray  # (elements, slices, size): maps as recorded
+    expected: np.ndarray  # (elements, slices, size): what the maps would be without noise
+    raw_errors: np.ndarray  # (elements,): errors of `raw`, see `map_error`
     raw_smoothed_errors: np.ndarray
-    errors: dict[str, np.ndarray]
-    smoothed_errors: dict[str, np.ndarray]
-    variance: dict[str, np.ndarray]
-    first: dict[str, np.ndarray]
-    channels: dict[str, np.ndarray]
-    scan: np.ndarray
-    scan_raw: np.ndarray
+    maps: dict[
+        str, np.ndarray
+    ]  # (counts, elements, slices, size): denoised with so many components
+    errors: dict[str, np.ndarray]  # (counts, elements): of these maps as they are
+    smoothed_errors: dict[str, np.ndarray]  # and smoothed
+    variance: dict[str, np.ndarray]  # (components,): share of each in the variance
+    first: dict[str, np.ndarray]  # (4, channels): spectra of the first components
+    channels: dict[str, np.ndarray]  # (channels,): energies of these, in keV
+    scan: np.ndarray  # (windows,): centres of windows 0.1 keV wide, in keV
+    scan_raw: np.ndarray  # (windows, slices, size): counts in them
     scan_denoised: np.ndarray
 
 
+@cached
 def study(settings: ParticleSettings) -> SpectrumStudy:
     """Study the spectrum image nearest to 0 degrees, with the copper channels and without."""
-    return _spectrum_study(settings)
-
-
-@cached
-def _spectrum_study(settings):
-    thickness = mass_thickness(settings)
-    angles = np.array(settings.angles)
-    tilt = int(np.abs(angles).argmin())
-    energies = simulate.energies()
-    used = prepare.channels_near(energies, NEAR_PEAKS)
-    copper = prepare.channels_near(energies, COPPER)
-    acquisition = acquire(settings)
-    near_peaks = acquisition.spectrum_image(tilt)
-    here, blocks, spectrum = _record_all(settings, thickness, acquisition, tilt, used, copper)
-    moved = simulate.apply_drift(
-        thickness[:, tilt : tilt + 1], acquisition.spectrum_drift[tilt : tilt + 1]
-    )[:, 0]
-    seen = acquisition.zeta * acquisition.response[tilt] * collection_efficiency()
-    expected = moved * seen[:, None, None].astype(np.float32)
-    inside = moved.sum(axis=0) > 0.01 * moved.sum(axis=0).max()
-
-    keV_copper = energies[np.concatenate([used, copper])]
-    both = np.concatenate([blocks["peaks"], blocks["copper"]], axis=1)
-    all_counts = sparse.hstack([acquisition.spectra[tilt], here], format="csr")
+    thickness, recording = mass_thickness(settings), acquire(settings)
+    tilt = int(np.abs(recording.angles).argmin())
+    here, energies = recording.spectra[tilt], simulate.energies()
+    kept, copper = (prepare.channels_near(energies, near) for near in (NEAR_PEAKS, COPPER))
+    holder, near_peaks, near_copper = _record_copper(recording, thickness, tilt, copper)
+    both = (
+        energies[np.concatenate([kept, copper])],
+        np.concatenate([near_peaks, near_copper], axis=1),
+        sparse.hstack([here, holder], format="csr"),
+    )
     sources = {
-        "peaks": (energies[used], blocks["peaks"], acquisition.spectra[tilt], True),
-        "copper": (keV_copper, both, all_counts, True),
-        "unscaled": (keV_copper, both, all_counts, False),
+        "peaks": (energies[kept], near_peaks, here, True),
+        "copper": (*both, True),
+        "unscaled": (*both, False),
     }
-    most = max(COUNTS_OF_COMPONENTS)
-    found, maps, errors, smoothed = {}, {}, {}, {}
+    found, maps, most = {}, {}, max(COUNTS_OF_COMPONENTS)
     for name, (keV, parts, counts, scaled) in sources.items():
         found[name] = prepare.decompose(parts, keV, components=most, scaled=scaled)
-        weights = map_weights(keV)
-        maps[name] = np.stack(
-            [
-                (counts @ found[name].weights(weights, count).T).T.reshape(expected.shape)
-                for count in COUNTS_OF_COMPONENTS
-            ]
-        ).astype(np.float32)
-        errors[name] = map_error(maps[name], expected, inside)
-        smoothed[name] = map_error(
-            smooth_maps(maps[name], settings), smooth_maps(expected, settings), inside
-        )
-    raw = _map(acquisition.spectra[tilt], map_weights(energies[used]), settings.size)
+        weights = [found[name].weights(map_weights(keV), count) for count in COUNTS_OF_COMPONENTS]
+        maps[name] = np.stack([weighted_sum(counts, w, settings.size) for w in weights])
+    raw = weighted_sum(here, map_weights(energies[kept]), settings.size)
+    expected, inside = _without_noise(recording, thickness, tilt)
 
-    # a square of pixels in the middle
+    def smoothed_error(made):
+        return map_error(smooth_maps(made, settings), smooth_maps(expected, settings), inside)
+
     half = settings.size // 30
     middle = slice(settings.size // 2 - half, settings.size // 2 + half)
-    region_raw = near_peaks[middle, middle].sum(axis=(0, 1), dtype=np.float64)
+    region = recording.spectrum_image(tilt)[middle, middle].sum(axis=(0, 1), dtype=np.float64)
     scan = np.concatenate([np.arange(1.90, 3.91, 0.05), np.arange(9.40, 10.06, 0.05)]).round(2)
-    in_window = np.stack([np.abs(energies[used] - e) < 0.0501 for e in scan]).astype(np.float32)
+    in_window = np.stack([np.abs(energies[kept] - e) < 0.0501 for e in scan]).astype(np.float32)
     best = found["peaks"]
-    denoising = best.weights(in_window, settings.components)
     return SpectrumStudy(
         settings=settings,
-        angle=float(angles[tilt]),
+        angle=float(recording.angles[tilt]),
         energies=energies,
-        spectrum=spectrum,
-        kept=used,
-        region=(middle, middle),
-        region_raw=region_raw,
-        region_denoised=best.denoise(region_raw[None], settings.components)[0],
+        spectrum=_whole_spectrum(recording, thickness, tilt, kept, copper, holder),
+        kept=kept,
+        region_raw=region,
+        region_denoised=best.denoise(region[None], settings.components)[0],
         components=COUNTS_OF_COMPONENTS,
         raw=raw,
-        maps=maps,
         expected=expected,
         raw_errors=map_error(raw, expected, inside),
-        raw_smoothed_errors=map_error(
-            smooth_maps(raw, settings), smooth_maps(expected, settings), inside
-        ),
-        errors=errors,
-        smoothed_errors=smoothed,
+        raw_smoothed_errors=smoothed_error(raw),
+        maps=maps,
+        errors={name: map_error(made, expected, inside) for name, made in maps.items()},
+        smoothed_errors={name: smoothed_error(made) for name, made in maps.items()},
         variance={name: c.variance for name, c in found.items()},
         first={name: c.factors[:4] for name, c in found.items()},
         channels={name: c.energies for name, c in found.items()},
         scan=scan,
-        scan_raw=_map(acquisition.spectra[tilt], in_window, settings.size),
-        scan_denoised=_map(acquisition.spectra[tilt], denoising, settings.size),
+        scan_raw=weighted_sum(here, in_window, settings.size),
+        scan_denoised=weighted_sum(
+            here, best.weights(in_window, settings.components), settings.size
+        ),
     )
 
 
-def _record_all(settings, thickness, acquisition, tilt, used, copper):
-    """Record what lies beyond the mapped peaks too.
+def _record_copper(recording, thickness, tilt, copper):
+    """Return the copper's counts at one tilt, and blocks of the peaks and of the copper of all.
 
-    Returns the copper of the tilt that is shown, blocks of the peaks and of the copper of all
-    tilts, and the whole spectrum of the tilt.
+    Of the copper at the other tilts only blocks are held.
     """
-    energies = simulate.energies()
-    angles = settings.angles
-    rest = np.setdiff1d(np.arange(len(energies)), np.concatenate([used, copper]))
-    masks = wide_masks(acquisition.haadf, settings)
-    near_peaks = acquisition.spectrum_image(tilt)
-    # the copper of all tilts, of which only blocks are kept, but for the tilt that is shown
-    here, blocks = None, {name: [None] * len(angles) for name in ("peaks", "copper")}
+    settings = recording.settings
+    masks = wide_masks(recording.haadf, settings)
 
-    def block(i):
-        nonlocal here
-        holder = _record(settings, thickness, acquisition.zeta, i, copper, stream=4)
-        if i == tilt:
-            here = holder
-        blocks["peaks"][i] = _blocks(acquisition.spectra[i], settings, masks[i])
-        blocks["copper"][i] = _blocks(holder, settings, masks[i])
+    def record(i):
+        holder = record_spectra(settings, thickness, recording.zeta, i, copper, stream=4)
+        parts = [blocks(counts, settings, masks[i]) for counts in (recording.spectra[i], holder)]
+        return holder if i == tilt else None, *parts
 
-    run(block, [(i,) for i in range(len(angles))])
-    blocks = {name: np.concatenate(parts) for name, parts in blocks.items()}
-    spectrum = np.zeros(len(energies))
-    spectrum[used] = near_peaks.sum(axis=(0, 1), dtype=np.int64)
-    spectrum[copper] = here.sum(axis=0, dtype=np.int64)
-    others = _record(settings, thickness, acquisition.zeta, tilt, rest, stream=5)
-    spectrum[rest] = others.sum(axis=0, dtype=np.int64)
-    return here, blocks, spectrum
+    holders, near_peaks, near_copper = zip(*run(record, [(i,) for i in range(len(masks))]))
+    return holders[tilt], np.concatenate(near_peaks), np.concatenate(near_copper)
 
 
-def _map(spectra, weights, size):
-    return np.ascontiguousarray((spectra @ weights.T).T).reshape(-1, size, size).astype(np.float32)
+def _whole_spectrum(recording, thickness, tilt, kept, copper, holder):
+    """Return the counts of all pixels in all channels, (2048,)."""
+    spectrum = np.zeros(len(simulate.energies()))
+    rest = np.setdiff1d(np.arange(len(spectrum)), np.concatenate([kept, copper]))
+    others = record_spectra(recording.settings, thickness, recording.zeta, tilt, rest, stream=5)
+    here = recording.spectra[tilt]
+    for channels, counts in ((kept, here), (copper, holder), (rest, others)):
+        spectrum[channels] = counts.sum(axis=0, dtype=np.int64)
+    return spectrum
+
+
+def _without_noise(recording, thickness, tilt):
+    """Return what the maps of a tilt would be, (elements, slices, size), and where it shows."""
+    one = slice(tilt, tilt + 1)
+    moved = simulate.apply_drift(thickness[:, one], recording.spectrum_drift[one])[:, 0]
+    seen = recording.zeta * recording.response[tilt] * collection_efficiency()
+    total = moved.sum(axis=0)
+    return moved * seen[:, None, None].astype(np.float32), total > 0.01 * total.max()
 
 
 def map_error(maps, expected, inside) -> np.ndarray:
@@ -236,17 +183,15 @@ def step_errors(series: ProcessedSeries, found: Steps) -> dict[str, np.ndarray]:
 
 def step_signals(series: ProcessedSeries, found: Steps) -> dict:
     """Return what each step of the processing made, as HyperSpy signals with units and axes."""
-    images = {
-        "HAADF, offset removed": found.recorded,
-        "HAADF, undamped": prepare.correct_damping(found.recorded, found.damping.saturation),
-        "HAADF, aligned": series.haadf,
+    undamped = prepare.correct_damping(found.recorded, found.damping.saturation)
+    haadf = {"offset removed": found.recorded, "undamped": undamped, "aligned": series.haadf}
+    like = {"pixel_size": series.voxel_size, "angles": series.angles}
+    signals = {
+        f"HAADF, {name}": io.to_signal(images, title=f"HAADF, {name}", **like)
+        for name, images in haadf.items()
     }
-    calibration = {"pixel_size": series.voxel_size, "angles": series.angles}
-    return {
-        name: io.to_signal(image, title=name, **calibration) for name, image in images.items()
-    } | {
-        f"maps, {name}": io.to_signal(
-            maps, title=f"Element maps, {name}", elements=series.elements, **calibration
-        )
+    like["elements"] = series.elements
+    return signals | {
+        f"maps, {name}": io.to_signal(maps, title=f"Element maps, {name}", **like)
         for name, maps in stages(series, found).items()
     }

@@ -6,45 +6,50 @@ import hebt
 from hebt import prepare, simulate
 
 from ..fidelity import fidelity
-from ..paper import printed as paper_printed
+from ..paper import value
 from ..tables import Table, agreement
 from .maps import collection_efficiency, crosstalk_matrix
 from .settings import ELEMENTS, NEAR_PEAKS, WINDOWS, voxel_size
 from .study import DENOISED, step_errors
 
 PARTICLE_NAME = {"nonalloy": "embedded octahedron", "alloy": "alloy particle"}
+ALIGNED = {
+    "before": "HAADF, before",
+    "correlated": "HAADF, cross-correlation of neighbours",
+    "refined": "HAADF, centre of mass",
+    "maps": "element maps, onto HAADF",
+}
 
 
 def settings_table(*all_settings) -> Table:
     """Return the settings of the simulated experiments, beside what the paper prints."""
 
-    def row(name, printed, form):
-        return name, printed, *(form(s) for s in all_settings)
-
     def tilts(s):
         return f"{len(s.angles)}, from {s.angles[0]:g}° to {s.angles[-1]:g}°".replace("-", "−")
 
+    def kernel(s):
+        width = round(s.width / s.binning)
+        return f"{width} × {width}, {s.sigma / s.binning:g}"
+
+    held = len(prepare.channels_near(simulate.energies(), NEAR_PEAKS))
     rows = [
-        row("pixels", "300 × 300", lambda s: f"{s.size} × {s.size}"),
-        row("pixel (nm)", "not printed", lambda s: f"{voxel_size(s):.3g}"),
-        row("tilts", "31 from −75° to 75°; 29 from −70° to 70°", tilts),
-        row("energy channels", "2048", lambda s: f"2048, of which {_held()} are kept"),
-        row(
+        ("pixels", "300 × 300", lambda s: f"{s.size} × {s.size}"),
+        ("pixel (nm)", "not printed", lambda s: f"{voxel_size(s):.3g}"),
+        ("tilts", "31 from −75° to 75°; 29 from −70° to 70°", tilts),
+        ("energy channels", "2048", lambda s: f"2048, of which {held} are kept"),
+        (
             "X-ray counts per element and particle pixel",
             "about 4 (section 3.1, for the first particle)",
             lambda s: f"{s.counts * s.binning**2:g}, detectors free",
         ),
-        row("HAADF noise", "not printed", lambda s: f"{s.noise / s.binning:g}"),
-        row("HAADF saturation", "not printed", lambda s: f"{s.saturation:g}"),
-        row("drift, standard deviation (pixels)", "not printed", lambda s: f"{_drift(s):g}"),
-        row("principal components", "15", lambda s: f"{s.components}"),
-        row(
-            "smoothing kernel, σ (pixels)",
-            "12 × 12, σ not printed",
-            lambda s: "{0} × {0}, ".format(round(s.width / s.binning)) + f"{s.sigma / s.binning:g}",
-        ),
-        row("noise seed", "", lambda s: f"{s.seed}"),
+        ("HAADF noise", "not printed", lambda s: f"{s.noise / s.binning:g}"),
+        ("HAADF saturation", "not printed", lambda s: f"{s.saturation:g}"),
+        ("drift, standard deviation (pixels)", "not printed", lambda s: f"{s.drift / s.binning:g}"),
+        ("principal components", "15", lambda s: f"{s.components}"),
+        ("smoothing kernel, σ (pixels)", "12 × 12, σ not printed", kernel),
+        ("noise seed", "", lambda s: f"{s.seed}"),
     ]
+    rows = [(name, printed, *map(form, all_settings)) for name, printed, form in rows]
     return Table(
         ("setting", "paper", *(PARTICLE_NAME[s.particle] for s in all_settings)),
         rows,
@@ -53,29 +58,15 @@ def settings_table(*all_settings) -> Table:
     )
 
 
-def _held():
-    return len(prepare.channels_near(simulate.energies(), NEAR_PEAKS))
-
-
-def _drift(s):
-    return s.drift / s.binning
-
-
 def alignment_table(*pairs) -> Table:
     """Return the root mean square of the drift left after each step, in pixels."""
     rows = []
     for series, steps in pairs:
-        for name, shifts, drift in (
-            ("HAADF, before", np.zeros_like(steps.drift), steps.drift),
-            ("HAADF, cross-correlation of neighbours", steps.correlated, steps.drift),
-            ("HAADF, centre of mass", steps.refined, steps.drift),
-            ("element maps, onto HAADF", steps.map_shifts, steps.map_drift),
-        ):
-            left = prepare.alignment_error(shifts, drift, series.angles)
-            along, across = np.sqrt((left**2).mean(axis=0))
-            rows.append(
-                (PARTICLE_NAME[series.settings.particle], name, f"{along:.3f}", f"{across:.3f}")
-            )
+        left = steps.drift_left(series.angles)
+        for key, name in ALIGNED.items():
+            along, across = np.sqrt((left[key] ** 2).mean(axis=0))
+            which = PARTICLE_NAME[series.settings.particle]
+            rows.append((which, name, f"{along:.3f}", f"{across:.3f}"))
     return Table(
         ("particle", "images", "along the axis (pixels)", "across it (pixels)"),
         rows,
@@ -87,16 +78,15 @@ def alignment_table(*pairs) -> Table:
 
 def window_table() -> Table:
     """Return which energies make each element's map."""
-    rows = []
-    for window in WINDOWS:
-        for (low, high), sides in zip(window.peaks, window.backgrounds, strict=True):
-            rows.append(
-                (
-                    window.element,
-                    f"{low:.2f} to {high:.2f}",
-                    "; ".join(f"{a:.2f} to {b:.2f}" for a, b in sides),
-                )
-            )
+
+    def keV(*windows):
+        return "; ".join(f"{low:.2f} to {high:.2f}" for low, high in windows)
+
+    rows = [
+        (window.element, keV(peak), keV(*sides))
+        for window in WINDOWS
+        for peak, sides in zip(window.peaks, window.backgrounds, strict=True)
+    ]
     shares = collection_efficiency()
     kept = ", ".join(f"{100 * s:.0f} % for {e}" for s, e in zip(shares, ELEMENTS, strict=True))
     matrix = crosstalk_matrix()
@@ -136,36 +126,19 @@ def ratio_table(*all_series) -> Table:
     """Return the estimated response ratios beside the true and the printed ones, and R²."""
     rows = []
     for series in all_series:
-        which = series.settings.particle
-        name = PARTICLE_NAME[which]
-        for e, element in enumerate(series.elements):
-            true, ours = series.true_ratios[e], series.fit.ratios[e]
-            rows.append(
-                (
-                    name,
-                    f"r of {element}",
-                    f"{paper_printed(f'{which}.r_est.{element}').value:.3g}",
-                    f"{ours:.3e}",
-                    f"{true:.3e}",
-                    percent(ours / true),
-                )
-            )
-        printed = [paper_printed(f"{which}.r_est.{e}").value for e in ("Ag", "Au")]
-        ours = series.fit.ratios[1] / series.fit.ratios[0]
-        true = series.true_ratios[1] / series.true_ratios[0]
-        rows.append(
-            (
-                name,
-                "r of Ag / r of Au",
-                f"{printed[0] / printed[1]:.2f}",
-                f"{ours:.2f}",
-                f"{true:.2f}",
-                percent(ours / true),
-            )
-        )
-        paper = paper_printed(f"{which}.r_squared").value
-        word = agreement(paper, series.fit.r_squared, best=1.0)
-        rows.append((name, "R²", f"{paper:.2f}", f"{series.fit.r_squared:.3f}", "", word))
+        which, fit, true = series.settings.particle, series.fit, series.true_ratios
+        printed = np.array([value(f"{which}.r_est.{element}") for element in series.elements])
+        numbers = [
+            (f"r of {element}", f"{paper:.3g}", f"{ours:.3e}", f"{real:.3e}", percent(ours / real))
+            for element, paper, ours, real in zip(series.elements, printed, fit.ratios, true)
+        ]
+        paper, ours, real = (ratios[1] / ratios[0] for ratios in (printed, fit.ratios, true))
+        texts = f"{paper:.2f}", f"{ours:.2f}", f"{real:.2f}", percent(ours / real)
+        numbers.append(("r of Ag / r of Au", *texts))
+        paper = value(f"{which}.r_squared")
+        word = agreement(paper, fit.r_squared, best=1.0)
+        numbers.append(("R²", f"{paper:.2f}", f"{fit.r_squared:.3f}", "", word))
+        rows += [(PARTICLE_NAME[which], *row) for row in numbers]
     return Table(
         ("particle", "number", "paper", "estimated here", "true here", "here: error, or agreement"),
         rows,
@@ -189,18 +162,13 @@ def numbers(*pairs, study) -> dict[str, str]:
         result["true_saturation"] = f"{series.settings.saturation:g}"
         damped = 1 - steps.recorded.max() / series.ideal.max()
         result[f"{which}_damped"] = f"{100 * damped:.0f} %"
-        for name, shifts, drift in (
-            ("correlated", steps.correlated, steps.drift),
-            ("refined", steps.refined, steps.drift),
-            ("maps", steps.map_shifts, steps.map_drift),
-        ):
-            left = prepare.alignment_error(shifts, drift, series.angles)
-            result[f"{which}_{name}"] = f"{np.sqrt((left**2).mean(axis=0)).max():.3f}"
+        left = steps.drift_left(series.angles)
+        for name in ("correlated", "refined", "maps"):
+            result[f"{which}_{name}"] = f"{np.sqrt((left[name] ** 2).mean(axis=0)).max():.3f}"
         wrong = steps.response / steps.true_response - 1
         result[f"{which}_response"] = f"{100 * np.abs(wrong).max():.1f} %"
         result[f"{which}_r_squared"] = f"{series.fit.r_squared:.3f}"
-        printed = paper_printed(f"{which}.r_squared").value
-        result[f"{which}_paper_r_squared"] = f"{printed:.2f}"
+        result[f"{which}_paper_r_squared"] = f"{value(f'{which}.r_squared'):.2f}"
     kept = study.components.index(study.settings.components)
     for e, element in enumerate(ELEMENTS):
         for name in DENOISED:

@@ -8,7 +8,7 @@ import hebt
 from hebt._checks import check_count
 
 from ..fidelity import fidelity
-from ..phantom.data import PhantomSettings, estimate_ratios, phantom_settings
+from ..phantom.data import PhantomSettings, estimate_all_ratios
 from ..phantom.data import data as simulate_phantom
 from ..phantom.measures import score
 from ..store import cached
@@ -100,7 +100,7 @@ def phantom_bands(
     others = check_count("others", (2 if quick else 4) if others is None else others)
     changes = {"size": 64 if quick else 256} | changes
     settings = tuple(
-        phantom_settings(
+        PhantomSettings.paper(
             **changes, dose=dose, seeds=range(seeds if dose == 1 else min(seeds, others))
         )
         for dose in doses
@@ -121,14 +121,14 @@ def _phantom_bands(settings, alphas, iterations):
     ]
     # doses, and seeds within them, are slices with ratios of their own
     owner = np.repeat(np.arange(len(series)), [one.maps.shape[2] for one in series])
-    fits = [estimate_ratios(one, seed) for one in series for seed in range(one.maps.shape[2])]
+    ratios = np.concatenate([estimate_all_ratios(one)[0] for one in series])
     batch = (
         np.concatenate([one.haadf_of_seeds for one in series], axis=1),
         np.concatenate([one.maps for one in series], axis=2),
-        np.stack([fit.ratios for fit in fits], axis=1),
+        ratios.T,
     )
     every = (0, *alphas)
-    together = max(1, _CHUNK // len(fits))
+    together = max(1, _CHUNK // len(ratios))
     mse = []
     for first in range(0, len(every), together):
         x = hebt.sweep(data.W, *batch, every[first : first + together], iterations)

@@ -1,10 +1,12 @@
 """The simulated nanoparticles: what is recorded, and what each step makes of it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 import hebt
-from companion import spectra as spectra_room
+from companion import spectra
 from hebt import io, prepare, simulate
 from hebt._hyperspy import hyperspy
 
@@ -17,15 +19,15 @@ def store(tmp_path_factory):
         yield
 
 
-@pytest.fixture(scope="module", params=spectra_room.PARTICLES)
+@pytest.fixture(scope="module", params=spectra.PARTICLES)
 def walk(request, store):
-    settings = spectra_room.settings(request.param)
-    return settings, spectra_room.acquire(settings), *spectra_room.steps(settings)
+    settings = spectra.settings(request.param)
+    return settings, spectra.acquire(settings), *spectra.steps(settings)
 
 
 @pytest.fixture(scope="module")
 def study(store):
-    return spectra_room.study(spectra_room.settings("nonalloy"))
+    return spectra.study(spectra.settings("nonalloy"))
 
 
 def rms(left):
@@ -34,7 +36,7 @@ def rms(left):
 
 def test_the_papers_settings(monkeypatch):
     monkeypatch.setenv("HEBT_FIDELITY", "paper")
-    first, second = map(spectra_room.settings, spectra_room.PARTICLES)
+    first, second = map(spectra.settings, spectra.PARTICLES)
     assert (first.size, len(first.angles), first.angles[0], first.angles[-1]) == (300, 31, -75, 75)
     assert (second.size, len(second.angles), second.angles[-1]) == (300, 29, 70)
     assert first.components == 15 and first.width == 12
@@ -46,16 +48,16 @@ def test_the_papers_settings(monkeypatch):
 @pytest.mark.parametrize(("change", "error"), [({"sise": 3}, TypeError), ({"size": 0}, ValueError)])
 def test_wrong_settings_are_refused(change, error):
     with pytest.raises(error, match="sise|size"):
-        spectra_room.settings("alloy", **change)
-    with pytest.raises(ValueError, match="which is 'gold'; expected one of nonalloy, alloy"):
-        spectra_room.settings("gold")
+        spectra.settings("alloy", **change)
+    with pytest.raises(ValueError, match="particle is 'gold'; expected one of nonalloy, alloy"):
+        spectra.settings("gold")
 
 
 def test_the_dose_is_what_the_settings_say(walk):
     settings, recording, series, steps = walk
     full = recording.response.argmax()
     inside = series.ideal[full] > 0.01 * series.ideal.max()
-    shares = spectra_room.collection_efficiency()
+    shares = spectra.collection_efficiency()
     counts = [m[full][inside].mean() / s for m, s in zip(steps.raw_maps, shares, strict=True)]
     expected = settings.counts * settings.binning**2
     assert np.mean(counts) == pytest.approx(expected, rel=0.15)
@@ -63,10 +65,10 @@ def test_the_dose_is_what_the_settings_say(walk):
 
 def test_recordings_are_seeded(walk):
     settings, recording, *_ = walk
-    again = spectra_room.acquire(settings)
+    again = spectra.acquire(settings)
     np.testing.assert_array_equal(again.haadf, recording.haadf)
     assert (again.spectra[3] != recording.spectra[3]).nnz == 0
-    other = spectra_room.acquire(spectra_room.settings(settings.particle, seed=1))
+    other = spectra.acquire(spectra.settings(settings.particle, seed=1))
     assert (other.spectra[3] != recording.spectra[3]).nnz > 100
     assert np.abs(other.drift - recording.drift).max() > 0.05
 
@@ -100,7 +102,7 @@ def test_the_shadow_of_the_holder_is_found(walk):
 
 def test_every_step_brings_the_maps_nearer_to_the_truth(walk):
     _, _, series, steps = walk
-    errors = np.array(list(spectra_room.step_errors(series, steps).values()))
+    errors = np.array(list(spectra.step_errors(series, steps).values()))
     assert (np.diff(errors, axis=0) < 0).all()
     assert (errors[-1] < 0.1).all()
 
@@ -117,24 +119,24 @@ def test_response_ratios_come_near_the_true_ones(walk):
 def test_ideal_images_are_projections_of_the_truth(walk):
     settings, _, series, _ = walk
     W = hebt.Projector(series.angles[::5], settings.size)
-    density = spectra_room.truth(settings)
+    density = spectra.truth(settings)
     expected = simulate.haadf_tilt_series(W, density, series.z)
     np.testing.assert_allclose(series.ideal[::5], expected, atol=1e-4 * expected.max())
 
 
 def test_another_seed_is_another_series_of_the_same_particle():
-    first, second = (spectra_room.process(spectra_room.settings("alloy", seed=s)) for s in (0, 1))
+    first, second = (spectra.process(spectra.settings("alloy", seed=s)) for s in (0, 1))
     np.testing.assert_array_equal(first.ideal, second.ideal)
     assert np.abs(first.maps - second.maps).max() > 1
 
 
 def test_signals_carry_units_and_come_back(walk):
-    _, _, series, _ = walk
-    haadf, maps = series.to_signals()
-    back = io.from_signal(maps)
+    _, _, series, steps = walk
+    signals = spectra.step_signals(series, steps)
+    back = io.from_signal(signals["maps, aligned"])
     assert back.pixel_size == pytest.approx(series.voxel_size) and back.elements == ("Au", "Ag")
     np.testing.assert_array_equal(back.data, series.maps)
-    np.testing.assert_allclose(io.from_signal(haadf).angles, series.angles)
+    np.testing.assert_allclose(io.from_signal(signals["HAADF, aligned"]).angles, series.angles)
 
 
 def test_copper_takes_the_first_component(study):
@@ -155,7 +157,7 @@ def test_components_denoise(study):
 
 
 def test_the_whole_spectrum_agrees_with_the_series(study):
-    recording = spectra_room.acquire(study.settings)
+    recording = spectra.acquire(study.settings)
     tilt = list(recording.angles).index(study.angle)
     np.testing.assert_array_equal(
         study.spectrum[study.kept], recording.spectrum_image(tilt).sum(axis=(0, 1))
@@ -164,7 +166,7 @@ def test_the_whole_spectrum_agrees_with_the_series(study):
 
 def test_each_step_can_be_saved_and_taken_up_again(walk, tmp_path):
     _, _, series, steps = walk
-    signals = spectra_room.step_signals(series, steps)
+    signals = spectra.step_signals(series, steps)
     assert len(signals) == 8
     for name in ("HAADF, undamped", "maps, denoised", "maps, aligned"):
         path = tmp_path / f"{name}.hspy"
@@ -196,21 +198,19 @@ def test_recorded_spectra_keep_their_energies(walk, tmp_path):
 
 def test_no_element_counts_in_the_map_of_the_other(store):
     energies = simulate.energies()
-    weights = spectra_room.map_weights(energies)
-    lines = [
-        simulate.lines_spectrum(e, counted=spectra_room.LINES[e]) for e in spectra_room.ELEMENTS
-    ]
+    weights = spectra.map_weights(energies)
+    lines = [simulate.lines_spectrum(e, counted=spectra.LINES[e]) for e in spectra.ELEMENTS]
     found = np.array([[w @ line for line in lines] for w in weights])
-    np.testing.assert_allclose(found, np.diag(spectra_room.collection_efficiency()), atol=1e-12)
+    np.testing.assert_allclose(found, np.diag(spectra.collection_efficiency()), atol=1e-12)
     # the windows alone do not do that: Ag Ll is in a background window of Au
-    assert spectra_room.crosstalk_matrix()[0, 1] < -0.01
+    assert spectra.crosstalk_matrix()[0, 1] < -0.01
 
 
 def test_denoised_spectra_are_those_the_maps_are_made_of(walk):
     _, recording, _, steps = walk
     signals = recording.spectrum_signals(2, steps.components)
-    spectra = np.concatenate([s.data for s in signals], axis=-1)
-    maps = spectra @ spectra_room.map_weights(recording.energies).T
+    denoised = np.concatenate([s.data for s in signals], axis=-1)
+    maps = denoised @ spectra.map_weights(recording.energies).T
     expected = np.moveaxis(steps.denoised[:, 2], 0, -1)
     np.testing.assert_allclose(maps, expected, atol=1e-3 * expected.max())
     stage = signals[0].metadata.Acquisition_instrument.TEM.Stage
@@ -231,9 +231,20 @@ def test_denoised_spectra_are_those_the_maps_are_made_of(walk):
 )
 def test_settings_that_no_microscope_has_are_refused(change):
     with pytest.raises((ValueError, TypeError), match=next(iter(change))):
-        spectra_room.settings("nonalloy", **change)
+        spectra.settings("nonalloy", **change)
+    with pytest.raises((ValueError, TypeError), match=next(iter(change))):
+        dataclasses.replace(spectra.settings("nonalloy"), **change)
+
+
+def test_equal_settings_are_equal_whatever_their_numbers_came_as():
+    plain = spectra.settings("alloy", counts=3, angles=[-10, 0, 10], size=np.int64(20))
+    other = spectra.settings("alloy", counts=np.float32(3), angles=np.arange(-10, 11, 10), size=20)
+    assert plain == other and hash(plain) == hash(other)
+    assert plain == spectra.ParticleSettings.paper("alloy", size=20, angles=(-10.0, 0.0, 10.0))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        plain.counts = 4.0
 
 
 def test_the_true_densities_cannot_be_changed_by_mistake(walk):
     with pytest.raises(ValueError, match="read-only"):
-        spectra_room.truth(walk[0])[:] = 0
+        spectra.truth(walk[0])[:] = 0

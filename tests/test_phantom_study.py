@@ -1,4 +1,4 @@
-"""The experiments: settings, batches that equal single runs, and what results must obey."""
+"""The phantom's experiments: settings, batches that equal single runs, what results must obey."""
 
 import dataclasses
 import importlib
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import hebt
-from companion import paper, phantom
+from companion import phantom
 from hebt import prepare, simulate
 
 SMALL = {"size": 64, "iterations": 24, "seeds": (0, 5)}
@@ -28,12 +28,12 @@ def study(store):
 
 @pytest.fixture(scope="module")
 def data(store):
-    return phantom.data(phantom.phantom_settings(**SMALL))
+    return phantom.data(phantom.PhantomSettings.paper(**SMALL))
 
 
 def test_paper_fidelity_has_the_printed_settings(monkeypatch):
     monkeypatch.setenv("HEBT_FIDELITY", "paper")
-    s = phantom.phantom_settings()
+    s = phantom.PhantomSettings.paper()
     assert (s.size, len(s.angles), s.angles[0], s.angles[-1]) == (512, 31, -75.0, 75.0)
     assert set(np.diff(s.angles)) == {5.0}
     assert (s.z, s.zeta) == ((791.5, 471.5), (0.0188, 0.024))
@@ -45,20 +45,20 @@ def test_paper_fidelity_has_the_printed_settings(monkeypatch):
 
 def test_settings_that_do_not_exist_are_refused():
     with pytest.raises(TypeError, match="color: no such setting"):
-        phantom.phantom_settings(color=3)
+        phantom.PhantomSettings.paper(color=3)
     with pytest.raises(TypeError, match="list of seeds"):
-        phantom.phantom_settings(seeds=3)
+        phantom.PhantomSettings.paper(seeds=3)
     with pytest.raises(ValueError, match="seeds is empty"):
-        phantom.phantom_settings(seeds=[])
+        phantom.PhantomSettings.paper(seeds=[])
     with pytest.raises(ValueError, match="iterations"):
-        phantom.phantom_settings(iterations=0)
+        phantom.PhantomSettings.paper(iterations=0)
 
 
 def test_a_smaller_frame_gets_the_same_dose():
     """The counts of a whole projection do not depend on how many pixels it has."""
     totals = []
     for size in (64, 128):
-        s = phantom.phantom_settings(size=size, seeds=range(6), width=0)
+        s = phantom.PhantomSettings.paper(size=size, seeds=range(6), width=0)
         counts = phantom.data(s).counts
         totals.append(counts.sum(axis=(1, 3), dtype=float).mean(axis=1))
     np.testing.assert_allclose(totals[0], totals[1], rtol=0.02)
@@ -236,7 +236,7 @@ def test_smoothing_repeats_the_study_with_each_kernel():
         phantom.Kernel("moved", 32, 12.0, centered=False),
     )
     result = phantom.smoothing(kernels=kernels, **SMALL)
-    assert result.mse.shape == (3, 2, 2, 2, len(result.iterations))
+    assert result.at().shape == result.at("best").shape == (3, 2, 2, 2)
     study = phantom.study(width=32, sigma=12.0, **SMALL)
     for m, method in enumerate(("hebt_est", "eds")):
         for e, element in enumerate(study.elements):
@@ -249,20 +249,20 @@ def test_smoothing_repeats_the_study_with_each_kernel():
                 rtol=1e-3,
             )
             np.testing.assert_allclose(
-                result.ssim_windowed[1, m, e],
+                result.at(name="ssim_windowed")[1, m, e],
                 study.scores.at("ssim_windowed", method, element),
                 rtol=1e-3,
             )
     assert (result.r_squared[0] < result.r_squared[1]).all()
-    assert (result.mse[2] != result.mse[1]).any()
+    assert (result.at()[2] != result.at()[1]).any()
     with pytest.raises(ValueError, match="printed"):
         result.at("last")
 
 
 def test_the_sweep_holds_the_runs_that_it_stands_for():
     alphas, iterations = (0.3, 0.7), (3, 10)
-    swept = phantom.sweep(size=128, alphas=alphas, iterations=iterations, dose=2)
-    data = phantom.data(phantom.phantom_settings(size=128, seeds=(0,), dose=2))
+    (swept,) = phantom.sweeps([2], size=128, alphas=alphas, iterations=iterations)
+    data = phantom.data(phantom.PhantomSettings.paper(size=128, seeds=(0,), dose=2))
     maps = data.maps[:, :, 0]
     fit = hebt.response_ratios(data.haadf, maps)
     counts = np.array(data.settings.zeta) * 2 * 16
@@ -296,8 +296,3 @@ def test_frames_are_means_and_hold_the_particle():
     assert frames.sum() * 16 == pytest.approx(density.sum())
     with pytest.raises(ValueError, match="multiple of 128"):
         phantom.cut_frames(np.ones((64, 64), np.float32))
-
-
-def test_the_papers_numbers_come_with_their_place():
-    number = paper.printed("table1.mse.Au.eds")
-    assert (number.value, number.place) == (0.0801, "Table 1")

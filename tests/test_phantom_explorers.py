@@ -22,7 +22,8 @@ def store(tmp_path_factory):
 
 
 def sweep(dose):
-    return phantom.sweep(alphas=(0.1, 0.7, 0.95), iterations=(5, 50, 200), dose=dose)
+    (one,) = phantom.sweeps([dose], alphas=(0.1, 0.7, 0.95), iterations=(5, 50, 200))
+    return one
 
 
 @pytest.mark.parametrize("dose", [1.0, 4.0])
