@@ -176,11 +176,11 @@ def test_moving_by_whole_pixels_moves_and_by_parts_keeps_the_mass():
     image = np.zeros((1, 30, 30), np.float32)
     image[0, 12:18, 10:17] = 1
     np.testing.assert_allclose(
-        simulate.move(image, [[2, -3]]), np.roll(image, (2, -3), (1, 2)), atol=1e-5
+        simulate.apply_drift(image, [[2, -3]]), np.roll(image, (2, -3), (1, 2)), atol=1e-5
     )
     smooth = np.exp(-((np.arange(30) - 14.5) ** 2) / 18)[None, :, None].astype(np.float32)
     smooth = smooth * smooth.swapaxes(1, 2)
-    moved = simulate.move(smooth, [[0.3, -0.4]])
+    moved = simulate.apply_drift(smooth, [[0.3, -0.4]])
     assert moved.sum() == pytest.approx(smooth.sum(), rel=1e-3)
     center = (moved.sum(axis=(0, 2)) @ np.arange(30)) / moved.sum()
     assert center == pytest.approx(14.8, abs=0.01)

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy import ndimage
 
 from .._checks import as_float32, check_angles, check_count
-from .images import check_shifts, shift_image
+from .images import apply_shifts, check_shifts
 
 # Correlation looks at structure of 1 to 20 pixels: finer is noise, coarser is how thick the
 # specimen is, which changes with the tilt.
@@ -57,7 +57,7 @@ def estimate_shifts(haadf: ArrayLike, *, upsample: int = 50) -> np.ndarray:
     for way in (range(middle + 1, tilts), range(middle - 1, -1, -1)):
         for i in way:
             neighbor = i - 1 if i > middle else i + 1
-            still = shift_image(haadf[neighbor], shifts[neighbor])
+            (still,) = apply_shifts(haadf[neighbor, None], shifts[neighbor, None])
             shifts[i] = move_onto(still, haadf[i], shifts[neighbor], upsample)
     return shifts - np.median(shifts, axis=0)
 
@@ -197,7 +197,8 @@ def move_onto(still: np.ndarray, moving: np.ndarray, shift: ArrayLike, upsample:
     """Return the shift that brings an image onto another, (2,), from a first guess."""
     shift, still = np.array(shift), structure(still)
     for _ in range(5):
-        step = correlate(still, structure(shift_image(moving, shift)), upsample)
+        (moved,) = apply_shifts(moving[None], shift[None])
+        step = correlate(still, structure(moved), upsample)
         shift += step
         if np.abs(step).max() <= 1 / upsample:
             break

@@ -140,7 +140,9 @@ def smooth(
     return images
 
 
-def apply_shifts(images: ArrayLike, shifts: ArrayLike) -> np.ndarray:
+def apply_shifts(
+    images: ArrayLike, shifts: ArrayLike, *, order: int = 1, mode: str = "nearest"
+) -> np.ndarray:
     """Move each tilt's image by its shift, the same for every element.
 
     Parameters
@@ -150,18 +152,30 @@ def apply_shifts(images: ArrayLike, shifts: ArrayLike) -> np.ndarray:
     shifts
         (tilts, 2), pixels along and across the tilt axis, from `estimate_shifts`. Positive shifts
         move the picture towards higher indices.
+    order
+        Order of the spline between pixels, 0 to 5. The linear one makes no value lower or higher
+        than its neighbours; a cubic one, 3, smooths less.
+    mode
+        What comes in from outside: ``"nearest"`` repeats the edge, ``"constant"`` is 0. These and
+        the others are those of `scipy.ndimage.shift`.
 
     Returns
     -------
     numpy.ndarray
-        float32, in the shape of `images`. Between pixels it is interpolated linearly, which
-        makes no value lower or higher than its neighbours; what comes in from outside repeats
-        the edge.
+        float32, in the shape of `images`.
 
     Raises
     ------
     ValueError
         If there is not one shift per tilt.
+
+    Examples
+    --------
+    >>> import hebt, numpy as np
+    >>> images = np.array([[[0, 0, 4, 0]], [[0, 8, 0, 0]]])
+    >>> hebt.prepare.apply_shifts(images, [[0, -1], [0, 0.5]])
+    array([[[0., 4., 0., 0.]],
+           [[0., 4., 4., 0.]]], dtype=float32)
     """
     images = as_float32("images", images)
     shifts = check_shifts(shifts)
@@ -172,7 +186,7 @@ def apply_shifts(images: ArrayLike, shifts: ArrayLike) -> np.ndarray:
         )
     moved = np.empty_like(images)
     for where in np.ndindex(images.shape[:-2]):
-        moved[where] = shift_image(images[where], shifts[where[-1]])
+        ndimage.shift(images[where], shifts[where[-1]], moved[where], order=order, mode=mode)
     return moved
 
 
@@ -307,11 +321,8 @@ def common_frame(shape: tuple[int, int], border: int) -> np.ndarray:
     return frame
 
 
-def shift_image(image: ArrayLike, shift: ArrayLike) -> np.ndarray:
-    return ndimage.shift(image, shift, order=1, mode="nearest")
-
-
 def check_shifts(shifts: ArrayLike) -> np.ndarray:
+    """Return shifts as float64, (tilts, 2), after checking that they are that and finite."""
     shifts = np.asarray(shifts, np.float64)
     if shifts.ndim != 2 or shifts.shape[1] != 2 or not np.isfinite(shifts).all():
         raise ValueError(

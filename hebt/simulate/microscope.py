@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import ndimage, sparse
+from scipy import sparse
 
 from .._checks import as_float32, check_angles, check_count, check_number
+from ..prepare.images import apply_shifts
 from ..prepare.xray import line_width, xray_lines
 from ..projector import Projector
 
@@ -190,31 +191,30 @@ def drift(tilts: int, size: float, *, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, size, (tilts, 2))
 
 
-def move(images: ArrayLike, shifts: ArrayLike) -> np.ndarray:
-    """Move each tilt's image by a part of a pixel, with cubic splines; nothing comes in.
+def apply_drift(images: ArrayLike, shifts: ArrayLike) -> np.ndarray:
+    """Move each tilt's image as the specimen has drifted, by parts of a pixel.
+
+    As `hebt.prepare.apply_shifts`, with cubic splines, which hardly smooth; nothing comes in from
+    outside, and nothing falls below 0.
 
     Parameters
     ----------
     images
         (..., tilts, slices, size), at least 0.
     shifts
-        (tilts, 2), pixels along and across the tilt axis.
+        (tilts, 2), pixels along and across the tilt axis, from `drift`.
 
     Returns
     -------
     numpy.ndarray
         float32, in the shape of `images`, at least 0.
+
+    Raises
+    ------
+    ValueError
+        If there is not one finite shift per tilt.
     """
-    images = as_float32("images", images)
-    shifts = np.asarray(shifts, np.float64)
-    if images.ndim < 3 or shifts.shape != (images.shape[-3], 2) or not np.isfinite(shifts).all():
-        raise ValueError(
-            f"images has shape {images.shape} and shifts {shifts.shape}; expected "
-            "(..., tilts, slices, size) and (tilts, 2) with as many tilts, and finite shifts."
-        )
-    moved = np.empty_like(images)
-    for where in np.ndindex(images.shape[:-2]):
-        ndimage.shift(images[where], shifts[where[-1]], output=moved[where], order=3)
+    moved = apply_shifts(images, shifts, order=3, mode="constant")
     return np.maximum(moved, 0, out=moved)
 
 
@@ -252,7 +252,7 @@ def record_haadf(
     for name, value in (("noise", noise), ("offset", offset)):
         if not (np.isscalar(value) and np.isfinite(value) and value >= 0):
             raise ValueError(f"{name} is {value!r}; expected a finite number of at least 0.")
-    recorded = damp(move(ideal, shifts), saturation)
+    recorded = damp(apply_drift(ideal, shifts), saturation)
     rng = np.random.default_rng(seed)
     for image in recorded:
         image += np.float32(offset) + noise * rng.standard_normal(image.shape, np.float32)

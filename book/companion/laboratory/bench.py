@@ -278,24 +278,14 @@ def record(conditions: Conditions, density=None) -> Series:
     mean = simulate.mean_counts(W, density, zeta)[:, haadf > 0].mean(dtype=np.float64)
     zeta = zeta * (conditions.counts / mean)
     counts = simulate.element_maps(W, density, zeta, seed=conditions.seed)
-    counts = _shift(counts, int(conditions.shift))
+    if conditions.shift:
+        by = np.tile([0, conditions.shift], (len(W.angles), 1))
+        counts = prepare.apply_shifts(counts[:, :, None], by, mode="constant")[:, :, 0]
     maps = counts
     if conditions.smoothing > 0:
         width = 2 * math.ceil(3 * conditions.smoothing) + 1
         maps = prepare.smooth(counts, width=width, sigma=conditions.smoothing)
     return Series(conditions, density, W, haadf, counts, maps, z, zeta)
-
-
-def _shift(images, by):
-    """Move images by whole pixels along the last axis; 0 moves in."""
-    if not by:
-        return images
-    out = np.zeros_like(images)
-    if by > 0:
-        out[..., by:] = images[..., :-by]
-    else:
-        out[..., :by] = images[..., -by:]
-    return out
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -164,7 +164,7 @@ def _record(settings, thickness, zeta, tilt, channels, *, stream):
     """Draw the spectrum image of one tilt in some of the channels."""
     _, shifts = _drifts(settings)
     zeta = zeta * simulate.detector_response(np.array(settings.angles))[tilt]
-    means = simulate.move(thickness[:, tilt : tilt + 1], shifts[tilt : tilt + 1])[:, 0]
+    means = simulate.apply_drift(thickness[:, tilt : tilt + 1], shifts[tilt : tilt + 1])[:, 0]
     means = means * zeta[:, None, None].astype(np.float32)
     stray = _stray(settings, settings.angles[tilt])
     spectra = _contributions(settings.background)[:, channels]

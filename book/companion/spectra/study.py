@@ -100,7 +100,7 @@ def _spectrum_study(settings):
     acquisition = acquire(settings)
     near_peaks = acquisition.spectrum_image(tilt)
     here, blocks, spectrum = _record_all(settings, thickness, acquisition, tilt, used, copper)
-    moved = simulate.move(
+    moved = simulate.apply_drift(
         thickness[:, tilt : tilt + 1], acquisition.spectrum_drift[tilt : tilt + 1]
     )[:, 0]
     seen = acquisition.zeta * acquisition.response[tilt] * collection_efficiency()
