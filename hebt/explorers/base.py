@@ -17,8 +17,9 @@ import anywidget
 import traitlets
 
 HERE = pathlib.Path(__file__).parent
-DRAW = (HERE / "draw.js").read_text(encoding="utf-8")  # what scripts of explorers draw with
-CSS = (HERE / "frames.css").read_text(encoding="utf-8")  # and their look
+# what scripts of explorers draw with, and their look
+DRAW = "".join((HERE / f).read_text(encoding="utf-8") for f in ("draw.js", "elements.js"))
+CSS = (HERE / "frames.css").read_text(encoding="utf-8")
 _HOST = (HERE / "static_host.js").read_text(encoding="utf-8")
 _FOLDER = "_explorers"  # where a built book serves the files of `HEBT_STATIC_FILES`
 _FILES_FROM = 400_000  # characters; below this, files of their own are not worth a request
