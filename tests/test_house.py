@@ -25,7 +25,6 @@ MODULE_LINES, FUNCTION_LINES = 500, 60
 # Longer ones that there are, and how long they may be at most. Compiled kernels stay in one piece.
 LONGER = {
     "hebt/_engine/kernels.py": {"forward": 86},
-    "book/companion/laboratory/explorer.py": {"_widgets": 117},
     "book/companion/particles/claims.py": {"nonalloy_numbers": 78},
     "book/companion/phantom/tables.py": {"paper_consistency_table": 64},
     "book/companion/spectra/study.py": {"_spectrum_study": 73},
