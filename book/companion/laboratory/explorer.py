@@ -49,7 +49,7 @@ class Laboratory(Explorer):
     """The laboratory of a page without a kernel. Its numerics are hebt-core.js, in a worker."""
 
     _esm = DRAW + "".join(
-        (HERE / name).read_text(encoding="utf-8") for name in ("easel.js", "laboratory.js")
+        (HERE / name).read_text(encoding="utf-8") for name in ("easel.js", "worker.js", "laboratory.js")
     )
     _css = CSS + (HERE / "laboratory.css").read_text(encoding="utf-8")
 
