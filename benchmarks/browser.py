@@ -12,11 +12,15 @@ from __future__ import annotations
 import argparse
 import shutil
 import statistics
+import sys
+from pathlib import Path
 
 import numpy as np
 
 import hebt
-from companion import laboratory
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book"))
+from companion import laboratory  # noqa: E402 (lies beside the chapters)
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 RUN = """

@@ -122,6 +122,24 @@ function timers() {
   };
 }
 
+// Calls `resized` when the body's size changes and `left` when a reader presses elsewhere; returns
+// what ends that.
+function watch(root, body, resized, left = () => {}) {
+  const observer = new ResizeObserver(resized);
+  observer.observe(body);
+  const away = (event) => { if (!root.contains(event.target)) left(); };
+  document.addEventListener("pointerdown", away);
+  return () => {
+    observer.disconnect();
+    document.removeEventListener("pointerdown", away);
+  };
+}
+
+// `shown` gives what `savePicture` takes.
+const saveButton = (shown, message) => button("save", "Save PNG", () =>
+  savePicture(...shown()).catch((error) =>
+    message.say(`The picture could not be saved (${error.message ?? error}).`)));
+
 const palettes = (spec) =>
   Object.fromEntries(Object.entries(spec.luts).map(([name, lut]) => [name, palette(lut)]));
 

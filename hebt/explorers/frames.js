@@ -196,8 +196,7 @@ function render({ model, el }) {
   const status = h("span", { class: "hebt-hidden", "data-role": "status", "aria-live": "polite" });
   const message = messageLine();
   const reset = button("reset", "Reset", () => go(spec.controls.map((c) => c.start)));
-  const save = button("save", "Save PNG", () => savePicture(spec, shown, tables).catch((error) =>
-    message.say(`The picture could not be saved (${error.message ?? error}).`)));
+  const save = saveButton(() => [spec, shown, tables], message);
 
   const parts = [h("div", { class: "hebt-controls" }, ...sliders.map((q) => q.node)),
     message.node];
@@ -349,14 +348,10 @@ function render({ model, el }) {
   draw(model.get("picture"));
   root.dataset.state = "ready";
   if (shown.error) talk.fail(shown.error);
-  const watch = new ResizeObserver(fit);
-  watch.observe(body);
-  const away = (event) => { if (probe && !root.contains(event.target)) point(null); };
-  document.addEventListener("pointerdown", away);
+  const unwatch = watch(root, body, fit, () => point(null));
   return () => {
     source.stop();
-    watch.disconnect();
-    document.removeEventListener("pointerdown", away);
+    unwatch();
     stop();
   };
 }

@@ -112,10 +112,12 @@ function render({ model, el }) {
   el.replaceChildren(body);
   showSliders();
   fit();
-  const watch = new ResizeObserver(fit);
-  watch.observe(body);
+  const unwatch = watch(root, body, fit);
   // the page's picture goes only when there is another one in its place
-  return go(wanted).then(() => () => { alive = false; watch.disconnect(); });
+  return go(wanted).then(() => () => {
+    alive = false;
+    unwatch();
+  });
 }
 
 export default { render };

@@ -12,17 +12,8 @@ from hebt.explorers.base import CSS, DRAW, is_static
 from hebt.explorers.controls import palettes
 
 from ..fidelity import fidelity
-from .bench import (
-    ELEMENTS,
-    PRESETS,
-    SIZE,
-    SPECIMENS,
-    Conditions,
-    Outcome,
-    run,
-    sensitivities,
-    specimen,
-)
+from . import bench
+from .bench import ELEMENTS, PRESETS, SIZE, SPECIMENS, Conditions, Outcome
 from .controls import CONTROLS
 from .figures import LIMITS, UNIT, picture
 from .widgets import LaboratoryWidgets
@@ -49,7 +40,8 @@ class Laboratory(Explorer):
     """The laboratory of a page without a kernel. Its numerics are hebt-core.js, in a worker."""
 
     _esm = DRAW + "".join(
-        (HERE / name).read_text(encoding="utf-8") for name in ("easel.js", "worker.js", "laboratory.js")
+        (HERE / name).read_text(encoding="utf-8")
+        for name in ("easel.js", "worker.js", "laboratory.js")
     )
     _css = CSS + (HERE / "laboratory.css").read_text(encoding="utf-8")
 
@@ -58,7 +50,7 @@ class Laboratory(Explorer):
     densities = traitlets.Bytes(b"").tag(sync=True)
 
     def __init__(self):
-        stack = np.stack([specimen(name) for name in SPECIMENS])
+        stack = np.stack([bench.specimen(name) for name in SPECIMENS])
         super().__init__(
             caption="A simulated slice, its tilt series, and both reconstructions, computed on "
             "this page.",
@@ -82,7 +74,7 @@ class Laboratory(Explorer):
 
 def _specify():
     """Everything that the script has to know."""
-    z, zeta = sensitivities()
+    z, zeta = bench.sensitivities()
     return {
         "size": SIZE,
         "elements": list(ELEMENTS),
@@ -93,13 +85,7 @@ def _specify():
         "defaults": dataclasses.asdict(_start()),
         "luts": palettes(("inferno", "viridis", "gray")),
         "controls": [
-            {
-                "name": c.name,
-                "label": c.label,
-                "unit": c.unit,
-                "values": list(c.values),
-                "texts": list(c.texts),
-            }
+            {k: getattr(c, k) for k in ("name", "label", "unit", "values", "texts")}
             for c in CONTROLS
         ],
         "specimens": [{"name": name, "title": title} for name, (title, _) in SPECIMENS.items()],
@@ -118,4 +104,4 @@ def first_run() -> Outcome:
     return _FIRST(_start())
 
 
-_FIRST = functools.lru_cache(maxsize=2)(run)
+_FIRST = functools.lru_cache(maxsize=2)(bench.run)

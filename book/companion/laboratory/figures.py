@@ -45,10 +45,8 @@ def _images(figure, grid, outcome):
             ax = figure.add_subplot(grid[e, k])
             image = outcome.series.density if name == "truth" else outcome.densities[name]
             shown = ax.imshow(image[e], cmap="inferno", vmin=LIMITS[0], vmax=LIMITS[1])
-            score = ""
-            if name != "truth":
-                score = f"\nMSE {outcome.scores['mse', name, element]:.3f}"
-            ax.set_title(f"{element}, {text}{score}")
+            score = outcome.scores.get(("mse", name, element))
+            ax.set_title(f"{element}, {text}" + ("" if score is None else f"\nMSE {score:.3f}"))
             ax.set_axis_off()
             axes.append(ax)
     figure.colorbar(shown, ax=axes, label=UNIT, extend="max", fraction=0.03, aspect=40)

@@ -14,7 +14,6 @@ const SOLVER = ["alpha", "iterations", "error_Au", "error_Ag"];
 const METHODS = ["hebt", "eds"];
 const NAMES = { hebt: "HEBT", eds: "EDS only" };
 const SCORES = [["mse", "MSE, relative"], ["ssim", "SSIM, whole image"], ["dp", "DP (pixels)"]];
-const RESIDUALS = [2, 0, 1, 3, 4];      // from the worker's order to that of the lines
 
 function choice(name, label, options, chosen) {
   const list = h("select", { "data-control": name, "aria-label": label, autocomplete: "off" },
@@ -50,7 +49,7 @@ function residualCurve(residuals, elements) {
   return {
     curve: { name: "residuals", title: "Residuals", along: 0, x, lines, ylabel: "|p − W x| / |p|",
       log: n ? "xy" : "", limits: null },
-    rows: RESIDUALS.map((k) => [n ? residuals.map((r) => r[k] || null) : [null, null]]),
+    rows: lines.map((_, k) => [n ? residuals.map((r) => r[k] || null) : [null, null]]),
     control: { name: "iteration", label: "Iterations", unit: "", numbers: x, texts: x.map(String) },
     place: Math.max(0, n - 1),
   };
@@ -162,8 +161,6 @@ function render({ model, el }) {
     message.say("");
     record();
   });
-  const save = button("save", "Save PNG", () => savePicture(...asPicture(), tables)
-    .catch((error) => message.say(`The picture could not be saved (${error.message ?? error}).`)));
 
   const iteration = h("strong", { "data-role": "iteration" });
   const rate = h("span", { "data-role": "rate" });
@@ -174,6 +171,7 @@ function render({ model, el }) {
   const where = h("span", { class: "hebt-probe", "data-role": "probe" });
   const status = h("span", { class: "hebt-hidden", "data-role": "status", "aria-live": "polite" });
   const message = messageLine();
+  const save = saveButton(() => [...asPicture(), tables], message);
   const caption = model.get("caption");
   const threeColumns = (panels, more = "") => h("div", { class: `hebt-panels ${more}`,
     style: "--hebt-columns: 3" }, ...panels.map((q) => q.node));
@@ -379,9 +377,7 @@ function render({ model, el }) {
       .map((c) => ({ ...c, texts: [c.texts[c.values.indexOf(state[c.name])]] }));
     const scored = picture ? results : [];
     return [{
-      columns: 3,
-      shared: true,
-      filename: "laboratory",
+      columns: 3, shared: true, filename: "laboratory",
       controls: [control, ...settings],
       panels: named.map((q) => ({ ...q.p, limits: spec.limits, ends: spec.limits.map(String),
         shape: [size, size], smooth: false })),
@@ -390,8 +386,7 @@ function render({ model, el }) {
     }, {
       position: [place, ...settings.map(() => 0)],
       frames: Object.fromEntries(named.map((q) => [q.p.name, quantize(q.values, spec.limits)])),
-      low: {},
-      high: { any: true },
+      low: {}, high: { any: true },
       readouts: Object.fromEntries(scored.map((q) =>
         [q.p.name, picture.scores[q.p.method][q.p.element].mse.toFixed(4)])),
       curves: { residuals: rows },
@@ -401,17 +396,13 @@ function render({ model, el }) {
   // -- start
 
   el.replaceChildren(body);
-  const watch = new ResizeObserver(() => { if (picture) drawCurve(); });
-  watch.observe(body);
-  const away = (event) => { if (probe && !root.contains(event.target)) point(null); };
-  document.addEventListener("pointerdown", away);
+  const unwatch = watch(root, body, () => { if (picture) drawCurve(); }, () => point(null));
   showSettings();
   record();
   return () => {
     engine.terminate();
     URL.revokeObjectURL(url);
-    watch.disconnect();
-    document.removeEventListener("pointerdown", away);
+    unwatch();
     board.stop();
     stop();
   };

@@ -1,12 +1,9 @@
-// The laboratory's worker, as a function whose source is put behind hebt-core.js: it records tilt
-// series, runs both reconstructions and answers with pictures.
-//
-// It runs in pieces, so that a message is never kept waiting, and sends the
-// next picture only when the last one was drawn.
+// The laboratory's worker, whose source is put behind hebt-core.js. It runs in pieces, so that a
+// message is never kept waiting, and sends the next picture only when the last one was drawn.
 function worker(HEBT) {
   let series = null, solvers = null, scale = null, norms = null;
   let until = 0, running = false, shown = true, last = 0, fresh = [], rate = 0;
-  const timed = { from: 0, iteration: 0 };
+  let since = 0, first = 0;       // when the present run began, and from which iteration
   const channel = new MessageChannel();
   channel.port1.onmessage = work;
 
@@ -19,24 +16,22 @@ function worker(HEBT) {
     norms = [...maps.map((p, e) => ratios[e] * norm(p)), norm(haadf)];
     fresh = [];
     shown = true;       // a picture of the job before is no longer waited for
-    Object.assign(timed, { from: 0, iteration: 0 });
   }
   function iterate() {
     solvers.hebt.step();
     solvers.eds.step();
-    fresh.push([...solvers.hebt.residuals.map((v, k) => v / norms[k]),
-      ...solvers.eds.residuals.map((v, k) => v / norms[k])]);
+    const relative = (solver) => solver.residuals.map((v, k) => v / norms[k]);
+    const [Au, Ag, sum] = relative(solvers.hebt);
+    fresh.push([sum, Au, Ag, ...relative(solvers.eds).slice(0, 2)]);
   }
   function work() {
     if (!running) return;
     const start = performance.now();
-    if (!timed.from) Object.assign(timed, { from: start, iteration: solvers.hebt.iteration });
+    if (!since) [since, first] = [start, solvers.hebt.iteration];
     while (solvers.hebt.iteration < until && performance.now() - start < 20) iterate();
     if (solvers.hebt.iteration >= until) running = false;
     const now = performance.now();
-    if (now > timed.from) {
-      rate = ((solvers.hebt.iteration - timed.iteration) / (now - timed.from)) * 1000;
-    }
+    if (now > since) rate = ((solvers.hebt.iteration - first) / (now - since)) * 1000;
     if (!running || (shown && now - last > 60)) send();
     if (running) channel.port2.postMessage(0);
   }
@@ -75,7 +70,7 @@ function worker(HEBT) {
     run(message) {
       ({ until } = message);
       running = true;
-      Object.assign(timed, { from: 0 });
+      since = 0;
       channel.port2.postMessage(0);
     },
     pause() { running = false; send(); },
