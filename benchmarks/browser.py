@@ -20,7 +20,7 @@ import numpy as np
 import hebt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book"))
-from companion import laboratory  # noqa: E402 (lies beside the chapters)
+from companion import laboratory
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 RUN = """

@@ -20,7 +20,7 @@ COMPANION = BOOK / "companion"
 CODE = sorted([*ROOT.glob("hebt/**/*.py"), *COMPANION.rglob("*.py")])
 CHAPTERS = sorted(BOOK.glob("*.md"))
 # what only shows results; a study that imported it would be computed anew for a new color
-SHOWS = ("figures", "tables", "claims", "explorers", "explorer", "style", "prose")
+SHOWS = ("figures", "tables", "claims", "explorers", "explorer", "widgets", "style", "prose")
 MODULE_LINES, FUNCTION_LINES = 500, 60
 # Longer ones that there are, and how long they may be at most. Compiled kernels stay in one piece.
 LONGER = {

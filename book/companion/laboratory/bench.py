@@ -36,10 +36,8 @@ class Conditions:
 
     def __post_init__(self):
         if self.specimen not in (*SPECIMENS, "own"):
-            raise ValueError(
-                f"specimen is {self.specimen!r}; expected one of {', '.join(SPECIMENS)}, or 'own' "
-                "together with a density."
-            )
+            known = ", ".join(SPECIMENS)
+            raise ValueError(f"specimen is {self.specimen!r}; expected one of {known}, or 'own'.")
         for name, low, high in (
             ("counts", 1e-3, 1e6),
             ("tilt", 0, 90),
@@ -68,10 +66,6 @@ class Conditions:
 def _radius(size):
     offsets = (np.arange(size) + 0.5) / size - 0.5
     return np.hypot(offsets[:, None], offsets[None, :]), offsets
-
-
-def _diamond(size):
-    return simulate.phantom(size).density
 
 
 def _core(size):
@@ -105,7 +99,7 @@ def _alloy(size):
 
 # name -> what the reader sees, and a function of the frame's size
 SPECIMENS = {
-    "diamond": ("Gold diamond in silver (paper)", _diamond),
+    "diamond": ("Gold diamond in silver (paper)", lambda size: simulate.phantom(size).density),
     "core": ("Gold core, silver shell", _core),
     "halves": ("Two halves", _halves),
     "dots": ("Gold dots in silver", _dots),
@@ -276,8 +270,8 @@ def run(
     fit = hebt.response_ratios(series.haadf, series.maps, names=ELEMENTS)
     ratios = fit.ratios * (1 + np.array([now.error_Au, now.error_Ag]) / 100)
     # EDS alone is HEBT at a weight of 0, and its residuals come for nothing too
-    pairs = zip(METHODS, (now.alpha, 0))
-    found = {method: _reconstruct(series, ratios, alpha, now.iterations) for method, alpha in pairs}
+    weights = {"hebt": now.alpha, "eds": 0}
+    found = {m: _reconstruct(series, ratios, alpha, now.iterations) for m, alpha in weights.items()}
     densities = {m: hebt.density(x, ratios, series.zeta) for m, (x, _) in found.items()}
     return Outcome(
         series=series,

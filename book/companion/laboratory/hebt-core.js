@@ -3,9 +3,8 @@
 // The area weights of a strip in closed form (Eq. 3, 5), response ratios by NNLS (Eq. 6), SIRT with
 // non-negativity on the stacked system of Eq. 11, and the scores of section 4; only the random
 // numbers differ. Arrays are flat and typed: an image is (size, size), row by row, a sinogram
-// (tilts, size), and a pair of elements an array of two of them. Angles are degrees. Nothing here
-// touches a page, and it is a plain script: a worker that is a module does not start from a file
-// everywhere.
+// (tilts, size), and a pair of elements an array of two of them. Angles are degrees. It is a plain
+// script, as a worker that is a module does not start from a file everywhere.
 
 const HEBT = (() => {
   "use strict";

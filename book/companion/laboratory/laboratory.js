@@ -302,7 +302,6 @@ function render({ model, el }) {
     if (data.job !== job) return;
     picture = data;
     residuals.push(...data.residuals);
-    if (data.iteration === 0) residuals = [];
     for (const q of results) {
       const { element, method, title } = q.p;
       const scores = data.scores[method][element];

@@ -25,16 +25,14 @@ class LaboratoryWidgets(ipywidgets.VBox):
             specimens["Your own"] = "own"
         self.preset = _dropdown("Preset", titles, "paper")
         sliders = {c.name: _slider(c, getattr(self.start, c.name)) for c in CONTROLS}
-        # name of a condition -> its widget
-        self.controls = {
-            "specimen": _dropdown("Specimen", specimens, self.start.specimen)
-        } | sliders
+        specimen = _dropdown("Specimen", specimens, self.start.specimen)
+        self.controls = {"specimen": specimen} | sliders  # name of a condition -> its widget
         self.text, self.table = ipywidgets.HTML(), ipywidgets.HTML()
         self.image = ipywidgets.Image(format="png", layout={"max_width": "50em"})
         columns = {"grid_template_columns": "repeat(auto-fill, 25em)"}
         super().__init__(
             [
-                ipywidgets.HBox([self.preset, self.controls["specimen"]]),
+                ipywidgets.HBox([self.preset, specimen]),
                 self.text,
                 ipywidgets.GridBox(list(sliders.values()), layout=columns),
                 self.image,
@@ -50,10 +48,8 @@ class LaboratoryWidgets(ipywidgets.VBox):
         """Change conditions and run; ``room.set(counts=4, alpha=0.9)``."""
         unknown = [name for name in conditions if name not in self.controls]
         if unknown:
-            raise ValueError(
-                f"{', '.join(unknown)}: no such condition; expected some of "
-                f"{', '.join(self.controls)}."
-            )
+            known = ", ".join(self.controls)
+            raise ValueError(f"{', '.join(unknown)}: no such condition; expected some of {known}.")
         before = {name: self.controls[name].value for name in conditions}
         with self._quietly():
             try:
