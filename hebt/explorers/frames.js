@@ -279,14 +279,12 @@ function render({ model, el }) {
       draw(picture);
       message.say("");
       if (last) {
-        drop("busy");
         wanted = [...picture.position];
         showSliders();
         root.dataset.state = "ready";
       }
     },
     fail(reason) {
-      drop("busy");
       root.dataset.state = "error";
       const still = stateText(spec, shown.position).join(", ");
       message.say(`No picture for ${stateText(spec, wanted).join(", ")}: ${reason}. ` +
@@ -306,7 +304,7 @@ function render({ model, el }) {
   function go(position) {
     wanted = position;
     showSliders();
-    wait("busy", 150, () => { root.dataset.state = "busy"; });
+    root.dataset.state = "busy";
     source.ask([...position], talk);
     wait("status", 600, () => {
       if (!shown || !same(shown.position, wanted)) return;
