@@ -12,10 +12,14 @@ from __future__ import annotations
 import argparse
 import shutil
 import statistics
+import sys
+from pathlib import Path
 
 import numpy as np
 
 import hebt
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book"))
 from companion import laboratory
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")

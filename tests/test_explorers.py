@@ -21,7 +21,7 @@ from matplotlib import colormaps
 from PIL import Image
 
 from hebt import explorers
-from hebt.explorers.frames import quantise
+from hebt.explorers.controls import quantize
 
 ALPHAS = (0.05, 0.3, 0.5, 0.7, 0.95)
 COUNTS = (1, 4, 16)
@@ -107,7 +107,7 @@ def colors(values, cmap, limits=LIMITS):
 )
 def test_stored_values_are_within_half_a_step(values, low, span):
     high = low + span
-    q, below, above = quantise(values, (low, high))
+    q, below, above = quantize(values, (low, high))
     assert q.dtype == np.uint8
     step = (high - low) / 255
     inside = (values >= low) & (values <= high)
@@ -163,7 +163,7 @@ def stored(e, name, *indices):
 
 @pytest.mark.parametrize("block", [1, 500, 10**6])
 def test_store_holds_every_state(monkeypatch, block):
-    monkeypatch.setattr(explorers.frames, "_BLOCK", block)
+    monkeypatch.setattr("hebt.explorers._page.BLOCK", block)
     e = explorer()
     for i, alpha in enumerate(ALPHAS):
         for k, counts in enumerate(COUNTS):

@@ -5,7 +5,7 @@ import pytest
 
 from companion import spectra
 from companion.spectra.explorers import _top, _walk
-from hebt.explorers.frames import quantise
+from hebt.explorers.controls import quantize
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,10 +39,10 @@ def test_maps_over_tilt_follow_tilt_and_step(settings, walk):
     shown = spectra.explore_maps(settings)
     shown.move(tilt=30.0, step="as recorded")
     limits = (0, _top(series.maps[0]))
-    expected = quantise(steps.raw_maps[0, 3], limits)[0].tobytes()
+    expected = quantize(steps.raw_maps[0, 3], limits)[0].tobytes()
     assert shown.picture["frames"]["Au"] == expected
     shown.move(step=spectra.STEPS[-1])
-    assert shown.picture["frames"]["Au"] == quantise(series.maps[0, 3], limits)[0].tobytes()
+    assert shown.picture["frames"]["Au"] == quantize(series.maps[0, 3], limits)[0].tobytes()
     assert "30" in shown.describe()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from companion import phantom
 from companion.phantom import explorers as room
-from hebt.explorers.frames import quantise
+from hebt.explorers.controls import quantize
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,7 +38,7 @@ def test_panels_and_numbers_follow_the_sliders(dose):
         ("Ag_eds", swept.eds[1, 1]),
         ("Ag_truth", swept.truth[1]),
     ):
-        assert shown.picture["frames"][name] == quantise(image, (0.0, 1.3))[0].tobytes()
+        assert shown.picture["frames"][name] == quantize(image, (0.0, 1.3))[0].tobytes()
     assert shown.picture["readouts"]["Ag_hebt_mse"] == f"{swept.hebt_mse[2, 1, 1]:.4f}"
     assert shown.picture["readouts"]["Au_eds_mse"] == f"{swept.eds_mse[1, 0]:.4f}"
     lines = shown.picture["curves"]["by_weight"]
@@ -52,7 +52,7 @@ def test_the_first_look_is_the_sweep_at_the_papers_weight():
     assert shown.state == {"dose": 1.0, "iterations": 200}
     shown.move(dose=4.0, iterations=5)
     swept = sweep(4.0)
-    expected = quantise(swept.hebt[1, 0, 1], (0.0, 1.3))[0].tobytes()
+    expected = quantize(swept.hebt[1, 0, 1], (0.0, 1.3))[0].tobytes()
     assert shown.picture["frames"]["Ag_hebt"] == expected
     assert shown.picture["readouts"]["Au_eds_mse"] == f"{swept.eds_mse[0, 0]:.4f}"
 

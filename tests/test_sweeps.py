@@ -14,7 +14,7 @@ import hebt
 from companion import laboratory, particles, phantom, spectra, sweeps
 from companion.sweeps.slice import _cut, _small
 from hebt import explorers, metrics, simulate
-from hebt.explorers.frames import quantise
+from hebt.explorers.controls import quantize
 
 ALPHAS = (0.05, 0.3, 0.7, 0.95)
 ITERATIONS = (2, 10, 50)
@@ -287,10 +287,10 @@ def test_the_slice_explorer_shows_the_sweep(study):
     shown.move(alpha=0.95, iterations=50)
     a, i = study.at(0.95, 50)
     picture = particles.from_steps(study.pictures[a, i, 1])
-    expected = quantise(picture, (0, 1.5))[0].tobytes()
+    expected = quantize(picture, (0, 1.5))[0].tobytes()
     assert shown.picture["frames"]["Ag"] == expected
     true = particles.from_steps(study.reference_pictures["true"][1])
-    expected = quantise(picture - true, (-1, 1))[0].tobytes()
+    expected = quantize(picture - true, (-1, 1))[0].tobytes()
     assert shown.picture["frames"]["Ag_difference"] == expected
     assert shown.picture["readouts"]["Ag_mse"] == f"{study.mse['true'][a, i, 1]:.4f}"
     np.testing.assert_allclose(
@@ -331,7 +331,7 @@ def test_own_sweep_shows_differences_and_errors():
     shown.move(alpha=0.9, iterations=10)
     c = metrics.optimal_scale(TRUTH[1], X[2, 0, 1])
     pair = (-float(np.ptp(TRUTH[1])), float(np.ptp(TRUTH[1])))
-    expected = quantise(c * X[2, 0, 1] - TRUTH[1], pair)[0]
+    expected = quantize(c * X[2, 0, 1] - TRUTH[1], pair)[0]
     got = np.frombuffer(shown.picture["frames"]["difference1"], np.uint8).reshape(12, 12)
     assert np.abs(got.astype(int) - expected).max() <= 1
     errors = [metrics.scaled_mse(TRUTH[0], X[a, 0, 0]) for a in range(3)]
@@ -346,7 +346,7 @@ def test_own_tilts_are_sorted_by_angle():
     assert shown.state == {"tilt": 0.0}
     shown.move(tilt=-20)
     for k, factor in ((0, 1), (1, 2)):
-        expected = quantise(factor * SERIES[1], (0, 2))[0].tobytes()
+        expected = quantize(factor * SERIES[1], (0, 2))[0].tobytes()
         assert shown.picture["frames"][f"series{k}"] == expected
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,12 +13,14 @@ from ..metrics import optimal_scale, scaled_mse
 from .controls import Control, Curve, Panel
 from .frames import FrameExplorer
 
+Limits: TypeAlias = tuple[float, float] | Mapping[str, tuple[float, float]] | None
+
 
 def tilts(
-    images: ArrayLike,
+    images: ArrayLike | Mapping[str, ArrayLike],
     angles: ArrayLike,
     *,
-    limits: Any = None,
+    limits: Limits = None,
     unit: str = "",
     cmap: str = "gray",
     start: float | None = None,
@@ -64,18 +66,9 @@ def tilts(
     >>> hebt.explorers.tilts(haadf, angles)                               # doctest: +SKIP
     >>> hebt.explorers.tilts({"Au": maps[0], "Ag": maps[1]}, angles)      # doctest: +SKIP
     """
-    series = images if isinstance(images, Mapping) else {"": images}
-    if not series:
-        raise ValueError("images is an empty mapping; expected at least one series.")
-    series = {
-        str(name): as_float32(f"images {name!r}" if name else "images", v, ndim=(3,))
-        for name, v in series.items()
-    }
+    series = _named("images", images)
     angles = check_angles(angles)
-    shapes = {name: v.shape for name, v in series.items()}
-    if len(set(shapes.values())) > 1:
-        raise ValueError(f"images have the shapes {shapes}; expected the same for all.")
-    count = next(iter(shapes.values()))[0]
+    count = len(next(iter(series.values())))
     if count != len(angles):
         raise ValueError(
             f"images hold {count} tilts and angles {len(angles)}; expected as many "
@@ -108,7 +101,7 @@ def sweep(
     *,
     names: Sequence[str] | None = None,
     reference: ArrayLike | None = None,
-    limits: Any = None,
+    limits: Limits = None,
     unit: str = "HAADF intensity",
     cmap: str = "inferno",
     start: tuple[float, int] | None = None,
@@ -167,45 +160,22 @@ def sweep(
     if limits is None:
         top = [float(np.percentile(x[:, :, e], 99.8)) or 1.0 for e in range(len(names))]
         limits = {name: (0.0, t) for name, t in zip(names, top)}
-    pairs = _pairs(dict.fromkeys(names), limits)
     panels = [
-        Panel(f"element{e}", name, limits=pairs[name], unit=unit, cmap=cmap)
-        for e, name in enumerate(names)
+        Panel(f"element{e}", name, limits=pair, unit=unit, cmap=cmap)
+        for e, (name, pair) in enumerate(_pairs(dict.fromkeys(names), limits).items())
     ]
-    curves, mse = [], None
+    curves = []
+    scale, mse, true = np.empty(0), np.empty(0), None
     if reference is not None:
-        reference = as_float32("reference", reference, ndim=(3,))
-        if reference.shape != x.shape[2:]:
-            raise ValueError(
-                f"reference has shape {reference.shape}; expected {x.shape[2:]}, an image for each "
-                "element."
-            )
-        true: Any = reference
+        true = _fitting(reference, x.shape[2:])
         scale, mse = _scaled(x, true)
-        panels += [
-            Panel(
-                f"difference{e}",
-                f"{name}, less the reference",
-                limits=(-float(np.ptp(reference[e])), float(np.ptp(reference[e]))),
-                cmap="RdBu_r",
-            )
-            for e, name in enumerate(names)
-        ]
-        curves = [
-            Curve(
-                "mse",
-                "Error against the weight",
-                "alpha",
-                names,
-                ylabel="MSE, relative",
-                alt="Mean-squared error against the weight after {iterations} iterations",
-            )
-        ]
+        panels += _differences(true, names)
+        curves = [_error_curve(names)]
 
     def compute(**state):
         a, i = alphas.index(state["alpha"]), iterations.index(state["iterations"])
         result = {f"element{e}": x[a, i, e] for e in range(len(names))}
-        if mse is not None:
+        if true is not None:
             result |= {
                 f"difference{e}": scale[a, i, e] * x[a, i, e] - true[e] for e in range(len(names))
             }
@@ -223,40 +193,16 @@ def sweep(
         curves=curves,
         columns=min(len(names), 4),
         alt=f"{', '.join(names)} at weight {{alpha}} after {{iterations}} iterations"
-        + (", and their differences from the reference." if mse is not None else "."),
+        + (", and their differences from the reference." if true is not None else "."),
         caption=caption,
         filename="sweep",
     )
 
 
-def _scaled(x, reference):
-    """Best scale of each image, and what MSE is left, relative to the reference."""
-    scale, mse = np.empty(x.shape[:3], np.float32), np.empty(x.shape[:3])
-    for a, i, e in np.ndindex(*x.shape[:3]):
-        scale[a, i, e] = optimal_scale(reference[e], x[a, i, e])
-        mse[a, i, e] = scaled_mse(reference[e], x[a, i, e])
-    return scale, mse
-
-
-def _pairs(arrays: Any, limits: Any) -> dict:
-    """Ends of the colour bar for each name."""
-    if isinstance(limits, Mapping):
-        limits = {str(name): pair for name, pair in limits.items()}
-        if set(limits) != set(arrays):
-            raise ValueError(
-                f"limits are given for {list(limits)}; expected a pair for each of {list(arrays)}."
-            )
-        return {name: limits[name] for name in arrays}
-    if limits is not None:
-        return dict.fromkeys(arrays, limits)
-    ends = {name: (float(v.min()), float(v.max())) for name, v in arrays.items()}
-    return {name: (low, high if high > low else low + 1) for name, (low, high) in ends.items()}
-
-
 def slices(
-    volume: ArrayLike,
+    volume: ArrayLike | Mapping[str, ArrayLike],
     *,
-    limits: Any = None,
+    limits: Limits = None,
     unit: str = "",
     cmap: str = "gray",
     axis: int = 0,
@@ -307,36 +253,14 @@ def slices(
     >>> hebt.explorers.slices(x, unit="HAADF intensity")                    # doctest: +SKIP
     >>> hebt.explorers.slices({"Au, EDS": a, "Au, HEBT": b}, limits=(0, 2)) # doctest: +SKIP
     """
-    volumes = volume if isinstance(volume, Mapping) else {"": volume}
-    if not volumes:
-        raise ValueError("volume is an empty mapping; expected at least one volume.")
-    volumes = {
-        str(name): as_float32(f"volume {name!r}" if name else "volume", v, ndim=(3,))
-        for name, v in volumes.items()
-    }
-    shapes = {name: v.shape for name, v in volumes.items()}
-    if len(set(shapes.values())) > 1:
-        raise ValueError(f"volumes have the shapes {shapes}; expected the same for all.")
-    shape = next(iter(shapes.values()))
+    volumes = _named("volume", volume)
+    shape = next(iter(volumes.values())).shape
     if axis not in (0, 1, 2):
         raise ValueError(f"axis is {axis!r}; expected 0, 1 or 2.")
-    if isinstance(limits, Mapping) and set(map(str, limits)) != set(volumes):
-        raise ValueError(
-            f"limits are given for {list(limits)}; expected a pair for each of {list(volumes)}."
-        )
-
-    panels = []
-    for k, (name, v) in enumerate(volumes.items()):
-        if limits is None:
-            low, high = float(v.min()), float(v.max())
-            pair = (low, high if high > low else low + 1)
-        else:
-            pair = (
-                {str(n): p for n, p in limits.items()}[name]
-                if isinstance(limits, Mapping)
-                else limits
-            )
-        panels.append(Panel(f"volume{k}", name, limits=pair, unit=unit, cmap=cmap, smooth=smooth))
+    panels = [
+        Panel(f"volume{k}", name, limits=pair, unit=unit, cmap=cmap, smooth=smooth)
+        for k, (name, pair) in enumerate(_pairs(volumes, limits).items())
+    ]
     places = range(shape[axis])
     what = ("Slice", "Row", "Column")[axis]
     return FrameExplorer(
@@ -351,3 +275,70 @@ def slices(
         columns=columns,
         filename="slice",
     )
+
+
+def _named(what: str, arrays: Any) -> dict[str, np.ndarray]:
+    """One array, or a mapping of some, as checked arrays of one shape under their names."""
+    arrays = arrays if isinstance(arrays, Mapping) else {"": arrays}
+    if not arrays:
+        raise ValueError(f"{what} is an empty mapping; expected at least one array.")
+    arrays = {
+        str(name): as_float32(f"{what} {name!r}" if name else what, v, ndim=(3,))
+        for name, v in arrays.items()
+    }
+    shapes = {name: v.shape for name, v in arrays.items()}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"{what} has the shapes {shapes}; expected the same for all.")
+    return arrays
+
+
+def _fitting(reference: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
+    true = as_float32("reference", reference, ndim=(3,))
+    if true.shape != shape:
+        raise ValueError(
+            f"reference has shape {true.shape}; expected {shape}, an image for each element."
+        )
+    return true
+
+
+def _differences(true: np.ndarray, names: Sequence[str]) -> list[Panel]:
+    spans = [float(np.ptp(image)) for image in true]
+    return [
+        Panel(f"difference{e}", f"{name}, less the reference", (-span, span), cmap="RdBu_r")
+        for e, (name, span) in enumerate(zip(names, spans))
+    ]
+
+
+def _error_curve(names: Sequence[str]) -> Curve:
+    return Curve(
+        "mse",
+        "Error against the weight",
+        "alpha",
+        names,
+        ylabel="MSE, relative",
+        alt="Mean-squared error against the weight after {iterations} iterations",
+    )
+
+
+def _scaled(x, reference):
+    """Best scale of each image, and what MSE is left, relative to the reference."""
+    scale, mse = np.empty(x.shape[:3], np.float32), np.empty(x.shape[:3])
+    for a, i, e in np.ndindex(*x.shape[:3]):
+        scale[a, i, e] = optimal_scale(reference[e], x[a, i, e])
+        mse[a, i, e] = scaled_mse(reference[e], x[a, i, e])
+    return scale, mse
+
+
+def _pairs(arrays: Mapping, limits: Limits) -> dict[str, tuple[float, float]]:
+    """Ends of the colour bar for each name."""
+    if isinstance(limits, Mapping):
+        limits = {str(name): pair for name, pair in limits.items()}
+        if set(limits) != set(arrays):
+            raise ValueError(
+                f"limits are given for {list(limits)}; expected a pair for each of {list(arrays)}."
+            )
+        return {name: limits[name] for name in arrays}
+    if limits is not None:
+        return dict.fromkeys(arrays, limits)
+    ends = {name: (float(v.min()), float(v.max())) for name, v in arrays.items()}
+    return {name: (low, high if high > low else low + 1) for name, (low, high) in ends.items()}

@@ -17,6 +17,9 @@ import anywidget
 import traitlets
 
 HERE = pathlib.Path(__file__).parent
+# what scripts of explorers draw with, and their look
+DRAW = "".join((HERE / f).read_text(encoding="utf-8") for f in ("draw.js", "elements.js"))
+CSS = (HERE / "frames.css").read_text(encoding="utf-8")
 _HOST = (HERE / "static_host.js").read_text(encoding="utf-8")
 _FOLDER = "_explorers"  # where a built book serves the files of `HEBT_STATIC_FILES`
 _FILES_FROM = 400_000  # characters; below this, files of their own are not worth a request
@@ -25,7 +28,13 @@ _counter = itertools.count(1)
 
 
 def is_static() -> bool:
-    """Say whether explorers render for a page without a kernel (``HEBT_STATIC=1``)."""
+    """Say whether explorers render for a page without a kernel (``HEBT_STATIC=1``).
+
+    Returns
+    -------
+    bool
+        Whether they do.
+    """
     return os.environ.get("HEBT_STATIC") == "1"
 
 
@@ -170,6 +179,7 @@ class Explorer(anywidget.AnyWidget):
 
         Returns
         -------
+        pathlib.Path
             The path written.
 
         Raises

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import keyword
 import math
 import numbers
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +16,8 @@ from numpy.typing import ArrayLike
 
 from .._checks import as_float32
 
-_FIELD = re.compile(r"\{(\w+)\}")
 
-
-def check_name(kind: str, name: Any) -> str:
+def _check_name(kind: str, name: Any) -> str:
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
         raise ValueError(
             f"{kind} name is {name!r}; expected a Python identifier such as 'alpha'. "
@@ -27,7 +26,7 @@ def check_name(kind: str, name: Any) -> str:
     return name
 
 
-def check_limits(owner: str, limits: Any) -> tuple[float, float]:
+def _check_limits(owner: str, limits: Any) -> tuple[float, float]:
     try:
         low, high = (float(v) for v in limits)
     except (TypeError, ValueError):
@@ -41,12 +40,26 @@ def check_limits(owner: str, limits: Any) -> tuple[float, float]:
     return low, high
 
 
-def minus_sign(text: str) -> str:
-    """Text of a number with a minus sign where ``format`` writes a hyphen."""
+def _minus_sign(text: str) -> str:
+    """The text of a number with a minus sign where ``format`` writes a hyphen."""
     return re.sub(r"(?<![\w.])-(?=[\d.])|(?<=e)-(?=\d)", "−", text)
 
 
 def with_unit(text: str, unit: str) -> str:
+    """Return a number and its unit as one text.
+
+    Parameters
+    ----------
+    text
+        The number.
+    unit
+        Its unit; degrees stand without a space.
+
+    Returns
+    -------
+    str
+        Both.
+    """
     return f"{text}{'' if unit in ('', '°') else ' '}{unit}"
 
 
@@ -95,7 +108,7 @@ class Control:
     format: str | Callable | None = None
 
     def __post_init__(self):
-        check_name("Control", self.name)
+        _check_name("Control", self.name)
         if isinstance(self.values, str):
             raise TypeError(
                 f"values of control {self.name!r} are {self.values!r}; expected a sequence."
@@ -128,14 +141,14 @@ class Control:
         if callable(self.format):
             return tuple(str(self.format(v)) for v in self.values)
         if self.format is not None:
-            return tuple(minus_sign(format(v, self.format)) for v in self.values)
+            return tuple(_minus_sign(format(v, self.format)) for v in self.values)
         if not self.numeric:
             return tuple(str(v) for v in self.values)
         # the same number of decimals for all, as many as the one that needs most
         plain = [np.format_float_positional(v, trim="-") for v in self.values]
         decimals = max(len(p.partition(".")[2]) for p in plain)
         spec = f".{decimals}f" if decimals <= 6 else ".6g"
-        return tuple(minus_sign(format(v, spec)) for v in self.values)
+        return tuple(_minus_sign(format(v, spec)) for v in self.values)
 
     def index(self, value: Any) -> int:
         """Return the place of `value` among the values.
@@ -204,8 +217,8 @@ class Panel:
     alt: str | None = None
 
     def __post_init__(self):
-        check_name("Panel", self.name)
-        object.__setattr__(self, "limits", check_limits(f"panel {self.name!r}", self.limits))
+        _check_name("Panel", self.name)
+        object.__setattr__(self, "limits", _check_limits(f"panel {self.name!r}", self.limits))
         object.__setattr__(self, "depends", _depends(f"panel {self.name!r}", self.depends))
         colormap_table(self.cmap)
 
@@ -213,7 +226,7 @@ class Panel:
     def ends(self) -> tuple[str, str]:
         """The limits as the colour bar writes them."""
         low, high = self.limits
-        return minus_sign(f"{low:.4g}"), minus_sign(f"{high:.4g}")
+        return _minus_sign(f"{low:.4g}"), _minus_sign(f"{high:.4g}")
 
 
 @dataclass(frozen=True)
@@ -244,7 +257,7 @@ class Readout:
     depends: Sequence[str] | None = None
 
     def __post_init__(self):
-        check_name("Readout", self.name)
+        _check_name("Readout", self.name)
         object.__setattr__(self, "depends", _depends(f"readout {self.name!r}", self.depends))
         try:
             format(0.5, self.format)
@@ -271,7 +284,7 @@ class Readout:
         if not flat and not isinstance(value, (numbers.Real, np.number)):
             raise TypeError(f"readout {self.name!r} is {value!r}; expected a number.")
         value = float(value)
-        return minus_sign(format(value, self.format)) if math.isfinite(value) else "–"
+        return _minus_sign(format(value, self.format)) if math.isfinite(value) else "–"
 
 
 @dataclass(frozen=True)
@@ -320,7 +333,7 @@ class Curve:
 
     def __post_init__(self):
         owner = f"curve {self.name!r}"
-        check_name("Curve", self.name)
+        _check_name("Curve", self.name)
         if isinstance(self.lines, str) or not self.lines:
             raise ValueError(f"lines of {owner} are {self.lines!r}; expected names of lines.")
         lines = tuple(str(line) for line in self.lines)
@@ -330,7 +343,7 @@ class Curve:
         if self.log not in ("", "x", "y", "xy"):
             raise ValueError(f"log of {owner} is {self.log!r}; expected '', 'x', 'y' or 'xy'.")
         if self.limits is not None:
-            object.__setattr__(self, "limits", check_limits(owner, self.limits))
+            object.__setattr__(self, "limits", _check_limits(owner, self.limits))
             if "y" in self.log and self.limits[0] <= 0:
                 raise ValueError(
                     f"limits of {owner} are {self.limits}; expected values above 0 for a "
@@ -350,20 +363,24 @@ class Curve:
                 raise ValueError(f"x of {owner} has to rise from point to point.")
 
 
-def _labeled(label, unit):
-    return f"{label} ({unit})" if label and unit else label or unit
-
-
-def _all_of(kind, name, items):
-    items = (items,) if isinstance(items, kind) else tuple(items)
-    for item in items:
-        if not isinstance(item, kind):
-            raise TypeError(f"{name} holds {item!r}; expected {kind.__name__} objects.")
-    return items
-
-
 def colormap_table(cmap: str) -> bytes:
-    """256 colours of a matplotlib colour map, as RGB bytes."""
+    """Return 256 colours of a matplotlib colour map.
+
+    Parameters
+    ----------
+    cmap
+        Its name.
+
+    Returns
+    -------
+    bytes
+        Red, green and blue of each colour.
+
+    Raises
+    ------
+    ValueError
+        If there is no such colour map.
+    """
     import matplotlib
 
     if not isinstance(cmap, str) or cmap not in matplotlib.colormaps:
@@ -375,7 +392,23 @@ def colormap_table(cmap: str) -> bytes:
     return np.rint(255 * colors).astype(np.uint8).tobytes()  # bytes=True would cut, not round
 
 
-def quantise(frame: ArrayLike, limits: tuple[float, float]) -> tuple[np.ndarray, bool, bool]:
+def palettes(cmaps: Iterable[str]) -> dict[str, str]:
+    """Return colour maps as the scripts of explorers read them.
+
+    Parameters
+    ----------
+    cmaps
+        Names of matplotlib colour maps; some may be repeated.
+
+    Returns
+    -------
+    dict
+        Name -> `colormap_table` in base64.
+    """
+    return {cmap: base64.b64encode(colormap_table(cmap)).decode() for cmap in sorted(set(cmaps))}
+
+
+def quantize(frame: ArrayLike, limits: tuple[float, float]) -> tuple[np.ndarray, bool, bool]:
     """Return an image as 8-bit steps between `limits`.
 
     Parameters
@@ -387,8 +420,11 @@ def quantise(frame: ArrayLike, limits: tuple[float, float]) -> tuple[np.ndarray,
 
     Returns
     -------
-        The steps (uint8), and whether any value lies below or above the limits, by more than the
-        half step that every value may be off.
+    steps
+        uint8, of the shape of `frame`.
+    below, above
+        Whether any value lies outside the limits by more than the half step that every value may
+        be off.
     """
     low, high = limits
     steps = (np.asarray(frame, np.float64) - low) * (255 / (high - low))

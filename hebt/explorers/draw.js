@@ -116,7 +116,7 @@ function interpolate(x, y, at) {
 }
 
 // Draws one curve into `svg`, `width` pixels wide and with axes `tall` pixels high; in `ink`,
-// `colour(k)`, `text`, `muted`, `grid`, `back` are CSS colours. Returns the height of the whole,
+// `color(k)`, `text`, `muted`, `grid`, `back` are CSS colours. Returns the height of the whole,
 // the legend's texts, and the function from a horizontal pixel to a value on the axis.
 function plot(svg, spec, curve, picture, width, tall, ink) {
   const control = spec.controls[curve.along];
@@ -205,7 +205,7 @@ function plot(svg, spec, curve, picture, width, tall, ink) {
       const up = there.map((i) => `${across(x[i])},${down(r[2][i])}`);
       const back = there.reverse().map((i) => `${across(x[i])},${down(r[0][i])}`);
       lines.append(s("polygon", { points: [...up, ...back].join(" "),
-        style: `fill:${ink.colour(k)};opacity:0.16` }));
+        style: `fill:${ink.color(k)};opacity:0.16` }));
     }
     let path = "";
     let pen = "M";
@@ -215,7 +215,7 @@ function plot(svg, spec, curve, picture, width, tall, ink) {
       pen = "L";
     });
     lines.append(s("path", { d: path, "stroke-dasharray": DASHES[k % DASHES.length],
-      style: `fill:none;stroke:${ink.colour(k)};stroke-width:2;stroke-linejoin:round` }));
+      style: `fill:none;stroke:${ink.color(k)};stroke-width:2;stroke-linejoin:round` }));
   });
   if (at >= x0 && at <= x1) {
     line(across(at), box.top - 4, across(at), box.bottom, `stroke:${ink.text};stroke-width:1`);
@@ -223,12 +223,12 @@ function plot(svg, spec, curve, picture, width, tall, ink) {
   curve.lines.forEach((name, k) => {
     if (marks[k] !== null && down(marks[k]) >= box.top && down(marks[k]) <= box.bottom) {
       svg.append(s("circle", { cx: across(at), cy: down(marks[k]), r: 4.5, "data-line": name,
-        style: `fill:${ink.colour(k)};stroke:${ink.back};stroke-width:1.5` }));
+        style: `fill:${ink.color(k)};stroke:${ink.back};stroke-width:1.5` }));
     }
     const [x, y, text] = legend[k];
     svg.append(s("line", { x1: x + 1, x2: x + 25, y1: y + 8, y2: y + 8,
       "stroke-dasharray": DASHES[k % DASHES.length],
-      style: `stroke:${ink.colour(k)};stroke-width:2` }));
+      style: `stroke:${ink.color(k)};stroke-width:2` }));
     put(x + 30, y + 12, text, `fill:${ink.text}`, "start");
   });
   function toValue(pixel) {
@@ -255,7 +255,7 @@ async function savePicture(spec, picture, tables) {
   for (let k = 0; k < spec.panels.length; k += columns) {
     rows.push(spec.panels.slice(k, k + columns));
   }
-  const ink = { colour: (k) => ON_WHITE[k % LINES], text: "#1f2933", muted: "#52606d",
+  const ink = { color: (k) => ON_WHITE[k % LINES], text: "#1f2933", muted: "#52606d",
     grid: "#e4e7eb", back: "white" };
   const plots = spec.curves.map((curve) => {
     const svg = s("svg", { xmlns: SVG, style: "font-family:system-ui,sans-serif" });
@@ -284,9 +284,9 @@ async function savePicture(spec, picture, tables) {
   c.fillStyle = "white";
   c.fillRect(0, 0, width, height);
   c.textBaseline = "top";
-  const put = (text, x, y, { colour = "#1f2933", align = "left", weight = "", size = 13 } = {}) => {
+  const put = (text, x, y, { color = "#1f2933", align = "left", weight = "", size = 13 } = {}) => {
     font(weight, size);
-    c.fillStyle = colour;
+    c.fillStyle = color;
     c.textAlign = align;
     c.fillText(text, x, y);
   };
@@ -314,13 +314,13 @@ async function savePicture(spec, picture, tables) {
     c.lineWidth = 0.5;
     c.stroke();
     c.restore();
-    put(p.ends[0], x, y + 14, { size: 12, colour: "#52606d" });
-    put(p.unit, x + w / 2, y + 14, { size: 12, colour: "#52606d", align: "center" });
-    put(p.ends[1], x + w, y + 14, { size: 12, colour: "#52606d", align: "right" });
+    put(p.ends[0], x, y + 14, { size: 12, color: "#52606d" });
+    put(p.unit, x + w / 2, y + 14, { size: 12, color: "#52606d", align: "center" });
+    put(p.ends[1], x + w, y + 14, { size: 12, color: "#52606d", align: "right" });
   };
 
   let y = margin;
-  for (const line of lines) { put(line, margin, y, { colour: "#52606d" }); y += 20; }
+  for (const line of lines) { put(line, margin, y, { color: "#52606d" }); y += 20; }
   y += 6;
   for (const row of rows) {
     row.forEach((p, i) => {
@@ -357,7 +357,7 @@ async function savePicture(spec, picture, tables) {
     y += 34 + height;
   }
   for (const r of free) {
-    put(r.label, margin, y, { colour: "#52606d" });
+    put(r.label, margin, y, { color: "#52606d" });
     put(withUnit(picture.readouts[r.name], r.unit), margin + 200, y);
     y += 20;
   }

@@ -2,7 +2,7 @@
 //
 // With a kernel, `picture` comes from Python after `position` was sent there. On a static page
 // `store` holds every picture. What is drawn from a picture is the same code. The functions that
-// draw are in draw.js.
+// draw are in draw.js and elements.js.
 //
 // The page, as tests and style sheets may rely on it:
 //   .hebt-explorer                    the root; data-position="3,1,0": indices of what is drawn;
@@ -137,88 +137,38 @@ function fromKernel(model, { answer, adopt, slow }) {
 
 function render({ model, el }) {
   const spec = model.get("spec");
-  const root = el.closest(".hebt-explorer") ?? el;
-  root.classList.add("hebt-explorer");
-  const tables = Object.fromEntries(
-    Object.entries(spec.luts).map(([name, lut]) => [name, palette(lut)]));
+  const root = rootOf(el);
+  const tables = palettes(spec);
   let wanted = [...model.get("position")];
   let shown = null;
   let probe = null;         // { row, column, panel }
-  const later = {};         // timers by purpose
-  const wait = (what, ms, f) => { clearTimeout(later[what]); later[what] = setTimeout(f, ms); };
+  const { wait, drop, stop } = timers();
 
   // -- the page
 
-  const sliders = spec.controls.map((c, i) => {
-    const input = h("input", { type: "range", min: 0, max: c.texts.length - 1, step: 1,
-      "data-control": c.name, "aria-label": c.label, autocomplete: "off" });
-    input.disabled = c.texts.length < 2;
-    input.addEventListener("input", () => move(i, Number(input.value)));
-    const output = h("output", { "data-value": c.name, "aria-hidden": "true" });
-    return { input, output, node: h("label", { class: "hebt-control" },
-      h("span", { class: "hebt-label" }, c.label), output, input) };
-  });
-
-  const bar = (name, p) => {
-    const strip = h("canvas", { class: "hebt-strip", width: 256, height: 1,
-      "aria-hidden": "true" });
-    paint(strip, RAMP, tables[p.cmap]);
-    return h("div", { class: "hebt-bar", "data-bar": name },
-      h("div", { class: "hebt-edge" }, strip),
-      h("div", { class: "hebt-ends" }, h("span", {}, p.ends[0]),
-        h("span", { class: "hebt-unit" }, p.unit), h("span", {}, p.ends[1])));
-  };
+  const sliders = spec.controls.map((c, i) => slider(c, (index) => move(i, index)));
   const numberNode = (r) => h("span", { class: "hebt-number" },
     h("span", { "data-readout": r.name }), r.unit ? withUnit("", r.unit) : "");
 
   const panels = spec.panels.map((p) => {
-    const [height, width] = p.shape;
-    const canvas = h("canvas", { width, height, "data-panel": p.name, role: "img",
-      class: p.smooth ? "hebt-smooth" : "hebt-pixels" });
-    const mark = h("span", { class: "hebt-mark", hidden: "" });
-    const value = h("span", { class: "hebt-pixel", "data-pixel": p.name });
     const notes = spec.readouts.filter((r) => r.panel === p.name).map((r) =>
       h("div", {}, h("span", { class: "hebt-label" }, r.label), " ", numberNode(r)));
-    const strip = spec.shared ? null : bar(p.name, p);
-    const node = h("div", { class: "hebt-panel" },
-      h("div", { class: "hebt-title" }, p.title),
-      h("div", { class: "hebt-picture" }, canvas, mark, value),
-      strip ?? "", h("div", { class: "hebt-notes" }, ...notes));
-    const pixelAt = (event) => {
-      const r = canvas.getBoundingClientRect();
-      return { panel: p, row: clamp(Math.floor(((event.clientY - r.top) / r.height) * height),
-        0, height - 1),
-      column: clamp(Math.floor(((event.clientX - r.left) / r.width) * width), 0, width - 1) };
-    };
+    const strip = spec.shared ? null : colorBar(p.name, tables[p.cmap], p.unit);
+    const panel = imagePanel(p, p.shape, strip?.node ?? "",
+      h("div", { class: "hebt-notes" }, ...notes));
     // values in all panels of one shape follow one pointer, so one of them takes the keyboard
-    if (spec.panels.find((q) => same(q.shape, p.shape)) === p) {
-      canvas.tabIndex = 0;
-      canvas.addEventListener("keydown", (e) => {
-        const step = e.shiftKey ? 10 : 1;
-        const [down, right] = { ArrowUp: [-step, 0], ArrowDown: [step, 0],
-          ArrowLeft: [0, -step], ArrowRight: [0, step] }[e.key] ?? [];
-        if (e.key === "Escape") point(null);
-        if (down === undefined) return;
-        e.preventDefault();
-        const from = probe && same(probe.panel.shape, p.shape) ? probe
-          : { row: (height >> 1) - down, column: (width >> 1) - right };
-        point({ panel: p, row: clamp(from.row + down, 0, height - 1),
-          column: clamp(from.column + right, 0, width - 1) });
-        wait("status", 600, () => { status.textContent = where.textContent; });
-      });
-      canvas.addEventListener("blur", () => point(null));
-    }
-    canvas.addEventListener("pointermove", (e) => point(pixelAt(e)));
-    canvas.addEventListener("pointerdown", (e) => point(pixelAt(e)));
-    canvas.addEventListener("pointerleave", (e) => { if (e.pointerType === "mouse") point(null); });
-    return { p, canvas, mark, value, strip, node };
+    if (spec.panels.find((q) => same(q.shape, p.shape)) === p) panel.canvas.tabIndex = 0;
+    followPixels(panel.canvas, (pixel, typed) => {
+      point(pixel && { panel: p, ...pixel });
+      if (typed) wait("status", 600, () => { status.textContent = where.textContent; });
+    }, () => (probe && same(probe.panel.shape, p.shape) ? probe : null));
+    return { p, strip, ...panel };
   });
   const grid = h("div", { class: "hebt-panels" }, ...panels.map((q) => q.node));
-  const sharedBar = spec.shared && spec.panels.length ? bar("shared", spec.panels[0]) : null;
-  if (sharedBar) sharedBar.classList.add("hebt-shared");
+  const [first] = spec.panels;
+  const sharedBar = spec.shared && first ? colorBar("shared", tables[first.cmap], first.unit) : null;
+  sharedBar?.node.classList.add("hebt-shared");
 
-  const ink = { colour: (k) => `var(--hebt-line-${k % LINES})`, text: "var(--hebt-text)",
-    muted: "var(--hebt-muted)", grid: "var(--hebt-grid)", back: "var(--hebt-back)" };
   const curves = spec.curves.map((c) => {
     const svg = s("svg", { "data-curve": c.name, role: "img", class: "hebt-plot" });
     const frame = h("div", { class: "hebt-frame" }, svg);
@@ -243,18 +193,15 @@ function render({ model, el }) {
     h("tr", {}, h("th", { scope: "row" }, r.label), h("td", {}, numberNode(r))))));
 
   const where = h("span", { class: "hebt-probe", "data-role": "probe" });
-  const reset = h("button", { type: "button", "data-role": "reset" }, "Reset");
-  const save = h("button", { type: "button", "data-role": "save" }, "Save PNG");
   const status = h("span", { class: "hebt-hidden", "data-role": "status", "aria-live": "polite" });
-  const message = h("p", { class: "hebt-message", "data-role": "message", role: "alert" });
-  message.hidden = true;
-  reset.addEventListener("click", () => go(spec.controls.map((c) => c.start)));
-  save.addEventListener("click", () => savePicture(spec, shown, tables).catch((error) =>
-    complain(`The picture could not be saved (${error.message ?? error}).`)));
+  const message = messageLine();
+  const reset = button("reset", "Reset", () => go(spec.controls.map((c) => c.start)));
+  const save = saveButton(() => [spec, shown, tables], message);
 
-  const parts = [h("div", { class: "hebt-controls" }, ...sliders.map((q) => q.node)), message];
+  const parts = [h("div", { class: "hebt-controls" }, ...sliders.map((q) => q.node)),
+    message.node];
   if (panels.length) parts.push(grid);
-  if (sharedBar) parts.push(sharedBar);
+  if (sharedBar) parts.push(sharedBar.node);
   if (curves.length) parts.push(plots);
   if (free.length) parts.push(table);
   parts.push(h("div", { class: "hebt-foot" }, where,
@@ -262,45 +209,32 @@ function render({ model, el }) {
   const caption = model.get("caption");
   if (caption) parts.push(h("p", { class: "hebt-caption" }, caption));
   const body = h("div", { class: "hebt-frames" }, ...parts);
-  // JupyterLab takes arrow keys and Enter for its cells, except on elements marked so
-  for (const node of body.querySelectorAll("input, button, canvas")) {
-    node.setAttribute("data-lm-suppress-shortcuts", "true");
-  }
+  keepKeys(body);
   const { columns } = spec;
   body.style.setProperty("--hebt-width", `${columns > 1 ? 22 * columns - 1 : 30}rem`);
 
   // -- what changes
 
-  function showSliders() {
-    spec.controls.forEach((c, i) => {
-      const { input, output } = sliders[i];
-      const text = withUnit(c.texts[wanted[i]], c.unit);
-      const last = Math.max(1, c.texts.length - 1);
-      input.value = wanted[i];
-      input.style.setProperty("--hebt-share", `${(100 * wanted[i]) / last}%`);
-      input.setAttribute("aria-valuetext", text);
-      output.textContent = text;
-    });
-  }
+  const showSliders = () => sliders.forEach((one, i) => one.show(wanted[i]));
 
   function point(pixel) {
     probe = pixel;
     let text = "";
-    for (const { p, mark, value } of panels) {
-      const here = probe && same(p.shape, probe.panel.shape);
-      mark.hidden = !here;
-      value.textContent = "";
-      if (!here || !shown) continue;
+    for (const { p, probe: show } of panels) {
+      const here = probe && shown && same(p.shape, probe.panel.shape);
+      if (!here) {
+        show(null);
+        continue;
+      }
       const [low, high] = p.limits;
       const step = (high - low) / 255;
       const q = bytes(shown.frames[p.name])[probe.row * p.shape[1] + probe.column];
       const bound = q === 0 && shown.low[p.name] ? "≤ "
         : q === 255 && shown.high[p.name] ? "≥ " : "";
-      value.textContent = bound + rounded(low + q * step, step);
-      mark.style.left = `${((probe.column + 0.5) / p.shape[1]) * 100}%`;
-      mark.style.top = `${((probe.row + 0.5) / p.shape[0]) * 100}%`;
+      const value = bound + rounded(low + q * step, step);
+      show(probe, value);
       if (p === probe.panel) {
-        text = `Row ${probe.row}, column ${probe.column}: ${withUnit(value.textContent, p.unit)}`;
+        text = `Row ${probe.row}, column ${probe.column}: ${withUnit(value, p.unit)}`;
       }
     }
     where.textContent = text;
@@ -310,7 +244,7 @@ function render({ model, el }) {
     for (const one of curves) {
       const width = one.frame.clientWidth || 400;
       const tall = Math.round(clamp(0.3 * width, 150, 210));
-      const { toValue, texts } = plot(one.svg, spec, one.c, shown, width, tall, ink);
+      const { toValue, texts } = plot(one.svg, spec, one.c, shown, width, tall, INK);
       one.toValue = toValue;
       const values = texts.map((t) => t.replace(/\s+/g, " ")).join(", ");
       one.svg.setAttribute("aria-label",
@@ -324,30 +258,16 @@ function render({ model, el }) {
     for (const { p, canvas, strip } of panels) {
       paint(canvas, bytes(picture.frames[p.name]), tables[p.cmap]);
       canvas.setAttribute("aria-label", fill(p.alt, spec, picture));
-      if (strip) outside(strip, picture.low[p.name], picture.high[p.name], p.ends);
+      strip?.show(p.ends, picture.low[p.name], picture.high[p.name]);
     }
-    if (sharedBar) {
-      outside(sharedBar, Object.values(picture.low).some(Boolean),
-        Object.values(picture.high).some(Boolean), spec.panels[0].ends);
-    }
+    sharedBar?.show(first.ends, Object.values(picture.low).some(Boolean),
+      Object.values(picture.high).some(Boolean));
     for (const r of spec.readouts) {
       body.querySelector(`[data-readout="${r.name}"]`).textContent = picture.readouts[r.name];
     }
     drawCurves();
     point(probe);
     root.dataset.position = picture.position.join(",");
-  }
-
-  function outside(strip, low, high, ends) {
-    strip.classList.toggle("low", low);
-    strip.classList.toggle("high", high);
-    strip.title = [low && `Values below ${ends[0]} have the colour of ${ends[0]}.`,
-      high && `Values above ${ends[1]} have the colour of ${ends[1]}.`].filter(Boolean).join(" ");
-  }
-
-  function complain(text) {
-    message.textContent = text;
-    message.hidden = !text;
   }
 
   const talk = {
@@ -357,7 +277,7 @@ function render({ model, el }) {
         return;
       }
       draw(picture);
-      complain("");
+      message.say("");
       if (last) {
         wanted = [...picture.position];
         showSliders();
@@ -367,7 +287,7 @@ function render({ model, el }) {
     fail(reason) {
       root.dataset.state = "error";
       const still = stateText(spec, shown.position).join(", ");
-      complain(`No picture for ${stateText(spec, wanted).join(", ")}: ${reason}. ` +
+      message.say(`No picture for ${stateText(spec, wanted).join(", ")}: ${reason}. ` +
         `The pictures still show ${still}.`);
     },
     adopt(position) {
@@ -375,7 +295,7 @@ function render({ model, el }) {
       showSliders();
     },
     slow() {
-      complain("The kernel has not answered yet. It may be busy with another cell, or stopped.");
+      message.say("The kernel has not answered yet. It may be busy with another cell, or stopped.");
     },
   };
 
@@ -426,15 +346,11 @@ function render({ model, el }) {
   draw(model.get("picture"));
   root.dataset.state = "ready";
   if (shown.error) talk.fail(shown.error);
-  const watch = new ResizeObserver(fit);
-  watch.observe(body);
-  const away = (event) => { if (probe && !root.contains(event.target)) point(null); };
-  document.addEventListener("pointerdown", away);
+  const unwatch = watch(root, body, fit, () => point(null));
   return () => {
     source.stop();
-    watch.disconnect();
-    document.removeEventListener("pointerdown", away);
-    Object.values(later).forEach(clearTimeout);
+    unwatch();
+    stop();
   };
 }
 

@@ -3,40 +3,23 @@
 // What tests and style sheets may rely on is as in frames.js: data-position and data-state of the
 // root, input[data-control], output[data-value], canvas[data-panel].
 
-function h(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [k, v] of Object.entries(attributes)) node.setAttribute(k, v);
-  node.append(...children);
-  return node;
-}
-
-const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
-const degrees = (v) => `${String(v).replace("-", "−")}°`;
+const degrees = (v) => `${minus(String(v))}°`;
 
 function render({ model, el }) {
   const spec = model.get("spec");
-  const root = el.closest(".hebt-explorer") ?? el;
-  root.classList.add("hebt-explorer");
+  const root = rootOf(el);
   const { turns, tips, size, panels } = spec;
   const controls = [
-    { name: "turn", label: "Turn", values: turns },
-    { name: "tip", label: "Tip", values: tips },
+    { name: "turn", label: "Turn", unit: "°", texts: turns.map((v) => minus(String(v))) },
+    { name: "tip", label: "Tip", unit: "°", texts: tips.map((v) => minus(String(v))) },
   ];
   let wanted = [...spec.start];
   let token = 0;
   let all = null;           // all views, once a reader has asked for another one
   let alive = true;
 
-  const sliders = controls.map((c, i) => {
-    const input = h("input", { type: "range", min: 0, max: c.values.length - 1, step: 1,
-      "data-control": c.name, "aria-label": c.label, autocomplete: "off",
-      "data-lm-suppress-shortcuts": "true" });
-    input.disabled = c.values.length < 2;
-    input.addEventListener("input", () => go(wanted.map((v, k) => (k === i ? +input.value : v))));
-    const output = h("output", { "data-value": c.name, "aria-hidden": "true" });
-    return { input, output, node: h("label", { class: "hebt-control" },
-      h("span", { class: "hebt-label" }, c.label), output, input) };
-  });
+  const sliders = controls.map((c, i) =>
+    slider(c, (place) => go(wanted.map((v, k) => (k === i ? place : v)))));
   const canvases = panels.map((p) => {
     const canvas = h("canvas", { width: size, height: size, "data-panel": p.name, role: "img",
       class: "hebt-body" });
@@ -58,11 +41,8 @@ function render({ model, el }) {
     canvas.addEventListener("pointercancel", () => { from = null; });
     return canvas;
   });
-  const message = h("p", { class: "hebt-message", "data-role": "message", role: "alert" });
-  message.hidden = true;
-  const reset = h("button", { type: "button", "data-role": "reset",
-    "data-lm-suppress-shortcuts": "true" }, "Reset");
-  reset.addEventListener("click", () => go([...spec.start]));
+  const message = messageLine();
+  const reset = button("reset", "Reset", () => go([...spec.start]));
   const grid = h("div", { class: "hebt-panels" }, ...panels.map((p, k) =>
     h("div", { class: "hebt-panel" },
       h("div", { class: "hebt-head" }, h("span", { class: "hebt-title" }, p.title)),
@@ -70,11 +50,12 @@ function render({ model, el }) {
       h("div", { class: "hebt-notes" }))));
   const caption = model.get("caption");
   const body = h("div", { class: "hebt-frames" },
-    h("div", { class: "hebt-controls" }, ...sliders.map((q) => q.node)), message, grid,
+    h("div", { class: "hebt-controls" }, ...sliders.map((q) => q.node)), message.node, grid,
     h("div", { class: "hebt-foot" },
       h("span", { class: "hebt-probe" }, "Drag a picture, or use the sliders."),
       h("div", { class: "hebt-buttons" }, reset)),
     caption ? h("p", { class: "hebt-caption" }, caption) : "");
+  keepKeys(body);
   body.style.setProperty("--hebt-width", `${22 * panels.length - 1}rem`);
 
   async function views() {
@@ -94,17 +75,7 @@ function render({ model, el }) {
     return createImageBitmap(new Blob([part], { type: "image/webp" }));
   }
 
-  function showSliders() {
-    controls.forEach((c, i) => {
-      const { input, output } = sliders[i];
-      const text = degrees(c.values[wanted[i]]);
-      input.value = wanted[i];
-      input.style.setProperty("--hebt-share",
-        `${(100 * wanted[i]) / Math.max(1, c.values.length - 1)}%`);
-      input.setAttribute("aria-valuetext", text);
-      output.textContent = text;
-    });
-  }
+  const showSliders = () => sliders.forEach((one, i) => one.show(wanted[i]));
 
   async function go(position) {
     wanted = position;
@@ -120,14 +91,13 @@ function render({ model, el }) {
         canvases[k].setAttribute("aria-label", `${panels[k].alt} Seen at turn ${
           degrees(turns[position[0]])} and tip ${degrees(tips[position[1]])}.`);
       });
-      message.hidden = true;
+      message.say("");
       root.dataset.position = position.join(",");
       root.dataset.state = "ready";
     } catch (error) {
       if (mine !== token) return;
       all = null;
-      message.textContent = `This view could not be shown (${error.message ?? error}).`;
-      message.hidden = false;
+      message.say(`This view could not be shown (${error.message ?? error}).`);
       root.dataset.state = "error";
     }
   }
@@ -142,10 +112,12 @@ function render({ model, el }) {
   el.replaceChildren(body);
   showSliders();
   fit();
-  const watch = new ResizeObserver(fit);
-  watch.observe(body);
+  const unwatch = watch(root, body, fit);
   // the page's picture goes only when there is another one in its place
-  return go(wanted).then(() => () => { alive = false; watch.disconnect(); });
+  return go(wanted).then(() => () => {
+    alive = false;
+    unwatch();
+  });
 }
 
 export default { render };

@@ -12,4 +12,6 @@ from .bench import (
     run_presets,
     specimen,
 )
-from .explorer import CONTROLS, CORE, LIMITS, explore, first_run
+from .controls import CONTROLS
+from .explorer import CORE, explore, first_run
+from .figures import LIMITS

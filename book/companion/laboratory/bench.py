@@ -1,7 +1,4 @@
-"""A small bench for experiments with one slice: change one condition, and see what it does.
-
-The laboratory page runs the same in JavaScript; conditions, specimens and presets are those here.
-"""
+"""A small bench for experiments with one slice; the page runs the same in JavaScript."""
 
 import dataclasses
 import math
@@ -21,47 +18,26 @@ SIZE = 128
 
 @dataclasses.dataclass(frozen=True)
 class Conditions:
-    """What an experiment on the bench is done with; much as in the paper's phantom study.
+    """What an experiment on the bench is done with; much as in the paper's phantom study."""
 
-    Attributes
-    ----------
-    specimen
-        One of `SPECIMENS`, or "own" for one of the reader's own.
-    counts
-        X-ray counts in an element map on a pixel of the particle's projection, in the mean over
-        pixels and elements. The paper's dose would be about 12 for a pixel of a frame of 128.
-    tilt, step
-        Largest tilt and step between tilts, degrees.
-    alpha, iterations
-        Weight of HAADF, and number of SIRT iterations.
-    error_Au, error_Ag
-        What is put on the estimated response ratios, in percent.
-    shift
-        By how many whole pixels the maps lie beside the HAADF images, across the tilt axis.
-    smoothing
-        Standard deviation of the Gaussian that smooths the maps, in pixels; 0 for none.
-    seed
-        Seed of the counting noise.
-    """
-
-    specimen: str = "diamond"
+    specimen: str = "diamond"  # one of SPECIMENS, or "own" for one of the reader's own
+    # X-rays on a pixel of the particle's projection, in the mean over pixels and elements; the
+    # paper's dose would be about 12 in a frame of 128
     counts: float = 16.0
-    tilt: float = 75.0
-    step: float = 5.0
+    tilt: float = 75.0  # the largest, degrees
+    step: float = 5.0  # between tilts, degrees
     alpha: float = 0.7
     iterations: int = 100
-    error_Au: float = 0.0
+    error_Au: float = 0.0  # put on the estimated response ratios, percent
     error_Ag: float = 0.0
-    shift: int = 0
-    smoothing: float = 1.0
-    seed: int = 0
+    shift: int = 0  # of the maps against the HAADF images, pixels across the tilt axis
+    smoothing: float = 1.0  # standard deviation of the maps' Gaussian, pixels; 0 for none
+    seed: int = 0  # of the counting noise
 
     def __post_init__(self):
         if self.specimen not in (*SPECIMENS, "own"):
-            raise ValueError(
-                f"specimen is {self.specimen!r}; expected one of {', '.join(SPECIMENS)}, or 'own' "
-                "together with a density."
-            )
+            known = ", ".join(SPECIMENS)
+            raise ValueError(f"specimen is {self.specimen!r}; expected one of {known}, or 'own'.")
         for name, low, high in (
             ("counts", 1e-3, 1e6),
             ("tilt", 0, 90),
@@ -90,10 +66,6 @@ class Conditions:
 def _radius(size):
     offsets = (np.arange(size) + 0.5) / size - 0.5
     return np.hypot(offsets[:, None], offsets[None, :]), offsets
-
-
-def _diamond(size):
-    return simulate.phantom(size).density
 
 
 def _core(size):
@@ -127,7 +99,7 @@ def _alloy(size):
 
 # name -> what the reader sees, and a function of the frame's size
 SPECIMENS = {
-    "diamond": ("Gold diamond in silver (paper)", _diamond),
+    "diamond": ("Gold diamond in silver (paper)", lambda size: simulate.phantom(size).density),
     "core": ("Gold core, silver shell", _core),
     "halves": ("Two halves", _halves),
     "dots": ("Gold dots in silver", _dots),
@@ -137,24 +109,12 @@ SPECIMENS = {
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """Conditions with a name, and what to see with them.
-
-    Attributes
-    ----------
-    title
-        What the reader chooses.
-    artefact
-        The name of what goes wrong; empty where nothing does.
-    text
-        What to look for, and why.
-    changes
-        Conditions that differ from the default.
-    """
+    """Conditions with a name, and what to see with them."""
 
     title: str
-    artefact: str
+    artefact: str  # what goes wrong; empty where nothing does
     text: str
-    changes: dict
+    changes: dict  # conditions that differ from the default
 
 
 PRESETS = {
@@ -229,36 +189,26 @@ def preset(name: str) -> Conditions:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Series:
-    """A simulated bimodal tilt series of one slice.
-
-    Attributes
-    ----------
-    conditions
-        What it was recorded with.
-    density
-        (elements, size, size): the true specimen, 1 for bulk.
-    W
-        Its projector.
-    haadf
-        (tilts, size): HAADF intensity, without noise (Eq. 3).
-    counts, maps
-        (elements, tilts, size): X-ray counts with Poisson noise (Eq. 5), and after smoothing.
-    z, zeta
-        (elements,): HAADF intensity, and counts, per density and pixel.
-    """
+    """A simulated bimodal tilt series of one slice."""
 
     conditions: Conditions
-    density: np.ndarray
+    density: np.ndarray  # (elements, size, size), the true specimen, 1 for bulk
     W: hebt.Projector
-    haadf: np.ndarray
-    counts: np.ndarray
-    maps: np.ndarray
-    z: np.ndarray
-    zeta: np.ndarray
+    haadf: np.ndarray  # (tilts, size), without noise (Eq. 3)
+    counts: np.ndarray  # (elements, tilts, size), X-rays with counting noise (Eq. 5)
+    maps: np.ndarray  # the counts after smoothing
+    z: np.ndarray  # (elements,), HAADF intensity per density and pixel
+    zeta: np.ndarray  # (elements,), counts per density and pixel
 
 
-def record(conditions: Conditions, density=None) -> Series:
-    """Record a tilt series of a specimen on the bench."""
+def sensitivities() -> tuple[np.ndarray, np.ndarray]:
+    """z and ζ of Au and Ag, as printed for the paper's phantom."""
+    z, zeta = ([printed(f"phantom.{k}.{e}").value for e in ELEMENTS] for k in ("z", "zeta"))
+    return np.array(z), np.array(zeta)
+
+
+def _specimen(conditions, density):
+    """The density to record, or why it cannot be."""
     if density is None:
         if conditions.specimen == "own":
             raise ValueError("specimen is 'own'; expected its density, (2, size, size), as well.")
@@ -271,9 +221,14 @@ def record(conditions: Conditions, density=None) -> Series:
         raise ValueError(
             f"the specimen holds no {' and no '.join(missing)}; HEBT needs a map of each element."
         )
+    return density
+
+
+def record(conditions: Conditions, density=None) -> Series:
+    """Record a tilt series of a specimen on the bench."""
+    density = _specimen(conditions, density)
     W = hebt.Projector(conditions.angles, density.shape[-1])
-    z = np.array([printed(f"phantom.z.{e}").value for e in ELEMENTS])
-    zeta = np.array([printed(f"phantom.zeta.{e}").value for e in ELEMENTS])
+    z, zeta = sensitivities()
     haadf = simulate.haadf_tilt_series(W, density, z)
     mean = simulate.mean_counts(W, density, zeta)[:, haadf > 0].mean(dtype=np.float64)
     zeta = zeta * (conditions.counts / mean)
@@ -292,88 +247,73 @@ def record(conditions: Conditions, density=None) -> Series:
 class Outcome:
     """What came out of an experiment.
 
-    Attributes
-    ----------
-    series
-        The tilt series.
-    fit
-        The estimated response ratios.
-    ratios
-        (elements,): those that were used, with their errors.
-    densities
-        Method -> (elements, size, size), 1 for bulk.
-    residuals
-        Method -> (iterations, 1 + elements): |p - W x| / |p| of HAADF and of each element's map.
-        EDS alone has no HAADF term; its column says how far its sum is from the HAADF images.
-    scores
-        (name, method, element) -> value: "mse" relative to the specimen, "ssim" (structure term
-        over the whole image), "dp" in pixels (NaN for an alloy).
+    `residuals` are (iterations, 1 + elements), |p - W x| / |p| of HAADF and of each element's map.
+    EDS alone has no HAADF term; there it says how far its sum is from the HAADF images. Scores are
+    "mse" relative to the specimen, "ssim" (the structure term over the whole image), and "dp" in
+    pixels (NaN for an alloy).
     """
 
     series: Series
     fit: hebt.ResponseRatios
-    ratios: np.ndarray
-    densities: dict[str, np.ndarray]
-    residuals: dict[str, np.ndarray]
-    scores: dict[tuple[str, str, str], float]
+    ratios: np.ndarray  # (elements,), those that were used, with their errors
+    densities: dict[str, np.ndarray]  # method -> (elements, size, size), 1 for bulk
+    residuals: dict[str, np.ndarray]  # by method
+    scores: dict[tuple[str, str, str], float]  # by (name, method, element)
 
 
-def run(conditions: Conditions | None = None, density=None, *, series: Series | None = None):
+def run(
+    conditions: Conditions | None = None, density=None, *, series: Series | None = None
+) -> Outcome:
     """Record a tilt series, and reconstruct it by HEBT and from EDS alone."""
     now = Conditions() if conditions is None else conditions
     series = record(now, density) if series is None else series
-    W = series.W
     fit = hebt.response_ratios(series.haadf, series.maps, names=ELEMENTS)
     ratios = fit.ratios * (1 + np.array([now.error_Au, now.error_Ag]) / 100)
-    residuals = {method: [] for method in METHODS}
-    scaled = series.maps * ratios[:, None, None].astype(np.float32)
-    norms = np.array([np.linalg.norm(p.astype(np.float64)) for p in (series.haadf, *scaled)])
-
-    x = {}
-    # EDS alone is HEBT at a weight of 0: next to 0, its residuals come for nothing too
-    for method, alpha in (("hebt", now.alpha), ("eds", 0)):
-
-        def follow(iteration, x, residual, method=method):
-            residuals[method].append([residual.haadf, *residual.eds])
-
-        x[method] = hebt.reconstruct(
-            W,
-            series.haadf,
-            series.maps,
-            ratios,
-            alpha=alpha,
-            iterations=now.iterations,
-            callback=follow,
-            progress=False,
-        )
-    densities = {method: hebt.density(found, ratios, series.zeta) for method, found in x.items()}
+    # EDS alone is HEBT at a weight of 0, and its residuals come for nothing too
+    weights = {"hebt": now.alpha, "eds": 0}
+    found = {m: _reconstruct(series, ratios, alpha, now.iterations) for m, alpha in weights.items()}
+    densities = {m: hebt.density(x, ratios, series.zeta) for m, (x, _) in found.items()}
     return Outcome(
         series=series,
         fit=fit,
         ratios=ratios,
         densities=densities,
-        residuals={m: np.array(r) / norms for m, r in residuals.items()},
-        scores={
-            key: value
-            for m, pair in densities.items()
-            for e, true, found in zip(ELEMENTS, series.density, pair, strict=True)
-            for key, value in _scores(m, e, true, found)
-        },
+        residuals={m: residuals for m, (_, residuals) in found.items()},
+        scores=_scores(series.density, densities),
     )
+
+
+def _reconstruct(series, ratios, alpha, iterations):
+    """One reconstruction, and its relative residuals (iterations, 1 + elements)."""
+    history = []
+    x = hebt.reconstruct(
+        series.W,
+        series.haadf,
+        series.maps,
+        ratios,
+        alpha=alpha,
+        iterations=iterations,
+        callback=lambda iteration, x, left: history.append([left.haadf, *left.eds]),
+        progress=False,
+    )
+    scaled = series.maps * ratios[:, None, None].astype(np.float32)
+    norms = [np.linalg.norm(p.astype(np.float64)) for p in (series.haadf, *scaled)]
+    return x, np.array(history) / norms
+
+
+def _scores(density, densities):
+    """(name, method, element) -> score."""
+    scores = {}
+    for method, pair in densities.items():
+        for element, true, found in zip(ELEMENTS, density, pair, strict=True):
+            binary = bool(((true == 0) | (true == 1)).all())
+            dp = float(metrics.pixel_difference(true, found)) if binary else math.nan
+            scores["mse", method, element] = metrics.scaled_mse(true, found)
+            scores["ssim", method, element] = metrics.ssim_structure(true, found, window=None)
+            scores["dp", method, element] = dp
+    return scores
 
 
 def run_presets(names=None) -> dict[str, Outcome]:
     """Run presets, all of them if `names` is None: name -> `Outcome`."""
     return {name: run(preset(name)) for name in (PRESETS if names is None else names)}
-
-
-def _scores(method, element, true, found):
-    binary = bool(((true == 0) | (true == 1)).all())
-    return (
-        (("mse", method, element), metrics.scaled_mse(true, found)),
-        (("ssim", method, element), metrics.ssim_structure(true, found, window=None)),
-        (
-            ("dp", method, element),
-            float(metrics.pixel_difference(true, found)) if binary else math.nan,
-        ),
-    )

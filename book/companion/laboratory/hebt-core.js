@@ -1,13 +1,10 @@
-// HEBT for one slice and two elements, in JavaScript: the numerics of the laboratory.
+// HEBT for one slice and two elements: the numerics of the laboratory, held against `hebt` by tests.
 //
-// The same as `hebt` in Python, which tests hold it against: the area weights of a strip in closed
-// form (Eq. 3, 5), response ratios by NNLS (Eq. 6), SIRT with non-negativity on the stacked system
-// of Eq. 11, and the three scores of section 4. Only the random numbers differ.
-//
-// Arrays are flat and typed: an image is (size, size), row by row; a sinogram is (tilts, size);
-// a pair of elements is an array of two of them. Angles are degrees. Nothing here touches a page,
-// so that it runs in a worker, in a page, and outside a browser. It is a plain script, since a
-// worker that is a module does not start everywhere from a file; all is in the object HEBT.
+// The area weights of a strip in closed form (Eq. 3, 5), response ratios by NNLS (Eq. 6), SIRT with
+// non-negativity on the stacked system of Eq. 11, and the scores of section 4; only the random
+// numbers differ. Arrays are flat and typed: an image is (size, size), row by row, a sinogram
+// (tilts, size), and a pair of elements an array of two of them. Angles are degrees. It is a plain
+// script, as a worker that is a module does not start from a file everywhere.
 
 const HEBT = (() => {
   "use strict";

@@ -1,0 +1,89 @@
+// The laboratory's worker, whose source is put behind hebt-core.js. It runs in pieces, so that a
+// message is never kept waiting, and sends the next picture only when the last one was drawn.
+function worker(HEBT) {
+  let series = null, solvers = null, scale = null, norms = null;
+  let until = 0, running = false, shown = true, last = 0, fresh = [], rate = 0;
+  let since = 0, first = 0;       // when the present run began, and from which iteration
+  const channel = new MessageChannel();
+  channel.port1.onmessage = work;
+
+  function solve({ ratios, alpha }) {
+    const { W, haadf, maps } = series;
+    solvers = { hebt: HEBT.reconstruction(W, haadf, maps, ratios, alpha),
+      eds: HEBT.reconstruction(W, haadf, maps, ratios, 0) };
+    scale = ratios.map((r, e) => r * series.zeta[e]);
+    const norm = (p) => Math.sqrt(p.reduce((sum, v) => sum + v * v, 0));
+    norms = [...maps.map((p, e) => ratios[e] * norm(p)), norm(haadf)];
+    fresh = [];
+    shown = true;       // a picture of the job before is no longer waited for
+  }
+  function iterate() {
+    solvers.hebt.step();
+    solvers.eds.step();
+    const relative = (solver) => solver.residuals.map((v, k) => v / norms[k]);
+    const [Au, Ag, sum] = relative(solvers.hebt);
+    fresh.push([sum, Au, Ag, ...relative(solvers.eds).slice(0, 2)]);
+  }
+  function work() {
+    if (!running) return;
+    const start = performance.now();
+    if (!since) [since, first] = [start, solvers.hebt.iteration];
+    while (solvers.hebt.iteration < until && performance.now() - start < 20) iterate();
+    if (solvers.hebt.iteration >= until) running = false;
+    const now = performance.now();
+    if (now > since) rate = ((solvers.hebt.iteration - first) / (now - since)) * 1000;
+    if (!running || (shown && now - last > 60)) send();
+    if (running) channel.port2.postMessage(0);
+  }
+  function send() {
+    const images = {}, scores = {};
+    for (const m of Object.keys(solvers)) {
+      images[m] = [0, 1].map((e) => solvers[m].image(e).map((v) => v / scale[e]));
+      scores[m] = images[m].map((image, e) => ({
+        mse: HEBT.scaledMse(series.density[e], image),
+        ssim: HEBT.structureSimilarity(series.density[e], image),
+        dp: HEBT.pixelDifference(series.density[e], image),
+      }));
+    }
+    shown = false;
+    last = performance.now();
+    self.postMessage({ kind: "picture", job: series.job, iteration: solvers.hebt.iteration,
+      images, scores, residuals: fresh, done: !running, rate });
+    fresh = [];
+  }
+  const tasks = {
+    record({ job, density, conditions, size }) {
+      running = false;
+      const W = HEBT.projector(HEBT.tilts(conditions.tilt, conditions.step), size);
+      const made = HEBT.simulate(W, density, conditions);
+      const fit = HEBT.responseRatios(made.haadf, made.maps);
+      series = { job, W, density, ...made, fit };
+      self.postMessage({ kind: "recorded", job, haadf: made.haadf, counts: made.counts,
+        tilts: W.tilts, fit });
+    },
+    solve(message) {
+      series.job = message.job;
+      running = false;
+      solve(message);
+      if (message.until) tasks.run(message); else send();
+    },
+    run(message) {
+      ({ until } = message);
+      running = true;
+      since = 0;
+      channel.port2.postMessage(0);
+    },
+    pause() { running = false; send(); },
+    step() { running = false; iterate(); send(); },
+    shown() { shown = true; },
+  };
+  self.onmessage = ({ data }) => {
+    try {
+      if (data.kind !== "record" && data.kind !== "shown" && !series) return;
+      tasks[data.kind](data);
+    } catch (error) {
+      running = false;
+      self.postMessage({ kind: "error", job: data.job, reason: error.message });
+    }
+  };
+}
