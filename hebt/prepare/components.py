@@ -64,7 +64,7 @@ class Components:
         Parameters
         ----------
         weights
-            (..., channels), from `ElementWindow.weights`.
+            (..., channels), from `EnergyWindow.weights`.
         count
             How many components to use; all, if None.
 

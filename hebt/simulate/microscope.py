@@ -84,7 +84,7 @@ def mean_counts(
     return np.maximum(weights * projected, 0).astype(np.float32)
 
 
-def element_maps(
+def eds_tilt_series(
     W: Projector,
     density: ArrayLike,
     zeta: ArrayLike,

@@ -59,12 +59,12 @@ def plot_spectrum(series):
         for window in series.windows:
             if not low < window.energy < high:
                 continue
-            color = _COLORS.get(window.line.split("_")[0], "0.4")
-            ax.axvspan(*window.window, color=color, alpha=0.45, linewidth=0)
-            for side in (window.left, window.right):
+            color = _COLORS.get(window.name.split("_")[0], "0.4")
+            ax.axvspan(*window.peaks[0], color=color, alpha=0.45, linewidth=0)
+            for side in window.backgrounds[0]:
                 ax.axvspan(*side, ymax=0.12, color=color, alpha=0.8, linewidth=0)
             ax.text(
-                window.energy, top / 1.25, line_name(window.line), ha="center", va="top", fontsize=8
+                window.energy, top / 1.25, line_name(window.name), ha="center", va="top", fontsize=8
             )
         for energy, name in _OTHER_PEAKS:
             if low < energy < high:

@@ -12,11 +12,10 @@ def line_table(series):
     """Say which energies make each map, and how many counts it holds."""
     rows = [
         (
-            line_name(w.line),
+            line_name(w.name),
             f"{w.energy:.3f}",
-            f"{w.window[0]:.3f} to {w.window[1]:.3f}",
-            f"{w.left[0]:.3f} to {w.left[1]:.3f}",
-            f"{w.right[0]:.3f} to {w.right[1]:.3f}",
+            *(f"{low:.3f} to {high:.3f}" for low, high in w.peaks),
+            *(f"{low:.3f} to {high:.3f}" for low, high in w.backgrounds[0]),
             f"{total / 1e3:.1f}",
             f"{total / series.haadf.size:.2f}",
         )

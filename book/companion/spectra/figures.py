@@ -231,7 +231,7 @@ def _near_the_peaks(ax, study):
         high_y = ax_part.get_ylim()[1]
         ax_part.set_ylim(0, high_y)
         for window in WINDOWS:
-            color = ELEMENT_COLOR[window.element]
+            color = ELEMENT_COLOR[window.name]
             for low, high in window.peaks:
                 if energies[raw_range][0] < low < energies[raw_range][-1]:
                     ax_part.axvspan(low, high, color=color, alpha=0.45, linewidth=0)

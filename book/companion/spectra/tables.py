@@ -92,9 +92,9 @@ def window_table() -> Table:
         for (low, high), sides in zip(window.peaks, window.backgrounds, strict=True):
             rows.append(
                 (
-                    window.element,
-                    f"{low:.2f} to {high:.2f}",
-                    "; ".join(f"{a:.2f} to {b:.2f}" for a, b in sides),
+                    window.name,
+                    f"{low:.3f} to {high:.3f}",
+                    "; ".join(f"{a:.3f} to {b:.3f}" for a, b in sides),
                 )
             )
     shares = collection_efficiency()
