@@ -4,6 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from hebt import prepare
+
 from ..style import CMAP, WIDTH, panel, scale_bar, styled
 from .tables import line_name
 
@@ -44,7 +46,7 @@ def _bar(ax, width, pixel_size, color="white"):
 
 def _blocks(image, factor):
     high, wide = (n // factor for n in image.shape)
-    return image[: high * factor, : wide * factor].reshape(high, factor, wide, factor).sum((1, 3))
+    return prepare.bin_images(image[: high * factor, : wide * factor], factor)
 
 
 @styled

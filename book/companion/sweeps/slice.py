@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 import hebt
-from hebt import metrics, segmentation, simulate
+from hebt import metrics, prepare, segmentation, simulate
 from hebt._checks import check_count
 
 from ..paper import printed
@@ -250,7 +250,4 @@ def _cut(density):
 
 
 def _small(images, cut, binning):
-    images = images[..., cut, cut]
-    n = images.shape[-1] // binning
-    shape = (*images.shape[:-2], n, binning, n, binning)
-    return images.reshape(shape).mean(axis=(-3, -1), dtype=np.float32)
+    return prepare.bin_images(images[..., cut, cut], binning, mean=True)
