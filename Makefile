@@ -77,10 +77,10 @@ book: $(STAMP)
 # Three processes, a file at a time each: one of them waits for the book most of the time.
 test: $(STAMP)
 	@echo 'Running the tests (the book at quick fidelity is one of them; a few minutes).'
-	@'$(BIN)/python' -m pytest -q -n 3 --dist loadgroup --no-loadscope-reorder
+	@'$(BIN)/python' -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(STAMP)
-	@'$(BIN)/python' -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder \
+	@'$(BIN)/python' -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder \
 	  -m 'not slow and not browser and not book'
 
 lint: $(STAMP)

@@ -1,4 +1,7 @@
-"""When to stop: residuals of a run, their history, and rules that end it."""
+"""When to stop: residuals of a run, their history, and rules that end it.
+
+A rule is called as ``rule(iteration, residuals)`` after each iteration and returns True to stop.
+"""
 
 from __future__ import annotations
 

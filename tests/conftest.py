@@ -15,8 +15,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 CI = bool(os.environ.get("CI"))
-# one of several processes that share the tests, a file each (pytest -n 3 --dist loadgroup)
-SHARED = "PYTEST_XDIST_WORKER" in os.environ
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 BROWSER_OPTIONS = [
     "--no-sandbox",
@@ -72,6 +70,11 @@ def make_book(source, out, running, **environment):
     return subprocess.CompletedProcess(command, process.returncode, printed)
 
 
+def is_shared():
+    """Whether several processes share the tests, a file each (pytest -n 3 --dist loadfile)."""
+    return "PYTEST_XDIST_WORKER" in os.environ
+
+
 def wants(session, fixture):
     return any(fixture in item.fixturenames for item in session.items)
 
@@ -111,7 +114,7 @@ def _place(item):
     """
     names = set(item.fixturenames)
     marks = {mark.name for mark in item.own_markers}
-    if SHARED:
+    if is_shared():
         first = item.path.stem != "test_book", "scenario" in names
         return *first, "browser" not in marks, "slow" not in marks
     return not BOOK.isdisjoint(names), "scenario" in names
@@ -126,8 +129,6 @@ def pytest_collection_modifyitems(items):
             item.add_marker("slow")
         if "browser" in item.fixturenames:
             item.add_marker("browser")
-        if SHARED:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
     items.sort(key=_place)
 
 
@@ -147,7 +148,7 @@ def builder():
 
 @pytest.fixture(scope="session", autouse=True)
 def _begin(request):
-    if not SHARED:
+    if not is_shared():
         request.getfixturevalue("_whole_book")
 
 

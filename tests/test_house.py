@@ -240,5 +240,11 @@ def test_public_functions_are_documented_and_annotated(function):
         assert documentation["Returns"] or documentation["Yields"], "Returns is missing"
 
 
+def test_every_public_name_of_hebt_stands_on_its_page():
+    page = (BOOK / "api.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\.\. auto(?:class|function):: (\w+)$", page, re.MULTILINE))
+    assert listed == {n for n in hebt.__all__ if not inspect.ismodule(getattr(hebt, n))}
+
+
 def test_the_version_is_said_once():
     assert hebt.__version__ in (ROOT / "pyproject.toml").read_text(encoding="utf-8")

@@ -83,13 +83,13 @@ def geometry(series: io.TiltSeries, shifts) -> tuple[list, list, list, list]:
 
 def held_out(series: io.TiltSeries, haadf, maps, smoothed, names) -> validation.HeldOut:
     """Predict the maps of tilts that were left out, at a coarse size."""
-    now, elements = settings(), len(names)
+    now, places = settings(), [series.elements.index(name) for name in names]
     factor, size = now.coarse, STRIP["size"] // now.coarse
     return validation.leave_one_out(
         series.angles,
         binned(series, haadf, factor) / factor**2,
-        binned(series, smoothed[:elements], factor),
-        targets=binned(series, maps[:elements], factor),
+        binned(series, smoothed[places], factor),
+        targets=binned(series, maps[places], factor),
         held=now.held,
         alphas=[0.3, 0.7],
         stops=[5, 10, 20, 50, 100, 200],
