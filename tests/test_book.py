@@ -524,12 +524,18 @@ def test_downloaded_notebooks_read_like_the_pages(built_book):
     assert captions > 30
 
 
+def plain(text):
+    """The text without what typesetting changes: hard spaces and curly apostrophes."""
+    return text.replace("\u00a0", " ").replace("\u2019", "'")
+
+
 def test_a_downloaded_notebook_holds_the_numbers_of_its_page(built_book):
     notebook = nbformat.read(built_book / "notebooks/book/phantom.ipynb", as_version=4)
-    prose = " ".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    prose = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    prose = re.sub(r"(?m)^#.*$", "", prose)
     page = (built_book / "book" / "phantom.html").read_text(encoding="utf-8")
     shown = " ".join(BeautifulSoup(page, "html.parser").find("main").get_text().split())
     sentences = re.findall(r"[A-Z][^.*`$\[|#>]{60,}\d[^.*`$\[|#>]*\.", " ".join(prose.split()))
     assert len(sentences) > 5
     for sentence in sentences:
-        assert sentence.replace("\u00a0", " ") in shown.replace("\u00a0", " "), sentence
+        assert plain(sentence) in plain(shown), sentence

@@ -359,14 +359,12 @@ function render({ model, el }) {
       draw(picture);
       complain("");
       if (last) {
-        clearTimeout(later.busy);
         wanted = [...picture.position];
         showSliders();
         root.dataset.state = "ready";
       }
     },
     fail(reason) {
-      clearTimeout(later.busy);
       root.dataset.state = "error";
       const still = stateText(spec, shown.position).join(", ");
       complain(`No picture for ${stateText(spec, wanted).join(", ")}: ${reason}. ` +
@@ -386,7 +384,7 @@ function render({ model, el }) {
   function go(position) {
     wanted = position;
     showSliders();
-    wait("busy", 150, () => { root.dataset.state = "busy"; });
+    root.dataset.state = "busy";
     source.ask([...position], talk);
     wait("status", 600, () => {
       if (!shown || !same(shown.position, wanted)) return;
