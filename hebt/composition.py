@@ -32,6 +32,13 @@ def density(x: ArrayLike, ratios: ArrayLike, zeta: ArrayLike) -> np.ndarray:
     ------
     TypeError, ValueError
         If shapes do not fit, or a ratio or zeta factor is not above 0.
+
+    Examples
+    --------
+    >>> import hebt
+    >>> hebt.density([[8, 4], [0, 6]], ratios=[2, 3], zeta=[2, 1])
+    array([[2., 1.],
+           [0., 2.]], dtype=float32)
     """
     x = as_float32("x", x)
     factors = _positive("ratios", ratios, x) * _positive("zeta", zeta, x)
@@ -76,6 +83,18 @@ def composition(
     ------
     TypeError, ValueError
         If shapes do not fit, a symbol is unknown, `kind` is another word, or x is negative.
+
+    Examples
+    --------
+    Gold and silver, half and half by mass, are about one atom to two:
+
+    >>> import hebt
+    >>> hebt.composition([[6], [3]], [2, 1], [1, 1])
+    array([[0.5],
+           [0.5]], dtype=float32)
+    >>> hebt.composition([[6], [3]], [2, 1], [1, 1], ["Au", "Ag"], "atomic").round(2)
+    array([[0.35],
+           [0.65]], dtype=float32)
     """
     if kind not in ("mass", "atomic"):
         raise ValueError(f'kind is {kind!r}; expected "mass" or "atomic".')

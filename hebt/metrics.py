@@ -46,6 +46,15 @@ def ssim_structure(
     ``window=None`` C3 is left out. Where both images are flat within a window, its term is 1: the
     mean over small windows of an image with much empty background is close to 1 for any method.
 
+    Examples
+    --------
+    >>> import hebt, numpy as np
+    >>> reference = np.kron(np.eye(2), np.ones((16, 16)))
+    >>> round(hebt.metrics.ssim_structure(reference, 3 * reference), 4)
+    1.0
+    >>> round(hebt.metrics.ssim_structure(reference, reference.T[::-1], window=None), 4)
+    -1.0
+
     References
     ----------
     .. [1] Z. Wang, A. C. Bovik, H. R. Sheikh and E. P. Simoncelli, "Image quality assessment:
@@ -112,6 +121,14 @@ def scaled_mse(reference: ArrayLike, image: ArrayLike, normalise: str = "referen
     ------
     TypeError, ValueError
         If shapes differ, values are not finite, or the reference is constant.
+
+    Examples
+    --------
+    >>> import hebt
+    >>> hebt.metrics.scaled_mse([[0, 1], [1, 0]], [[0, 2], [2, 0]])
+    0.0
+    >>> hebt.metrics.scaled_mse([[0, 1], [1, 0]], [[1, 1], [1, 1]])
+    0.5
     """
     if normalise not in ("reference", "pixels"):
         raise ValueError(f'normalise is {normalise!r}; expected "reference" or "pixels".')
@@ -139,6 +156,12 @@ def pixel_difference(reference: ArrayLike, image: ArrayLike) -> int:
     ------
     TypeError, ValueError
         If shapes differ, values are not finite, or the reference is not binary or constant.
+
+    Examples
+    --------
+    >>> import hebt
+    >>> hebt.metrics.pixel_difference([[0, 1], [1, 0]], [[0.1, 0.8], [0.3, 0.4]])
+    1
     """
     reference, image = _check_pair(reference, image)
     if not ((reference == 0) | (reference == 1)).all():

@@ -117,7 +117,7 @@ def response_ratios(
     >>> specimen = hebt.simulate.phantom(64)
     >>> W = hebt.Projector(np.arange(-75, 76, 15), 64)
     >>> haadf = hebt.simulate.haadf_tilt_series(W, specimen.density, [79, 47])
-    >>> maps = hebt.simulate.element_maps(W, specimen.density, [9, 4], seed=1)
+    >>> maps = hebt.simulate.eds_tilt_series(W, specimen.density, [9, 4], seed=1)
     >>> fit = hebt.response_ratios(haadf, maps, names=["Au", "Ag"])
     >>> bool(np.allclose(fit.ratios, [79 / 9, 47 / 4], rtol=0.05)), fit.r_squared > 0.95
     (True, True)

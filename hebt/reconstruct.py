@@ -223,7 +223,7 @@ def reconstruct(
     >>> specimen = hebt.simulate.phantom(64)
     >>> W = hebt.Projector(np.arange(-75, 76, 15), 64)
     >>> haadf = hebt.simulate.haadf_tilt_series(W, specimen.density, [79, 47])
-    >>> maps = hebt.simulate.element_maps(W, specimen.density, [9, 4], seed=1)
+    >>> maps = hebt.simulate.eds_tilt_series(W, specimen.density, [9, 4], seed=1)
     >>> fit = hebt.response_ratios(haadf, maps, names=["Au", "Ag"])
     >>> gold, silver = hebt.reconstruct(W, haadf, maps, fit.ratios, alpha=0.7, iterations=100)
     >>> hebt.metrics.scaled_mse(specimen.density[0], gold) < 0.2

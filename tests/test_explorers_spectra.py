@@ -92,7 +92,7 @@ def test_tables_and_numbers_hold_what_was_found(walk, study):
     errors = spectra.step_errors(series, steps)
     assert spectra.step_table(walk).rows[-1][1] == f"{100 * errors['aligned'][0]:.1f} %"
     assert len(spectra.alignment_table(walk).rows) == 4
-    assert "2.06 to 2.27" in str(spectra.window_table())
+    assert "2.055 to 2.275" in str(spectra.window_table())
     numbers = spectra.numbers(walk, study=study)
     assert numbers["nonalloy_r_squared"] == f"{series.fit.r_squared:.3f}"
     assert numbers["true_saturation"] == "2"

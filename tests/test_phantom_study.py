@@ -69,7 +69,7 @@ def test_the_data_are_the_steps_of_section_3_1(data):
     area = (512 / 64) ** 2
     specimen = simulate.phantom(64)
     W = hebt.Projector(np.array(s.angles), 64)
-    counts = simulate.element_maps(W, specimen.density, area * np.array(s.zeta), seed=5)
+    counts = simulate.eds_tilt_series(W, specimen.density, area * np.array(s.zeta), seed=5)
     np.testing.assert_array_equal(data.counts[:, :, 1], counts)
     np.testing.assert_array_equal(data.maps[:, :, 1], prepare.smooth(counts, width=1, sigma=0.5))
     expected = W.forward(s.z[0] * specimen.density[0] + s.z[1] * specimen.density[1]) * area

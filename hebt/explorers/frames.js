@@ -142,7 +142,7 @@ function render({ model, el }) {
   let wanted = [...model.get("position")];
   let shown = null;
   let probe = null;         // { row, column, panel }
-  const { wait, drop, stop } = timers();
+  const { wait, stop } = timers();
 
   // -- the page
 

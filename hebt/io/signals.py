@@ -28,9 +28,17 @@ def in_nm(units: object) -> float:
 class Calibrated:
     """An array with what its axes mean: what `from_signal` finds in a signal.
 
-    `data` is a tilt series (..., tilts, slices, size) where `angles` is given, and a volume
-    (..., slices, size, size) where it is None; a leading axis belongs to `elements`.
-    `pixel_size` is in nm.
+    Attributes
+    ----------
+    data
+        A tilt series, shape ([elements,] tilts, slices, size), where `angles` is given; else a
+        volume, shape ([elements,] slices, size, size).
+    pixel_size
+        Length of a pixel's or voxel's side, in nm.
+    angles
+        (tilts,), degrees; None for a volume.
+    elements
+        Names of the elements; None without an axis of elements.
     """
 
     data: np.ndarray
@@ -48,8 +56,6 @@ def to_signal(
     title: str = "",
 ) -> Any:
     """Return a HyperSpy signal with calibrated axes, which any step of the way can be saved as.
-
-    >>> hebt.io.to_signal(x, pixel_size=52.3, elements=["O", "Fe"]).save("x.hspy")  # doctest: +SKIP
 
     Parameters
     ----------
@@ -70,6 +76,16 @@ def to_signal(
     -------
     hyperspy.signals.Signal2D
         Axes in nm, and degrees for the tilts.
+
+    Raises
+    ------
+    ValueError
+        If names of elements or angles do not fit the axes of `data`, or `pixel_size` is not
+        above 0.
+
+    Examples
+    --------
+    >>> hebt.io.to_signal(x, pixel_size=52.3, elements=["O", "Fe"]).save("x.hspy")  # doctest: +SKIP
     """
     hs = hyperspy()
     data = as_float32("data", data, ndim=(3, 4))

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from .._checks import check_angles
 from .._hyperspy import hyperspy, quiet
 from .._progress import progress_bar
-from ..prepare.windows import LineWindow, element_maps, line_windows
+from ..prepare.windows import EnergyWindow, element_maps, line_windows
 from .signals import in_nm
 
 
@@ -41,7 +41,7 @@ class TiltSeries:
     spectra
         (tilts, channels), counts: the spectrum of each tilt, added up over its pixels.
     windows
-        One `LineWindow` per line: which energies were counted, and which as background.
+        One `EnergyWindow` per line: which energies were counted, and which as background.
     """
 
     angles: np.ndarray
@@ -51,7 +51,7 @@ class TiltSeries:
     pixel_size: float
     energies: np.ndarray
     spectra: np.ndarray
-    windows: tuple[LineWindow, ...]
+    windows: tuple[EnergyWindow, ...]
 
     @property
     def elements(self) -> tuple[str, ...]:
@@ -168,7 +168,7 @@ def read_tilt_series(
                 )
             haadf.append(np.array(image.data, np.float32))
             spectra.append(np.asarray(cube.data).sum(axis=(0, 1), dtype=np.int64))
-            maps.append(element_maps(cube, windows))
+            maps.append(element_maps(cube, windows, first.energies))
             # signals refer to themselves in circles: without this, all cubes would pile up
             del image, cube
             gc.collect()

@@ -27,15 +27,14 @@ from .images import (
 )
 from .maps import normalize_tilts, tilt_response
 from .reprojection import Alignment, refine_alignment, reprojection_residual
-from .windows import ElementWindow, LineWindow, channels_near, element_maps, line_windows
+from .windows import EnergyWindow, channels_near, element_maps, line_windows
 from .xray import line_width, xray_lines
 
 __all__ = [
     "Alignment",
     "Components",
     "Damping",
-    "ElementWindow",
-    "LineWindow",
+    "EnergyWindow",
     "alignment_error",
     "apply_shifts",
     "bin_images",

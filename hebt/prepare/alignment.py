@@ -40,6 +40,18 @@ def estimate_shifts(haadf: ArrayLike, *, upsample: int = 50) -> np.ndarray:
     ------
     ValueError
         If there are fewer than two tilts or an image has no structure to compare.
+
+    Examples
+    --------
+    >>> import hebt, numpy as np
+    >>> at = np.arange(48) - 24
+    >>> image = np.exp(-(at**2) / 30) * np.exp(-(at[:, None] ** 2) / 60)
+    >>> moved = hebt.prepare.apply_shifts([image] * 3, [[0, 0], [2, -3], [-1, 2]])
+    >>> shifts = hebt.prepare.estimate_shifts(moved)
+    >>> shifts.round(1)
+    array([[ 0.,  0.],
+           [-2.,  3.],
+           [ 1., -2.]])
     """
     haadf = as_float32("haadf", haadf, ndim=(3,))
     upsample = check_count("upsample", upsample)
@@ -134,6 +146,11 @@ def estimate_shifts_to(
     -------
     numpy.ndarray
         (tilts, 2), pixels along and across the tilt axis, for `apply_shifts`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
     """
     reference = as_float32("reference", reference, ndim=(3,))
     images = as_float32("images", images, ndim=(3,))
@@ -166,6 +183,11 @@ def alignment_error(shifts: ArrayLike, drift: ArrayLike, angles: ArrayLike) -> n
     -------
     numpy.ndarray
         What is left, shape (tilts, 2), in pixels.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many shifts and drifts as angles.
     """
     left = check_shifts(shifts) + check_shifts(drift)
     radians = np.deg2rad(check_angles(angles))

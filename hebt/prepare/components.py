@@ -26,7 +26,8 @@ class Components:
     factors
         (components, channels): their spectra.
     duals
-        (components, channels): what to weigh a spectrum with to learn how much of each it has.
+        Weights, shape (components, channels): ``spectrum @ duals[k]`` is the loading of
+        component k.
     variance
         (all components,): share of the variance of each, largest first.
     """
@@ -64,7 +65,7 @@ class Components:
         Parameters
         ----------
         weights
-            (..., channels), from `ElementWindow.weights`.
+            (..., channels), from `EnergyWindow.weights`.
         count
             How many components to use; all, if None.
 
@@ -97,6 +98,11 @@ def bin_spectra(
     -------
     numpy.ndarray
         float32, (blocks, channels).
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or `factor` does not divide both.
     """
     slices, size = shape
     factor = check_count("factor", factor)

@@ -12,11 +12,12 @@ from .._checks import as_float32, check_angles, check_count
 
 
 def bin_images(
-    images: ArrayLike, factor: int, *, axis: int | tuple[int, ...] = (-2, -1)
+    images: ArrayLike, factor: int, *, axis: int | tuple[int, ...] = (-2, -1), mean: bool = False
 ) -> np.ndarray:
     """Add up blocks of neighbouring pixels, as a camera bins its pixels.
 
-    Counts are conserved: the sum over a binned image is the sum over the image.
+    Counts are conserved: the sum over a binned image is the sum over the image. With `mean`,
+    intensities are: the mean over a binned image is the mean over the image.
 
     Parameters
     ----------
@@ -26,6 +27,8 @@ def bin_images(
         How many pixels become one along each binned axis; it must divide their lengths.
     axis
         The axis or axes to bin. Give -1 for a single slice, (tilts, size).
+    mean
+        Average the pixels of a block instead of adding them up.
 
     Returns
     -------
@@ -36,6 +39,12 @@ def bin_images(
     ------
     ValueError
         If `factor` does not divide the length of an axis.
+
+    Examples
+    --------
+    >>> import hebt, numpy as np
+    >>> hebt.prepare.bin_images(np.arange(16).reshape(2, 8), 2)
+    array([[18., 26., 34., 42.]], dtype=float32)
     """
     images = as_float32("images", images)
     factor = check_count("factor", factor)
@@ -53,7 +62,7 @@ def bin_images(
             shape += [length // factor, factor]
     blocks = np.cumsum([2 if i in axes else 1 for i in range(images.ndim)]) - 1
     summed = images.reshape(shape).sum(axis=tuple(int(blocks[i]) for i in axes), dtype=np.float64)
-    return summed.astype(np.float32)
+    return (summed / (factor ** len(axes) if mean else 1)).astype(np.float32)
 
 
 def smoothing_kernel(width: int, sigma: float, *, centered: bool = True) -> np.ndarray:
@@ -77,6 +86,17 @@ def smoothing_kernel(width: int, sigma: float, *, centered: bool = True) -> np.n
     -------
     numpy.ndarray
         float64, (width,), or (width + 1,) for an even width that is centred.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `width` is no whole number of at least 1, or `sigma` not above 0.
+
+    Examples
+    --------
+    >>> import hebt
+    >>> hebt.prepare.smoothing_kernel(2, sigma=1)
+    array([0.25, 0.5 , 0.25])
     """
     width = check_count("width", width)
     if not (np.isscalar(sigma) and np.isfinite(sigma) and sigma > 0):
@@ -126,6 +146,12 @@ def smooth(
     ------
     ValueError
         If the kernel is longer than an axis that it smooths, or an argument is out of range.
+
+    Examples
+    --------
+    >>> import hebt, numpy as np
+    >>> hebt.prepare.smooth(np.eye(5)[2], width=3, sigma=1).round(2)
+    array([0.  , 0.27, 0.45, 0.27, 0.  ], dtype=float32)
     """
     images = as_float32("images", images)
     kernel = smoothing_kernel(width, sigma, centered=centered)

@@ -54,6 +54,11 @@ def normalize_tilts(maps: ArrayLike, response: ArrayLike) -> np.ndarray:
     -------
     numpy.ndarray
         Maps as all tilts would have been counted alike, float32, shape of `maps`.
+
+    Raises
+    ------
+    ValueError
+        If there is not one response above 0 for each tilt.
     """
     maps = as_float32("maps", maps, ndim=(4,))
     response = as_float32("response", response, ndim=(1,))

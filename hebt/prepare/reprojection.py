@@ -83,6 +83,11 @@ def refine_alignment(
     -------
     Alignment
         Shifts for `apply_shifts`, and how the rounds went.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range; see `crop_flat` and `slab_mask`.
     """
     haadf = as_float32("haadf", haadf, ndim=(3,))
     shifts = check_shifts(shifts).copy()
@@ -135,6 +140,11 @@ def reprojection_residual(
     -------
     float
         ||p - W x|| / ||p||, leaving out the soft edges of `crop_flat`.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range; see `crop_flat` and `slab_mask`.
     """
     haadf = as_float32("haadf", haadf, ndim=(3,))
     moved = check_shifts(shifts) + [0.0, offset]

@@ -9,27 +9,114 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import xray
-from .xray import line_energy, shell_energies
+from .xray import line_energy, line_width, shell_energies
 
 
-@dataclass(frozen=True)
-class LineWindow:
-    """Energies, in keV, that make an element map: the line's, and the background's on each side."""
+@dataclass(frozen=True, repr=False)
+class EnergyWindow:
+    """Energies, in keV, that make the element map of a line, or of several lines of an element.
 
-    line: str
-    energy: float
-    window: tuple[float, float]
-    left: tuple[float, float]
-    right: tuple[float, float]
-    weights: np.ndarray
+    Attributes
+    ----------
+    name
+        Of the line, "O_Ka", or of the element, "O".
+    peaks
+        (from, to) of each window that is counted.
+    backgrounds
+        For each of `peaks`, one or two windows from which the background under it is taken.
+    """
+
+    name: str
+    peaks: tuple[tuple[float, float], ...]
+    backgrounds: tuple[tuple[tuple[float, float], ...], ...]
+
+    def __post_init__(self):
+        if len(self.peaks) != len(self.backgrounds) or not self.peaks:
+            raise ValueError(
+                f"the window of {self.name} has {len(self.peaks)} peaks and "
+                f"{len(self.backgrounds)} backgrounds; expected at least one, and as many."
+            )
+        if any(len(sides) not in (1, 2) for sides in self.backgrounds):
+            raise ValueError(
+                f"the window of {self.name} has backgrounds {self.backgrounds}; expected one or "
+                "two windows (from, to) for each peak."
+            )
 
     def __repr__(self):
-        return (
-            f"{self.line} {self.energy:.3f} keV: {self.window[0]:.3f} to {self.window[1]:.3f}, "
-            f"background {self.left[0]:.3f} to {self.left[1]:.3f} and "
-            f"{self.right[0]:.3f} to {self.right[1]:.3f}"
-        )
+        def text(windows):
+            return " and ".join(f"{low:.3f} to {high:.3f}" for low, high in windows)
+
+        pairs = zip(self.peaks, self.backgrounds, strict=True)
+        parts = (f"{text([peak])} less background at {text(sides)}" for peak, sides in pairs)
+        return f"{self.name}: {'; '.join(parts)} keV"
+
+    @property
+    def energy(self) -> float:
+        """Middle of the first peak, in keV: the energy of the line."""
+        return float(np.mean(self.peaks[0]))
+
+    def weights(self, energies: ArrayLike, *, background: bool = True) -> np.ndarray:
+        """Return the weight of each channel in the map.
+
+        It is the share of the channel that lies in a peak, less what its counts tell of the
+        background under the peaks: the straight line through the mean counts of two windows, or
+        the mean of one.
+
+        Parameters
+        ----------
+        energies
+            (channels,), keV, evenly spaced; there may be gaps.
+        background
+            Whether the background is subtracted.
+
+        Returns
+        -------
+        numpy.ndarray
+            Weights, shape (channels,): ``spectra @ weights`` is the map.
+
+        Raises
+        ------
+        ValueError
+            If there is no channel within one of the windows.
+
+        Examples
+        --------
+        >>> import hebt, numpy as np
+        >>> window = hebt.prepare.EnergyWindow("X", [(0.9, 1.1)], [[(0.5, 0.7), (1.3, 1.5)]])
+        >>> window.weights(0.5 + 0.1 * np.arange(11)).round(2)
+        array([-0.25, -0.5 , -0.25,  0.  ,  0.5 ,  1.  ,  0.5 ,  0.  , -0.25,
+               -0.5 , -0.25])
+        """
+        energies = np.asarray(energies, np.float64)
+        weights = np.zeros(len(energies))
+        for peak, sides in zip(self.peaks, self.backgrounds, strict=True):
+            counted = self._shares(energies, peak)
+            weights += counted
+            if not background:
+                continue
+            means = [share / share.sum() for share in (self._shares(energies, s) for s in sides)]
+            under = means[0]
+            if len(sides) == 2:
+                left, right = np.mean(sides[0]), np.mean(sides[1])
+                # the straight line through both, taken in the middle of the peak
+                towards_right = (np.mean(peak) - left) / (right - left)
+                under = (1 - towards_right) * means[0] + towards_right * means[1]
+            weights -= counted.sum() * under
+        return weights
+
+    def _shares(self, energies, window):
+        """Return which share of each channel lies in a window of energies, (channels,)."""
+        step = energies[1] - energies[0]
+        low = np.maximum(energies - step / 2, window[0])
+        high = np.minimum(energies + step / 2, window[1])
+        shares = np.clip((high - low) / step, 0, 1)
+        if not shares.any():
+            raise ValueError(
+                f"a window of {self.name} goes from {window[0]:g} to {window[1]:g} keV, where "
+                f"energies ({energies.min():g} to {energies.max():g} keV) has no channel; "
+                "expected one."
+            )
+        return shares
 
 
 def line_windows(
@@ -39,7 +126,7 @@ def line_windows(
     avoid: Sequence[str | tuple[float, float]] = (),
     resolution: float = 130.0,
     width: float = 1.2,
-) -> list[LineWindow]:
+) -> list[EnergyWindow]:
     """Choose the energies that make each line's map.
 
     The line's window is `width` times the peak's full width at half maximum (FWHM), 1.2 by
@@ -57,15 +144,13 @@ def line_windows(
     avoid
         More lines to keep clear of, or (from, to) in keV.
     resolution
-        FWHM of the detector at Mn K-alpha, in eV. The FWHM at energy E follows from it as
-        ``FWHM² = resolution² + 2.5 eV (E - 5.8987 keV)``, with E in eV there (Fiori and Newbury,
-        1978).
+        FWHM of the detector at Mn K-alpha, in eV; see `line_width`.
     width
         Width of the line's window, in FWHM.
 
     Returns
     -------
-    list of LineWindow
+    list of EnergyWindow
         One for each line.
 
     Raises
@@ -80,13 +165,14 @@ def line_windows(
     names = [*lines, *(a for a in avoid if isinstance(a, str))]
     others = sorted({e for name in names for e in shell_energies(name)})
     forbidden = [tuple(map(float, a)) for a in avoid if not isinstance(a, str)]
-    forbidden += [(e - xray.fwhm(e, resolution), e + xray.fwhm(e, resolution)) for e in others]
+    spans = line_width(others, resolution)
+    forbidden += [(e - span, e + span) for e, span in zip(others, spans, strict=True)]
     return [_line_window(energies, name, forbidden, resolution, width) for name in lines]
 
 
 def _line_window(energies, name, forbidden, resolution, width):
     energy = line_energy(name)
-    fwhm = xray.fwhm(energy, resolution)
+    fwhm = float(line_width(energy, resolution))
     step = energies[1] - energies[0]
     if not energies[0] + fwhm <= energy <= energies[-1] - fwhm:
         raise ValueError(
@@ -110,31 +196,16 @@ def _line_window(energies, name, forbidden, resolution, width):
         )
 
     window = energy - width * fwhm / 2, energy + width * fwhm / 2
-    left, right = search(-1), search(+1)
-    counted, low, high = (_share(energies, w) for w in (window, left, right))
-    # the straight line through both background windows, taken at the line's energy
-    towards_right = (energy - np.mean(left)) / (np.mean(right) - np.mean(left))
-    channels = counted.sum()
-    weights = counted - channels * (
-        (1 - towards_right) * low / low.sum() + towards_right * high / high.sum()
-    )
-    return LineWindow(name, energy, window, left, right, weights)
+    return EnergyWindow(name, (window,), ((search(-1), search(+1)),))
 
 
-def _share(energies, window):
-    """Return which share of each channel lies in a window of energies, (channels,)."""
-    step = energies[1] - energies[0]
-    low = np.maximum(energies - step / 2, window[0])
-    high = np.minimum(energies + step / 2, window[1])
-    return np.clip((high - low) / step, 0, 1)
+def element_maps(
+    spectrum_image: Any, windows: Sequence[EnergyWindow], energies: ArrayLike
+) -> np.ndarray:
+    """Add up the counts of each pixel within the windows of each map, less background.
 
-
-def element_maps(spectrum_image: Any, windows: Sequence[LineWindow]) -> np.ndarray:
-    """Add up each line's counts per pixel, less background: (elements, slices, size), float32.
-
-    `spectrum_image` is a HyperSpy signal or an array, (slices, size, channels). Where there is
-    little of an element, noise makes some pixels slightly negative; they are left so, because
-    cutting them off at zero would add counts that are not there.
+    Where there is little of an element, noise makes some pixels slightly negative; they are left
+    so, because cutting them off at zero would add counts that are not there.
 
     Parameters
     ----------
@@ -142,93 +213,27 @@ def element_maps(spectrum_image: Any, windows: Sequence[LineWindow]) -> np.ndarr
         A HyperSpy signal or an array of counts, shape (slices, size, channels).
     windows
         One for each map, from `line_windows`.
+    energies
+        Centre of each channel in keV, shape (channels,), evenly spaced.
 
     Returns
     -------
     numpy.ndarray
-        Counts in the line less background, float32, shape (elements, slices, size).
+        Counts less background, float32, shape (elements, slices, size).
+
+    Raises
+    ------
+    ValueError
+        If there is no channel within one of the windows.
     """
     counts = np.asarray(getattr(spectrum_image, "data", spectrum_image))
     maps = np.empty((len(windows), *counts.shape[:2]), np.float32)
     for made, window in zip(maps, windows, strict=True):
-        used = np.flatnonzero(window.weights)
+        weights = window.weights(energies).astype(np.float32)
+        used = np.flatnonzero(weights)
         part = slice(used[0], used[-1] + 1)
-        np.matmul(
-            counts[..., part].astype(np.float32), window.weights[part].astype(np.float32), out=made
-        )
+        np.matmul(counts[..., part].astype(np.float32), weights[part], out=made)
     return maps
-
-
-@dataclass(frozen=True)
-class ElementWindow:
-    """Energies, in keV, that make an element's map.
-
-    Attributes
-    ----------
-    element
-        Symbol.
-    peaks
-        (from, to) of each window that is counted.
-    backgrounds
-        For each of `peaks`, the windows from which the background under it is taken.
-    """
-
-    element: str
-    peaks: tuple[tuple[float, float], ...]
-    backgrounds: tuple[tuple[tuple[float, float], ...], ...]
-
-    def __post_init__(self):
-        if len(self.peaks) != len(self.backgrounds) or not self.peaks:
-            raise ValueError(
-                f"the window of {self.element} has {len(self.peaks)} peaks and "
-                f"{len(self.backgrounds)} backgrounds; expected at least one, and as many."
-            )
-
-    def weights(self, energies: ArrayLike, *, background: bool = True) -> np.ndarray:
-        """Return the weight of each channel in the map, (channels,).
-
-        1 in a peak, and less than 0 in its background windows. The background under a peak is
-        the straight line through the mean counts of two windows, or the mean of one.
-
-        Parameters
-        ----------
-        energies
-            (channels,), keV.
-        background
-            Whether the background is subtracted.
-
-        Returns
-        -------
-        numpy.ndarray
-            Weights, shape (channels,): ``spectra @ weights`` is the map.
-        """
-        energies = np.asarray(energies, np.float64)
-        weights = np.zeros(len(energies))
-        for peak, sides in zip(self.peaks, self.backgrounds, strict=True):
-            inside = within(energies, peak, self.element)
-            weights[inside] += 1
-            if not background:
-                continue
-            channels = [within(energies, side, self.element) for side in sides]
-            centers = [energies[side].mean() for side in channels]
-            shares = [1.0]
-            if len(channels) == 2:
-                nearer = (energies[inside].mean() - centers[0]) / (centers[1] - centers[0])
-                shares = [1 - nearer, nearer]
-            for side, share in zip(channels, shares, strict=True):
-                weights[side] -= inside.sum() * share / side.sum()
-        return weights
-
-
-def within(energies: np.ndarray, window: tuple[float, float], element: str) -> np.ndarray:
-    """Return which channels lie in a window; at least one must."""
-    inside = (energies >= window[0]) & (energies <= window[1])
-    if not inside.any():
-        raise ValueError(
-            f"a window of {element} goes from {window[0]:g} to {window[1]:g} keV, where energies "
-            f"({energies.min():g} to {energies.max():g} keV) has no channel; expected one."
-        )
-    return inside
 
 
 def channels_near(energies: ArrayLike, ranges: Sequence[tuple[float, float]]) -> np.ndarray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -11,7 +9,7 @@ from .._hyperspy import quiet
 
 
 def xray_lines(element: str) -> dict:
-    """Return an element's X-ray lines from exspy's tables: name -> energy (keV) and weight.
+    """Return an element's X-ray lines from exspy's tables.
 
     Parameters
     ----------
@@ -30,7 +28,9 @@ def xray_lines(element: str) -> dict:
 
 
 def line_width(energy: ArrayLike, resolution: float = 130.0) -> np.ndarray:
-    """Return the FWHM in keV of lines at `energy` keV; `resolution` is that at Mn K-alpha in eV.
+    """Return the full width at half maximum (FWHM) of X-ray lines as a detector sees them.
+
+    ``FWHM² = resolution² + 2.5 eV (E - 5.8987 keV)``, with E in eV there (Fiori and Newbury, 1978).
 
     Parameters
     ----------
@@ -42,9 +42,16 @@ def line_width(energy: ArrayLike, resolution: float = 130.0) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        Full width at half maximum in keV, shape of `energy`.
+        In keV, shape of `energy`.
+
+    Examples
+    --------
+    >>> import hebt
+    >>> float(hebt.prepare.line_width(5.8987, resolution=130))
+    0.13
     """
-    return fwhm(energy, resolution)
+    energy = np.asarray(energy, np.float64)
+    return np.sqrt(np.maximum(resolution**2 + 2500 * (energy - 5.8987), 40.0**2)) / 1000
 
 
 def _line_table(name: str) -> dict:
@@ -72,8 +79,3 @@ def shell_energies(name: str) -> list[float]:
     lines = [v for k, v in _line_table(name).items() if k[0] == shell]
     strongest = max(v["weight"] for v in lines)
     return [v["energy (keV)"] for v in lines if v["weight"] >= 0.1 * strongest]
-
-
-def fwhm(energy: ArrayLike, resolution: ArrayLike) -> Any:
-    """Return a line's full width at half maximum in keV (energy in keV, resolution in eV)."""
-    return np.sqrt(np.maximum(resolution**2 + 2500 * (energy - 5.8987), 40.0**2)) / 1000

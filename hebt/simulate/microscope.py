@@ -84,7 +84,7 @@ def mean_counts(
     return np.maximum(weights * projected, 0).astype(np.float32)
 
 
-def element_maps(
+def eds_tilt_series(
     W: Projector,
     density: ArrayLike,
     zeta: ArrayLike,
@@ -248,6 +248,11 @@ def record_haadf(
     -------
     numpy.ndarray
         float32, (tilts, slices, size).
+
+    Raises
+    ------
+    ValueError
+        If `noise` or `offset` is negative, `saturation` not above 0, or shapes do not fit.
     """
     for name, value in (("noise", noise), ("offset", offset)):
         if not (np.isscalar(value) and np.isfinite(value) and value >= 0):
@@ -388,6 +393,11 @@ def spectrum_image(means: ArrayLike, spectra: ArrayLike, *, seed: int) -> sparse
     -------
     scipy.sparse.csr_array
         uint16, (slices * size, channels): counts; nearly all are 0. uint32, if one is above 65535.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many means as spectra, or some are negative.
     """
     means = as_float32("means", means, ndim=(3,))
     spectra = np.asarray(spectra, np.float64)

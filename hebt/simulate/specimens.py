@@ -100,6 +100,13 @@ def phantom(
         If the square does not fit into the frame, its corners not into the square, or the diamond
         not into the square.
 
+    Examples
+    --------
+    >>> import hebt
+    >>> specimen = hebt.simulate.phantom(64)
+    >>> specimen.elements, specimen.density.shape
+    (('Au', 'Ag'), (2, 64, 64))
+
     Notes
     -----
     In the plane, the areas are side² − (4 − π) corner² for both elements together and

@@ -44,12 +44,12 @@ def plot_spectrum(study):
         bottom, top = counts[shown].min() * 0.7, counts[shown].max() * 4
         for window in series.windows:
             if low < window.energy < high:
-                color = _COLORS[window.line.split("_")[0]]
-                ax.axvspan(*window.window, color=color, alpha=0.45, linewidth=0)
-                for side in (window.left, window.right):
+                color = _COLORS[window.name.split("_")[0]]
+                ax.axvspan(*window.peaks[0], color=color, alpha=0.45, linewidth=0)
+                for side in window.backgrounds[0]:
                     ax.axvspan(*side, ymax=0.12, color=color, alpha=0.8, linewidth=0)
                 place = window.energy, top / 1.25
-                ax.text(*place, line_name(window.line), ha="center", va="top", fontsize=8)
+                ax.text(*place, line_name(window.name), ha="center", va="top", fontsize=8)
         look = {"textcoords": "offset points", "ha": "center", "fontsize": 7, "color": "0.35"}
         for name, energy in _OTHER_PEAKS.items():
             if low < energy < high:

@@ -14,9 +14,9 @@ def line_table(study) -> Table:
     series = study.series
     rows = []
     for w, total in zip(series.windows, series.maps.sum(axis=(1, 2, 3)), strict=True):
-        spans = [f"{low:.3f} to {high:.3f}" for low, high in (w.window, w.left, w.right)]
+        spans = [f"{low:.3f} to {high:.3f}" for low, high in (*w.peaks, *w.backgrounds[0])]
         counts = f"{total / 1e3:.1f}", f"{total / series.haadf.size:.2f}"
-        rows.append((line_name(w.line), f"{w.energy:.3f}", *spans, *counts))
+        rows.append((line_name(w.name), f"{w.energy:.3f}", *spans, *counts))
     return Table(
         ("line", "energy (keV)", "counted (keV)", "background left", "background right")
         + ("net counts (thousands)", "per pixel"),

@@ -232,7 +232,7 @@ def record(conditions: Conditions, density=None) -> Series:
     haadf = simulate.haadf_tilt_series(W, density, z)
     mean = simulate.mean_counts(W, density, zeta)[:, haadf > 0].mean(dtype=np.float64)
     zeta = zeta * (conditions.counts / mean)
-    counts = simulate.element_maps(W, density, zeta, seed=conditions.seed)
+    counts = simulate.eds_tilt_series(W, density, zeta, seed=conditions.seed)
     if conditions.shift:
         by = np.tile([0, conditions.shift], (len(W.angles), 1))
         counts = prepare.apply_shifts(counts[:, :, None], by, mode="constant")[:, :, 0]

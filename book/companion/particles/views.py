@@ -6,6 +6,8 @@ import dataclasses
 
 import numpy as np
 
+from hebt import prepare
+
 from .measures import ELEMENTS, METHODS, box
 from .truth import Truth
 
@@ -59,8 +61,8 @@ class Album:
         """Take the pictures of one of `COLUMNS`, (slices, size, size)."""
         cut = volume[(self.held, *self.box[1:])]
         rows, columns = (n - n % BINNING for n in cut.shape[1:])
-        cut = cut[:, :rows, :columns].reshape(len(cut), rows // BINNING, BINNING, -1, BINNING)
-        self.slices[column] = to_steps(cut.mean(axis=(2, 4)))
+        binned = prepare.bin_images(cut[:, :rows, :columns], BINNING, mean=True)
+        self.slices[column] = to_steps(binned)
         self.whole[column] = to_steps(volume[self.chosen])
 
     def add_method(self, method: str, densities) -> None:
@@ -81,9 +83,9 @@ class Album:
         )
         # a slice that is not there looks like the nearest one before it
         there = np.maximum(np.searchsorted(self.numbers, planes, side="right") - 1, 0)
-        cube = np.asarray(densities)[:, there][:, :, rows][..., columns].astype(np.float32)
-        cube = cube.reshape(len(cube), *(n for _ in range(3) for n in (side, factor)))
-        self.bodies[name] = to_steps(cube.mean(axis=(2, 4, 6)))
+        cube = np.asarray(densities)[:, there][:, :, rows][..., columns]
+        binned = prepare.bin_images(cube, factor, axis=(1, 2, 3), mean=True)
+        self.bodies[name] = to_steps(binned)
 
     def views(self) -> Views:
         """Return all that was taken."""

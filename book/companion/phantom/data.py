@@ -119,7 +119,7 @@ def data(settings: PhantomSettings | None = None) -> PhantomData:
     # a coarse pixel stands for binning² of the paper's: width of the beam times path through it
     area = settings.binning**2
     haadf = simulate.haadf_tilt_series(W, specimen.density, area * np.array(settings.z))
-    counts = simulate.element_maps(
+    counts = simulate.eds_tilt_series(
         W, specimen.density, area * np.array(settings.zeta), dose=settings.dose, seed=settings.seeds
     )
     maps = counts

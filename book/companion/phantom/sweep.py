@@ -101,4 +101,4 @@ def cut_frames(images):
     margin = size // 8
     cut = images[..., margin : size - margin, margin : size - margin]
     factor = cut.shape[-1] // FRAME
-    return prepare.bin_images(cut, factor) / np.float32(factor**2)
+    return prepare.bin_images(cut, factor, mean=True)

@@ -23,7 +23,7 @@ COUNTS = {"unit": "counts per pixel", "cmap": "viridis"}
 def _shown(images, size=75):
     """Images as a page shows them: the mean of blocks of pixels, about `size` of them a side."""
     factor = max(1, images.shape[-1] // size)
-    return prepare.bin_images(images, factor) / np.float32(factor**2)
+    return prepare.bin_images(images, factor, mean=True)
 
 
 def _top(images, percent=99.8):

@@ -175,7 +175,7 @@ def _near_the_peaks(ax, study):
         inset.plot(x, study.region_denoised[part], color=_DENOISED, linewidth=1.6, label=denoised)
         inset.set_ylim(0, inset.get_ylim()[1])
         for window in WINDOWS:
-            look = {"color": ELEMENT_COLOR[window.element], "linewidth": 0}
+            look = {"color": ELEMENT_COLOR[window.name], "linewidth": 0}
             sides = [side for pair in window.backgrounds for side in pair]
             for spans, top, alpha in ((window.peaks, 1, 0.45), (sides, 0.05, 0.8)):
                 for low, high in spans:

@@ -20,12 +20,14 @@ LINES = {"Au": ("Ma", "Mb", "La"), "Ag": ("La", "Lb1")}
 # In keV: most of each peak, and background at a distance from all strong lines. Au Mα and Mβ
 # overlap, and so do Ag Lα and Lβ; each pair is one window.
 WINDOWS = (
-    prepare.ElementWindow(
+    prepare.EnergyWindow(
         "Au",
-        peaks=((2.06, 2.27), (9.61, 9.81)),
-        backgrounds=(((1.85, 1.97), (2.56, 2.68)), ((9.35, 9.48), (9.95, 10.08))),
+        peaks=((2.055, 2.275), (9.605, 9.815)),
+        backgrounds=(((1.845, 1.975), (2.555, 2.685)), ((9.345, 9.485), (9.945, 10.085))),
     ),
-    prepare.ElementWindow("Ag", peaks=((2.92, 3.22),), backgrounds=(((2.56, 2.68), (3.80, 3.95)),)),
+    prepare.EnergyWindow(
+        "Ag", peaks=((2.915, 3.225),), backgrounds=(((2.555, 2.685), (3.795, 3.955)),)
+    ),
 )
 # the channels near the Au and Ag peaks, and those of the holder's copper
 NEAR_PEAKS = ((1.80, 4.00), (9.30, 10.15))

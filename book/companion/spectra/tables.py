@@ -80,10 +80,10 @@ def window_table() -> Table:
     """Return which energies make each element's map."""
 
     def keV(*windows):
-        return "; ".join(f"{low:.2f} to {high:.2f}" for low, high in windows)
+        return "; ".join(f"{low:.3f} to {high:.3f}" for low, high in windows)
 
     rows = [
-        (window.element, keV(peak), keV(*sides))
+        (window.name, keV(peak), keV(*sides))
         for window in WINDOWS
         for peak, sides in zip(window.peaks, window.backgrounds, strict=True)
     ]

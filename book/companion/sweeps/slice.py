@@ -204,4 +204,4 @@ def _cut(density):
 
 
 def _small(images, cut, binning):
-    return prepare.bin_images(images[..., cut, cut], binning) / np.float32(binning**2)
+    return prepare.bin_images(images[..., cut, cut], binning, mean=True)

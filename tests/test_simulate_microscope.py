@@ -68,7 +68,7 @@ def test_counts_grow_with_the_dose(W, density):
 
 def test_noise_has_the_mean_and_the_variance_of_a_poisson_law(W, density):
     mean = simulate.mean_counts(W, density, ZETA, dose=20.0).astype(np.float64)
-    maps = simulate.element_maps(W, density, ZETA, dose=20.0, seed=range(400))
+    maps = simulate.eds_tilt_series(W, density, ZETA, dose=20.0, seed=range(400))
     assert maps.shape == (2, 11, 400, 33)
     assert (maps == np.round(maps)).all()
     assert (maps >= 0).all()
@@ -83,8 +83,8 @@ def test_noise_has_the_mean_and_the_variance_of_a_poisson_law(W, density):
 
 
 def test_a_seed_gives_the_same_noise_alone_and_in_a_batch_and_others_differ(W, density):
-    batch = simulate.element_maps(W, density, ZETA, seed=[7, 8, 7])
-    alone = simulate.element_maps(W, density, ZETA, seed=8)
+    batch = simulate.eds_tilt_series(W, density, ZETA, seed=[7, 8, 7])
+    alone = simulate.eds_tilt_series(W, density, ZETA, seed=8)
     np.testing.assert_array_equal(batch[:, :, 1], alone)
     np.testing.assert_array_equal(batch[:, :, 0], batch[:, :, 2])
     assert (batch[:, :, 0] != batch[:, :, 1]).mean() > 0.1
@@ -102,7 +102,7 @@ def test_a_seed_gives_the_same_noise_alone_and_in_a_batch_and_others_differ(W, d
 def test_inputs_stay_as_they_are(W, density):
     before = density.copy()
     simulate.haadf_tilt_series(W, density, Z)
-    simulate.element_maps(W, density, ZETA, seed=[1, 2])
+    simulate.eds_tilt_series(W, density, ZETA, seed=[1, 2])
     np.testing.assert_array_equal(density, before)
 
 
@@ -120,12 +120,12 @@ def test_inputs_stay_as_they_are(W, density):
 def test_bad_arguments_are_named(W, density, change, named):
     arguments = {"zeta": ZETA, "dose": 1.0, "seed": 0} | change
     with pytest.raises(ValueError, match=named):
-        simulate.element_maps(W, density, arguments.pop("zeta"), **arguments)
+        simulate.eds_tilt_series(W, density, arguments.pop("zeta"), **arguments)
 
 
 def test_seeds_of_a_volume_are_refused(W, density):
     with pytest.raises(ValueError, match="one slice"):
-        simulate.element_maps(W, density[:, None], ZETA, seed=[1, 2])
+        simulate.eds_tilt_series(W, density[:, None], ZETA, seed=[1, 2])
     with pytest.raises(ValueError, match="z has 3 factors"):
         simulate.haadf_tilt_series(W, density, (1.0, 2.0, 3.0))
 
