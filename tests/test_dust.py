@@ -12,7 +12,7 @@ from PIL import Image
 import hebt
 from companion import datasets, dust
 from hebt import prepare
-from hebt.explorers.controls import quantise
+from hebt.explorers.controls import quantize
 
 CHAPTER = (ROOT / "book" / "dust.md").read_text(encoding="utf-8")
 
@@ -170,7 +170,7 @@ def test_the_explorer_pages_through_the_slab(study, monkeypatch):
         shown.move(height=height)
         image = haadf[:, (size - count) // 2 + plane]
         inside = haadf[:, (size - count) // 2 : (size + count) // 2]
-        expected = quantise(image, (0, float(np.percentile(inside, 99.5))))[0].tobytes()
+        expected = quantize(image, (0, float(np.percentile(inside, 99.5))))[0].tobytes()
         assert shown.picture["frames"]["haadf"] == expected
 
 
