@@ -30,7 +30,7 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
 from myst_nb.core.read import create_nb_reader
-from readable import Readable, origin, read_bibliography, readable
+from readable import origin, readable
 from sphinx.util import logging
 
 import hebt
@@ -264,20 +264,19 @@ def offer_notebook(app, pagename, templatename, context, doctree):
             )
 
 
-def write_notebook(app, page, bibliography):
+def write_notebook(app, page):
     """Write a chapter's notebook for download, with numbers, citations and captions in it."""
     executed = _executed(app, page)
     glued = executed.with_suffix(".glue.json")
     numbers = json.loads(glued.read_text(encoding="utf-8")) if glued.exists() else {}
     numbers = {name: ast.literal_eval(n["data"]["text/plain"]) for name, n in numbers.items()}
-    first = origin(page, hebt.__version__, os.environ.get("BOOK_REPOSITORY_URL"))
+    first = origin(page, hebt.__version__, fidelity(), os.environ.get("BOOK_REPOSITORY_URL"))
     # what Sphinx writes of a chapter that it found in the cache is without outputs
     cache = get_cache(app.config.nb_execution_cache_path)
     _, notebook = cache.merge_match_into_notebook(nbformat.read(executed, as_version=4))
-    reader = Readable(app.env, page, numbers, bibliography)
     target = Path(app.outdir) / "notebooks" / f"{page}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(readable(notebook, reader, first), target)
+    nbformat.write(readable(notebook, numbers, first), target)
 
 
 def finish(app, exception):
@@ -287,10 +286,9 @@ def finish(app, exception):
     outdir = Path(app.outdir)
     data = Path(os.environ["HEBT_STATIC_FILES"])
     times = {}
-    bibliography = read_bibliography(Path(app.srcdir) / "book" / "references.bib")
     for page in sorted(app.env.found_docs):
         if _executed(app, page).exists():
-            write_notebook(app, page, bibliography)
+            write_notebook(app, page)
         text = (outdir / f"{page}.html").read_text(encoding="utf-8")
         for name in sorted(set(re.findall(rf"{EXPLORER_DATA}/([0-9a-z]+\.js)", text))):
             _copy(data / name, outdir / EXPLORER_DATA / name)

@@ -1,8 +1,18 @@
 """Numbers for a chapter's sentences."""
 
+from . import notebook
 
-def glue(numbers: dict[str, str]) -> None:
-    """Put numbers where the sentences of a chapter find them."""
+
+def glue(numbers: dict[str, str] | None = None) -> None:
+    """Put numbers where the sentences of a chapter find them.
+
+    In JupyterLab citations, numbers of figures and captions come with them.
+    """
+    numbers = numbers or {}
+    chapter = notebook.live()
+    if chapter is not None:
+        chapter.fill(numbers)
+        return
     import myst_nb
 
     for name, text in numbers.items():

@@ -1,0 +1,149 @@
+"""Chapters as notebooks: what Sphinx writes into the pages, written out without it.
+
+The prose holds roles such as ``{glue:text}`name```, and captions lie in the metadata of cells; a
+notebook shows the ones raw and the others not at all. For downloads they are written into the
+cells. In JupyterLab the chapter's kernel hands them to the browser, so the file stays as it is.
+"""
+
+import functools
+import json
+import os
+import re
+from pathlib import Path
+
+import yaml
+
+BOOK = Path(__file__).resolve().parents[1]
+SCRIPT = Path(__file__).with_suffix(".js")
+ROLE = re.compile(r"\{(glue:text|cite:p|cite:t|numref)\}`([^`]+)`")
+# a link to another chapter, or to a place in this one
+LINK = re.compile(r"\[([^\]]+)\]\((?:(\w+)\.md|#?[\w-]+)\)")
+
+
+@functools.cache
+def figure_numbers() -> dict[str, str]:
+    """Return name -> number, such as "2.1", of all figures of the book."""
+    contents = yaml.safe_load((BOOK.parent / "_toc.yml").read_text(encoding="utf-8"))
+    parts = [part for part in contents.get("parts", ()) if part.get("numbered")]
+    files = [chapter["file"] for part in parts for chapter in part["chapters"]]
+    numbers = {}
+    for chapter, file in enumerate(files, 1):
+        text = (BOOK.parent / f"{file}.md").read_text(encoding="utf-8")
+        names = re.findall(r"^    name: (\S+)$", text, re.MULTILINE)
+        numbers.update({name: f"{chapter}.{place}" for place, name in enumerate(names, 1)})
+    return numbers
+
+
+@functools.cache
+def bibliography() -> dict[str, tuple[str, str, str]]:
+    """Return key -> (authors in short, year or n.d., address of the DOI or nothing)."""
+    from pybtex.database import parse_file
+
+    works = {}
+    for key, work in parse_file(str(BOOK / "references.bib")).entries.items():
+        names = [" ".join(p.prelast_names + p.last_names) for p in work.persons.get("author", ())]
+        names = [re.sub(r"[{}]", "", name) for name in names]
+        short = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
+        doi = work.fields.get("doi", "").replace("(", "%28").replace(")", "%29")
+        works[key] = short, work.fields.get("year", "n.d."), doi and f"https://doi.org/{doi}"
+    return works
+
+
+def _cite(keys: str, textual: bool) -> str:
+    cited = []
+    for key in keys.split(","):
+        short, year, address = bibliography()[key.strip()]
+        shown = f"{short} ({year})" if textual else f"{short}, {year}"
+        cited.append(f"[{shown}]({address})" if address else shown)
+    return ", ".join(cited) if textual else f"({'; '.join(cited)})"
+
+
+def _works() -> list[str]:
+    return [_cite(key, True) for key in sorted(bibliography(), key=bibliography().get)]
+
+
+def write_role(kind: str, content: str, numbers: dict[str, str]) -> str:
+    """Return what a role stands for, as Markdown."""
+    if kind == "glue:text":
+        return numbers[content]
+    if kind == "numref":
+        return f"Fig. {figure_numbers()[content]}"
+    return _cite(content, kind == "cite:t")
+
+
+def write_out(source: str, numbers: dict[str, str]) -> str:
+    """Return a cell's Markdown with nothing left in it that only Sphinx understands.
+
+    Parameters
+    ----------
+    source
+        The cell.
+    numbers
+        Glued name -> text.
+    """
+    works = "\n".join(f"- {work}" for work in _works())
+    source = re.sub(r"```\{bibliography\}.*?```", lambda _: works, source, flags=re.DOTALL)
+    source = re.sub(r"^\([\w-]+\)=\n", "", source, flags=re.MULTILINE)
+    source = LINK.sub(lambda m: f"[{m[1]}]({m[2]}.ipynb)" if m[2] else m[1], source)
+    return ROLE.sub(lambda match: write_role(*match.groups(), numbers), source)
+
+
+def caption(cell, numbers: dict[str, str]) -> str | None:
+    """Return the caption of a cell's figure with its number, as Markdown, or None."""
+    figure = cell.metadata.get("mystnb", {}).get("figure")
+    if not figure:
+        return None
+    text = write_out(" ".join(figure["caption"].split()), numbers)
+    return f"**Fig. {figure_numbers()[figure['name']]}** {text}"
+
+
+class Live:
+    """A chapter that is open in JupyterLab: its prose is filled in, its figures get captions.
+
+    Parameters
+    ----------
+    file
+        The chapter.
+    """
+
+    def __init__(self, file: Path):
+        import jupytext
+
+        cells = jupytext.read(file, fmt="md:myst").cells
+        self.numbers = {}
+        self.prose = "\n\n".join(c.source for c in cells if c.cell_type == "markdown")
+        self.figures = {c.source.strip(): c for c in cells if "mystnb" in c.metadata}
+
+    def fill(self, numbers: dict[str, str]) -> None:
+        """Show the browser what the roles of the chapter stand for, as far as is known."""
+        from IPython.display import Javascript, display
+
+        self.numbers.update(numbers)
+        marks = {
+            f"{kind} {content}": write_role(kind, content, self.numbers)
+            for kind, content in ROLE.findall(self.prose)
+            if kind != "glue:text" or content in self.numbers
+        }
+        values = json.dumps(marks), json.dumps(_works())
+        display(Javascript(f"({SCRIPT.read_text(encoding='utf-8')})({', '.join(values)})"))
+
+    def show_caption(self, result) -> None:
+        """Show the caption below a figure's cell that has just run."""
+        from IPython.display import Markdown, display
+
+        cell = self.figures.get((result.info.raw_cell or "").strip())
+        if cell is not None and result.success:
+            display(Markdown(caption(cell, self.numbers)))
+
+
+@functools.cache
+def live() -> Live | None:
+    """Return the chapter that this kernel runs in JupyterLab, or None elsewhere."""
+    file = BOOK / Path(os.environ.get("JPY_SESSION_NAME", "")).name
+    if os.environ.get("HEBT_STATIC") == "1" or file.suffix != ".md" or not file.is_file():
+        return None
+    from IPython import get_ipython
+
+    chapter = Live(file)
+    get_ipython().events.register("post_run_cell", chapter.show_caption)
+    return chapter
