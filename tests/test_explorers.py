@@ -1,6 +1,7 @@
 """Explorers: what Python prepares, and what a browser makes of it, in both hosts."""
 
 import base64
+import contextlib
 import importlib.util
 import io
 import json
@@ -1179,8 +1180,8 @@ def test_live_error_is_shown_and_passes(live):
     assert_shows(page, ALPHAS[0], 4)
 
 
-@pytest.fixture
-def lab(tmp_path):
+@contextlib.contextmanager
+def jupyterlab(tmp_path, **variables):
     """JupyterLab on an empty folder; gives its address and the folder."""
     need(importlib.util.find_spec("jupyterlab"), "JupyterLab")
     folder = tmp_path / "notebooks"
@@ -1191,6 +1192,7 @@ def lab(tmp_path):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HEBT_STATIC")}
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
         environment[name] = str(tmp_path / name)
+    environment.update(variables)
     log = (tmp_path / "log").open("w+")
     server = subprocess.Popen(
         [
@@ -1226,6 +1228,12 @@ def lab(tmp_path):
         server.terminate()
         server.wait(30)
         log.close()
+
+
+@pytest.fixture
+def lab(tmp_path):
+    with jupyterlab(tmp_path) as started:
+        yield started
 
 
 def test_jupyterlab_answers_with_python(lab, browser):
