@@ -8,10 +8,8 @@ from .alloy import AlloyStudy
 from .dose import DoseStudy
 from .experiment import ParticleStudy
 from .measures import ELEMENTS, METHODS, PAIRS, REFERENCES
-from .nonalloy import LOCALIZED, NonAlloyStudy
+from .nonalloy import LOCALIZED, MASKS, NonAlloyStudy
 from .tables import NAME, every_text, nanometers, percent, printed_winner
-
-MASKS = ("volume_mask", "projection_mask")
 
 
 def _common(study: ParticleStudy) -> dict[str, str]:

@@ -77,29 +77,38 @@ def _dose_study(settings):
     alpha = value("nonalloy.best_alpha")
     at = checkpoints(iterations, 2 * iterations)
     size = settings[0].size
-    slices = max(2, size // 30)
+    slices = max(2, size // 60)
     first = (size - slices) // 2
     band = slice(first, first + slices)
-    true = truth(settings[0])[:, band]
-    fits, scores = [], []
+    haadf, maps, fits = [], [], []
     for one in settings:
         if one == particle_settings("nonalloy", seed=one.seed):
             series = process(one)
         else:
             # nobody else needs it, so it need not fill the disk
             series, _ = process_steps(acquire(one, progress=False), progress=False)
-        fits.append(series.fit.r_squared)
-        runs = hebt.sweep(
-            hebt.Projector(series.angles, size),
-            series.haadf[:, band],
-            series.maps[:, :, band],
-            series.fit.ratios,
-            (0, alpha),
-            at,
-        )
+        haadf.append(series.haadf[:, band])
+        maps.append(series.maps[:, :, band])
+        fits.append(series.fit)
+    # doses, and slices within them, are one batch
+    runs = hebt.sweep(
+        hebt.Projector(series.angles, size),
+        np.concatenate(haadf, axis=1),
+        np.concatenate(maps, axis=2),
+        np.repeat([fit.ratios for fit in fits], slices, axis=0).T,
+        (0, alpha),
+        at,
+    )
+    true = truth(settings[0])[:, band]
+
+    def score(d):
+        own = slice(d * slices, (d + 1) * slices)
         mse = [
-            [[[metrics.scaled_mse(true[e], x[e]) for x in run]] for e in range(len(ELEMENTS))]
+            [[[metrics.scaled_mse(true[e], x[e, own]) for x in run]] for e in range(len(ELEMENTS))]
             for run in runs
         ]
-        scores.append(Scores({"mse": np.array(mse)}, METHODS, ELEMENTS, at, iterations))
-    return DoseStudy(settings, slices, np.array(fits, float), tuple(scores))
+        return Scores({"mse": np.array(mse)}, METHODS, ELEMENTS, at, iterations)
+
+    scores = tuple(score(d) for d in range(len(settings)))
+    r_squared = np.array([fit.r_squared for fit in fits], float)
+    return DoseStudy(settings, slices, r_squared, scores)

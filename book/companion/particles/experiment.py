@@ -77,13 +77,17 @@ class Run:
         self.W = hebt.Projector(self.series.angles, settings.size)
         self.slices, self.every = (plan.shown, plan.every) if pictures else (plan.scored, 1)
 
-    def solve(self, method: str, slices: slice, iterations: int, maps=None, **options):
+    def haadf(self):
+        """Reconstruct HAADF alone in the slices that are shown, (slices, size, size)."""
+        p = self.series.haadf[:, self.plan.shown]
+        return hebt.sirt(self.W, p, iterations=self.plan.iterations)
+
+    def solve(self, method: str, slices: slice, iterations: int, **options):
         """Reconstruct some slices, (elements, slices, size, size)."""
-        maps = self.series.maps if maps is None else maps
         return hebt.reconstruct(
             self.W,
             self.series.haadf[:, slices],
-            maps[:, :, slices],
+            self.series.maps[:, :, slices],
             self.series.fit.ratios,
             self.plan.alpha if method == "hebt" else 0,
             iterations,

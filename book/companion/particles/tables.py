@@ -40,7 +40,7 @@ def column_name(column: str) -> str:
 
 def every_text(step: int) -> str:
     """Say which slices stand for all."""
-    words = {1: "every", 2: "every second", 4: "every fourth"}
+    words = {1: "every", 2: "every second", 4: "every fourth", 8: "every eighth"}
     return f"{words.get(step, f'every {step}th')} slice"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import hebt
 from hebt import prepare
 
+from ..fidelity import fidelity
 from ..store import cached
 from .data import PhantomSettings, estimate_ratios
 from .data import data as simulate_phantom
@@ -42,9 +43,11 @@ FRAME = 96  # pixels: three quarters of the frame, which hold the particle, binn
 def sweeps(doses, *, alphas=ALPHAS, iterations=ITERATIONS, **changes) -> tuple[PhantomSweep, ...]:
     """Reconstruct noisy tilt series of the phantom with many weights, all doses as one batch.
 
-    `changes` are settings to change; the first of the seeds counts.
+    The frame has half as many pixels along a side as the paper's (at quick fidelity a quarter);
+    the specimen gets the same dose. `changes` are settings to change; the first of the seeds
+    counts.
     """
-    changes = {"seeds": (0,)} | changes
+    changes = {"seeds": (0,), "size": 128 if fidelity() == "quick" else 256} | changes
     settings = tuple(PhantomSettings.paper(**changes, dose=dose) for dose in doses)
     if not settings:
         raise ValueError("doses is empty; expected at least one dose.")
