@@ -81,7 +81,7 @@ def _seed(settings, whole, shells, plan, pictures):
         particle = segmentation.segment(haadf, materials=1)
         album.add("haadf", haadf / np.float32(np.median(haadf[particle.particle])))
     return {
-        **run.fit,
+        "fit": run.series.fit,
         "runs": runs,
         "profile": profile,
         "voxel_error": error,

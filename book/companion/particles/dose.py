@@ -91,7 +91,7 @@ def _dose_study(settings):
         maps.append(series.maps[:, :, band])
         fits.append(series.fit)
     # doses, and slices within them, are one batch
-    runs = hebt.sweep(
+    swept = hebt.sweep(
         hebt.Projector(series.angles, size),
         np.concatenate(haadf, axis=1),
         np.concatenate(maps, axis=2),
@@ -99,16 +99,13 @@ def _dose_study(settings):
         (0, alpha),
         at,
     )
-    true = truth(settings[0])[:, band]
-
-    def score(d):
-        own = slice(d * slices, (d + 1) * slices)
+    true, scores = truth(settings[0])[:, band], []
+    # (methods, iterations, elements, slices, size, size) for each dose
+    for runs in np.split(swept, len(settings), axis=3):
         mse = [
-            [[[metrics.scaled_mse(true[e], x[e, own]) for x in run]] for e in range(len(ELEMENTS))]
+            [[[metrics.scaled_mse(true[e], x[e]) for x in run]] for e in range(len(ELEMENTS))]
             for run in runs
         ]
-        return Scores({"mse": np.array(mse)}, METHODS, ELEMENTS, at, iterations)
-
-    scores = tuple(score(d) for d in range(len(settings)))
+        scores.append(Scores({"mse": np.array(mse)}, METHODS, ELEMENTS, at, iterations))
     r_squared = np.array([fit.r_squared for fit in fits], float)
-    return DoseStudy(settings, slices, r_squared, scores)
+    return DoseStudy(settings, slices, r_squared, tuple(scores))

@@ -13,7 +13,7 @@ from ..paper import value
 from ..scores import Scores
 from ..spectra.settings import specimen
 from ..store import cached
-from .experiment import ParticleStudy, Plan, Run, common_fields, gather, seed_settings
+from .experiment import ParticleStudy, Plan, Run, common_fields, gather, over_seeds, seed_settings
 from .measures import METHODS, REFERENCES, checkpoints
 from .scoring import Scorer
 from .surfaces import Surfaces
@@ -73,17 +73,10 @@ def _nonalloy_study(settings, every):
     seeds = [_seed(one, truth, surfaces, plan, k == 0) for k, one in enumerate(settings)]
     return NonAlloyStudy(
         **common_fields(settings, truth, plan, seeds, REFERENCES),
-        overlap=np.stack([seed["overlap"] for seed in seeds], axis=-1),
-        volume_error=np.stack([seed["volume_error"] for seed in seeds], axis=-1),
+        **over_seeds([seed["segmented"] for seed in seeds]),
         crosstalk=gather(seeds, plan, "crosstalk", ("Au",)),
         profiles={key: [seed["profiles"][key] for seed in seeds] for key in seeds[0]["profiles"]},
-        localized={
-            name: {
-                key: np.stack([seed["localized"][name][key] for seed in seeds], axis=-1)
-                for key in seeds[0]["localized"][name]
-            }
-            for name in LOCALIZED
-        },
+        localized=over_seeds([seed["localized"] for seed in seeds]),
         masked=seeds[0]["masked"],
     )
 
@@ -119,8 +112,8 @@ def _seed(settings, whole, surfaces, plan, pictures):
         album.add("haadf", haadf / np.float32(np.median(haadf[parts.mask(2)])))
         album.add_body("segmented", np.stack([parts.mask(2), parts.mask(1)]))
     return {
-        **run.fit,
-        **shown.compare(parts),
+        "fit": run.series.fit,
+        "segmented": shown.compare(parts),
         "runs": runs,
         "profiles": profiles,
         "localized": localized,
