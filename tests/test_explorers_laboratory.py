@@ -749,7 +749,7 @@ def test_widgets_refuse_what_they_cannot_show(room):
     before = room.conditions
     with pytest.raises(ValueError, match="counts is 3; expected one of"):
         room.set(alpha=0.8, counts=3)
-    with pytest.raises(Exception, match="specimen"):
+    with pytest.raises(ValueError, match="specimen is 'cube'"):
         room.set(alpha=0.8, specimen="cube")
     assert room.conditions == before and room.controls["alpha"].value == before.alpha
 

@@ -50,6 +50,7 @@ class LaboratoryWidgets(ipywidgets.VBox):
         values = chosen({name: c.value for name, c in self.controls.items()}, conditions)
         for c in CONTROLS:
             values[c.name] = c.values[c.index(values[c.name])]
+        Conditions(**values)  # says what is wrong, before any widget moves
         with self._quietly():
             for name, value in values.items():
                 self.controls[name].value = value

@@ -25,8 +25,8 @@ def plot_ray_weights(W):
 
     edges = np.arange(size + 1) - size / 2
     figure, ax = plt.subplots(figsize=(0.62 * WIDTH, 0.6 * WIDTH), layout="constrained")
-    ax.hlines(edges, edges[0], edges[-1], color="0.8", lw=0.6)
-    ax.vlines(edges, edges[0], edges[-1], color="0.8", lw=0.6)
+    ax.hlines(edges, edges[0], edges[-1], color="0.8", lw=1)
+    ax.vlines(edges, edges[0], edges[-1], color="0.8", lw=1)
     shown = ax.pcolormesh(
         edges, -edges, np.ma.masked_equal(weights, 0), cmap="Blues", vmin=0, vmax=1.3
     )
