@@ -36,19 +36,10 @@ def tilts(
         HAADF images and element maps.
     angles
         (tilts,), degrees.
-    limits
-        Ends of the colour bar: a pair for all series, or a mapping from names to pairs. If None,
-        the lowest and highest value of each series.
-    unit
-        Of the values.
-    cmap
-        Name of a matplotlib colour map.
     start
         The angle shown first; the one nearest to 0, if None.
-    columns
-        The most series side by side; as many as look well, if None.
-    caption
-        A sentence below the figure.
+    limits, unit, cmap, columns, caption
+        As for `slices`.
 
     Returns
     -------
@@ -77,15 +68,11 @@ def tilts(
     order = np.argsort(angles, kind="stable")
     values = [float(angles[i]) for i in order]
     places = {angle: int(i) for angle, i in zip(values, order)}
-    panels = [
-        Panel(f"series{k}", name, limits=pair, unit=unit, cmap=cmap)
-        for k, (name, pair) in enumerate(_pairs(series, limits).items())
-    ]
     shown = min(values, key=abs) if start is None else start
     return FrameExplorer(
         lambda tilt: {f"series{k}": v[places[tilt]] for k, v in enumerate(series.values())},
         [Control("tilt", "Tilt", values, default=shown, unit="°")],
-        panels,
+        _panels("series", series, limits, unit=unit, cmap=cmap),
         alt="The tilt series at {tilt} degrees"
         + (f": {', '.join(series)}." if any(series) else "."),
         caption=caption,
@@ -124,14 +111,10 @@ def sweep(
     limits
         Ends of the colour bar: a pair for all elements, or a mapping from names to pairs. If None,
         0 and the 99.8th percentile of each element.
-    unit
-        Of the values.
-    cmap
-        Name of a matplotlib colour map.
     start
         Weight and iterations shown first; the middle ones, if None.
-    caption
-        A sentence below the figure.
+    unit, cmap, caption
+        As for `slices`.
 
     Returns
     -------
@@ -160,17 +143,24 @@ def sweep(
     if limits is None:
         top = [float(np.percentile(x[:, :, e], 99.8)) or 1.0 for e in range(len(names))]
         limits = {name: (0.0, t) for name, t in zip(names, top)}
-    panels = [
-        Panel(f"element{e}", name, limits=pair, unit=unit, cmap=cmap)
-        for e, (name, pair) in enumerate(_pairs(dict.fromkeys(names), limits).items())
-    ]
+    panels = _panels("element", dict.fromkeys(names), limits, unit=unit, cmap=cmap)
     curves = []
     scale, mse, true = np.empty(0), np.empty(0), None
     if reference is not None:
-        true = _fitting(reference, x.shape[2:])
+        true = as_float32("reference", reference, ndim=(3,))
+        if true.shape != x.shape[2:]:
+            raise ValueError(
+                f"reference has shape {true.shape}; expected {x.shape[2:]}, an image for each "
+                "element."
+            )
         scale, mse = _scaled(x, true)
-        panels += _differences(true, names)
-        curves = [_error_curve(names)]
+        panels += [
+            Panel(f"difference{e}", f"{name}, less the reference", (-span, span), cmap="RdBu_r")
+            for e, (name, span) in enumerate(zip(names, np.ptp(true, axis=(1, 2)).tolist()))
+        ]
+        alt = "Mean-squared error against the weight after {iterations} iterations"
+        title, ylabel = "Error against the weight", "MSE, relative"
+        curves = [Curve("mse", title, "alpha", names, ylabel=ylabel, alt=alt)]
 
     def compute(**state):
         a, i = alphas.index(state["alpha"]), iterations.index(state["iterations"])
@@ -257,18 +247,13 @@ def slices(
     shape = next(iter(volumes.values())).shape
     if axis not in (0, 1, 2):
         raise ValueError(f"axis is {axis!r}; expected 0, 1 or 2.")
-    panels = [
-        Panel(f"volume{k}", name, limits=pair, unit=unit, cmap=cmap, smooth=smooth)
-        for k, (name, pair) in enumerate(_pairs(volumes, limits).items())
-    ]
-    places = range(shape[axis])
     what = ("Slice", "Row", "Column")[axis]
     return FrameExplorer(
         lambda slice: {
             f"volume{k}": v.take(slice, axis=axis) for k, v in enumerate(volumes.values())
         },
-        [Control("slice", what, places, default=shape[axis] // 2 if start is None else start)],
-        panels,
+        [Control("slice", what, range(shape[axis]), shape[axis] // 2 if start is None else start)],
+        _panels("volume", volumes, limits, unit=unit, cmap=cmap, smooth=smooth),
         alt=f"{what} {{slice}} of {shape[axis]}"
         + (f" of the volumes {', '.join(volumes)}." if any(volumes) else " of a volume."),
         caption=caption,
@@ -292,34 +277,6 @@ def _named(what: str, arrays: Any) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _fitting(reference: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
-    true = as_float32("reference", reference, ndim=(3,))
-    if true.shape != shape:
-        raise ValueError(
-            f"reference has shape {true.shape}; expected {shape}, an image for each element."
-        )
-    return true
-
-
-def _differences(true: np.ndarray, names: Sequence[str]) -> list[Panel]:
-    spans = [float(np.ptp(image)) for image in true]
-    return [
-        Panel(f"difference{e}", f"{name}, less the reference", (-span, span), cmap="RdBu_r")
-        for e, (name, span) in enumerate(zip(names, spans))
-    ]
-
-
-def _error_curve(names: Sequence[str]) -> Curve:
-    return Curve(
-        "mse",
-        "Error against the weight",
-        "alpha",
-        names,
-        ylabel="MSE, relative",
-        alt="Mean-squared error against the weight after {iterations} iterations",
-    )
-
-
 def _scaled(x, reference):
     """Best scale of each image, and what MSE is left, relative to the reference."""
     scale, mse = np.empty(x.shape[:3], np.float32), np.empty(x.shape[:3])
@@ -329,8 +286,13 @@ def _scaled(x, reference):
     return scale, mse
 
 
-def _pairs(arrays: Mapping, limits: Limits) -> dict[str, tuple[float, float]]:
-    """Ends of the colour bar for each name."""
+def _panels(prefix: str, arrays: Mapping, limits: Limits, **options: Any) -> list[Panel]:
+    """A panel for each name, with its own or the common ends of the colour bar."""
+    pairs = _pairs(arrays, limits).items()
+    return [Panel(f"{prefix}{k}", name, pair, **options) for k, (name, pair) in enumerate(pairs)]
+
+
+def _pairs(arrays, limits):
     if isinstance(limits, Mapping):
         limits = {str(name): pair for name, pair in limits.items()}
         if set(limits) != set(arrays):

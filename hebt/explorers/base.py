@@ -28,13 +28,7 @@ _counter = itertools.count(1)
 
 
 def is_static() -> bool:
-    """Say whether explorers render for a page without a kernel (``HEBT_STATIC=1``).
-
-    Returns
-    -------
-    bool
-        Whether they do.
-    """
+    """Say whether explorers render for a page without a kernel (``HEBT_STATIC=1``)."""
     return os.environ.get("HEBT_STATIC") == "1"
 
 
@@ -85,7 +79,7 @@ class Explorer(anywidget.AnyWidget):
             super().open()
 
     def poster(self) -> bytes:
-        """Return the first picture as PNG, with an opaque background.
+        """Return the picture that stands where no script runs, as PNG on an opaque background.
 
         Returns
         -------
@@ -95,7 +89,7 @@ class Explorer(anywidget.AnyWidget):
         raise NotImplementedError(f"{type(self).__name__} has to define poster().")
 
     def describe(self) -> str:
-        """Return the alternative text of the first picture.
+        """Return the alternative text of that picture.
 
         Returns
         -------

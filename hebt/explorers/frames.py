@@ -129,13 +129,6 @@ class FrameExplorer(Explorer):
         self.position = position
 
     def describe(self) -> str:
-        """Return the alternative text of the present picture.
-
-        Returns
-        -------
-        str
-            Caption and values of the controls.
-        """
         return self._definition.fill(self._alt, self.picture)
 
     def static_state(self) -> dict:
@@ -160,13 +153,6 @@ class FrameExplorer(Explorer):
         return {"store": stored(self._definition, self._advice())}
 
     def poster(self) -> bytes:
-        """Return the present picture as PNG on white.
-
-        Returns
-        -------
-        bytes
-            The picture as PNG.
-        """
         from . import _poster
 
         return _poster.draw(self.spec, self.picture)

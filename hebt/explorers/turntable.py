@@ -103,33 +103,12 @@ class Turntable(Explorer):
         )
 
     def static_state(self) -> dict:
-        """Return the views, to be loaded when a reader asks for them.
-
-        Returns
-        -------
-        dict
-            The views, as compressed pictures.
-        """
         return {"stored": Lazy(self._encoded)}
 
     def describe(self) -> str:
-        """Return the alternative text of the first picture.
-
-        Returns
-        -------
-        str
-            What is seen, for those who cannot see it.
-        """
         return " ".join(p["alt"] for p in self.spec["panels"])
 
     def poster(self) -> bytes:
-        """Return the first views side by side, as PNG.
-
-        Returns
-        -------
-        bytes
-            The picture as PNG.
-        """
         import matplotlib
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
