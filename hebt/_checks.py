@@ -16,15 +16,8 @@ def as_float32(
 ) -> NDArray[np.float32]:
     """Return `array` as float32, after refusing what no computation should start from.
 
-    Parameters
-    ----------
-    name
-        What the caller calls this argument; messages use it.
-    array
-        Anything numpy can make a real array of. It is never changed; where it is float32
-        already, it is returned itself.
-    ndim
-        The numbers of dimensions that are accepted; any, if None.
+    It is never changed; where it is float32 already, it is returned itself. `ndim` holds the
+    numbers of dimensions that are accepted; any, if None.
 
     Raises
     ------
@@ -72,16 +65,15 @@ def check_count(name: str, value: Any, *, least: int = 1) -> int:
     ValueError
         If it is smaller than `least`.
     """
+    expected = f"expected a whole number of at least {least}."
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(
-            f"{name} is {value!r}; expected a whole number of at least {least}."
-        ) from None
-    if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} is {value!r}; expected a whole number of at least {least}.")
+        number = None
+    if number is None or isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r}; {expected}")
     if number < least:
-        raise ValueError(f"{name} is {number}; expected a whole number of at least {least}.")
+        raise ValueError(f"{name} is {number}; {expected}")
     return number
 
 
@@ -95,9 +87,7 @@ def check_number(
     ValueError
         If it is no such number; `expected` says in the message what would be.
     """
-    if not (np.isscalar(value) and isinstance(value, (int, float, np.number))):
-        raise ValueError(f"{name} is {value!r}; expected {expected}.")
-    number = float(value)
+    number = float(value) if isinstance(value, (int, float, np.number)) else np.nan
     if not np.isfinite(number) or not (number > least or (also_least and number == least)):
         raise ValueError(f"{name} is {value!r}; expected {expected}.")
     return number
@@ -163,16 +153,8 @@ def check_signs(name: str, array: NDArray[np.float32], *, counts: bool = False) 
     """Refuse images that are negative, but not the slightly negative values of processed ones.
 
     Background subtraction and denoising leave values around 0 on both sides, but no negative
-    value that is larger than the largest positive one.
-
-    Parameters
-    ----------
-    name
-        What the caller calls this argument.
-    array
-        Real values.
-    counts
-        Whether these are X-ray counts: whole numbers are then raw and cannot be negative at all.
+    value that is larger than the largest positive one. With `counts` these are X-ray counts:
+    whole numbers are then raw and cannot be negative at all.
 
     Raises
     ------
@@ -203,7 +185,7 @@ def check_range(name: str, low: float, high: float, *, whole: bool) -> None:
 
 
 def check_series(
-    haadf: ArrayLike, maps: ArrayLike
+    haadf: ArrayLike, maps: ArrayLike, tilts: int | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return a HAADF tilt series and its element maps as float32, after checking that they fit.
 
@@ -213,6 +195,8 @@ def check_series(
         Shape (tilts, [slices,] size).
     maps
         Shape (elements, tilts, [slices,] size).
+    tilts
+        How many the maps should have, where they are others than those of `haadf`.
 
     Raises
     ------
@@ -222,14 +206,13 @@ def check_series(
     """
     haadf = as_float32("haadf", haadf, ndim=(2, 3))
     maps = as_float32("maps", maps)
-    if maps.shape[1:] != haadf.shape:
-        hint = ""
-        if maps.shape == haadf.shape:
-            hint = " For a single element, give maps[None]."
+    expected = (tilts or len(haadf), *haadf.shape[1:])
+    if maps.shape[1:] != expected:
+        same = f"the same {'' if tilts else 'tilts, '}slices and size"
+        hint = " For a single element, give maps[None]." if maps.shape == expected else ""
         raise ValueError(
             f"maps has shape {maps.shape} and haadf {haadf.shape}; expected maps of shape "
-            f"(elements, {', '.join(map(str, haadf.shape))}): the same tilts, slices and "
-            f"size.{hint}"
+            f"(elements, {', '.join(map(str, expected))}): {same}.{hint}"
         )
     check_signs("haadf", haadf)
     check_seen(haadf, maps)

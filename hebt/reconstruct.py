@@ -58,17 +58,8 @@ def sirt(
     callback
         Called as ``callback(iteration, x, residual)`` after each iteration, with a read-only view
         of x and ||p - W x||. If it returns True, the run stops there.
-    stop
-        A rule that ends the run before `iterations`, or a list of rules, of which the first that
-        holds ends it: `RelativeChange`, `Discrepancy`, or any function that is called as
-        ``rule(iteration, residuals)`` with the `Residuals` and returns True to stop.
-    history
-        A `History`, which writes the residuals down at no extra cost.
-    device
-        ``"cpu"``, ``"cuda"`` for an NVIDIA GPU, or ``"auto"``: a GPU where there is one that has
-        room for the run. Data stay there between iterations; results agree to rounding.
-    progress
-        Show a progress bar; if None, where somebody can see it (a terminal, a live notebook).
+    stop, history, device, progress
+        As for `reconstruct`.
 
     Returns
     -------
@@ -273,11 +264,8 @@ def sweep(
         Weights of the HAADF term, each at least 0 (EDS alone) and below 1.
     iterations
         Iteration counts at which to keep the reconstruction, rising.
-    device
-        ``"cpu"``, ``"cuda"`` for an NVIDIA GPU, or ``"auto"``: a GPU where there is one that has
-        room for the run. Data stay there between iterations; results agree to rounding.
-    progress
-        Show a progress bar; if None, where somebody can see it (a terminal, a live notebook).
+    device, progress
+        As for `reconstruct`.
 
     Returns
     -------

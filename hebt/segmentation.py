@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, check_count
+from ._checks import as_float32, check_count, check_number
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -98,8 +98,7 @@ def segment(volume: ArrayLike, *, materials: int = 2, sigma: float = 1.0) -> Seg
 
     volume = as_float32("volume", volume, ndim=(2, 3))
     materials = check_count("materials", materials)
-    if not (np.isscalar(sigma) and np.isfinite(sigma) and sigma >= 0):
-        raise ValueError(f"sigma is {sigma!r}; expected a number of voxels of at least 0.")
+    check_number("sigma", sigma, "a number of voxels of at least 0", also_least=True)
     if volume.min() < 0:
         raise ValueError(
             f"volume goes down to {volume.min():g}; expected values of at least 0, as SIRT with "

@@ -1,11 +1,10 @@
-"""A run on the CPU: x, its projections, and what an iteration does to them."""
+"""A run on the CPU."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from .arrays import empty, slices_last
-from .beam import Beam
 from .residuals import Residuals
 from .system import System
 from .threads import run, threads
@@ -14,17 +13,7 @@ from .threads import run, threads
 class CpuRun(System):
     """A run on the processor: x and its projections, and what an iteration does to them."""
 
-    def __init__(
-        self,
-        beam: Beam,
-        maps: np.ndarray,
-        haadf: np.ndarray | None,
-        weights: np.ndarray,
-        mask: np.ndarray,
-        ratios: np.ndarray | None,
-        haadf_beam: Beam | None,
-        x0: np.ndarray | None,
-    ):
+    def __init__(self, beam, maps, haadf, weights, mask, ratios, haadf_beam, x0):
         super().__init__(beam, maps, haadf, weights, mask, ratios, haadf_beam)
         columns = self.columns
         self.squares = np.zeros((self.tilts, self.elements + 1))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from .._checks import as_float32, check_angles, check_count
+from .._checks import as_float32, check_angles, check_count, check_number
 
 
 def bin_images(
@@ -99,8 +99,7 @@ def smoothing_kernel(width: int, sigma: float, *, centered: bool = True) -> np.n
     array([0.25, 0.5 , 0.25])
     """
     width = check_count("width", width)
-    if not (np.isscalar(sigma) and np.isfinite(sigma) and sigma > 0):
-        raise ValueError(f"sigma is {sigma!r}; expected a length in pixels above 0.")
+    check_number("sigma", sigma, "a length in pixels above 0")
     offsets = np.arange(width) - (width - 1) / 2
     kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
     kernel /= kernel.sum()

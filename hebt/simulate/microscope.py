@@ -12,6 +12,7 @@ from .._checks import as_float32, check_angles, check_count, check_number
 from ..prepare.images import apply_shifts
 from ..prepare.xray import line_width, xray_lines
 from ..projector import Projector
+from .specimens import check_density
 
 
 def haadf_tilt_series(W: Projector, density: ArrayLike, z: ArrayLike) -> np.ndarray:
@@ -38,7 +39,7 @@ def haadf_tilt_series(W: Projector, density: ArrayLike, z: ArrayLike) -> np.ndar
     ValueError
         If there is not one factor for each element, or a factor or a density is negative.
     """
-    density = _density(density)
+    density = check_density(density)
     z = _factors("z", z, len(density))
     # projecting is linear, so the elements are weighed and added first: one projection, not k
     weighed = np.einsum("e,e...->...", z, density.astype(np.float64))
@@ -75,7 +76,7 @@ def mean_counts(
         If there is not one factor for each element, a factor or a density is negative, or `dose`
         is not positive.
     """
-    density = _density(density)
+    density = check_density(density)
     zeta = _factors("zeta", zeta, len(density))
     dose = check_number("dose", dose, "a finite factor above 0")
     projected = np.moveaxis(W.forward(density), 1, 0).astype(np.float64)
@@ -157,9 +158,9 @@ def damp(intensity: ArrayLike, saturation: float) -> np.ndarray:
     exponential form is the simplest that has it.
     """
     intensity = as_float32("intensity", intensity)
-    _positive("saturation", saturation, finite=False)
-    if np.isinf(saturation):
+    if saturation == np.inf:
         return intensity.copy()
+    check_number("saturation", saturation, "a number above 0")
     # in place, as a whole tilt series passes here
     damped = intensity / np.float32(-saturation)
     np.expm1(damped, out=damped)
@@ -255,8 +256,7 @@ def record_haadf(
         If `noise` or `offset` is negative, `saturation` not above 0, or shapes do not fit.
     """
     for name, value in (("noise", noise), ("offset", offset)):
-        if not (np.isscalar(value) and np.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} is {value!r}; expected a finite number of at least 0.")
+        check_number(name, value, "a finite number of at least 0", also_least=True)
     recorded = damp(apply_drift(ideal, shifts), saturation)
     rng = np.random.default_rng(seed)
     for image in recorded:
@@ -427,13 +427,6 @@ def spectrum_image(means: ArrayLike, spectra: ArrayLike, *, seed: int) -> sparse
     return counts.astype(np.uint16) if small else counts
 
 
-def _density(density):
-    density = as_float32("density", density, ndim=(3, 4))
-    if density.min() < 0:
-        raise ValueError(f"density goes down to {density.min():g}; expected no negative value.")
-    return density
-
-
 def _factors(name, values, count):
     values = as_float32(name, values, ndim=(1,))
     if len(values) != count:
@@ -444,8 +437,3 @@ def _factors(name, values, count):
     if values.min() < 0:
         raise ValueError(f"{name} is {values.tolist()}; expected no negative response factor.")
     return values.astype(np.float64)
-
-
-def _positive(name, value, *, finite=True):
-    if not (np.isscalar(value) and value > 0 and (np.isfinite(value) or not finite)):
-        raise ValueError(f"{name} is {value!r}; expected a number above 0.")

@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .._checks import as_float32, check_count
+from .._checks import as_float32, check_count, check_number
 
 # bulk densities in kg/m³
 DENSITY = {"Au": 19300.0, "Ag": 10490.0}
@@ -34,7 +35,7 @@ class Specimen:
     voxel_size: float | None = None
 
     def __post_init__(self):
-        density = as_float32("density", self.density, ndim=(3, 4)).view()
+        density = check_density(self.density).view()
         if len(self.elements) != len(density):
             raise ValueError(
                 f"density has {len(density)} elements (shape {density.shape}), but elements names "
@@ -45,12 +46,8 @@ class Specimen:
                 f"density has slices of {density.shape[-2]} by {density.shape[-1]} pixels; "
                 "expected squares."
             )
-        if density.min() < 0:
-            raise ValueError(f"density goes down to {density.min():g}; expected no negative value.")
-        if self.voxel_size is not None and not (
-            np.isfinite(self.voxel_size) and self.voxel_size > 0
-        ):
-            raise ValueError(f"voxel_size is {self.voxel_size!r}; expected a length in nm above 0.")
+        if self.voxel_size is not None:
+            check_number("voxel_size", self.voxel_size, "a length in nm above 0")
         density.flags.writeable = False
         object.__setattr__(self, "elements", tuple(self.elements))
         object.__setattr__(self, "density", density)
@@ -59,6 +56,14 @@ class Specimen:
     def size(self) -> int:
         """Pixels along one side of a slice."""
         return self.density.shape[-1]
+
+
+def check_density(density: ArrayLike) -> np.ndarray:
+    """Return densities as float32, (elements, [slices,] size, size), none of them negative."""
+    density = as_float32("density", density, ndim=(3, 4))
+    if density.min() < 0:
+        raise ValueError(f"density goes down to {density.min():g}; expected no negative value.")
+    return density
 
 
 def phantom(
