@@ -196,7 +196,7 @@ def check_series(
     maps
         Shape (elements, tilts, [slices,] size).
     tilts
-        How many the maps should have, where they are others than those of `haadf`.
+        How many the maps should have, where they have tilts of their own; for the message alone.
 
     Raises
     ------
@@ -207,7 +207,7 @@ def check_series(
     haadf = as_float32("haadf", haadf, ndim=(2, 3))
     maps = as_float32("maps", maps)
     expected = (tilts or len(haadf), *haadf.shape[1:])
-    if maps.shape[1:] != expected:
+    if (maps.shape[1:] if tilts is None else (tilts, *maps.shape[2:])) != expected:
         same = f"the same {'' if tilts else 'tilts, '}slices and size"
         hint = " For a single element, give maps[None]." if maps.shape == expected else ""
         raise ValueError(

@@ -63,6 +63,7 @@ class Problem:
             tilts = None if haadf_projector is None else len(W.angles)
             haadf, maps = check_series(haadf, maps, tilts)
             (haadf_projector or W).check_projections("haadf", haadf)
+            W.check_projections("maps[0]", maps[0])
         else:
             haadf, maps = (
                 a if is_lazy(a) else as_float32(name, a)
