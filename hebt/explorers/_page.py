@@ -108,9 +108,8 @@ def _all_states(definition, axes, sizes):
     for position in tqdm(needed, desc="states", delay=1, disable=is_static()):
         picture = definition.evaluate(position)
         for item in definition.shown:
-            name = item.name
+            name, k = item.name, 0
             one = _part(picture, item)
-            k = 0
             for i, n in zip(axes[name], sizes[name]):
                 k = k * n + position[i]
             if found[name][k] is None:
