@@ -1,6 +1,7 @@
 """Checks of arguments, shared by the whole package.
 
-Every message names the argument, says what came and what was expected, and what to do.
+Every message names the argument, says what came and what was expected, and what to do. It comes
+with a TypeError where there are no numbers at all, with a ValueError where these do not fit.
 """
 
 import operator
@@ -17,15 +18,8 @@ def as_float32(
     """Return `array` as float32, after refusing what no computation should start from.
 
     It is never changed; where it is float32 already, it is returned itself. `ndim` holds the
-    numbers of dimensions that are accepted; any, if None.
-
-    Raises
-    ------
-    TypeError
-        If the values are not real numbers.
-    ValueError
-        If the array is empty, has another number of dimensions, holds NaN or infinite values, or
-        is masked anywhere.
+    numbers of dimensions that are accepted; any, if None. Values that are not real numbers, NaN or
+    infinite, or masked, are refused, and so is an empty array.
     """
     if np.ma.is_masked(array):
         raise ValueError(
@@ -56,15 +50,7 @@ def as_float32(
 
 
 def check_count(name: str, value: Any, *, least: int = 1) -> int:
-    """Return `value` as an int of at least `least`.
-
-    Raises
-    ------
-    TypeError
-        If it is no whole number.
-    ValueError
-        If it is smaller than `least`.
-    """
+    """Return `value` as an int, after checking that it is a whole number of at least `least`."""
     expected = f"expected a whole number of at least {least}."
     try:
         number = operator.index(value)
@@ -80,13 +66,7 @@ def check_count(name: str, value: Any, *, least: int = 1) -> int:
 def check_number(
     name: str, value: Any, expected: str, *, least: float = 0.0, also_least: bool = False
 ) -> float:
-    """Return `value` as a float above `least` (or of at least it), finite.
-
-    Raises
-    ------
-    ValueError
-        If it is no such number; `expected` says in the message what would be.
-    """
+    """Return `value` as a finite float above `least` (or of at least it), as `expected` says."""
     number = float(value) if isinstance(value, (int, float, np.number)) else np.nan
     if not np.isfinite(number) or not (number > least or (also_least and number == least)):
         raise ValueError(f"{name} is {value!r}; expected {expected}.")
@@ -96,16 +76,8 @@ def check_number(
 def check_angles(angles: ArrayLike) -> NDArray[np.float64]:
     """Return tilt angles as a float64 array of shape (tilts,), in degrees.
 
-    Warns
-    -----
-    UserWarning
-        If they look like radians: at least three of them, all within ±π, in steps that are
-        smaller than 0.2 in the median.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If they are not a list of finite real numbers, or none came.
+    Warns if they look like radians: at least three of them, all within ±π, in steps that are
+    smaller than 0.2 in the median.
     """
     angles = np.asarray(angles)
     if angles.dtype.kind not in "fiu":
@@ -132,13 +104,7 @@ def check_angles(angles: ArrayLike) -> NDArray[np.float64]:
 
 
 def check_names(names: Any, count: int, *, kind: str = "elements") -> list[str]:
-    """Return `count` element names; "element 0", "element 1", ... if `names` is None.
-
-    Raises
-    ------
-    ValueError
-        If there are more or fewer names than elements.
-    """
+    """Return `count` element names; "element 0", "element 1", ... if `names` is None."""
     if names is None:
         return [f"element {i}" for i in range(count)]
     names = [str(n) for n in names]
@@ -155,11 +121,6 @@ def check_signs(name: str, array: NDArray[np.float32], *, counts: bool = False) 
     Background subtraction and denoising leave values around 0 on both sides, but no negative
     value that is larger than the largest positive one. With `counts` these are X-ray counts:
     whole numbers are then raw and cannot be negative at all.
-
-    Raises
-    ------
-    ValueError
-        If `array` is negative on the whole, or holds negative raw counts.
     """
     low = array.min()
     if low < 0:
@@ -189,20 +150,8 @@ def check_series(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return a HAADF tilt series and its element maps as float32, after checking that they fit.
 
-    Parameters
-    ----------
-    haadf
-        Shape (tilts, [slices,] size).
-    maps
-        Shape (elements, tilts, [slices,] size).
-    tilts
-        How many the maps should have, where they have tilts of their own; for the message alone.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If one is no array of finite real numbers, has negative raw counts, or their shapes do
-        not fit.
+    Their shapes are (tilts, [slices,] size) and (elements, tilts, [slices,] size). Maps with tilts
+    of their own should have so many `tilts`; that is left to `Projector.check_projections`.
     """
     haadf = as_float32("haadf", haadf, ndim=(2, 3))
     maps = as_float32("maps", maps)

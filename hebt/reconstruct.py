@@ -148,16 +148,14 @@ def reconstruct(
         The projector of the HAADF images, where they were taken at other tilts than the element
         maps (often at more). `common_tilts` finds the tilts for `response_ratios`.
     stop
-        A rule that ends the run before `iterations`, or a list of rules, of which the first that
-        holds ends it: `RelativeChange`, `Discrepancy`, or any function that is called as
-        ``rule(iteration, residuals)`` with the `Residuals` and returns True to stop.
+        A rule that ends the run before `iterations`, or a list of rules: `RelativeChange`,
+        `Discrepancy`, or any ``rule(iteration, residuals)`` that returns True to stop.
     history
         A `History`, which writes the residuals down at no extra cost.
     out
         Where to write the result block by block, as a zarr group (a path, or anything that
-        ``zarr.open_group`` takes and all workers reach), whose array ``x`` it is. A run that was
-        stopped, in whatever way, goes on where it was when called again: blocks that are there
-        already are not computed again, as long as their data and parameters are the same.
+        ``zarr.open_group`` takes and all workers reach), whose array ``x`` it is. The same call
+        goes on after a stop: blocks of the same data and parameters are not computed again.
     device
         ``"cpu"``, ``"cuda"`` for an NVIDIA GPU, or ``"auto"``: a GPU where there is one that has
         room for the run. Data stay there between iterations; results agree to rounding.
@@ -190,14 +188,12 @@ def reconstruct(
     for one forward and one back projection more, as the HAADF images see only the sum. Slices
     without a signal in either modality stay at 0 and cost nothing.
 
-    Dask arrays, chunked along the slices, give a lazy Dask array: each block of slices is worked
-    out when it is needed, by whatever scheduler Dask uses (the threads of this machine, or a
-    ``dask.distributed`` cluster), with one thread a block, or on a GPU one block at a time. The
-    `slices` axis must be there.
+    Dask arrays, chunked along the slices, whose axis must be there, give a lazy Dask array: each
+    block of slices is worked out when it is needed, by whatever scheduler Dask uses (threads, or
+    a ``dask.distributed`` cluster), with one thread a block, or on a GPU one block at a time.
     A callback, a stopping rule or a history would see single blocks and are refused. Signs are
-    checked for the whole series with `out`, which reads the data once more; a lazy result checks
-    each block, which cannot know that HAADF is 0 in all the others. Ctrl-C there is a plain
-    KeyboardInterrupt; the blocks that are finished are in `out`.
+    checked for the whole series with `out`, which reads the data once more, else block by block.
+    Ctrl-C there is a plain KeyboardInterrupt; the blocks that are finished are in `out`.
 
     SIRT weighs each row of Eq. 11 by its inverse row sum, so what it minimises weighs the two
     modalities by (1 - alpha) and alpha / k, not by the squares of Eq. 9.

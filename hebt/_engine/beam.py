@@ -21,17 +21,10 @@ class Beam:
 
     Their last axis, the columns, holds slices: x is (size * size, columns), its projections are
     (tilts, size, columns).
-
-    Parameters
-    ----------
-    angles
-        Tilt angles in degrees, shape (tilts,).
-    size
-        Pixels along the edge of a slice.
     """
 
-    angles: np.ndarray
-    size: int
+    angles: np.ndarray  # degrees, (tilts,)
+    size: int  # pixels along the edge of a slice
     cosines: np.ndarray = field(init=False)
     sines: np.ndarray = field(init=False)
 
