@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ._blocks import is_lazy
 from ._checks import as_float32, check_count, check_series
 from ._engine.device import check_device
-from ._engine.residuals import Residuals
+from ._engine.system import Residuals
 from .projector import Projector
 from .stopping import History
 

@@ -11,7 +11,7 @@ import numpy as np
 from ._engine.arrays import slices_first
 from ._engine.cpu import CpuRun
 from ._engine.device import choose_device
-from ._engine.residuals import Residuals
+from ._engine.system import Residuals
 from ._problem import Problem, Run
 from ._progress import progress_bar
 

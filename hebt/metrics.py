@@ -41,10 +41,9 @@ def ssim_structure(
 
     Notes
     -----
-    C3 = (0.03 L)^2 / 2 with L the range of the reference, which is 1 for the binary references of
-    the paper. The paper prints neither window nor constants; those of [1]_ are taken. With
-    ``window=None`` C3 is left out. Where both images are flat within a window, its term is 1: the
-    mean over small windows of an image with much empty background is close to 1 for any method.
+    C3 = (0.03 L)^2 / 2 with L the range of the reference. The paper prints neither window nor
+    constants; those of [1]_ are taken. With ``window=None`` C3 is left out. Where both images are
+    flat within a window, its term is 1: much empty background brings any method close to 1.
 
     Examples
     --------

@@ -54,8 +54,7 @@ def segment(volume: ArrayLike, *, materials: int = 2, sigma: float = 1.0) -> Seg
 
     1. smooth the volume with a Gaussian, since single voxels are noisy;
     2. find the brightnesses that separate the classes best (multi-Otsu [2]_), on the histogram of
-       the voxels above 2 % of the brightest: SIRT leaves most of the background at 0, and a class
-       of nothing but zeros would draw the lowest threshold down;
+       the voxels above 2 % of the brightest, as zeros would draw the lowest threshold down;
     3. move each threshold half way between the medians of the classes on its two sides, where
        an edge that is blurred evenly has its true place;
     4. keep the largest connected piece above the lowest threshold as the particle, fill its

@@ -22,8 +22,7 @@ from numba import cuda
 from . import kernels
 from .arrays import empty, slices_last
 from .kernels import _EDGE, _LEAST, _footprint, _walk
-from .residuals import Residuals
-from .system import System
+from .system import Residuals, System
 
 _LANES = 128  # threads of a block at most, and the weights that they work out at once
 _WARP = 32  # threads that run together, so a block has a multiple of it

@@ -21,9 +21,8 @@ HERE = pathlib.Path(__file__).parent
 class FrameExplorer(Explorer):
     """Images, numbers and curves that follow sliders over discrete values.
 
-    In JupyterLab a move of a slider calls `compute` in Python. On a static page everything was
-    computed beforehand, over the product of the values of the controls that each panel depends
-    on, and lies in the page. Both draw with the same script.
+    In JupyterLab a move of a slider calls `compute`. A static page holds what it gave beforehand,
+    over the product of the values of the controls that each panel depends on.
 
     Parameters
     ----------

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import operator
-
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
@@ -68,10 +67,9 @@ def bin_images(
 def smoothing_kernel(width: int, sigma: float, *, centered: bool = True) -> np.ndarray:
     """Return the weights of a Gaussian cut to `width` pixels; their sum is 1.
 
-    An even number of taps has no middle one: wherever it is put, the picture moves by half a
-    pixel. With `centered`, an even kernel is averaged over its two nearest positions (convolved
-    with (1/2, 1/2)); that gives `width` + 1 symmetric taps and moves nothing. An odd kernel is
-    symmetric as it is.
+    An even number of taps has no middle one and moves the picture by half a pixel. With
+    `centered`, an even kernel is averaged over its two nearest positions (convolved with
+    (1/2, 1/2)), which gives `width` + 1 symmetric taps and moves nothing.
 
     Parameters
     ----------
@@ -220,10 +218,9 @@ def crop_flat(
 ) -> np.ndarray:
     """Keep, at every tilt, what belongs to the same strip of a flat specimen.
 
-    The specimen goes on beyond the image, and the further it is tilted, the more of it comes
-    into view; but all tilts must show the same matter. A flat specimen that is level at 0 degrees
-    appears narrower by cos(angle): what lies further from the tilt axis than (`size` - `edge`)/2
-    times that is set to 0, along a soft edge.
+    The further the specimen is tilted, the more of it comes into view; but all tilts must show the
+    same matter. A flat specimen that is level at 0 degrees appears narrower by cos(angle): what
+    lies further from the tilt axis than (`size` - `edge`)/2 times that is set to 0, softly.
 
     Parameters
     ----------
@@ -283,9 +280,8 @@ def crop_flat(
 def mass_inconsistency(images: ArrayLike) -> float:
     """Say how much the sum over each row changes from tilt to tilt, relative to its size.
 
-    Every slice holds the same matter at every tilt. So where axis -2 lies along the tilt axis,
-    images are aligned along it and all tilts show the same matter, the sums over the rows stay
-    the same, and this comes near 0.
+    It comes near 0 where axis -2 lies along the tilt axis, images are aligned along it and all
+    tilts show the same matter.
 
     Parameters
     ----------
@@ -305,8 +301,8 @@ def mass_inconsistency(images: ArrayLike) -> float:
 def slab_mask(size: int, depth: float) -> np.ndarray:
     """Return the mask of a flat specimen, (size, size): 1 within `depth` pixels, else 0.
 
-    The slab is level at 0 degrees and centred on the rotation axis. With an odd or fractional
-    `depth`, voxels that it cuts have the share that lies inside.
+    The slab is level at 0 degrees and centred on the rotation axis. Voxels that it cuts have the
+    share that lies inside.
 
     Parameters
     ----------
@@ -359,16 +355,11 @@ def check_shifts(shifts: ArrayLike) -> np.ndarray:
 
 def _axes(images, axis):
     """Return the axes meant as sorted, non-negative numbers; refuse doubles and strangers."""
-    wanted = axis if isinstance(axis, tuple | list) else (axis,)
-    axes = []
-    for a in wanted:
-        a = operator.index(a)
-        if not -images.ndim <= a < images.ndim:
-            raise ValueError(
-                f"axis is {axis}, but images has {images.ndim} axes (shape {images.shape}); "
-                "expected axes that it has."
-            )
-        axes.append(a % images.ndim)
-    if len(set(axes)) < len(axes):
-        raise ValueError(f"axis is {axis}; expected each axis once.")
+    try:
+        axes = normalize_axis_tuple(axis, images.ndim)
+    except ValueError:
+        raise ValueError(
+            f"axis is {axis}, but images has {images.ndim} axes (shape {images.shape}); expected "
+            "each axis once, and only axes that it has."
+        ) from None
     return sorted(axes)

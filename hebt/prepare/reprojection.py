@@ -51,9 +51,8 @@ def refine_alignment(
 ) -> Alignment:
     """Align each HAADF image with its reprojection, until no image asks to be moved.
 
-    A first reconstruction is projected again at every tilt. Unlike a neighbour, that projection
-    agrees with all tilts at once and with a rotation about the middle column, so errors do not
-    add up, and the tilt axis comes to lie there.
+    Unlike a neighbour, the reprojection agrees with all tilts at once and with a rotation about
+    the middle column, so errors do not add up, and the tilt axis comes to lie there.
 
     Parameters
     ----------

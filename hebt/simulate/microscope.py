@@ -137,8 +137,8 @@ SHELLS = {"Au": {"M": 1.0, "L": 0.5}, "Ag": {"L": 1.0}, "Cu": {"K": 1.0, "L": 0.
 def damp(intensity: ArrayLike, saturation: float) -> np.ndarray:
     """Return HAADF intensities as they leave a thick specimen: S (1 - exp(-p / S)).
 
-    Electrons scattered once are scattered again, and with growing thickness some leave the range
-    of the detector, so that the intensity rises ever more slowly and stays below S.
+    With growing thickness some electrons are scattered again, out of the detector's range, and the
+    intensity rises ever more slowly and stays below S.
 
     Parameters
     ----------
@@ -267,10 +267,9 @@ def record_haadf(
 def detector_response(angles: ArrayLike) -> np.ndarray:
     """Return which share of the X-rays the detectors see at each tilt, (tilts,).
 
-    Four detectors stand around the specimen. Only the two towards which it is tilted are on; the
-    holder hides the others. Near 0 degrees its rim hides a part of these two as well, 45 %, which
-    shrinks steadily until the specimen is tilted by 30 degrees. The pair that is used at negative
-    tilts has 93 % of the other's response.
+    Of four detectors only the two towards which the specimen is tilted are on; the holder hides
+    the others. At 0 degrees its rim hides 45 % of these as well, which shrinks steadily up to 30
+    degrees. The pair that is used at negative tilts has 93 % of the other's response.
 
     Parameters
     ----------
@@ -376,9 +375,8 @@ def bremsstrahlung() -> np.ndarray:
 def spectrum_image(means: ArrayLike, spectra: ArrayLike, *, seed: int) -> sparse.csr_array:
     """Draw one spectrum image: Poisson counts about Σ_c mean_c(pixel) · spectrum_c(channel).
 
-    The photons of each contribution are drawn pixel by pixel, and then an energy channel for
-    each photon. That has the same distribution as a Poisson number for each channel of each
-    pixel, and takes as long as there are photons, not channels.
+    The photons of each contribution are drawn pixel by pixel, and then a channel for each: the
+    same distribution as a Poisson number for each channel, at the cost of photons, not channels.
 
     Parameters
     ----------

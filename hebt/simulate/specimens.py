@@ -76,10 +76,9 @@ def phantom(
 ) -> Specimen:
     """Return the 2D Au/Ag phantom: a gold diamond in a silver square with rounded corners.
 
-    The paper shows its phantom as a picture (Figure 1 a, b) and prints no measures. These were
-    chosen to resemble that picture, with Table 1 in view: among the shapes tried, they bring the
-    mean-squared errors nearest to the printed ones. Lengths are given for a frame of 512 pixels
-    and scale with `size`.
+    The paper prints no measures. These were chosen to resemble its picture (Figure 1 a, b), and of
+    the shapes tried bring the mean-squared errors nearest to those of Table 1. Lengths are given
+    for a frame of 512 pixels and scale with `size`.
 
     Parameters
     ----------
@@ -180,10 +179,10 @@ def embedded_octahedron(
 ) -> Specimen:
     """Return an Ag particle of about 110 nm with an embedded Au octahedron.
 
-    The Ag particle is a cube with its edges and corners cut off by {110} and {111} faces. The
-    octahedron has its tips where the cube's axes run. The paper gives the diameter and the kind
-    of particle (section 4.2), but no measures; these were chosen to resemble its Figures 3 and 6.
-    Both are centred on the frame and turned so that no face lies along it.
+    The Ag particle is a cube with its edges and corners cut off by {110} and {111} faces; the
+    octahedron's tips lie on the cube's axes. The paper gives the diameter and the kind of particle
+    (section 4.2), but no measures; these were chosen to resemble its Figures 3 and 6. Both are
+    centred on the frame and turned so that no face lies along it.
 
     Parameters
     ----------
