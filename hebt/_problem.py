@@ -26,8 +26,7 @@ class Problem:
     W
         The projector of the element maps.
     haadf
-        (tilts, *lead, size), with the tilts of `haadf_projector` where there is one; None for
-        SIRT on one series alone.
+        (tilts, *lead, size), with the tilts of `haadf_projector`, if any; None for SIRT alone.
     maps
         (elements, tilts, *lead, size). `lead` are the axes of the slices.
     ratios
@@ -65,10 +64,8 @@ class Problem:
             (haadf_projector or W).check_projections("haadf", haadf)
             W.check_projections("maps[0]", maps[0])
         else:
-            haadf, maps = (
-                a if is_lazy(a) else as_float32(name, a)
-                for name, a in (("haadf", haadf), ("maps", maps))
-            )
+            haadf = haadf if is_lazy(haadf) else as_float32("haadf", haadf)
+            maps = maps if is_lazy(maps) else as_float32("maps", maps)
         ratios = check_ratios(ratios, len(maps), maps.shape[2:-1])
         alpha = check_alpha("alpha", alpha)
         problem = cls(W, haadf, maps, ratios, alpha, haadf_projector, mask, x0)

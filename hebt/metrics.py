@@ -24,15 +24,13 @@ def ssim_structure(
         The reconstruction, same shape. It is first scaled by its optimal c (`optimal_scale`).
     window
         ``"gaussian"``: statistics within a Gaussian window of 11 x 11 pixels and sigma 1.5,
-        averaged over all pixels; beyond the edge the nearest pixel counts. Volumes are taken
-        slice by slice. None: one window, the whole array; without C3 this is the correlation
-        coefficient.
+        averaged over all pixels, slice by slice; beyond the edge the nearest pixel counts. None:
+        the correlation coefficient, with the whole array as one window.
 
     Returns
     -------
     float
-        At most 1, which is reached by c * reference for any c > 0; 0 for an image that is the
-        same everywhere.
+        At most 1, which is reached by c * reference for any c > 0; 0 for a constant image.
 
     Raises
     ------

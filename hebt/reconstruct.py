@@ -64,8 +64,7 @@ def sirt(
     Returns
     -------
     numpy.ndarray
-        Slices, float32, shape ([slices,] size, size) or with all middle axes of p, in units of p
-        per pixel.
+        float32, ([slices,] size, size) or with all middle axes of p, in units of p per pixel.
 
     Raises
     ------
@@ -121,8 +120,7 @@ def reconstruct(
     Parameters
     ----------
     W
-        The projector of the tilt series; both modalities share its tilts, unless
-        `haadf_projector` is given.
+        The projector of the tilt series, for both modalities unless `haadf_projector` is given.
     haadf
         Z-contrast tilt series p_h, shape (tilts, [slices,] size).
     maps
@@ -131,14 +129,12 @@ def reconstruct(
         Response ratios r_e = z_e / zeta_e, shape (elements,), from `response_ratios`; or one for
         each slice, shape (elements, slices).
     alpha
-        Weight of the HAADF term, at least 0 and below 1. At 0 the elements are reconstructed from
-        their own maps alone: SIRT on r_e p_e.
+        Weight of the HAADF term, at least 0 (EDS alone: SIRT on r_e p_e) and below 1.
     iterations
         How many iterations to run. A large `alpha` needs many: differences between elements
         converge about 1 / (1 - alpha) times more slowly than their sum.
     mask
-        Multiplies x after each iteration, shape (size, size) or ([slices,] size, size); values
-        from 0 to 1.
+        Multiplies x after each iteration, shape ([slices,] size, size); values from 0 to 1.
     x0
         Where to begin, in the shape of the result; zero if None.
     callback
@@ -250,8 +246,7 @@ def sweep(
     W
         The projector of the tilt series.
     haadf
-        Z-contrast sinogram of one slice, shape (tilts, size); several slices, (tilts, slices,
-        size), share the batch too.
+        Z-contrast sinogram of one slice or several, shape (tilts, [slices,] size).
     maps
         Element sinograms in X-ray counts, shape (elements, tilts, [slices,] size).
     ratios

@@ -77,8 +77,7 @@ def segment(volume: ArrayLike, *, materials: int = 2, sigma: float = 1.0) -> Seg
     Raises
     ------
     TypeError, ValueError
-        If the volume is no finite real array of 2 or 3 dimensions, is the same everywhere, or
-        an option is out of range.
+        If the volume is no finite 2D or 3D array or constant, or an option is out of range.
 
     Notes
     -----

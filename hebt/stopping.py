@@ -108,8 +108,7 @@ class Snapshots:
     Raises
     ------
     TypeError, ValueError
-        If an iteration is no whole number of at least 1 or comes twice, or `score` cannot be
-        called.
+        If an iteration is no whole number from 1 on or comes twice, or `score` is no function.
 
     Examples
     --------

@@ -21,8 +21,7 @@ class Residuals:
     haadf : float
         ||p_h - sum_e W x_e||; NaN for `sirt`, which has one modality.
     change : float
-        ||x - x_before|| / ||x||, how far the last iteration has moved the reconstruction; NaN
-        before the first.
+        ||x - x_before|| / ||x||, how far the last iteration has moved x; NaN before the first.
     """
 
     eds: np.ndarray
@@ -40,8 +39,7 @@ class System:
     maps
         Shape (elements, tilts, slices, size).
     haadf
-        Shape (tilts, slices, size), with the tilts of `haadf_beam`, if there is one; None for
-        SIRT alone.
+        Shape (tilts, slices, size), with the tilts of `haadf_beam`, if any; None for SIRT alone.
     weights
         1 - alpha and alpha / k, shape (2, slices or 1).
     mask

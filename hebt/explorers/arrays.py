@@ -32,8 +32,7 @@ def tilts(
     Parameters
     ----------
     images
-        ``(tilts, slices, size)``, or a mapping from names to such series of one shape, such as
-        HAADF images and element maps.
+        ``(tilts, slices, size)``, or a mapping from names to such series of one shape.
     angles
         (tilts,), degrees.
     start
@@ -49,8 +48,7 @@ def tilts(
     Raises
     ------
     TypeError, ValueError
-        If the series are not 3D arrays of finite numbers and of one shape, or do not have an image
-        for each angle.
+        If the series are not finite 3D arrays of one shape with an image for each angle.
 
     Examples
     --------
@@ -105,12 +103,10 @@ def sweep(
     names
         The elements' names; numbers, if None.
     reference
-        The truth, or what to take for it, ``(elements, size, size)``. With it there are pictures
-        of the difference, after the best scaling, and a curve of the mean-squared error against
-        the weight, relative to the reference.
+        The truth, or what to take for it, ``(elements, size, size)``: adds the differences from
+        it, after the best scaling, and the relative mean-squared error against the weight.
     limits
-        Ends of the colour bar: a pair for all elements, or a mapping from names to pairs. If None,
-        0 and the 99.8th percentile of each element.
+        As for `slices`; if None, 0 and the 99.8th percentile of each element.
     start
         Weight and iterations shown first; the middle ones, if None.
     unit, cmap, caption
@@ -124,8 +120,7 @@ def sweep(
     Raises
     ------
     TypeError, ValueError
-        If shapes do not fit. For a page without a kernel also if the pictures are too many; the
-        message says how to bin.
+        If shapes do not fit. For a static page also if the pictures are too many.
 
     Examples
     --------

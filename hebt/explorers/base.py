@@ -114,8 +114,7 @@ class Explorer(anywidget.AnyWidget):
         Parameters
         ----------
         max_bytes
-            The most bytes that the data of the explorer may take in the page, after
-            compression; 8 MB if not given.
+            The most bytes that the data may take after compression; 8 MB if not given.
 
         Returns
         -------

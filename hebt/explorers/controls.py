@@ -181,9 +181,8 @@ class Panel:
     title
         Written above the image.
     limits
-        The values at both ends of the colour bar. Values outside are shown as the nearer end,
-        and the colour bar then ends in an arrow. A page stores 8 bits: steps of
-        ``(high - low) / 255``.
+        The values at both ends of the colour bar, which ends in an arrow where values lie
+        outside. A page stores 8 bits: steps of ``(high - low) / 255``.
     unit
         Of the values; written beside the colour bar.
     cmap
@@ -298,8 +297,7 @@ class Curve:
     ylabel, unit
         What the lines show, and its unit.
     x
-        The points of the horizontal axis; the control's values, if None. Values of text are
-        evenly spaced.
+        The points of the horizontal axis; the control's values, if None (text: evenly spaced).
     log
         Which axes are logarithmic: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
     limits

@@ -54,8 +54,7 @@ class FrameExplorer(Explorer):
     Raises
     ------
     TypeError, ValueError
-        If names clash or are unknown, or `compute` does not return what the panels, read-outs and
-        curves expect.
+        If names clash or are unknown, or `compute` does not return what the parts expect.
 
     Examples
     --------

@@ -80,8 +80,7 @@ def to_signal(
     Raises
     ------
     ValueError
-        If names of elements or angles do not fit the axes of `data`, or `pixel_size` is not
-        above 0.
+        If elements or angles do not fit the axes of `data`, or `pixel_size` is not above 0.
 
     Examples
     --------

@@ -31,9 +31,8 @@ def estimate_shifts(haadf: ArrayLike, *, upsample: int = 50) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        (tilts, 2), float64, pixels: along the tilt axis, and across it. Give them to
-        `apply_shifts`. A common shift of all images is free; it is chosen so that the medians
-        are 0.
+        (tilts, 2), float64, pixels along and across the tilt axis, for `apply_shifts`. The free
+        common shift of all images is chosen so that the medians are 0.
 
     Raises
     ------

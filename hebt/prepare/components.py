@@ -26,8 +26,7 @@ class Components:
     factors
         (components, channels): their spectra.
     duals
-        Weights, shape (components, channels): ``spectrum @ duals[k]`` is the loading of
-        component k.
+        Weights (components, channels): ``spectrum @ duals[k]`` is the loading of component k.
     variance
         (all components,): share of the variance of each, largest first.
     """
@@ -178,8 +177,7 @@ def decompose(
     Raises
     ------
     ValueError
-        If shapes do not fit, counts are negative, or there are not enough spectra or channels
-        with counts.
+        If shapes do not fit, counts are negative, or too few spectra or channels have counts.
 
     References
     ----------

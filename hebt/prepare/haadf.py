@@ -212,8 +212,7 @@ def estimate_damping(haadf: ArrayLike, *, groups: int = 20) -> Damping:
     Raises
     ------
     ValueError
-        If there are fewer than two tilts, an image is empty, or the damping is too strong to be
-        estimated.
+        If there are fewer than two tilts, an image is empty, or the damping is too strong.
     """
     from scipy.optimize import minimize_scalar
 

@@ -291,8 +291,7 @@ def mass_inconsistency(images: ArrayLike) -> float:
     Returns
     -------
     float
-        Root mean square of the deviations from the mean over the tilts, divided by the root mean
-        square of the sums.
+        Root mean square of the deviations from the mean over the tilts, relative to the sums'.
     """
     rows = as_float32("images", images, ndim=(3,)).sum(axis=2, dtype=np.float64)
     return float(np.linalg.norm(rows - rows.mean(axis=0)) / np.linalg.norm(rows))

@@ -71,8 +71,7 @@ def refine_alignment(
     factor
         Reconstructions are made of images binned by this factor.
     rounds, tolerance
-        Stop after so many rounds, or when no image asks to be moved by more than `tolerance`
-        pixels.
+        Stop after so many rounds, or when no image asks to be moved by more pixels than that.
     iterations
         Iterations of each reconstruction.
     progress

@@ -154,8 +154,7 @@ def line_windows(
     Raises
     ------
     ValueError
-        If a line is not in the tables or not in the spectrum, or has no clear background
-        within 8 FWHM.
+        If a line is in no table or not in the spectrum, or has no background within 8 FWHM.
     """
     energies = np.asarray(energies, np.float64)
     if not lines:

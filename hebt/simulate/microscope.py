@@ -62,8 +62,7 @@ def mean_counts(
     zeta
         (elements,): EDS response factors ζ, counts per density and pixel length.
     dose
-        Factor on all counts: 2 for twice the beam current or twice the time. HAADF, which is
-        recorded apart, does not change with it.
+        Factor on all counts, not on HAADF: 2 for twice the beam current or twice the time.
 
     Returns
     -------
@@ -73,8 +72,7 @@ def mean_counts(
     Raises
     ------
     ValueError
-        If there is not one factor for each element, a factor or a density is negative, or `dose`
-        is not positive.
+        If factors or densities do not fit, as for `haadf_tilt_series`, or `dose` is not above 0.
     """
     density = check_density(density)
     zeta = _factors("zeta", zeta, len(density))
@@ -100,9 +98,8 @@ def eds_tilt_series(
     W, density, zeta, dose
         As for `mean_counts`.
     seed
-        Seed of the noise. For a specimen of one slice it may be a list of seeds: each then makes
-        one series, and they come stacked along the slices axis, as one batch for the solvers.
-        A seed gives the same noise alone as in a list.
+        Seed of the noise. For a specimen of one slice it may be a list of seeds: each makes the
+        series that it makes alone, stacked along the slices axis as one batch for the solvers.
 
     Returns
     -------

@@ -101,8 +101,7 @@ def phantom(
     Raises
     ------
     ValueError
-        If the square does not fit into the frame, its corners not into the square, or the diamond
-        not into the square.
+        If the square does not fit into the frame, or its corners or the diamond into the square.
 
     Examples
     --------
@@ -230,8 +229,7 @@ def embedded_octahedron(
             f"tip is {tip:g} nm and half_width {half_width:g} nm; expected an octahedron that "
             "fits into the particle: above 0 and at most half_width."
         )
-    _check_field(field, reach)
-    grid = _Grid(size, field, turn)
+    grid = _Grid(size, field, turn, reach)
     inside, gold = grid.share(particle), grid.share(octahedron)
     inside -= gold  # the octahedron lies within the particle, its cut voxels too
     np.maximum(inside, 0, out=inside)
@@ -291,8 +289,7 @@ def alloy_particle(
             f"gold is {gold}; expected fractions from 0 to 1, also at the corners, at "
             f"{reach / half_width:.2f} times half_width from the centre."
         )
-    _check_field(field, reach)
-    grid = _Grid(size, field, turn)
+    grid = _Grid(size, field, turn, reach)
     inside = grid.share(particle)
     fraction = (center + (rim - center) * grid.radius_squared() / half_width**2).clip(0, 1)
     density = np.empty((2, *inside.shape), np.float32)
@@ -301,20 +298,17 @@ def alloy_particle(
     return Specimen(("Au", "Ag"), density, grid.voxel)
 
 
-def _check_field(field, reach):
-    if not (np.isfinite(field) and field >= 2 * reach):
-        raise ValueError(
-            f"field is {field:g} nm, but the particle reaches {reach:.1f} nm from the centre; "
-            f"expected at least {2 * reach:.0f} nm, so that it stays in the frame at all tilts."
-        )
-
-
 class _Grid:
-    """Voxels in nm, and how much of each lies inside a body."""
+    """Voxels in nm, and how much of each lies inside a body that reaches so far from the centre."""
 
-    def __init__(self, size, field, turn):
+    def __init__(self, size, field, turn, reach):
         from scipy.spatial.transform import Rotation
 
+        if not (np.isfinite(field) and field >= 2 * reach):
+            raise ValueError(
+                f"field is {field:g} nm, but the particle reaches {reach:.1f} nm from the centre; "
+                f"expected at least {2 * reach:.0f} nm, so that it stays in the frame at all tilts."
+            )
         self.size = check_count("size", size)
         self.voxel = float(field) / self.size
         self.at = ((np.arange(self.size) - (self.size - 1) / 2) * self.voxel).astype(np.float32)
