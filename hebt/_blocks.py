@@ -266,8 +266,7 @@ def _lazy(name, array):
                 f"{name} has an unknown shape {array.shape}; call its compute_chunk_sizes() first."
             )
         return array
-    array = as_float32(name, array)
-    return da.from_array(array, chunks=-1)
+    return da.from_array(as_float32(name, array), chunks=-1)
 
 
 def _check_values(haadf, maps):

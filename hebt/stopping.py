@@ -102,8 +102,7 @@ class Snapshots:
     iterations : tuple of int
         The chosen iterations, rising.
     values : list
-        What was kept, in the order of the iterations; shorter than these where a run has not come
-        so far. A new run starts it anew.
+        What was kept, in the order of the iterations, as far as the last run has come.
 
     Raises
     ------

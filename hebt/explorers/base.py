@@ -16,11 +16,16 @@ from typing import Any
 import anywidget
 import traitlets
 
-HERE = pathlib.Path(__file__).parent
+
+def read(name: str) -> str:
+    """Return the text of a script or style that lies beside this module."""
+    return pathlib.Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
 # what scripts of explorers draw with, and their look
-DRAW = "".join((HERE / f).read_text(encoding="utf-8") for f in ("draw.js", "elements.js"))
-CSS = (HERE / "frames.css").read_text(encoding="utf-8")
-_HOST = (HERE / "static_host.js").read_text(encoding="utf-8")
+DRAW = read("draw.js") + read("elements.js")
+CSS = read("frames.css")
+_HOST = read("static_host.js")
 _FOLDER = "_explorers"  # where a built book serves the files of `HEBT_STATIC_FILES`
 _FILES_FROM = 400_000  # characters; below this, files of their own are not worth a request
 _FILES_MOST = 40_000_000  # characters in files of one explorer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,10 +11,8 @@ import traitlets
 from .._checks import check_count
 from ._definition import Definition
 from ._page import specify, stored
-from .base import CSS, DRAW, Explorer
+from .base import CSS, DRAW, Explorer, read
 from .controls import Control, Curve, Panel, Readout
-
-HERE = pathlib.Path(__file__).parent
 
 
 class FrameExplorer(Explorer):
@@ -66,7 +63,7 @@ class FrameExplorer(Explorer):
     ... )
     """
 
-    _esm = DRAW + (HERE / "frames.js").read_text(encoding="utf-8")
+    _esm = DRAW + read("frames.js")
     _css = CSS
 
     spec = traitlets.Dict().tag(sync=True)
@@ -140,8 +137,8 @@ class FrameExplorer(Explorer):
         Raises
         ------
         ValueError
-            If the images are too many, a panel varies with a control that its `depends` leaves
-            out, or the present state has no picture.
+            If the images are too many, a panel's `depends` leaves out a control that it varies
+            with, or the present state has no picture.
         """
         if self.picture["error"]:
             raise ValueError(

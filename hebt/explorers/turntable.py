@@ -2,15 +2,13 @@
 
 import io
 import itertools
-import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import traitlets
 
-from .base import CSS, DRAW, Explorer, Lazy, is_static
+from .base import CSS, DRAW, Explorer, Lazy, is_static, read
 
-HERE = pathlib.Path(__file__).parent
 QUALITY = 80  # of WebP, from 0 to 100
 
 
@@ -39,7 +37,7 @@ class Turntable(Explorer):
         If shapes do not fit, or `start` is no view.
     """
 
-    _esm = DRAW + (HERE / "turntable.js").read_text(encoding="utf-8")
+    _esm = DRAW + read("turntable.js")
     _css = CSS + (
         "\n.hebt-explorer .hebt-picture canvas.hebt-body { cursor: grab; background: #fff; }\n"
         ".hebt-explorer .hebt-picture canvas.hebt-body:active { cursor: grabbing; }\n"

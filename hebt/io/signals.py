@@ -60,9 +60,8 @@ def to_signal(
     Parameters
     ----------
     data
-        With `angles`: a tilt series (tilts, slices, size) or maps
-        (elements, tilts, slices, size). Without: a volume (slices, size, size) or HEBT's
-        result (elements, slices, size, size).
+        With `angles`: a tilt series or maps, ([elements,] tilts, slices, size). Without: a volume
+        or HEBT's result, ([elements,] slices, size, size).
     pixel_size
         Length of a pixel's or voxel's side, in nm.
     angles

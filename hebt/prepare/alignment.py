@@ -134,8 +134,7 @@ def estimate_shifts_to(
     reference
         (tilts, slices, size), aligned Z-contrast images.
     images
-        (tilts, slices, size): what the same specimen looks like in another signal, such as the
-        weighted sum of its element maps.
+        (tilts, slices, size): the same specimen in another signal, e.g. a weighted sum of its maps.
     upsample
         Shifts are found to 1/`upsample` of a pixel.
 

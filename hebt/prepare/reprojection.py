@@ -94,12 +94,8 @@ def refine_alignment(
     with progress_bar(rounds, "aligning with the reprojection", progress) as bar:
         for _ in range(rounds):
             p, q = _reproject(haadf, angles, shifts, solve, size, depth, slices, factor, iterations)
-            step = factor * np.array(
-                [
-                    correlate(structure(there, 1 / factor), structure(here, 1 / factor), 50)
-                    for there, here in zip(q, p, strict=True)
-                ]
-            )
+            there, here = ([structure(image, 1 / factor) for image in images] for images in (q, p))
+            step = factor * np.array([correlate(*pair, 50) for pair in zip(there, here)])
             steps.append(np.abs(step).max())
             residuals.append(_apart(p, q))
             bar.update()
