@@ -85,7 +85,7 @@ def leave_one_out(
     held
         Degrees: tilts to hold out, one at a time.
     targets
-        (elements, tilts, slices, size) to compare with, e.g. maps before smoothing; `maps`, if None.
+        (elements, tilts, slices, size) to compare with, e.g. unsmoothed maps; `maps`, if None.
     alphas
         Weights of the HAADF term of HEBT.
     stops
