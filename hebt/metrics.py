@@ -202,10 +202,19 @@ def _as_slices(array):
 
 
 def structure_map(x: np.ndarray, y: np.ndarray, c3: np.floating) -> np.ndarray:
-    """Return SSIM's structure term in each window of an image, shape (rows, columns).
+    """Return SSIM's structure term in each window of an image.
 
-    x and y are the reference and the image, scaled to it, in this shape; c3 keeps windows without
-    structure from dividing by 0.
+    Parameters
+    ----------
+    x, y
+        Reference and image, scaled to it, float32, shape (rows, columns).
+    c3
+        The constant that keeps windows without structure from dividing by 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (rows, columns).
     """
     from scipy.ndimage import gaussian_filter
 

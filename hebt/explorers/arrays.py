@@ -142,28 +142,20 @@ def sweep(
     curves = []
     scale, mse, true = np.empty(0), np.empty(0), None
     if reference is not None:
-        true = as_float32("reference", reference, ndim=(3,))
-        if true.shape != x.shape[2:]:
-            raise ValueError(
-                f"reference has shape {true.shape}; expected {x.shape[2:]}, an image for each "
-                "element."
-            )
-        scale, mse = _scaled(x, true)
-        panels += [
-            Panel(f"difference{e}", f"{name}, less the reference", (-span, span), cmap="RdBu_r")
-            for e, (name, span) in enumerate(zip(names, np.ptp(true, axis=(1, 2)).tolist()))
-        ]
+        true, scale, mse = _against(reference, x)
+        spans = np.ptp(true, axis=(1, 2)).tolist()
+        ends = {f"{name}, less the reference": (-s, s) for name, s in zip(names, spans)}
+        panels += _panels("difference", ends, ends, cmap="RdBu_r")
         alt = "Mean-squared error against the weight after {iterations} iterations"
         title, ylabel = "Error against the weight", "MSE, relative"
         curves = [Curve("mse", title, "alpha", names, ylabel=ylabel, alt=alt)]
 
     def compute(**state):
         a, i = alphas.index(state["alpha"]), iterations.index(state["iterations"])
-        result = {f"element{e}": x[a, i, e] for e in range(len(names))}
+        result = {f"element{e}": image for e, image in enumerate(x[a, i])}
         if true is not None:
-            result |= {
-                f"difference{e}": scale[a, i, e] * x[a, i, e] - true[e] for e in range(len(names))
-            }
+            differences = scale[a, i, :, None, None] * x[a, i] - true
+            result |= {f"difference{e}": image for e, image in enumerate(differences)}
             result["mse"] = {name: mse[:, i, e] for e, name in enumerate(names)}
         return result
 
@@ -272,30 +264,31 @@ def _named(what: str, arrays: Any) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _scaled(x, reference):
-    """Best scale of each image, and what MSE is left, relative to the reference."""
+def _against(reference, x):
+    """The reference, and for each image its best scale and what MSE is left, relative to it."""
+    true = as_float32("reference", reference, ndim=(3,))
+    if true.shape != x.shape[2:]:
+        raise ValueError(
+            f"reference has shape {true.shape}; expected {x.shape[2:]}, an image for each element."
+        )
     scale, mse = np.empty(x.shape[:3], np.float32), np.empty(x.shape[:3])
     for a, i, e in np.ndindex(*x.shape[:3]):
-        scale[a, i, e] = optimal_scale(reference[e], x[a, i, e])
-        mse[a, i, e] = scaled_mse(reference[e], x[a, i, e])
-    return scale, mse
+        scale[a, i, e] = optimal_scale(true[e], x[a, i, e])
+        mse[a, i, e] = scaled_mse(true[e], x[a, i, e])
+    return true, scale, mse
 
 
 def _panels(prefix: str, arrays: Mapping, limits: Limits, **options: Any) -> list[Panel]:
     """A panel for each name, with its own or the common ends of the colour bar."""
-    pairs = _pairs(arrays, limits).items()
-    return [Panel(f"{prefix}{k}", name, pair, **options) for k, (name, pair) in enumerate(pairs)]
-
-
-def _pairs(arrays, limits):
     if isinstance(limits, Mapping):
-        limits = {str(name): pair for name, pair in limits.items()}
-        if set(limits) != set(arrays):
+        pairs = {str(name): pair for name, pair in limits.items()}
+        if set(pairs) != set(arrays):
             raise ValueError(
-                f"limits are given for {list(limits)}; expected a pair for each of {list(arrays)}."
+                f"limits are given for {list(pairs)}; expected a pair for each of {list(arrays)}."
             )
-        return {name: limits[name] for name in arrays}
-    if limits is not None:
-        return dict.fromkeys(arrays, limits)
-    ends = {name: (float(v.min()), float(v.max())) for name, v in arrays.items()}
-    return {name: (low, high if high > low else low + 1) for name, (low, high) in ends.items()}
+    elif limits is not None:
+        pairs = dict.fromkeys(arrays, limits)
+    else:
+        ends = {name: (float(v.min()), float(v.max())) for name, v in arrays.items()}
+        pairs = {name: (low, high if high > low else low + 1) for name, (low, high) in ends.items()}
+    return [Panel(f"{prefix}{k}", name, pairs[name], **options) for k, name in enumerate(arrays)]

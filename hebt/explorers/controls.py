@@ -188,8 +188,7 @@ class Panel:
     cmap
         Name of a matplotlib colour map.
     depends
-        Names of the controls the image varies with; all, if None. A page stores one image for
-        each combination of their values.
+        Names of the controls it varies with (None: all); a page stores an image per combination.
     smooth
         Interpolate between pixels on screen; square pixels otherwise.
     alt

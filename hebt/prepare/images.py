@@ -130,8 +130,7 @@ def smooth(
         (-2, -1) smooths in both directions of an image (..., slices, size): the Gaussian is then
         rotationally symmetric, cut to a square.
     centered
-        With False, an even kernel stays as it is and moves the images by half a pixel towards
-        higher indices. See `smoothing_kernel`.
+        With False, an even kernel moves images half a pixel up the indices; see `smoothing_kernel`.
 
     Returns
     -------
@@ -179,8 +178,7 @@ def apply_shifts(
         Order of the spline between pixels, 0 to 5. The linear one makes no value lower or higher
         than its neighbours; a cubic one, 3, smooths less.
     mode
-        What comes in from outside: ``"nearest"`` repeats the edge, ``"constant"`` is 0. These and
-        the others are those of `scipy.ndimage.shift`.
+        At edges ``"nearest"`` repeats them, ``"constant"`` is 0; see `scipy.ndimage.shift`.
 
     Returns
     -------
