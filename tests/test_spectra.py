@@ -140,9 +140,10 @@ def test_signals_carry_units_and_come_back(walk):
 
 
 def test_copper_takes_the_first_component(study):
-    copper = (study.channels["copper"] > 7.9) & (study.channels["copper"] < 8.2)
+    energies = study.found["copper"].energies
+    copper = (energies > 7.9) & (energies < 8.2)
     for name in ("copper", "unscaled"):
-        first = np.abs(study.first[name][0])
+        first = np.abs(study.found[name].factors[0])
         assert copper[first.argmax()]
     assert study.spectrum[804] > 3 * study.spectrum[212]  # Cu K alpha against Au M alpha
     two = study.components.index(2)

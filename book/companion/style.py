@@ -5,6 +5,7 @@ import functools
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 # Opaque white in light and in dark mode: transparent figures lose their labels in one of them.
@@ -67,7 +68,19 @@ def title(ax, text: str, mark: str | None = None):
     ax.set_title(rf"$\mathbf{{{mark}}}$  {text}" if mark else text, loc="left")
 
 
-def scale_bar(ax, length: float, label: str, *, color: str = "white"):
+def subplots(rows: int, columns: int, height: float, *, width: float = WIDTH, **more):
+    """Return a figure of this size in inches, by default as wide as the text, and its axes."""
+    return plt.subplots(rows, columns, figsize=(width, height), layout="constrained", **more)
+
+
+def log_ticks(axis):
+    """Write plain numbers at 1, 2 and 5 on a logarithmic axis, such as ``ax.yaxis``."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def scale_bar(ax, length: float, label: str):
     """Draw a bar of `length` pixels with its label into the lower right corner of `ax`."""
     bar = AnchoredSizeBar(
         ax.transData,
@@ -78,12 +91,18 @@ def scale_bar(ax, length: float, label: str, *, color: str = "white"):
         borderpad=0.4,
         sep=3,
         frameon=False,
-        color=color,
+        color="white",
         size_vertical=length / 25,
         fontproperties=mpl.font_manager.FontProperties(size=8),
     )
     ax.add_artist(bar)
-    return bar
+
+
+def length_bar(ax, size: int, pixel_size: float):
+    """Draw a scale bar of a round length, about a quarter of an image of `size` pixels (nm)."""
+    rounds = (5, 10, 20, 50, 100, 200, 500, 1000)
+    length = min(rounds, key=lambda nm: abs(nm - size * pixel_size / 4))
+    scale_bar(ax, length / pixel_size, f"{length} nm" if length < 1000 else "1 µm")
 
 
 def panel(

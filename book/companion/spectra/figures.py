@@ -5,7 +5,7 @@ import numpy as np
 
 from hebt import prepare
 
-from ..style import ELEMENT_COLOR, WIDTH, panel, scale_bar, styled, title
+from ..style import ELEMENT_COLOR, WIDTH, length_bar, log_ticks, panel, styled, subplots, title
 from .settings import ELEMENTS, WINDOWS
 from .tables import PARTICLE_NAME
 
@@ -31,17 +31,13 @@ _CHANNELS = {
 }
 
 
-def _axes(rows, columns, height, **more):
-    return plt.subplots(rows, columns, figsize=(WIDTH, height), layout="constrained", **more)
-
-
 @styled
 def plot_recorded(acquisition, steps, tilt: float):
     """Show what the microscope records at one tilt: HAADF, and counts in the windows of Au, Ag."""
     (place,) = np.flatnonzero(acquisition.angles == tilt)
-    figure, axes = plt.subplots(1, 3, figsize=(WIDTH * 1.1, 2.5), layout="constrained")
+    figure, axes = subplots(1, 3, 2.5, width=1.1 * WIDTH)
     panel(axes[0], acquisition.haadf[place], name="HAADF", unit="intensity", kind="haadf")
-    _bar(axes[0], acquisition)
+    length_bar(axes[0], acquisition.settings.size, acquisition.voxel_size)
     for ax, element, image in zip(axes[1:], ELEMENTS, steps.raw_maps[:, place], strict=True):
         panel(ax, image, name=element, unit="X-ray counts", kind="counts", limits=_limits(image))
     return figure
@@ -51,16 +47,10 @@ def _limits(image):
     return 0, max(float(np.percentile(image, 99.7)), 1e-6)
 
 
-def _bar(ax, series):
-    wide = series.haadf.shape[-1] * series.voxel_size
-    length = min((5, 10, 20, 50, 100), key=lambda nm: abs(nm - wide / 4))
-    scale_bar(ax, length / series.voxel_size, f"{length} nm")
-
-
 @styled
 def plot_damping(steps, series):
     """Show how the damping is estimated, and what its correction does."""
-    figure, axes = _axes(1, 2, 3.0)
+    figure, axes = subplots(1, 2, 3.0)
     ax, found, true = axes[0], steps.damping, series.settings.saturation
     shown = np.isfinite(found.tried) & (found.tried < 3 * true)
     ax.plot(found.tried[shown], 100 * found.spread[shown], color="#0072B2")
@@ -71,11 +61,9 @@ def plot_damping(steps, series):
     ax.legend()
     title(ax, "row sums after the correction", "a")
 
-    ax = axes[1]
-    ideal = series.ideal
+    ax, ideal = axes[1], series.ideal
     top = float(ideal.max())
-    line = np.linspace(0, top, 50)
-    ax.plot(line, line, color="0.6", linewidth=1)
+    ax.plot((0, top), (0, top), color="0.6", linewidth=1)
     # pixels of the recorded images have drifted; moved back as the alignment says
     aligned = prepare.apply_shifts(steps.recorded, steps.refined)
     for images, name, color, marker in (
@@ -107,7 +95,7 @@ def _binned(x, y, edges):
 @styled
 def plot_alignment(steps, series):
     """Show what drift was left by each way of alignment, along and across the tilt axis."""
-    figure, axes = _axes(1, 2, 3.0, sharey=True)
+    figure, axes = subplots(1, 2, 3.0, sharey=True)
     left = steps.drift_left(series.angles)
     for name, style in _ALIGNED.items():
         for ax, drift in zip(axes, left[name].T, strict=True):
@@ -127,7 +115,7 @@ def plot_alignment(steps, series):
 @styled
 def figure2(study):
     """Draw Figure 2: the spectrum (a), and a part of it before and after denoising (b)."""
-    figure, axes = _axes(2, 1, 6.2, height_ratios=(1.15, 1))
+    figure, axes = subplots(2, 1, 6.2, height_ratios=(1.15, 1))
     _whole_spectrum(axes[0], study)
     _near_the_peaks(axes[1], study)
     return figure
@@ -190,22 +178,23 @@ def _near_the_peaks(ax, study):
 @styled
 def plot_scree(study):
     """Show the share of each component in the variance, and the spectra of the first three."""
-    figure, axes = _axes(1, 2, 3.3, width_ratios=(1, 1.25))
+    figure, axes = subplots(1, 2, 3.3, width_ratios=(1, 1.25))
     ax = axes[0]
-    for name, variance in study.variance.items():
-        ax.semilogy(range(1, 31), variance[:30], **_CHANNELS[name], markersize=3.5, linewidth=1)
+    for name, found in study.found.items():
+        look = {**_CHANNELS[name], "markersize": 3.5, "linewidth": 1}
+        ax.semilogy(range(1, 31), found.variance[:30], **look)
     ax.axvline(study.settings.components + 0.5, ymax=0.72, color="0.4", linewidth=1)
     ax.set(xlabel="component", ylabel="share of the variance")
     ax.legend(fontsize=7)
     title(ax, "scree plot", "a")
     ax = axes[1]
-    for row, (name, spectra) in enumerate(study.first.items()):
-        order = np.argsort(study.channels[name])
-        energies = study.channels[name][order]
+    for row, (name, found) in enumerate(study.found.items()):
+        order = np.argsort(found.energies)
+        energies = found.energies[order]
         # a gap in the channels is a gap in the line
         gaps = np.flatnonzero(np.diff(energies) > 0.05) + 1
         for k, color in enumerate(("#0072B2", "#D55E00", "#009E73")):
-            values = spectra[k][order] / np.abs(spectra[k]).max() - 2.4 * row
+            values = found.factors[k][order] / np.abs(found.factors[k]).max() - 2.4 * row
             x, values = (np.insert(v, gaps, np.nan) for v in (energies, values))
             label = f"component {k + 1}" if row == 0 else None
             ax.plot(x, values, color=color, linewidth=1, label=label)
@@ -219,7 +208,7 @@ def plot_scree(study):
 @styled
 def plot_component_errors(study):
     """Show how far the maps are from the truth, over the number of components."""
-    figure, axes = _axes(1, 2, 3.0, sharey=True)
+    figure, axes = subplots(1, 2, 3.0, sharey=True)
     for e, (ax, element) in enumerate(zip(axes, ELEMENTS, strict=True)):
         for name, errors in study.smoothed_errors.items():
             style = {**_CHANNELS[name], "markersize": 4, "linewidth": 1.2}
@@ -229,9 +218,7 @@ def plot_component_errors(study):
         ax.set(xscale="log", yscale="log", xlabel="components kept")
         ax.set_xticks(study.components, [str(c) for c in study.components])
         ax.minorticks_off()
-        ax.yaxis.set_major_formatter(plt.FuncFormatter(lambda v, _: f"{v:g}"))
-        ticks = [t for t in (2, 3, 5, 10, 20, 50, 100) if ax.get_ylim()[0] < t < ax.get_ylim()[1]]
-        ax.set_yticks(ticks)
+        log_ticks(ax.yaxis)
         title(ax, element, "ab"[e])
     axes[0].set_ylabel("error of the smoothed map (%)")
     axes[1].legend(fontsize=7)
@@ -241,7 +228,7 @@ def plot_component_errors(study):
 @styled
 def plot_response(*pairs):
     """Show the counts in all maps over the tilt, and after the normalisation."""
-    figure, axes = _axes(1, len(pairs), 2.9, sharey=True, squeeze=False)
+    figure, axes = subplots(1, len(pairs), 2.9, sharey=True, squeeze=False)
     for ax, mark, (series, steps) in zip(axes[0], "abcd", pairs, strict=False):
         ax.plot(series.angles, steps.true_response, color="0.6", linewidth=3, label="true response")
         for what, both in (("recorded", steps.denoised), ("normalised", series.maps)):
@@ -263,8 +250,7 @@ def plot_response(*pairs):
 @styled
 def figure3(*pairs, tilts=(-75.0, 30.0)):
     """Draw Figure 3: maps of Au and Ag, HAADF, and the weighted sum of the maps."""
-    size = WIDTH * 1.25, 2.15 * len(pairs)
-    figure, axes = plt.subplots(len(pairs), 4, figsize=size, layout="constrained", squeeze=False)
+    figure, axes = subplots(len(pairs), 4, 2.15 * len(pairs), width=1.25 * WIDTH, squeeze=False)
     marks = iter("abcdefgh")
     for row, (series, _), tilt in zip(axes, pairs, tilts, strict=True):
         place = int(np.abs(series.angles - tilt).argmin())
@@ -277,5 +263,5 @@ def figure3(*pairs, tilts=(-75.0, 30.0)):
         predicted = series.fit.predict(maps)
         panel(row[2], haadf, name="HAADF", mark=next(marks), **bright)
         panel(row[3], predicted, name="weighted sum", mark=next(marks), **bright)
-        _bar(row[0], series)
+        length_bar(row[0], series.settings.size, series.voxel_size)
     return figure

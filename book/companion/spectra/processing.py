@@ -6,7 +6,6 @@ import numpy as np
 
 import hebt
 from hebt import prepare
-from hebt._progress import progress_bar
 
 from ..store import cached
 from ..threads import run
@@ -94,8 +93,7 @@ def steps(settings: ParticleSettings) -> tuple[ProcessedSeries, Steps]:
 def process_steps(acquisition: Acquisition, *, progress: bool | None = None) -> tuple:
     """Process a recorded tilt series, and return what each step found as well."""
     now = acquisition.settings
-    masks = _masks(acquisition.haadf, now, margin=2)
-    recorded = prepare.remove_offset(acquisition.haadf, masks)
+    recorded = prepare.remove_offset(acquisition.haadf, particle_masks(acquisition.haadf, now))
     damping = prepare.estimate_damping(recorded)
     linear = prepare.correct_damping(recorded, damping.saturation)
     correlated = prepare.estimate_shifts(linear)
@@ -152,29 +150,22 @@ def components(acquisition: Acquisition, *, progress: bool | None = None) -> pre
     components, so the spectra of blocks are decomposed.
     """
     now = acquisition.settings
-    masks = wide_masks(acquisition.haadf, now)
-    with progress_bar(len(masks), "binning spectra", progress) as bar:
 
-        def binned(spectra, mask):
-            spectra = blocks(spectra, now, mask)
-            bar.update()
-            return spectra
+    def binned(spectra, mask):
+        return blocks(spectra, now, mask)
 
-        parts = run(binned, zip(acquisition.spectra, masks, strict=True))
+    masks = particle_masks(acquisition.haadf, now, wide=True)
+    parts = run(binned, acquisition.spectra, masks, label="binning spectra", progress=progress)
     return prepare.decompose(np.concatenate(parts), acquisition.energies, components=now.components)
 
 
-def wide_masks(haadf, settings):
-    """Return masks of the particle, (tilts, slices, size), that hold its spectrum images too."""
-    # spectra are recorded after the image, so the particle may have moved on
-    margin = 2 + int(np.ceil(1.5 * settings.drift / settings.binning))
-    return _masks(haadf, settings, margin=margin)
-
-
-def _masks(haadf, settings, *, margin):
+def particle_masks(haadf, settings, *, wide=False):
+    """Return masks of the particle, (tilts, slices, size); wide ones hold its spectrum images."""
     # the particle nearly fills the field, so the border shrinks with larger pixels
     border = max(2, round(4 / settings.binning))
-    return prepare.particle_masks(haadf, border=border, margin=margin)
+    # spectra are recorded after the image, so the particle may have moved on
+    moved = int(np.ceil(1.5 * settings.drift / settings.binning)) if wide else 0
+    return prepare.particle_masks(haadf, border=border, margin=2 + moved)
 
 
 def smooth_maps(maps, settings):

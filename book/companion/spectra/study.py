@@ -10,7 +10,7 @@ from hebt import io, prepare, simulate
 from ..store import cached
 from ..threads import run
 from .maps import blocks, collection_efficiency, map_weights, weighted_sum
-from .processing import ProcessedSeries, Steps, smooth_maps, wide_masks
+from .processing import ProcessedSeries, Steps, particle_masks, smooth_maps
 from .recording import acquire, record_spectra
 from .settings import COPPER, NEAR_PEAKS, ParticleSettings, mass_thickness
 
@@ -23,7 +23,7 @@ DENOISED = ("peaks", "copper", "unscaled")
 class SpectrumStudy:
     """One tilt's spectrum image: its whole spectrum, and what principal components make of it.
 
-    `maps`, `errors` and what follows them are by the names in `DENOISED`.
+    `found`, `maps` and the errors after them are by the names in `DENOISED`.
     """
 
     settings: ParticleSettings
@@ -39,14 +39,10 @@ class SpectrumStudy:
     expected: np.ndarray  # (elements, slices, size): what the maps would be without noise
     raw_errors: np.ndarray  # (elements,): errors of `raw`, see `map_error`
     raw_smoothed_errors: np.ndarray
-    maps: dict[
-        str, np.ndarray
-    ]  # (counts, elements, slices, size): denoised with so many components
+    maps: dict[str, np.ndarray]  # (counts, elements, slices, size): of so many components
     errors: dict[str, np.ndarray]  # (counts, elements): of these maps as they are
     smoothed_errors: dict[str, np.ndarray]  # and smoothed
-    variance: dict[str, np.ndarray]  # (components,): share of each in the variance
-    first: dict[str, np.ndarray]  # (4, channels): spectra of the first components
-    channels: dict[str, np.ndarray]  # (channels,): energies of these, in keV
+    found: dict[str, prepare.Components]
     scan: np.ndarray  # (windows,): centres of windows 0.1 keV wide, in keV
     scan_raw: np.ndarray  # (windows, slices, size): counts in them
     scan_denoised: np.ndarray
@@ -103,9 +99,7 @@ def study(settings: ParticleSettings) -> SpectrumStudy:
         maps=maps,
         errors={name: map_error(made, expected, inside) for name, made in maps.items()},
         smoothed_errors={name: smoothed_error(made) for name, made in maps.items()},
-        variance={name: c.variance for name, c in found.items()},
-        first={name: c.factors[:4] for name, c in found.items()},
-        channels={name: c.energies for name, c in found.items()},
+        found=found,
         scan=scan,
         scan_raw=weighted_sum(here, in_window, settings.size),
         scan_denoised=weighted_sum(
@@ -120,14 +114,14 @@ def _record_copper(recording, thickness, tilt, copper):
     Of the copper at the other tilts only blocks are held.
     """
     settings = recording.settings
-    masks = wide_masks(recording.haadf, settings)
+    masks = particle_masks(recording.haadf, settings, wide=True)
 
     def record(i):
         holder = record_spectra(settings, thickness, recording.zeta, i, copper, stream=4)
         parts = [blocks(counts, settings, masks[i]) for counts in (recording.spectra[i], holder)]
         return holder if i == tilt else None, *parts
 
-    holders, near_peaks, near_copper = zip(*run(record, [(i,) for i in range(len(masks))]))
+    holders, near_peaks, near_copper = zip(*run(record, range(len(masks))))
     return holders[tilt], np.concatenate(near_peaks), np.concatenate(near_copper)
 
 
