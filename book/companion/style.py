@@ -73,9 +73,9 @@ def subplots(rows: int, columns: int, height: float, *, width: float = WIDTH, **
     return plt.subplots(rows, columns, figsize=(width, height), layout="constrained", **more)
 
 
-def log_ticks(axis):
-    """Write plain numbers at 1, 2 and 5 on a logarithmic axis, such as ``ax.yaxis``."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+def log_ticks(axis, steps=(1, 2, 5)):
+    """Write plain numbers at these steps of each decade of a logarithmic axis."""
+    axis.set_major_locator(LogLocator(subs=steps))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
 

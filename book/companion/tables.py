@@ -3,6 +3,7 @@
 import dataclasses
 import html
 import math
+import statistics
 from collections.abc import Sequence
 
 import numpy as np
@@ -62,11 +63,9 @@ def spread_text(values, digits: str = ".3f", *, scale: float = 1.0, unit: str = 
     The spaces around ± do not break.
     """
     values = [float(v) * scale for v in values]
-    mean = math.fsum(values) / len(values)
-    text = format(mean, digits)
+    text = format(statistics.fmean(values), digits)
     if len(values) > 1:
-        deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
-        text += f"\u00a0±\u00a0{format(deviation, digits.replace('+', ''))}"
+        text += f"\u00a0±\u00a0{format(statistics.stdev(values), digits.replace('+', ''))}"
     return text.replace("-", "−") + unit
 
 
@@ -102,6 +101,11 @@ class Table:
                 )
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "rows", rows)
+
+    @classmethod
+    def of(cls, rows: Sequence[dict], **texts: str):
+        """Return a table of rows that each say heading -> cell, all with the same headings."""
+        return cls(list(rows[0]), [[row[column] for column in rows[0]] for row in rows], **texts)
 
     def _repr_html_(self) -> str:
         def cells(tag, row):

@@ -218,7 +218,7 @@ def plot_component_errors(study):
         ax.set(xscale="log", yscale="log", xlabel="components kept")
         ax.set_xticks(study.components, [str(c) for c in study.components])
         ax.minorticks_off()
-        log_ticks(ax.yaxis)
+        log_ticks(ax.yaxis, (1, 2, 3, 5))
         title(ax, element, "ab"[e])
     axes[0].set_ylabel("error of the smoothed map (%)")
     axes[1].legend(fontsize=7)
