@@ -12,7 +12,6 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 RC = {
     "figure.facecolor": "white",
     "figure.dpi": 150,
-    "savefig.facecolor": "white",
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "axes.titlesize": 9.0,
@@ -23,12 +22,9 @@ RC = {
     "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.grid": False,
     "lines.linewidth": 1.6,
     "image.interpolation": "nearest",
     "image.cmap": "inferno",
-    "text.color": "black",
-    "axes.labelcolor": "black",
     "axes.edgecolor": "0.3",
     "xtick.color": "0.2",
     "ytick.color": "0.2",
@@ -131,9 +127,8 @@ def panel(
     axes = ax if bar_for is None else bar_for
     if np.size(axes) == 0:
         return shown
-    beyond = {(False, False): "neither", (True, False): "min", (False, True): "max"}.get(
-        (bool(np.min(image) < low), bool(np.max(image) > high)), "both"
-    )
+    below, above = np.min(image) < low, np.max(image) > high
+    beyond = ("both" if above else "min") if below else ("max" if above else "neither")
     bar = ax.figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.03, extend=beyond, aspect=25)
     bar.set_label(unit)
     bar.outline.set_visible(False)

@@ -39,9 +39,8 @@ def agreement(paper: float, ours: float, spread: float = 0.0, *, best: float = 0
         return "differs"
     factor = ours / paper
     what = "error " if best else ""
-    if factor > 1:
-        return f"{what}{factor:.1f} times larger"
-    return f"{what}{1 / factor:.1f} times smaller"
+    larger, smaller = f"{factor:.1f} times larger", f"{1 / factor:.1f} times smaller"
+    return what + (larger if factor > 1 else smaller)
 
 
 def verdict(paper: float, ours, name: str = "") -> str:
@@ -71,28 +70,16 @@ def spread_text(values, digits: str = ".3f", *, scale: float = 1.0, unit: str = 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table that shows itself in notebooks, on pages and in a terminal.
+    """A table that shows itself in notebooks, on pages and in a terminal."""
 
-    Attributes
-    ----------
-    columns
-        Headings.
-    rows
-        Cells as text, row by row. A line break in a cell stays one.
-    title
-        What the table holds, above it.
-    note
-        What a reader must know to read it, below it.
-    """
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    title: str = ""
-    note: str = ""
+    columns: Sequence[str]  # headings
+    rows: Sequence[Sequence[str]]  # a line break in a cell stays one
+    title: str = ""  # what the table holds, above it
+    note: str = ""  # what a reader must know to read it, below it
 
     def __post_init__(self):
-        columns = tuple(str(c) for c in self.columns)
-        rows = tuple(tuple(str(c) for c in row) for row in self.rows)
+        columns = tuple(map(str, self.columns))
+        rows = tuple(tuple(map(str, row)) for row in self.rows)
         for i, row in enumerate(rows):
             if len(row) != len(columns):
                 raise ValueError(

@@ -6,7 +6,7 @@ import numpy as np
 
 from hebt import explorers, prepare
 
-from .processing import steps
+from .processing import process
 from .settings import ELEMENTS, ParticleSettings
 from .study import SpectrumStudy, stages
 
@@ -32,8 +32,8 @@ def _top(images, percent=99.8):
 
 @functools.lru_cache(maxsize=2)
 def _walk(settings):
-    series, found = steps(settings)
-    made = stages(series, found)
+    series = process(settings)
+    made = stages(series)
     shown = ("as recorded", "denoised", "smoothed", "aligned")
     maps = {name: _shown(made[stage]) for name, stage in zip(STEPS, shown, strict=True)}
     return series, maps, _shown(series.haadf), _shown(series.fit.predict(series.maps))

@@ -32,13 +32,13 @@ _CHANNELS = {
 
 
 @styled
-def plot_recorded(acquisition, steps, tilt: float):
+def plot_recorded(acquisition, series, tilt: float):
     """Show what the microscope records at one tilt: HAADF, and counts in the windows of Au, Ag."""
     (place,) = np.flatnonzero(acquisition.angles == tilt)
     figure, axes = subplots(1, 3, 2.5, width=1.1 * WIDTH)
     panel(axes[0], acquisition.haadf[place], name="HAADF", unit="intensity", kind="haadf")
     length_bar(axes[0], acquisition.settings.size, acquisition.voxel_size)
-    for ax, element, image in zip(axes[1:], ELEMENTS, steps.raw_maps[:, place], strict=True):
+    for ax, element, image in zip(axes[1:], ELEMENTS, series.steps.raw_maps[:, place]):
         panel(ax, image, name=element, unit="X-ray counts", kind="counts", limits=_limits(image))
     return figure
 
@@ -48,10 +48,10 @@ def _limits(image):
 
 
 @styled
-def plot_damping(steps, series):
+def plot_damping(series):
     """Show how the damping is estimated, and what its correction does."""
     figure, axes = subplots(1, 2, 3.0)
-    ax, found, true = axes[0], steps.damping, series.settings.saturation
+    ax, found, true = axes[0], series.steps.damping, series.settings.saturation
     shown = np.isfinite(found.tried) & (found.tried < 3 * true)
     ax.plot(found.tried[shown], 100 * found.spread[shown], color="#0072B2")
     estimated = f"estimated: {found.saturation:.3f}"
@@ -65,7 +65,7 @@ def plot_damping(steps, series):
     top = float(ideal.max())
     ax.plot((0, top), (0, top), color="0.6", linewidth=1)
     # pixels of the recorded images have drifted; moved back as the alignment says
-    aligned = prepare.apply_shifts(steps.recorded, steps.refined)
+    aligned = prepare.apply_shifts(series.steps.recorded, series.steps.refined)
     for images, name, color, marker in (
         (aligned, "recorded", "#D55E00", "s"),
         (series.haadf, "corrected", "#0072B2", "o"),
@@ -93,10 +93,10 @@ def _binned(x, y, edges):
 
 
 @styled
-def plot_alignment(steps, series):
+def plot_alignment(series):
     """Show what drift was left by each way of alignment, along and across the tilt axis."""
     figure, axes = subplots(1, 2, 3.0, sharey=True)
-    left = steps.drift_left(series.angles)
+    left = series.drift_left()
     for name, style in _ALIGNED.items():
         for ax, drift in zip(axes, left[name].T, strict=True):
             look = {**style, "label": f"{style['label']}: RMS {np.sqrt((drift**2).mean()):.3f}"}
@@ -226,10 +226,11 @@ def plot_component_errors(study):
 
 
 @styled
-def plot_response(*pairs):
+def plot_response(*all_series):
     """Show the counts in all maps over the tilt, and after the normalisation."""
-    figure, axes = subplots(1, len(pairs), 2.9, sharey=True, squeeze=False)
-    for ax, mark, (series, steps) in zip(axes[0], "abcd", pairs, strict=False):
+    figure, (axes,) = subplots(1, len(all_series), 2.9, sharey=True, squeeze=False)
+    for ax, mark, series in zip(axes, "abcd", all_series, strict=False):
+        steps = series.steps
         ax.plot(series.angles, steps.true_response, color="0.6", linewidth=3, label="true response")
         for what, both in (("recorded", steps.denoised), ("normalised", series.maps)):
             for element, maps, marker in zip(ELEMENTS, both, "os", strict=True):
@@ -241,18 +242,19 @@ def plot_response(*pairs):
                 ax.plot(series.angles, total / total.mean(), **look)
         ax.set(xlabel="tilt (degrees)")
         title(ax, PARTICLE_NAME[series.settings.particle], mark)
-    axes[0, 0].set_ylabel("total counts, relative to their mean")
-    lines = axes[0, 0].get_legend_handles_labels()
+    axes[0].set_ylabel("total counts, relative to their mean")
+    lines = axes[0].get_legend_handles_labels()
     figure.legend(*lines, loc="outside lower center", ncols=5, fontsize=7)
     return figure
 
 
 @styled
-def figure3(*pairs, tilts=(-75.0, 30.0)):
+def figure3(*all_series, tilts=(-75.0, 30.0)):
     """Draw Figure 3: maps of Au and Ag, HAADF, and the weighted sum of the maps."""
-    figure, axes = subplots(len(pairs), 4, 2.15 * len(pairs), width=1.25 * WIDTH, squeeze=False)
+    rows = len(all_series)
+    figure, axes = subplots(rows, 4, 2.15 * rows, width=1.25 * WIDTH, squeeze=False)
     marks = iter("abcdefgh")
-    for row, (series, _), tilt in zip(axes, pairs, tilts, strict=True):
+    for row, series, tilt in zip(axes, all_series, tilts, strict=True):
         place = int(np.abs(series.angles - tilt).argmin())
         maps, haadf = series.maps[:, place], series.haadf[place]
         counts = {"unit": "counts", "kind": "counts"}

@@ -14,44 +14,9 @@ from .recording import Acquisition, acquire, ideal_haadf
 from .settings import ELEMENTS, ParticleSettings, mass_thickness
 
 
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class ProcessedSeries:
-    """A tilt series that HEBT can take."""
-
-    settings: ParticleSettings
-    elements: tuple[str, ...]
-    angles: np.ndarray  # (tilts,), degrees
-    voxel_size: float  # side of a pixel and of a voxel, in nm
-    haadf: np.ndarray  # (tilts, slices, size): undamped and aligned, HAADF intensity
-    # (elements, tilts, slices, size): counts; denoised, smoothed, normalised and aligned
-    maps: np.ndarray
-    fit: hebt.ResponseRatios  # Eq. 6
-    z: np.ndarray  # (elements,): true z, intensity per kg/m³ and voxel
-    zeta: np.ndarray  # (elements,): true ζ of `maps`, counts per kg/m³ and voxel
-    ideal: np.ndarray  # (tilts, slices, size): HAADF without damping, noise and drift
-
-    @property
-    def ideal_maps(self) -> np.ndarray:
-        """(elements, tilts, slices, size): the maps' counts without noise, drift and smoothing."""
-        seen = self.zeta / (self.voxel_size * 1e-9)
-        return mass_thickness(self.settings) * seen[:, None, None, None].astype(np.float32)
-
-    @property
-    def true_ratios(self) -> np.ndarray:
-        """(elements,): z/ζ, HAADF intensity per count."""
-        return self.z / self.zeta
-
-    def __repr__(self):
-        tilts, slices, size = self.haadf.shape
-        return (
-            f"ProcessedSeries ({self.settings.particle}): {tilts} tilts, {slices} x {size} pixels "
-            f"of {self.voxel_size:.3g} nm, {self.fit}"
-        )
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Steps:
-    """What the steps of `process` found on the way, for a chapter to show."""
+    """What the steps of the processing found on the way, for a chapter to show."""
 
     recorded: np.ndarray  # (tilts, slices, size): HAADF as recorded, less the detector's offset
     damping: prepare.Damping
@@ -68,30 +33,64 @@ class Steps:
     map_drift: np.ndarray
     true_response: np.ndarray
 
-    def drift_left(self, angles) -> dict[str, np.ndarray]:
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class ProcessedSeries:
+    """A tilt series that HEBT can take, and what the steps found that made it."""
+
+    settings: ParticleSettings
+    elements: tuple[str, ...]
+    angles: np.ndarray  # (tilts,), degrees
+    voxel_size: float  # side of a pixel and of a voxel, in nm
+    haadf: np.ndarray  # (tilts, slices, size): undamped and aligned, HAADF intensity
+    # (elements, tilts, slices, size): counts; denoised, smoothed, normalised and aligned
+    maps: np.ndarray
+    fit: hebt.ResponseRatios  # Eq. 6
+    z: np.ndarray  # (elements,): true z, intensity per kg/m³ and voxel
+    zeta: np.ndarray  # (elements,): true ζ of `maps`, counts per kg/m³ and voxel
+    ideal: np.ndarray  # (tilts, slices, size): HAADF without damping, noise and drift
+    steps: Steps
+
+    @property
+    def ideal_maps(self) -> np.ndarray:
+        """(elements, tilts, slices, size): the maps' counts without noise, drift and smoothing."""
+        seen = self.zeta / (self.voxel_size * 1e-9)
+        return mass_thickness(self.settings) * seen[:, None, None, None].astype(np.float32)
+
+    @property
+    def true_ratios(self) -> np.ndarray:
+        """(elements,): z/ζ, HAADF intensity per count."""
+        return self.z / self.zeta
+
+    def drift_left(self) -> dict[str, np.ndarray]:
         """Return the drift that each alignment left, (tilts, 2), in pixels."""
+        now = self.steps
         found = {
-            "before": (np.zeros_like(self.drift), self.drift),
-            "correlated": (self.correlated, self.drift),
-            "refined": (self.refined, self.drift),
-            "maps": (self.map_shifts, self.map_drift),
+            "before": (np.zeros_like(now.drift), now.drift),
+            "correlated": (now.correlated, now.drift),
+            "refined": (now.refined, now.drift),
+            "maps": (now.map_shifts, now.map_drift),
         }
-        return {name: prepare.alignment_error(*pair, angles) for name, pair in found.items()}
+        return {k: prepare.alignment_error(*pair, self.angles) for k, pair in found.items()}
 
-
-def process(settings: ParticleSettings) -> ProcessedSeries:
-    """Record a tilt series and process it as in section 3.2; the result is kept on disk."""
-    return steps(settings)[0]
+    def __repr__(self):
+        tilts, slices, size = self.haadf.shape
+        return (
+            f"ProcessedSeries ({self.settings.particle}): {tilts} tilts, {slices} x {size} pixels "
+            f"of {self.voxel_size:.3g} nm, {self.fit}"
+        )
 
 
 @cached
-def steps(settings: ParticleSettings) -> tuple[ProcessedSeries, Steps]:
-    """Return `process` of some settings with what each step found; the result is kept on disk."""
-    return process_steps(acquire(settings))
+def process(settings: ParticleSettings) -> ProcessedSeries:
+    """Record a tilt series and process it as in section 3.2; the result is kept on disk."""
+    return process_acquisition(acquire(settings))
 
 
-def process_steps(acquisition: Acquisition, *, progress: bool | None = None) -> tuple:
-    """Process a recorded tilt series, and return what each step found as well."""
+def process_acquisition(
+    acquisition: Acquisition, *, progress: bool | None = None
+) -> ProcessedSeries:
+    """Process a recorded tilt series as in section 3.2."""
     now = acquisition.settings
     recorded = prepare.remove_offset(acquisition.haadf, particle_masks(acquisition.haadf, now))
     damping = prepare.estimate_damping(recorded)
@@ -111,23 +110,10 @@ def process_steps(acquisition: Acquisition, *, progress: bool | None = None) -> 
     maps = prepare.apply_shifts(normalized, map_shifts)
     fit = hebt.response_ratios(haadf, maps, names=ELEMENTS)
 
-    thickness = mass_thickness(now)
     length = acquisition.voxel_size * 1e-9
     # ζ of the maps: of the photons, those in the windows, at the mean response of the detectors
     seen = acquisition.zeta * collection_efficiency() * acquisition.response.mean()
-    series = ProcessedSeries(
-        settings=now,
-        elements=ELEMENTS,
-        angles=acquisition.angles,
-        voxel_size=acquisition.voxel_size,
-        haadf=haadf,
-        maps=maps,
-        fit=fit,
-        z=np.array(now.z) * length,
-        zeta=seen * length,
-        ideal=ideal_haadf(now, thickness),
-    )
-    return series, Steps(
+    steps = Steps(
         recorded=recorded,
         damping=damping,
         correlated=correlated,
@@ -140,6 +126,19 @@ def process_steps(acquisition: Acquisition, *, progress: bool | None = None) -> 
         drift=acquisition.drift,
         map_drift=acquisition.spectrum_drift,
         true_response=acquisition.response / acquisition.response.mean(),
+    )
+    return ProcessedSeries(
+        settings=now,
+        elements=ELEMENTS,
+        angles=acquisition.angles,
+        voxel_size=acquisition.voxel_size,
+        haadf=haadf,
+        maps=maps,
+        fit=fit,
+        z=np.array(now.z) * length,
+        zeta=seen * length,
+        ideal=ideal_haadf(now, mass_thickness(now)),
+        steps=steps,
     )
 
 

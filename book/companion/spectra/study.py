@@ -10,7 +10,7 @@ from hebt import io, prepare, simulate
 from ..store import cached
 from ..threads import run
 from .maps import blocks, collection_efficiency, map_weights, weighted_sum
-from .processing import ProcessedSeries, Steps, particle_masks, smooth_maps
+from .processing import ProcessedSeries, particle_masks, smooth_maps
 from .recording import acquire, record_spectra
 from .settings import COPPER, NEAR_PEAKS, ParticleSettings, mass_thickness
 
@@ -153,8 +153,9 @@ def map_error(maps, expected, inside) -> np.ndarray:
     )
 
 
-def stages(series, found):
+def stages(series: ProcessedSeries) -> dict[str, np.ndarray]:
     """Return the maps after each step of the processing: (elements, tilts, slices, size)."""
+    found = series.steps
     smoothed = smooth_maps(found.denoised, series.settings)
     return {
         "as recorded": found.raw_maps,
@@ -165,27 +166,26 @@ def stages(series, found):
     }
 
 
-def step_errors(series: ProcessedSeries, found: Steps) -> dict[str, np.ndarray]:
+def step_errors(series: ProcessedSeries) -> dict[str, np.ndarray]:
     """Return the errors of the maps after each step of the processing: name -> (elements,).
 
     Over all tilts, in the pixels with particle, against maps without noise, drift and smoothing.
     """
     ideal = series.ideal_maps
     inside = series.ideal > 0.01 * series.ideal.max()
-    return {name: map_error(m, ideal, inside) for name, m in stages(series, found).items()}
+    return {name: map_error(maps, ideal, inside) for name, maps in stages(series).items()}
 
 
-def step_signals(series: ProcessedSeries, found: Steps) -> dict:
+def step_signals(series: ProcessedSeries) -> dict:
     """Return what each step of the processing made, as HyperSpy signals with units and axes."""
-    undamped = prepare.correct_damping(found.recorded, found.damping.saturation)
-    haadf = {"offset removed": found.recorded, "undamped": undamped, "aligned": series.haadf}
+    recorded, damping = series.steps.recorded, series.steps.damping
+    undamped = prepare.correct_damping(recorded, damping.saturation)
+    haadf = {"offset removed": recorded, "undamped": undamped, "aligned": series.haadf}
     like = {"pixel_size": series.voxel_size, "angles": series.angles}
-    signals = {
-        f"HAADF, {name}": io.to_signal(images, title=f"HAADF, {name}", **like)
-        for name, images in haadf.items()
-    }
+    signals = {}
+    for name, images in haadf.items():
+        signals[f"HAADF, {name}"] = io.to_signal(images, title=f"HAADF, {name}", **like)
     like["elements"] = series.elements
-    return signals | {
-        f"maps, {name}": io.to_signal(maps, title=f"Element maps, {name}", **like)
-        for name, maps in stages(series, found).items()
-    }
+    for name, maps in stages(series).items():
+        signals[f"maps, {name}"] = io.to_signal(maps, title=f"Element maps, {name}", **like)
+    return signals

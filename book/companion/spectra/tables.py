@@ -58,15 +58,14 @@ def settings_table(*all_settings) -> Table:
     )
 
 
-def alignment_table(*pairs) -> Table:
+def alignment_table(*all_series) -> Table:
     """Return the root mean square of the drift left after each step, in pixels."""
     rows = []
-    for series, steps in pairs:
-        left = steps.drift_left(series.angles)
-        for key, name in ALIGNED.items():
-            along, across = np.sqrt((left[key] ** 2).mean(axis=0))
-            which = PARTICLE_NAME[series.settings.particle]
-            rows.append((which, name, f"{along:.3f}", f"{across:.3f}"))
+    for series in all_series:
+        which = PARTICLE_NAME[series.settings.particle]
+        for key, left in series.drift_left().items():
+            along, across = np.sqrt((left**2).mean(axis=0))
+            rows.append((which, ALIGNED[key], f"{along:.3f}", f"{across:.3f}"))
     return Table(
         ("particle", "images", "along the axis (pixels)", "across it (pixels)"),
         rows,
@@ -103,11 +102,11 @@ def window_table() -> Table:
     )
 
 
-def step_table(*pairs) -> Table:
+def step_table(*all_series) -> Table:
     """Return the errors of the element maps after each step of the processing."""
     columns = {}
-    for series, steps in pairs:
-        errors = step_errors(series, steps)
+    for series in all_series:
+        errors = step_errors(series)
         for e, element in enumerate(series.elements):
             name = f"{PARTICLE_NAME[series.settings.particle]}, {element}"
             columns[name] = [f"{100 * values[e]:.1f} %" for values in errors.values()]
@@ -147,10 +146,11 @@ def ratio_table(*all_series) -> Table:
     )
 
 
-def numbers(*pairs, study) -> dict[str, str]:
+def numbers(*all_series, study) -> dict[str, str]:
     """Return the numbers that stand in the chapter's sentences: name -> text."""
     result = {}
-    for series, steps in pairs:
+    for series in all_series:
+        steps, left = series.steps, series.drift_left()
         damped = 1 - steps.recorded.max() / series.ideal.max()
         wrong = steps.response / steps.true_response - 1
         which = series.settings.particle
@@ -161,7 +161,6 @@ def numbers(*pairs, study) -> dict[str, str]:
             "r_squared": f"{series.fit.r_squared:.3f}",
             "paper_r_squared": f"{value(f'{which}.r_squared'):.2f}",
         }
-        left = steps.drift_left(series.angles)
         for name in ("correlated", "refined", "maps"):
             found[name] = f"{np.sqrt((left[name] ** 2).mean(axis=0)).max():.3f}"
         result |= {f"{which}_{name}": text for name, text in found.items()}

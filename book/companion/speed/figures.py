@@ -5,7 +5,7 @@ import statistics
 import numpy as np
 
 from ..style import WIDTH, log_ticks, styled, subplots, title
-from .data import ASTRA, median, on_processor, times_text
+from .data import ASTRA, median, on_processor, scaling, times_text
 
 
 @styled
@@ -36,11 +36,10 @@ def plot_peers(results: dict):
 @styled
 def plot_scaling(results: dict):
     """Draw the time of a reconstruction against each quantity, beside proportionality."""
-    curves = results["scaling"]["curves"]
+    curves = scaling(results)
     figure, (axes,) = subplots(1, len(curves), 0.32 * WIDTH, squeeze=False, sharey=True)
-    for ax, (name, curve), mark in zip(axes, curves.items(), "abcdefgh"):
-        values = np.array(curve["values"], float)
-        medians = 1e3 * np.median(curve["processor"], axis=1)
+    for ax, (name, (values, times)), mark in zip(axes, curves.items(), "abcdefgh"):
+        medians = 1e3 * times
         exponent = 2 if name == "size" else 1
         line = np.exp(np.mean(np.log(medians / values**exponent))) * values**exponent
         label = "∝ size²" if exponent == 2 else "proportional"
