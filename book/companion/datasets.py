@@ -6,7 +6,6 @@
 
 import argparse
 import functools
-import hashlib
 import html
 import json
 import os
@@ -96,8 +95,7 @@ def _look(entry: dict, files: Sequence[dict]) -> tuple[dict[Path, str], list[dic
 
 @functools.lru_cache(maxsize=1024)
 def _sha256(path: Path, size: int, changed: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return pooch.file_hash(path)
 
 
 def _is_right(path: Path, wanted: dict) -> bool:
@@ -161,7 +159,6 @@ def fetch(name: str, pattern: str = "*", *, progress: bool = True) -> list[Path]
         path=_folders(entry)["the cache"],
         base_url="",
         registry={f["path"]: f"sha256:{f['sha256']}" for f in entry["files"]},
-        urls={f["path"]: f["addresses"][0] for f in entry["files"]},
     )
     for file in _wanted(entry, pattern):
         if any(_is_right(f / file["path"], file) for f in _folders(entry).values()):

@@ -69,6 +69,15 @@ def subplots(rows: int, columns: int, height: float, *, width: float = WIDTH, **
     return plt.subplots(rows, columns, figsize=(width, height), layout="constrained", **more)
 
 
+def grid(count: int, columns: int, height: float, **more):
+    """Return a figure of `count` axes, so many a row and each `height` high, and these axes."""
+    rows = -(-count // columns)
+    figure, axes = subplots(rows, columns, height * rows, squeeze=False, **more)
+    for ax in axes.flat[count:]:
+        ax.axis("off")
+    return figure, list(axes.flat[:count])
+
+
 def log_ticks(axis, steps=(1, 2, 5)):
     """Write plain numbers at these steps of each decade of a logarithmic axis."""
     axis.set_major_locator(LogLocator(subs=steps))

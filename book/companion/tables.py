@@ -111,18 +111,6 @@ class Table:
             f"<tbody>{body}</tbody></table></div>{note}"
         )
 
-    def _repr_markdown_(self) -> str:
-        def line(row):
-            cells = (c.replace("|", "\\|").replace("\n", "<br>") for c in row)
-            return "| " + " | ".join(cells) + " |"
-
-        lines = [line(self.columns), line(["---"] * len(self.columns)), *map(line, self.rows)]
-        if self.title:
-            lines = [f"*{self.title}*", "", *lines]
-        if self.note:
-            lines += ["", self.note]
-        return "\n".join(lines)
-
     def __str__(self) -> str:
         rows = [[c.replace("\n", "; ") for c in row] for row in (self.columns, *self.rows)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

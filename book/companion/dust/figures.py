@@ -6,7 +6,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hebt import prepare
 
-from ..style import CMAP, WIDTH, length_bar, panel, styled, subplots
+from ..style import CMAP, WIDTH, grid, length_bar, name_peaks, panel, shade_window, styled, subplots
 from .claims import HOLDER
 from .study import totals
 from .tables import line_name
@@ -33,21 +33,15 @@ def plot_spectrum(study):
     figure, axes = subplots(2, 1, 5.2)
     for ax, (low, high) in zip(axes, ((0.17, 2.55), (4.1, 9.9)), strict=True):
         shown = (series.energies >= low) & (series.energies <= high)
-        ax.semilogy(series.energies[shown], counts[shown], color="0.15", linewidth=1.1)
-        bottom, top = counts[shown].min() * 0.7, counts[shown].max() * 4
+        energies, here = series.energies[shown], counts[shown]
+        ax.semilogy(energies, here, color="0.15", linewidth=1.1)
+        bottom, top = here.min() * 0.7, here.max() * 4
         for window in series.windows:
             if low < window.energy < high:
-                color = _COLORS[window.name.split("_")[0]]
-                ax.axvspan(*window.peaks[0], color=color, alpha=0.45, linewidth=0)
-                for side in window.backgrounds[0]:
-                    ax.axvspan(*side, ymax=0.12, color=color, alpha=0.8, linewidth=0)
+                shade_window(ax, window, _COLORS[window.name.split("_")[0]], 0.12)
                 place = window.energy, top / 1.25
                 ax.text(*place, line_name(window.name), ha="center", va="top", fontsize=8)
-        look = {"textcoords": "offset points", "ha": "center", "fontsize": 7, "color": "0.35"}
-        for name, energy in _OTHER_PEAKS.items():
-            if low < energy < high:
-                height = counts[np.abs(series.energies - energy) < 0.03].max()
-                ax.annotate(name, (energy, height), (0, 3), **look)
+        name_peaks(ax, energies, here, _OTHER_PEAKS, fontsize=7, color="0.35")
         ax.set(xlim=(low, high), ylim=(bottom, top), ylabel="counts per channel")
     axes[-1].set_xlabel("energy (keV)")
     return figure
@@ -60,17 +54,13 @@ def plot_images(study, tilt: float, factor: int = 4):
     (place,) = np.flatnonzero(series.angles == tilt)
     count = 1 + len(series.lines)
     columns = min(5, -(-count // 2))
-    rows = -(-count // columns)
-    figure, axes = subplots(rows, columns, 1.72 * rows, width=1.15 * WIDTH, squeeze=False)
-    first, *flat = axes.ravel()
+    figure, (first, *others) = grid(count, columns, 1.72, width=1.15 * WIDTH)
     panel(first, series.haadf[place], name="HAADF", unit="intensity", kind="haadf")
     length_bar(first, series.haadf.shape[-1], series.pixel_size)
     maps = prepare.bin_images(series.maps[:, place], factor)
-    for ax, line, shown in zip(flat, series.lines, maps, strict=False):
+    for ax, line, shown in zip(others, series.lines, maps, strict=True):
         limits = (0, max(np.percentile(shown, 99.5), 1))
         panel(ax, shown, name=line_name(line), unit="counts", kind="counts", limits=limits)
-    for ax in flat[count - 1 :]:
-        ax.axis("off")
     return figure
 
 
@@ -175,27 +165,25 @@ def _side_by_side(study, eds, hebt, haadf, cut):
         (f"{name}, EDS only", alone[cut], f"{name}, HEBT", both[cut], "density")
         for name, alone, both in zip(study.settings.kept, eds, hebt, strict=True)
     ]
-    rows, width = pairs[0][1].shape
     columns = 4
     blocks = -(-len(pairs) // columns)
+    rows, width = haadf[cut].shape
     height = WIDTH / columns * rows / width + 0.25
-    figure = plt.figure(figsize=(WIDTH, blocks * (2 * height + 0.5)), layout="constrained")
-    for block, part in enumerate(np.atleast_1d(figure.subfigures(blocks, 1))):
-        axes = part.subplots(2, columns, squeeze=False)
-        shown = pairs[block * columns : (block + 1) * columns]
-        for column, (above, first, below, second, kind) in enumerate(shown):
-            limits = (0, max(np.percentile(first, 99.5), np.percentile(second, 99.5)))
-            for ax, name, image in zip(axes[:, column], (above, below), (first, second)):
-                panel(ax, image, name=name, unit="", kind=kind, limits=limits, bar_for=[])
-            look = {"location": "bottom", "shrink": 0.8, "aspect": 18, "pad": 0.03}
-            bar = part.colorbar(axes[1, column].images[0], ax=list(axes[:, column]), **look)
-            bar.outline.set_visible(False)
-            bar.locator = MaxNLocator(3)
-            bar.update_ticks()
-        if block == 0:
-            length_bar(axes[0, 0], width, study.pixel_size)
-        for ax in axes[:, len(shown) :].ravel():
-            ax.axis("off")
+    figure, axes = subplots(2 * blocks, columns, blocks * (2 * height + 0.5))
+    for ax in axes.flat:
+        ax.axis("off")
+    for number, (above, first, below, second, kind) in enumerate(pairs):
+        block, column = divmod(number, columns)
+        both = axes[2 * block : 2 * block + 2, column]
+        limits = (0, max(np.percentile(first, 99.5), np.percentile(second, 99.5)))
+        for ax, name, image in zip(both, (above, below), (first, second), strict=True):
+            shown = panel(ax, image, name=name, unit="", kind=kind, limits=limits, bar_for=[])
+        look = {"location": "bottom", "shrink": 0.8, "aspect": 18, "pad": 0.03}
+        bar = figure.colorbar(shown, ax=list(both), **look)
+        bar.outline.set_visible(False)
+        bar.locator = MaxNLocator(3)
+        bar.update_ticks()
+    length_bar(axes[0, 0], width, study.pixel_size)
     return figure
 
 
@@ -204,11 +192,9 @@ def plot_held_out(result):
     """Show the error of predicted maps over the iterations, per element and method."""
     count = len(result.elements)
     columns = min(3, count)
-    rows = -(-count // columns)
-    figure, axes = subplots(rows, columns, 2.1 * rows, sharex=True, squeeze=False)
-    flat = axes.ravel()
+    figure, axes = grid(count, columns, 2.1, sharex=True)
     styles = (("^-.", _SECOND), ("s--", _THIRD), ("o-", _FIRST), ("D:", "0.4"))
-    for place, (ax, name) in enumerate(zip(flat, result.elements, strict=False)):
+    for place, (ax, name) in enumerate(zip(axes, result.elements, strict=True)):
         for method, errors, (line, color) in zip(result.methods, result.mean(), styles):
             look = {"color": color, "label": method, "markersize": 3.5}
             ax.semilogx(result.stops, errors[:, place], line, **look)
@@ -217,7 +203,5 @@ def plot_held_out(result):
             ax.set_xlabel("iterations")
         if place % columns == 0:
             ax.set_ylabel("prediction error")
-    for ax in flat[count:]:
-        ax.axis("off")
-    flat[0].legend()
+    axes[0].legend()
     return figure

@@ -1,17 +1,17 @@
 """Figures of the chapter on the spectra."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from hebt import prepare
 
+from ..spectrum import name_peaks, shade_window
 from ..style import ELEMENT_COLOR, WIDTH, length_bar, log_ticks, panel, styled, subplots, title
 from .settings import ELEMENTS, WINDOWS
 from .tables import PARTICLE_NAME
 
 _RAW, _DENOISED = "black", "#009E73"
-_PEAKS = (0.28, 0.93, 2.15, 2.99, 8.04, 8.90, 9.71, 11.44)
-_PEAK_NAMES = ("C K", "Cu L", "Au M", "Ag L", "Cu Kα", "Cu Kβ", "Au Lα", "Au Lβ")
+_PEAKS = {"C K": 0.28, "Cu L": 0.93, "Au M": 2.15, "Ag L": 2.99}  # keV
+_PEAKS |= {"Cu Kα": 8.04, "Cu Kβ": 8.90, "Au Lα": 9.71, "Au Lβ": 11.44}
 
 
 def _look(label, color, line, marker):
@@ -124,21 +124,17 @@ def figure2(study):
 def _whole_spectrum(ax, study):
     """The spectrum of one tilt with its peaks, the windows, and a map before and after."""
     shown = study.energies < 13
-    ax.plot(study.energies[shown], study.spectrum[shown] / 1e3, color=_RAW, linewidth=1)
-    top = study.spectrum[shown].max() / 1e3
+    energies, thousands = study.energies[shown], study.spectrum[shown] / 1e3
+    ax.plot(energies, thousands, color=_RAW, linewidth=1)
+    top = thousands.max()
     ax.set(xlim=(0, 13), ylim=(0, 1.12 * top))
     ax.set(xlabel="energy (keV)", ylabel="thousand counts per channel")
-    for energy, name in zip(_PEAKS, _PEAK_NAMES, strict=True):
-        near = np.abs(study.energies - energy) < 0.06
-        at, look = (energy, study.spectrum[near].max() / 1e3), {"ha": "center", "fontsize": 8}
-        ax.annotate(name, at, (0, 3), textcoords="offset points", **look)
+    name_peaks(ax, energies, thousands, _PEAKS, fontsize=8)
+    box = {"facecolor": "#F0E442", "edgecolor": "#8C6D1F", "alpha": 0.6, "zorder": 0}
     for window in WINDOWS:
         for low, high in window.peaks:
-            inside = (study.energies >= low) & (study.energies <= high)
-            height = 1.35 * study.spectrum[inside].max() / 1e3 + 0.02 * top
-            box = plt.Rectangle((low, 0), high - low, height, alpha=0.6, linewidth=1, zorder=0)
-            box.set(facecolor="#F0E442", edgecolor="#8C6D1F")
-            ax.add_patch(box)
+            height = 1.35 * thousands[(energies >= low) & (energies <= high)].max() + 0.02 * top
+            ax.bar(low, height, high - low, align="edge", linewidth=1, **box)
     title(ax, f"spectrum of all pixels at {study.angle:g}°".replace("-", "−"), "a")
     before = study.raw[0]
     after = study.maps["peaks"][study.components.index(study.settings.components), 0]
@@ -161,15 +157,9 @@ def _near_the_peaks(ax, study):
         x, raw = energies[part], study.region_raw[part]
         inset.plot(x, raw, color=_RAW, linewidth=0.8, drawstyle="steps-mid", label="as recorded")
         inset.plot(x, study.region_denoised[part], color=_DENOISED, linewidth=1.6, label=denoised)
-        inset.set_ylim(0, inset.get_ylim()[1])
+        inset.set(xlim=inset.get_xlim(), ylim=(0, inset.get_ylim()[1]), xlabel="energy (keV)")
         for window in WINDOWS:
-            look = {"color": ELEMENT_COLOR[window.name], "linewidth": 0}
-            sides = [side for pair in window.backgrounds for side in pair]
-            for spans, top, alpha in ((window.peaks, 1, 0.45), (sides, 0.05, 0.8)):
-                for low, high in spans:
-                    if x[0] < low < x[-1]:
-                        inset.axvspan(low, high, ymax=top, alpha=alpha, **look)
-        inset.set_xlabel("energy (keV)")
+            shade_window(inset, window, ELEMENT_COLOR[window.name], 0.05)
     left.set_ylabel("counts per channel")
     left.legend(loc="upper right")
     title(left, "spectrum of a small square of pixels, near the peaks", "b")
@@ -232,14 +222,15 @@ def plot_response(*all_series):
     for ax, mark, series in zip(axes, "abcd", all_series, strict=False):
         steps = series.steps
         ax.plot(series.angles, steps.true_response, color="0.6", linewidth=3, label="true response")
-        for what, both in (("recorded", steps.denoised), ("normalised", series.maps)):
-            for element, maps, marker in zip(ELEMENTS, both, "os", strict=True):
-                look = {"marker": marker, "markersize": 3.5, "linewidth": 1}
-                if what == "normalised":
-                    look = {"linestyle": "--", "linewidth": 1.4}
-                look |= {"color": ELEMENT_COLOR[element], "label": f"{element}, {what}"}
+        for what, both, lines, width in (
+            ("recorded", steps.denoised, ("o-", "s-"), 1),
+            ("normalised", series.maps, ("--", "--"), 1.4),
+        ):
+            for element, maps, line in zip(ELEMENTS, both, lines, strict=True):
+                look = {"color": ELEMENT_COLOR[element], "label": f"{element}, {what}"}
                 total = maps.sum(axis=(1, 2), dtype=np.float64)
-                ax.plot(series.angles, total / total.mean(), **look)
+                total /= total.mean()
+                ax.plot(series.angles, total, line, markersize=3.5, linewidth=width, **look)
         ax.set(xlabel="tilt (degrees)")
         title(ax, PARTICLE_NAME[series.settings.particle], mark)
     axes[0].set_ylabel("total counts, relative to their mean")

@@ -5,16 +5,20 @@ import numpy as np
 from hebt import explorers
 
 from ..particles.views import VIEW_LIMIT, from_steps
+from .figures import REFERENCE_NAME
 
 LIMITS = (0.0, VIEW_LIMIT)
 FROM = 10  # iterations; before, nothing can be told apart
-NAMES = {"true": "against the truth", "segmented": "by the paper's protocol"}
 
 
 def explore_slice_sweep(study) -> explorers.FrameExplorer:
     """Move weight and iterations on a slice of the non-alloy particle."""
     steps = tuple(i for i in study.iterations if i >= FROM) or study.iterations
-    lines = {f"{e}, {NAMES[r]}": (r, k) for r in NAMES for k, e in enumerate(study.elements)}
+    lines = {
+        f"{e}, {REFERENCE_NAME[r]}": (r, k)
+        for r in ("true", "segmented")
+        for k, e in enumerate(study.elements)
+    }
 
     def compute(alpha, iterations):
         a, i = study.at(alpha, iterations)
