@@ -1,6 +1,5 @@
 """Figures of the chapter on a measured series."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
