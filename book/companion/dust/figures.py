@@ -5,7 +5,8 @@ from matplotlib.ticker import MaxNLocator
 
 from hebt import prepare
 
-from ..style import CMAP, WIDTH, grid, length_bar, name_peaks, panel, shade_window, styled, subplots
+from ..spectrum import name_peaks, shade_window
+from ..style import CMAP, WIDTH, grid, length_bar, panel, styled, subplots
 from .claims import HOLDER
 from .study import totals
 from .tables import line_name

@@ -94,7 +94,7 @@ def plot_convergence(study: NonAlloyStudy):
                 _mean_curve(ax, study, values, color=color, linestyle=line, label=label)
         level = study.crosstalk.curve("level", method, "Au")
         _mean_curve(axes[2], study, 100 * level, color=color)
-    names = (*ELEMENTS, "shadow")
+    names = (*ELEMENTS, "crosstalk")
     labels = (*["MSE, mean over voxels"] * 2, "Au in pure Ag (% of pure Au)")
     for ax, mark, name, label in zip(axes, "abc", names, labels, strict=True):
         ax.axvline(study.iterations, color="0.7", linewidth=1, zorder=0)
