@@ -5,25 +5,7 @@ import statistics
 from hebt._blocks import block_sizes
 
 from ..tables import Table
-from .data import (
-    ASTRA,
-    ASTRA_GPU,
-    BARE,
-    CLUSTER,
-    ITERATIONS,
-    OURS,
-    STUDIES,
-    at_once,
-    bytes_text,
-    cluster_seconds,
-    duration,
-    load_text,
-    median,
-    on_processor,
-    seconds,
-    thread_count,
-    worker_memory,
-)
+from . import data
 
 
 def peers_table(results: dict) -> Table:
@@ -31,15 +13,15 @@ def peers_table(results: dict) -> Table:
 
     The ratio to C stands in brackets where a program works on another number of columns at once.
     """
-    astra, bare = median(results, ASTRA), median(results, BARE)
-    astra_clock = median(results, ASTRA, clock="clock")
+    astra, bare = data.median(results, data.ASTRA), data.median(results, data.BARE)
+    astra_clock = data.median(results, data.ASTRA, clock="clock")
     rows = []
-    for entry in sorted(on_processor(results), key=lambda e: statistics.median(e["clock"])):
+    for entry in sorted(data.on_processor(results), key=lambda e: statistics.median(e["clock"])):
         used, passed = (statistics.median(entry[name]) for name in ("processor", "clock"))
         fastest, slowest = min(entry["processor"]), max(entry["processor"])
-        columns = at_once(results, entry["name"])
+        columns = data.at_once(results, entry["name"])
         to_c = _speed(bare, used)
-        if bare and columns != at_once(results, BARE):
+        if bare and columns != data.at_once(results, data.BARE):
             to_c = f"({to_c})"
         rows.append(
             {
@@ -62,20 +44,20 @@ def peers_table(results: dict) -> Table:
         note=f"Measured on {results['date']} on {results['processor']} with {results['cores']} "
         f"cores, Python {results['python']}; {versions}; C compiled by {results['compiler']}. "
         "Columns are slices times elements: of hebt's rows, only those of hebt.sirt have the "
-        f"{at_once(results, BARE)} of C. Where the columns differ, the speed against that of C is "
-        "in brackets, as more columns share the work on the weights. With two threads, the "
-        f"processor time is that of both together. {load_text(results)}",
+        f"{data.at_once(results, data.BARE)} of C. Where the columns differ, the speed against "
+        "that of C is in brackets, as more columns share the work on the weights. With two "
+        f"threads, the processor time is that of both together. {data.load_text(results)}",
     )
 
 
 def gpu_table(results: dict) -> Table:
     """Return the time of an iteration on the GPU, beside the processor; or that there was none."""
-    threads = thread_count(results)
-    base = median(results, OURS, threads, "clock")
+    threads = data.thread_count(results)
+    base = data.median(results, data.OURS, threads, "clock")
     rows = []
-    on_gpu = [(name, "cuda", 1) for name in (OURS, "hebt.sirt", ASTRA_GPU)]
-    for name, device, count in [(OURS, "cpu", threads), *on_gpu]:
-        time = median(results, name, count, "clock", device)
+    on_gpu = [(name, "cuda", 1) for name in (data.OURS, "hebt.sirt", data.ASTRA_GPU)]
+    for name, device, count in [(data.OURS, "cpu", threads), *on_gpu]:
+        time = data.median(results, name, count, "clock", device)
         rows.append(
             {
                 "program": name,
@@ -145,37 +127,40 @@ def workers_table(results: dict) -> Table:
         title="A local dask.distributed cluster, {elements} elements, {tilts} tilts, {iterations} "
         "iterations, into zarr; measured".format(**cases[0]),
         note=f"Medians of {len(cases[0]['clock'])} runs, with writing and compressing the result. "
-        f"The processor time is that of all workers together. {load_text(results)}",
+        f"The processor time is that of all workers together. {data.load_text(results)}",
     )
 
 
 def extrapolation_table(results: dict) -> Table:
     """Return what larger work would take, by proportion to what was measured."""
-    tilts, threads = results["settings"]["tilts"], thread_count(results)
+    tilts, threads = results["settings"]["tilts"], data.thread_count(results)
     rows = []
-    for name, slices, elements, size, volumes in STUDIES:
-        work = slices, elements, size, tilts, ITERATIONS
-        blocks, waves, passed = cluster_seconds(results, *work, volumes=volumes, cores=CLUSTER)
-        here = volumes * seconds(results, *work, threads=threads, clock="clock")
-        hours = volumes * seconds(results, *work) / 3600
+    for name, slices, elements, size, volumes in data.STUDIES:
+        work = slices, elements, size, tilts, data.ITERATIONS
+        blocks, waves, passed = data.cluster_seconds(
+            results, *work, volumes=volumes, cores=data.CLUSTER
+        )
+        here = volumes * data.seconds(results, *work, threads=threads, clock="clock")
+        hours = volumes * data.seconds(results, *work) / 3600
         thickest = max(block_sizes(1, slices, elements, size))
-        memory = worker_memory(results, thickest, elements, size, tilts)
+        memory = data.worker_memory(results, thickest, elements, size, tilts)
         rows.append(
             {
                 "what": name,
-                f"on {threads} threads": duration(here),
+                f"on {threads} threads": data.duration(here),
                 "blocks": blocks,
-                f"waves on {CLUSTER} cores": waves,
-                f"on {CLUSTER} cores": duration(passed),
+                f"waves on {data.CLUSTER} cores": waves,
+                f"on {data.CLUSTER} cores": data.duration(passed),
                 "core-hours at work": f"{hours:.2g}",
-                f"core-hours of {CLUSTER} cores": f"{CLUSTER * passed / 3600:.2g}",
-                "result": bytes_text(volumes * 4 * elements * slices * size**2),
-                "memory per worker of one thread": bytes_text(memory),
+                f"core-hours of {data.CLUSTER} cores": f"{data.CLUSTER * passed / 3600:.2g}",
+                "result": data.bytes_text(volumes * 4 * elements * slices * size**2),
+                "memory per worker of one thread": data.bytes_text(memory),
             }
         )
     return Table.of(
         rows,
-        title=f"Extrapolated, not measured: {ITERATIONS} iterations of HEBT from {tilts} tilts",
+        title=f"Extrapolated, not measured: {data.ITERATIONS} iterations of HEBT from {tilts} "
+        "tilts",
         note="In proportion to the measured iteration of two elements on slices of "
         f"{results['settings']['size']} × {results['settings']['size']} pixels. On {threads} "
         f"threads: the clock of {threads} threads on one machine, if the volume has room in "
@@ -186,7 +171,7 @@ def extrapolation_table(results: dict) -> Table:
         "processor time; those of the cluster also count the cores that wait. Memory: what the "
         "process of a worker took besides its block, in the table of workers; a block with its "
         "input and output, as in the table of memory; and a copy of its result while that is "
-        f"written. {load_text(results)}",
+        f"written. {data.load_text(results)}",
     )
 
 
