@@ -12,13 +12,13 @@ def threads() -> int:
     return numba.get_num_threads()
 
 
-def run(work, *tasks, label: str = "", progress: bool | None = False) -> list:
+def run(work, *tasks, label: str = "") -> list:
     """Return `map` of `work` over the tasks as a list, worked out on all threads.
 
-    `progress` is True or False for a progress bar, or None for one where somebody can see it.
+    With a label there is a progress bar, where somebody can see it.
     """
-    with ThreadPoolExecutor(threads()) as pool, progress_bar(len(tasks[0]), label, progress) as bar:
-        results = []
+    results, show = [], None if label else False
+    with ThreadPoolExecutor(threads()) as pool, progress_bar(len(tasks[0]), label, show) as bar:
         for result in pool.map(work, *tasks):
             results.append(result)
             bar.update()

@@ -87,7 +87,7 @@ def _dose_study(settings):
             series = process(one)
         else:
             # nobody else needs it, so it need not fill the disk
-            series = process_acquisition(acquire(one, progress=False), progress=False)
+            series = process_acquisition(acquire(one))
         fits.append(series.fit.r_squared)
         runs = hebt.sweep(
             hebt.Projector(series.angles, size),

@@ -87,9 +87,7 @@ def process(settings: ParticleSettings) -> ProcessedSeries:
     return process_acquisition(acquire(settings))
 
 
-def process_acquisition(
-    acquisition: Acquisition, *, progress: bool | None = None
-) -> ProcessedSeries:
+def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
     """Process a recorded tilt series as in section 3.2."""
     now = acquisition.settings
     recorded = prepare.remove_offset(acquisition.haadf, particle_masks(acquisition.haadf, now))
@@ -99,7 +97,7 @@ def process_acquisition(
     refined = prepare.estimate_center_shifts(linear)
     haadf = prepare.apply_shifts(linear, refined)
 
-    found = components(acquisition, progress=progress)
+    found = components(acquisition)
     denoised = element_maps(acquisition, found)
     smoothed = smooth_maps(denoised, now)
     response = prepare.tilt_response(smoothed)
@@ -142,7 +140,7 @@ def process_acquisition(
     )
 
 
-def components(acquisition: Acquisition, *, progress: bool | None = None) -> prepare.Components:
+def components(acquisition: Acquisition) -> prepare.Components:
     """Return the principal components of all tilts near the Au and Ag peaks.
 
     All spectra at once would be several gigabytes. Blocks of 4 × 4 pixels have the same
@@ -154,7 +152,7 @@ def components(acquisition: Acquisition, *, progress: bool | None = None) -> pre
         return blocks(spectra, now, mask)
 
     masks = particle_masks(acquisition.haadf, now, wide=True)
-    parts = run(binned, acquisition.spectra, masks, label="binning spectra", progress=progress)
+    parts = run(binned, acquisition.spectra, masks, label="binning spectra")
     return prepare.decompose(np.concatenate(parts), acquisition.energies, components=now.components)
 
 

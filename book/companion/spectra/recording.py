@@ -57,7 +57,7 @@ class Acquisition:
         ]
 
 
-def acquire(settings: ParticleSettings, *, progress: bool | None = None) -> Acquisition:
+def acquire(settings: ParticleSettings) -> Acquisition:
     """Record a tilt series of HAADF images and EDS spectrum images with the simulated microscope.
 
     Copper and the support film are in other channels: see `companion.spectra.study`.
@@ -81,7 +81,7 @@ def acquire(settings: ParticleSettings, *, progress: bool | None = None) -> Acqu
     def record(tilt):
         return record_spectra(settings, thickness, zeta, tilt, used, stream=2)
 
-    spectra = run(record, range(len(angles)), label="recording spectra", progress=progress)
+    spectra = run(record, range(len(angles)), label="recording spectra")
     return Acquisition(
         settings=settings,
         angles=angles,

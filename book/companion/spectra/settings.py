@@ -92,8 +92,7 @@ class ParticleSettings:
             values = getattr(self, name)
             if len(values) != len(ELEMENTS) or not min(values) > 0:
                 raise ValueError(
-                    f"{name} is {values}; expected a number above 0 for each of "
-                    f"{', '.join(ELEMENTS)}."
+                    f"{name} is {values}; expected one above 0 for each of {ELEMENTS}."
                 )
 
     @property

@@ -14,11 +14,9 @@ FROM = 10  # iterations; before, nothing can be told apart
 def explore_slice_sweep(study) -> explorers.FrameExplorer:
     """Move weight and iterations on a slice of the non-alloy particle."""
     steps = tuple(i for i in study.iterations if i >= FROM) or study.iterations
-    lines = {
-        f"{e}, {REFERENCE_NAME[r]}": (r, k)
-        for r in ("true", "segmented")
-        for k, e in enumerate(study.elements)
-    }
+    lines = {}
+    for r, name in reversed(REFERENCE_NAME.items()):
+        lines |= {f"{e}, {name}": (r, k) for k, e in enumerate(study.elements)}
 
     def compute(alpha, iterations):
         a, i = study.at(alpha, iterations)
