@@ -184,7 +184,7 @@ def test_errors_and_crosstalk_are_called_by_the_words_of_the_field(path):
     text = path.read_text(encoding="utf-8")
     assert not re.findall(r"(?i)\b(faults?|leak\w*|haz[ey])\b", text)
     # detectors and rays have shadows, and the paper's word is quoted; numbers are of crosstalk
-    assert set(re.findall(r"`(\w*shadow\w*)`", text)) <= {"dust_shadowed"}
+    assert set(re.findall(r"glue:text}`(\w*shadow\w*)`", text)) <= {"dust_shadowed"}
 
 
 def test_every_chapter_has_a_room():

@@ -73,7 +73,7 @@ def test_the_last_doubling_is_not_hidden_by_the_fit(results):
     curve["processor"] = [[1.0] * 3, [2.0] * 3, [4.0] * 3, [11.0, 12.0, 90.0]]
     assert speed.numbers(results)["speed_last_slices"] == "3.00"
     results["scaling"]["curves"]["size"]["values"] = [64, 128, 192, 250]
-    assert "size" not in data.last_doublings(results)
+    assert "speed_last_size" not in speed.numbers(results)
 
 
 def test_extrapolation_is_proportional_and_says_what_it_is(results):

@@ -15,15 +15,14 @@ from .recording import acquire, record_spectra
 from .settings import COPPER, NEAR_PEAKS, ParticleSettings, mass_thickness
 
 COUNTS_OF_COMPONENTS = (1, 2, 3, 5, 8, 15, 30, 60)
-# the channels near the peaks, those with the copper's, and these without scaling for Poisson noise
-DENOISED = ("peaks", "copper", "unscaled")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SpectrumStudy:
     """One tilt's spectrum image: its whole spectrum, and what principal components make of it.
 
-    `found`, `maps` and the errors after them are by the names in `DENOISED`.
+    `found`, `maps` and their errors are by name: "peaks" from the channels near the peaks, "copper"
+    with those of the copper, and "unscaled" from these without scaling for Poisson noise.
     """
 
     settings: ParticleSettings

@@ -10,7 +10,7 @@ from ..paper import value
 from ..tables import Table, agreement, signed
 from .maps import collection_efficiency, crosstalk_matrix
 from .settings import ELEMENTS, NEAR_PEAKS, WINDOWS, specimen
-from .study import DENOISED, step_errors
+from .study import step_errors
 
 PARTICLE_NAME = {"nonalloy": "embedded octahedron", "alloy": "alloy particle"}
 ALIGNED = {
@@ -167,7 +167,7 @@ def numbers(*all_series, study) -> dict[str, str]:
         result["true_saturation"] = f"{series.settings.saturation:g}"
     kept = study.settings.components
     for e, element in enumerate(ELEMENTS):
-        for name in DENOISED:
+        for name in study.found:
             for count in (2, kept):
                 error = study.smoothed_errors[name][study.components.index(count), e]
                 result[f"{name}_{count}_{element}"] = f"{100 * error:.1f} %"

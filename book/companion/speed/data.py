@@ -130,24 +130,6 @@ def scaling(results: dict) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     }
 
 
-def exponents(results: dict) -> dict[str, float]:
-    """Return the power with which time grows with each quantity, fitted to all points."""
-    curves = scaling(results).items()
-    return {
-        name: np.polyfit(np.log(values), np.log(times), 1)[0] for name, (values, times) in curves
-    }
-
-
-def last_doublings(results: dict) -> dict[str, float]:
-    """Return how many times longer the last doubling of each quantity made the reconstruction."""
-    found = {}
-    for name, (values, times) in scaling(results).items():
-        half = times[values == values.max() / 2]
-        if len(half):
-            found[name] = times[values.argmax()] / half[0]
-    return found
-
-
 def numbers(results: dict) -> dict[str, str]:
     """Return the numbers that the chapter's sentences quote, as text, ready for `glue`."""
     ours, astra, bare = (median(results, name) for name in (OURS, ASTRA, BARE))
@@ -179,8 +161,12 @@ def numbers(results: dict) -> dict[str, str]:
     for name, call in (("first", "compiling"), ("second", "compiled")):
         found = results["first_call"].get(call, {}).get("clock")
         numbers[name] = "not measured" if found is None else f"{found:.1f} s"
-    numbers |= {f"power_{name}": f"{power:.2f}" for name, power in exponents(results).items()}
-    numbers |= {f"last_{name}": f"{times:.2f}" for name, times in last_doublings(results).items()}
+    for name, (values, times) in scaling(results).items():
+        # the power with which time grows, fitted to all points, and the last doubling alone
+        numbers[f"power_{name}"] = f"{np.polyfit(np.log(values), np.log(times), 1)[0]:.2f}"
+        half = times[values == values.max() / 2]
+        if len(half):
+            numbers[f"last_{name}"] = f"{times[values.argmax()] / half[0]:.2f}"
     return {f"speed_{name}": text for name, text in numbers.items()}
 
 

@@ -19,10 +19,10 @@ _WEIGHTS = (0.1, 0.5, 0.7, 0.9, 0.99)
 _DOSE_STYLE = (("#D55E00", "v"), ("#E69F00", "o"), ("#009E73", "s"), ("#0072B2", "^"))
 
 
-def _look(k, count):
-    """Colour and line of the k-th of some numbers of iterations; the most get a full line."""
-    at = k + len(_COLORS) - count
-    return {"color": _COLORS[at], "linestyle": _LINES[at]}
+def _looks(values):
+    """Each value with its colour and line; the last gets a full line."""
+    looks = [{"color": c, "linestyle": line} for c, line in zip(_COLORS, _LINES, strict=True)]
+    return zip(values, looks[-len(values) :], strict=True)
 
 
 def _against_weight(ax, name, mark):
@@ -35,13 +35,11 @@ def _against_weight(ax, name, mark):
 def figure7(study: SliceSweep):
     """Draw Figure 7: the MSE of Au and Ag against the weight, by both references."""
     figure, axes = subplots(2, 2, 5.2, sharex=True)
-    steps = study.printed
     marks = iter("abcd")
     for row, reference in zip(axes, REFERENCES, strict=True):
         for ax, (e, element) in zip(row, enumerate(study.elements), strict=True):
-            for k, n in enumerate(steps):
+            for n, look in _looks(study.printed):
                 values = study.after(reference, n)[:, e]
-                look = _look(k, len(steps))
                 ax.plot(study.alphas, values, label=f"{n}", **look)
                 best = study.best_alpha(reference, element, n)
                 at = best, np.interp(best, study.alphas, values)
@@ -80,9 +78,9 @@ def plot_residuals(study: SliceSweep):
     figure, axes = subplots(1, 3, 2.9)
     names = ["HAADF", *(f"{e} map" for e in study.elements)]
     for k, (ax, name, mark) in enumerate(zip(axes, names, "abc", strict=True)):
-        for j, alpha in enumerate(chosen):
+        for alpha, look in _looks(chosen):
             values = study.residuals[study.alphas.index(alpha), :, k]
-            ax.plot(study.iterations, values, label=f"{alpha:g}", **_look(j, len(chosen)))
+            ax.plot(study.iterations, values, label=f"{alpha:g}", **look)
         ax.set(xscale="log", yscale="log", xlabel="iteration")
         ax.xaxis.set_major_formatter("{x:g}")
         log_ticks(ax.yaxis)
@@ -95,12 +93,11 @@ def plot_residuals(study: SliceSweep):
 @styled
 def plot_bands(study: PhantomBands):
     """Draw the MSE of the phantom's Au (a) and Ag (b) against the weight, at dose 1."""
-    d, steps = study.doses.index(1.0), study.iterations[-5:]
+    d = study.doses.index(1.0)
     figure, axes = subplots(1, 2, 3.4)
     for ax, mark, (e, element) in zip(axes, "ab", enumerate(study.elements), strict=True):
-        for k, n in enumerate(steps):
+        for n, look in _looks(study.iterations[-5:]):
             values = study.mse[d][:, study.iterations.index(n), e]
-            look = _look(k, len(steps))
             ax.plot(study.alphas, values.mean(axis=1), label=f"{n}", **look)
             band = values.min(axis=1), values.max(axis=1)
             ax.fill_between(study.alphas, *band, color=look["color"], alpha=0.3, linewidth=0)
