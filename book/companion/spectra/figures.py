@@ -12,22 +12,16 @@ from .tables import PARTICLE_NAME
 _RAW, _DENOISED = "black", "#009E73"
 _PEAKS = {"C K": 0.28, "Cu L": 0.93, "Au M": 2.15, "Ag L": 2.99}  # keV
 _PEAKS |= {"Cu Kα": 8.04, "Cu Kβ": 8.90, "Au Lα": 9.71, "Au Lβ": 11.44}
-
-
-def _look(label, color, line, marker):
-    return {"label": label, "color": color, "linestyle": line, "marker": marker}
-
-
-# Okabe and Ito's colours, with a marker and a line style each
+# Okabe and Ito's colours, with a marker and a line style each: what, line, colour
 _ALIGNED = {
-    "before": _look("before", "0.55", ":", "x"),
-    "correlated": _look("cross-correlation", "#D55E00", "--", "s"),
-    "refined": _look("centre of mass", "#0072B2", "-", "o"),
+    "before": ("before", "x:", "0.55"),
+    "correlated": ("cross-correlation", "s--", "#D55E00"),
+    "refined": ("centre of mass", "o-", "#0072B2"),
 }
 _CHANNELS = {
-    "peaks": _look("near Au and Ag peaks", "#0072B2", "-", "o"),
-    "copper": _look("Cu channels as well", "#D55E00", "--", "s"),
-    "unscaled": _look("Cu as well, not scaled for noise", "#CC79A7", ":", "^"),
+    "peaks": ("near Au and Ag peaks", "o-", "#0072B2"),
+    "copper": ("Cu channels as well", "s--", "#D55E00"),
+    "unscaled": ("Cu as well, not scaled for noise", "^:", "#CC79A7"),
 }
 
 
@@ -97,10 +91,11 @@ def plot_alignment(series):
     """Show what drift was left by each way of alignment, along and across the tilt axis."""
     figure, axes = subplots(1, 2, 3.0, sharey=True)
     left = series.drift_left()
-    for name, style in _ALIGNED.items():
+    for name, (what, line, color) in _ALIGNED.items():
+        look = {"color": color, "markersize": 3.5, "linewidth": 1.1}
         for ax, drift in zip(axes, left[name].T, strict=True):
-            look = {**style, "label": f"{style['label']}: RMS {np.sqrt((drift**2).mean()):.3f}"}
-            ax.plot(series.angles, drift, **look, markersize=3.5, linewidth=1.1)
+            label = f"{what}: RMS {np.sqrt((drift**2).mean()):.3f}"
+            ax.plot(series.angles, drift, line, label=label, **look)
     for ax, mark, name in zip(axes, "ab", ("along the tilt axis", "across it"), strict=True):
         title(ax, name, mark)
         ax.set(xlabel="tilt (degrees)")
@@ -171,8 +166,9 @@ def plot_scree(study):
     figure, axes = subplots(1, 2, 3.3, width_ratios=(1, 1.25))
     ax = axes[0]
     for name, found in study.found.items():
-        look = {**_CHANNELS[name], "markersize": 3.5, "linewidth": 1}
-        ax.semilogy(range(1, 31), found.variance[:30], **look)
+        what, line, color = _CHANNELS[name]
+        look = {"label": what, "color": color, "markersize": 3.5, "linewidth": 1}
+        ax.semilogy(range(1, 31), found.variance[:30], line, **look)
     ax.axvline(study.settings.components + 0.5, ymax=0.72, color="0.4", linewidth=1)
     ax.set(xlabel="component", ylabel="share of the variance")
     ax.legend(fontsize=7)
@@ -188,7 +184,7 @@ def plot_scree(study):
             x, values = (np.insert(v, gaps, np.nan) for v in (energies, values))
             label = f"component {k + 1}" if row == 0 else None
             ax.plot(x, values, color=color, linewidth=1, label=label)
-        ax.text(4.15, -2.4 * row + 0.55, _CHANNELS[name]["label"], fontsize=7)
+        ax.text(4.15, -2.4 * row + 0.55, _CHANNELS[name][0], fontsize=7)
     ax.set(xlabel="energy (keV)", yticks=[], ylim=(-6.2, 2.2))
     ax.legend(ncols=3, fontsize=7, loc="upper center")
     title(ax, "first three components", "b")
@@ -201,8 +197,9 @@ def plot_component_errors(study):
     figure, axes = subplots(1, 2, 3.0, sharey=True)
     for e, (ax, element) in enumerate(zip(axes, ELEMENTS, strict=True)):
         for name, errors in study.smoothed_errors.items():
-            style = {**_CHANNELS[name], "markersize": 4, "linewidth": 1.2}
-            ax.plot(study.components, 100 * errors[:, e], **style)
+            what, line, color = _CHANNELS[name]
+            look = {"label": what, "color": color, "markersize": 4, "linewidth": 1.2}
+            ax.plot(study.components, 100 * errors[:, e], line, **look)
         without = 100 * study.raw_smoothed_errors[e]
         ax.axhline(without, color="0.4", linewidth=1, label="not denoised")
         ax.set(xscale="log", yscale="log", xlabel="components kept")
