@@ -10,7 +10,7 @@ from companion.paper import _read, value
 
 
 def test_every_number_has_a_unit_and_a_place_that_exists():
-    for key in _read()["values"]:
+    for key in paper.keys():  # noqa: SIM118
         number = paper.printed(key)
         assert isinstance(number.value, int | float)
         assert re.fullmatch(r"Section [1-5](\.[1-3])?|Table [12]|Figure \d+", number.place), key
@@ -33,8 +33,8 @@ def test_table_1_and_2_are_whole():
                 assert value(f"table1.{name}.{element}.{method}") > 0
             for method in ("eds", "hebt"):
                 assert value(f"table2.{name}.{element}.{method}") > 0
-    assert sum(key.startswith("table1.") for key in _read()["values"]) == 18
-    assert sum(key.startswith("table2.") for key in _read()["values"]) == 12
+    assert sum(key.startswith("table1.") for key in paper.keys()) == 18  # noqa: SIM118
+    assert sum(key.startswith("table2.") for key in paper.keys()) == 12  # noqa: SIM118
 
 
 def test_the_printed_tilts_fit_each_other():

@@ -41,6 +41,11 @@ def printed(key: str) -> Printed:
     return Printed(key, **values[key])
 
 
+def keys() -> tuple[str, ...]:
+    """Return the names of all printed numbers."""
+    return tuple(_read()["values"])
+
+
 def statement(key: str) -> dict:
     """Return what the paper's text says in words, as data: ``"phantom.better_with"`` and others."""
     return dict(_read()["statements"][key])
