@@ -3,6 +3,16 @@
 from hebt._checks import check_count, check_number
 
 
+def chosen(values: dict, changes: dict) -> dict:
+    """Return `values` with `changes`, whose names must be among them."""
+    unknown = [name for name in changes if name not in values]
+    if unknown:
+        raise TypeError(
+            f"{', '.join(unknown)}: no such setting; expected some of {', '.join(values)}."
+        )
+    return values | changes
+
+
 def make_plain(
     settings, *, tuples=(), floats=(), positive=(), not_negative=(), counts=(), naturals=()
 ) -> None:

@@ -11,7 +11,7 @@ from hebt import prepare, simulate
 
 from ..fidelity import fidelity
 from ..paper import value
-from ..settings import make_plain
+from ..settings import chosen, make_plain
 
 # σ is not printed. Four pixels meet the printed R² with the phantom of `hebt.simulate.phantom`.
 SIGMA = 4.0
@@ -75,7 +75,7 @@ class PhantomSettings:
             iterations=value("phantom.iterations"),
             seeds=range(3 if quick else 10),
         )
-        return dataclasses.replace(paper, **changes)
+        return cls(**chosen(vars(paper), changes))
 
     @property
     def binning(self) -> float:

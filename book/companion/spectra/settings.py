@@ -11,7 +11,7 @@ from hebt import prepare, simulate
 
 from ..fidelity import fidelity
 from ..paper import value
-from ..settings import make_plain
+from ..settings import chosen, make_plain
 from ..store import cached
 
 PARTICLES = ("nonalloy", "alloy")
@@ -121,7 +121,7 @@ class ParticleSettings:
             components=value("particles.pca_components"),
             width=value("particles.filter_width"),
         )
-        return dataclasses.replace(paper, **changes)
+        return cls(**chosen(vars(paper), changes))
 
 
 settings = ParticleSettings.paper
