@@ -22,7 +22,8 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module", params=spectra.PARTICLES)
 def walk(request, store):
     settings = spectra.settings(request.param)
-    return settings, spectra.acquire(settings), *spectra.steps(settings)
+    series = spectra.process(settings)
+    return settings, spectra.acquire(settings), series, series.steps
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +102,8 @@ def test_the_shadow_of_the_holder_is_found(walk):
 
 
 def test_every_step_brings_the_maps_nearer_to_the_truth(walk):
-    _, _, series, steps = walk
-    errors = np.array(list(spectra.step_errors(series, steps).values()))
+    _, _, series, _ = walk
+    errors = np.array(list(spectra.step_errors(series).values()))
     assert (np.diff(errors, axis=0) < 0).all()
     assert (errors[-1] < 0.1).all()
 
@@ -131,8 +132,8 @@ def test_another_seed_is_another_series_of_the_same_particle():
 
 
 def test_signals_carry_units_and_come_back(walk):
-    _, _, series, steps = walk
-    signals = spectra.step_signals(series, steps)
+    _, _, series, _ = walk
+    signals = spectra.step_signals(series)
     back = io.from_signal(signals["maps, aligned"])
     assert back.pixel_size == pytest.approx(series.voxel_size) and back.elements == ("Au", "Ag")
     np.testing.assert_array_equal(back.data, series.maps)
@@ -140,9 +141,10 @@ def test_signals_carry_units_and_come_back(walk):
 
 
 def test_copper_takes_the_first_component(study):
-    copper = (study.channels["copper"] > 7.9) & (study.channels["copper"] < 8.2)
+    energies = study.found["copper"].energies
+    copper = (energies > 7.9) & (energies < 8.2)
     for name in ("copper", "unscaled"):
-        first = np.abs(study.first[name][0])
+        first = np.abs(study.found[name].factors[0])
         assert copper[first.argmax()]
     assert study.spectrum[804] > 3 * study.spectrum[212]  # Cu K alpha against Au M alpha
     two = study.components.index(2)
@@ -165,8 +167,8 @@ def test_the_whole_spectrum_agrees_with_the_series(study):
 
 
 def test_each_step_can_be_saved_and_taken_up_again(walk, tmp_path):
-    _, _, series, steps = walk
-    signals = spectra.step_signals(series, steps)
+    _, _, series, _ = walk
+    signals = spectra.step_signals(series)
     assert len(signals) == 8
     for name in ("HAADF, undamped", "maps, denoised", "maps, aligned"):
         path = tmp_path / f"{name}.hspy"

@@ -75,4 +75,4 @@ def windowed_ssim(reference, image) -> float:
         similar = metrics.structure_map(x, image[(s, *wide)] * scale, np.float32(c3))
         return float((1 - similar[middle]).sum(dtype=np.float64))
 
-    return 1 - sum(run(error, [(s,) for s in range(len(reference))])) / reference.size
+    return 1 - sum(run(error, range(len(reference)))) / reference.size
