@@ -37,6 +37,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 import hebt
+
+# The loop in C works on the engine's own arrays, so that the two differ in nothing else.
 from hebt._engine.arrays import empty, inverse
 from hebt._engine.device import choose_device
 

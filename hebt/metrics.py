@@ -57,7 +57,7 @@ def ssim_structure(
 
     References
     ----------
-    .. [1] Z. Wang, A. C. Bovik, H. R. Sheikh and E. P. Simoncelli, "Image quality assessment:
+    .. [1] Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment:
        from error visibility to structural similarity", IEEE Transactions on Image Processing 13
        (2004) 600-612.
     """

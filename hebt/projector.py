@@ -57,14 +57,10 @@ class Projector:
     Notes
     -----
     The geometry is that of ASTRA's ``create_proj_geom('parallel', 1, size, deg2rad(angles))``
-    with its ``strip`` projector [1]_: at 0 degrees, detector bin j sums column j of a slice; at
-    90 degrees, bin j sums row size - 1 - j. ASTRA holds its weights in single precision and
-    accumulates rounding errors across the detector; the weights here follow the closed form.
-
-    References
-    ----------
-    .. [1] W. van Aarle et al., "The ASTRA Toolbox: a platform for advanced algorithm development
-       in electron tomography", Ultramicroscopy 157 (2015) 35-47.
+    with its ``strip`` projector (van Aarle et al., Ultramicroscopy 157 (2015) 35-47): at
+    0 degrees, detector bin j sums column j of a slice; at 90 degrees, bin j sums row
+    size - 1 - j. ASTRA holds its weights in single precision and accumulates rounding errors
+    across the detector; the weights here follow the closed form.
 
     Examples
     --------

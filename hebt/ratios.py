@@ -108,8 +108,8 @@ def response_ratios(
 
     References
     ----------
-    .. [1] C. L. Lawson and R. J. Hanson, "Solving Least Squares Problems", SIAM (1995), ch. 23.
-    .. [2] D. A. Belsley, E. Kuh and R. E. Welsch, "Regression Diagnostics", Wiley (1980), ch. 3.
+    .. [1] Lawson and Hanson, "Solving Least Squares Problems", SIAM (1995), ch. 23.
+    .. [2] Belsley, Kuh and Welsch, "Regression Diagnostics", Wiley (1980), ch. 3.
 
     Examples
     --------

@@ -87,7 +87,7 @@ def sirt(
 
     References
     ----------
-    .. [1] J. Gregor and T. Benson, "Computational analysis and improvement of SIRT", IEEE
+    .. [1] Gregor and Benson, "Computational analysis and improvement of SIRT", IEEE
        Transactions on Medical Imaging 27 (2008) 918-924.
     """
     check_projector(W)
@@ -213,7 +213,7 @@ def reconstruct(
 
     References
     ----------
-    .. [1] Z. Zhong, B. Goris, R. Schoenmakers, S. Bals and K. J. Batenburg, "A bimodal
+    .. [1] Zhong, Goris, Schoenmakers, Bals and Batenburg, "A bimodal
        tomographic reconstruction technique combining EDS-STEM and HAADF-STEM", Ultramicroscopy
        174 (2017) 35-45.
 

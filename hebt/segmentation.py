@@ -88,8 +88,8 @@ def segment(volume: ArrayLike, *, materials: int = 2, sigma: float = 1.0) -> Seg
 
     References
     ----------
-    .. [1] S. van der Walt et al., "scikit-image: image processing in Python", PeerJ 2 (2014) e453.
-    .. [2] P.-S. Liao, T.-S. Chen and P.-C. Chung, "A fast algorithm for multilevel thresholding",
+    .. [1] Van der Walt et al., "scikit-image: image processing in Python", PeerJ 2 (2014) e453.
+    .. [2] Liao, Chen and Chung, "A fast algorithm for multilevel thresholding",
        Journal of Information Science and Engineering 17 (2001) 713-727.
     """
     from scipy.ndimage import binary_fill_holes

@@ -199,7 +199,7 @@ class Discrepancy:
 
     References
     ----------
-    .. [1] V. A. Morozov, "On the solution of functional equations by the method of
+    .. [1] Morozov, "On the solution of functional equations by the method of
        regularization", Soviet Mathematics Doklady 7 (1966) 414-417.
     """
 

@@ -262,6 +262,14 @@ def test_pages_hold_nothing_that_needs_a_server(built_book, soups):
         assert not re.search(r"""(src=|@import |url\()["']?(https?:)?//""", text), name
 
 
+def test_references_of_docstrings_are_numbered(soups):
+    for page, soup in soups.items():
+        if page.startswith("book/api"):
+            labels = soup.select("a[href^='#r'] span, .citation .label")
+            assert all(re.fullmatch(r"\[\d+\]", label.text) for label in labels), page
+            assert not soup.select(".citation ol"), f"{page}: an initial was read as a list"
+
+
 def test_footer_says_version_fidelity_and_licence(soups):
     for chapter in CHAPTERS:
         footer = soups[f"{chapter}.html"].select_one(".extra_footer").get_text()

@@ -215,6 +215,14 @@ def run_side_by_side(app, env, pages):
                 job.result()
 
 
+def number_references(app, doctree, page):
+    """Write references of docstrings as [1]: numpydoc's marks do not reach all of them."""
+    for text in list(doctree.findall(nodes.Text)):
+        mark = re.fullmatch(r"\[R[0-9a-f]{12}-(\d+)\]", text)
+        if mark:
+            text.parent.replace(text, nodes.Text(f"[{mark[1]}]"))
+
+
 def refuse_silent_pictures(app, doctree):
     """Warn of pictures without an alternative text; Sphinx would put the file's name there."""
     for image in doctree.findall(nodes.image):
@@ -309,6 +317,7 @@ def setup(app):
     app.connect("env-before-read-docs", run_side_by_side)
     app.connect("source-read", read_chapter)
     app.connect("doctree-read", refuse_silent_pictures)
+    app.connect("doctree-resolved", number_references)
     app.connect("env-updated", refuse_dead_widgets)
     # after the theme has made its buttons
     app.connect("html-page-context", offer_notebook, priority=900)

@@ -185,7 +185,7 @@ def decompose(
 
     References
     ----------
-    .. [1] M. R. Keenan and P. G. Kotula, Surf. Interface Anal. 36 (2004) 203-212.
+    .. [1] Keenan and Kotula, Surf. Interface Anal. 36 (2004) 203-212.
     """
     hs = hyperspy()
     spectra = as_float32("spectra", getattr(spectra, "data", spectra))
