@@ -32,6 +32,7 @@ ENVIRONMENT = {}
 # nothing here holds.
 STUBS = str(Path(__file__).with_name("stubs"))
 sys.path.insert(0, STUBS)
+collect_ignore = [STUBS]
 
 
 def pythonpath(*folders):
