@@ -193,7 +193,7 @@ def test_the_papers_conditions_favour_hebt(outcomes):
 def test_a_ghost_shows_the_other_element_and_goes_with_iterations(outcomes):
     ghost = outcomes["ghost"]
     assert inside(ghost, 1) > 0.3 and inside(outcomes["paper"], 1) < 0.1
-    more = dataclasses.replace(ghost.series.conditions, iterations=500)
+    more = dataclasses.replace(ghost.series.conditions, iterations=250)
     assert inside(laboratory.run(more, series=ghost.series), 1) < 0.2
 
 
