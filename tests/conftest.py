@@ -106,7 +106,7 @@ STUDIES = {
 BOOK = {"built_book", "site", "scenario"}
 
 
-def _place(item):
+def _place(item, slow):
     """Sort tests: books are built beside the other tests, and looked at when these are done.
 
     Where processes share the tests, one of them begins with the book; the next long file comes
@@ -116,7 +116,8 @@ def _place(item):
     marks = {mark.name for mark in item.own_markers}
     if is_shared():
         first = item.path.stem != "test_book", "scenario" in names
-        return *first, "browser" not in marks, "slow" not in marks
+        # a file's slow tests stay in their places: what they leave behind is not met before
+        return *first, "browser" not in marks, item.path not in slow
     return not BOOK.isdisjoint(names), "scenario" in names
 
 
@@ -129,7 +130,8 @@ def pytest_collection_modifyitems(items):
             item.add_marker("slow")
         if "browser" in item.fixturenames:
             item.add_marker("browser")
-    items.sort(key=_place)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: _place(item, slow))
 
 
 @pytest.hookimpl(tryfirst=True)
