@@ -35,14 +35,9 @@ def is_lazy(array: object) -> bool:
 def reconstruct(solve: Callable, problem: Problem, run: Run, out: Any = None) -> Any:
     """Reconstruct block by block: `hebt.reconstruct` for Dask arrays, or into a zarr store.
 
-    Parameters
-    ----------
-    solve
-        ``solve(problem, run)`` for one block, whose arrays are float32 and in memory.
-    problem, run
-        A `Problem` whose arrays are lazy or not, and a `Run` that nobody watches.
-    out
-        Where to write; None for a lazy result.
+    ``solve(problem, run)`` reconstructs one block, whose arrays are float32 and in memory. Those
+    of `problem` may be lazy, and nobody watches `run`. `out` is where to write; None for a lazy
+    result.
     """
     import dask.array as da
 
@@ -271,8 +266,7 @@ def _lazy(name, array):
                 f"{name} has an unknown shape {array.shape}; call its compute_chunk_sizes() first."
             )
         return array
-    array = as_float32(name, array)
-    return da.from_array(array, chunks=-1)
+    return da.from_array(as_float32(name, array), chunks=-1)
 
 
 def _check_values(haadf, maps):

@@ -1,6 +1,7 @@
 """Checks of arguments, shared by the whole package.
 
-Every message names the argument, says what came and what was expected, and what to do.
+Every message names the argument, says what came and what was expected, and what to do. It comes
+with a TypeError where there are no numbers at all, with a ValueError where these do not fit.
 """
 
 import operator
@@ -16,23 +17,9 @@ def as_float32(
 ) -> NDArray[np.float32]:
     """Return `array` as float32, after refusing what no computation should start from.
 
-    Parameters
-    ----------
-    name
-        What the caller calls this argument; messages use it.
-    array
-        Anything numpy can make a real array of. It is never changed; where it is float32
-        already, it is returned itself.
-    ndim
-        The numbers of dimensions that are accepted; any, if None.
-
-    Raises
-    ------
-    TypeError
-        If the values are not real numbers.
-    ValueError
-        If the array is empty, has another number of dimensions, holds NaN or infinite values, or
-        is masked anywhere.
+    It is never changed; where it is float32 already, it is returned itself. `ndim` holds the
+    numbers of dimensions that are accepted; any, if None. Values that are not real numbers, NaN or
+    infinite, or masked, are refused, and so is an empty array.
     """
     if np.ma.is_masked(array):
         raise ValueError(
@@ -63,41 +50,24 @@ def as_float32(
 
 
 def check_count(name: str, value: Any, *, least: int = 1) -> int:
-    """Return `value` as an int of at least `least`.
-
-    Raises
-    ------
-    TypeError
-        If it is no whole number.
-    ValueError
-        If it is smaller than `least`.
-    """
+    """Return `value` as an int, after checking that it is a whole number of at least `least`."""
+    expected = f"expected a whole number of at least {least}."
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(
-            f"{name} is {value!r}; expected a whole number of at least {least}."
-        ) from None
-    if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} is {value!r}; expected a whole number of at least {least}.")
+        number = None
+    if number is None or isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r}; {expected}")
     if number < least:
-        raise ValueError(f"{name} is {number}; expected a whole number of at least {least}.")
+        raise ValueError(f"{name} is {number}; {expected}")
     return number
 
 
 def check_number(
     name: str, value: Any, expected: str, *, least: float = 0.0, also_least: bool = False
 ) -> float:
-    """Return `value` as a float above `least` (or of at least it), finite.
-
-    Raises
-    ------
-    ValueError
-        If it is no such number; `expected` says in the message what would be.
-    """
-    if not (np.isscalar(value) and isinstance(value, (int, float, np.number))):
-        raise ValueError(f"{name} is {value!r}; expected {expected}.")
-    number = float(value)
+    """Return `value` as a finite float above `least` (or of at least it), as `expected` says."""
+    number = float(value) if isinstance(value, (int, float, np.number)) else np.nan
     if not np.isfinite(number) or not (number > least or (also_least and number == least)):
         raise ValueError(f"{name} is {value!r}; expected {expected}.")
     return number
@@ -106,16 +76,8 @@ def check_number(
 def check_angles(angles: ArrayLike) -> NDArray[np.float64]:
     """Return tilt angles as a float64 array of shape (tilts,), in degrees.
 
-    Warns
-    -----
-    UserWarning
-        If they look like radians: at least three of them, all within ±π, in steps that are
-        smaller than 0.2 in the median.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If they are not a list of finite real numbers, or none came.
+    Warns if they look like radians: at least three of them, all within ±π, in steps that are
+    smaller than 0.2 in the median.
     """
     angles = np.asarray(angles)
     if angles.dtype.kind not in "fiu":
@@ -142,13 +104,7 @@ def check_angles(angles: ArrayLike) -> NDArray[np.float64]:
 
 
 def check_names(names: Any, count: int, *, kind: str = "elements") -> list[str]:
-    """Return `count` element names; "element 0", "element 1", ... if `names` is None.
-
-    Raises
-    ------
-    ValueError
-        If there are more or fewer names than elements.
-    """
+    """Return `count` element names; "element 0", "element 1", ... if `names` is None."""
     if names is None:
         return [f"element {i}" for i in range(count)]
     names = [str(n) for n in names]
@@ -163,21 +119,8 @@ def check_signs(name: str, array: NDArray[np.float32], *, counts: bool = False) 
     """Refuse images that are negative, but not the slightly negative values of processed ones.
 
     Background subtraction and denoising leave values around 0 on both sides, but no negative
-    value that is larger than the largest positive one.
-
-    Parameters
-    ----------
-    name
-        What the caller calls this argument.
-    array
-        Real values.
-    counts
-        Whether these are X-ray counts: whole numbers are then raw and cannot be negative at all.
-
-    Raises
-    ------
-    ValueError
-        If `array` is negative on the whole, or holds negative raw counts.
+    value that is larger than the largest positive one. With `counts` these are X-ray counts:
+    whole numbers are then raw and cannot be negative at all.
     """
     low = array.min()
     if low < 0:
@@ -203,33 +146,22 @@ def check_range(name: str, low: float, high: float, *, whole: bool) -> None:
 
 
 def check_series(
-    haadf: ArrayLike, maps: ArrayLike
+    haadf: ArrayLike, maps: ArrayLike, tilts: int | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return a HAADF tilt series and its element maps as float32, after checking that they fit.
 
-    Parameters
-    ----------
-    haadf
-        Shape (tilts, [slices,] size).
-    maps
-        Shape (elements, tilts, [slices,] size).
-
-    Raises
-    ------
-    TypeError, ValueError
-        If one is no array of finite real numbers, has negative raw counts, or their shapes do
-        not fit.
+    Their shapes are (tilts, [slices,] size) and (elements, tilts, [slices,] size). Maps with tilts
+    of their own should have so many `tilts`; that is left to `Projector.check_projections`.
     """
     haadf = as_float32("haadf", haadf, ndim=(2, 3))
     maps = as_float32("maps", maps)
-    if maps.shape[1:] != haadf.shape:
-        hint = ""
-        if maps.shape == haadf.shape:
-            hint = " For a single element, give maps[None]."
+    expected = (tilts or len(haadf), *haadf.shape[1:])
+    if (maps.shape[1:] if tilts is None else (tilts, *maps.shape[2:])) != expected:
+        same = f"the same {'' if tilts else 'tilts, '}slices and size"
+        hint = " For a single element, give maps[None]." if maps.shape == expected else ""
         raise ValueError(
             f"maps has shape {maps.shape} and haadf {haadf.shape}; expected maps of shape "
-            f"(elements, {', '.join(map(str, haadf.shape))}): the same tilts, slices and "
-            f"size.{hint}"
+            f"(elements, {', '.join(map(str, expected))}): {same}.{hint}"
         )
     check_signs("haadf", haadf)
     check_seen(haadf, maps)

@@ -12,10 +12,7 @@ from types import ModuleType
 def quiet() -> Iterator[None]:
     """Keep HyperSpy's notes on its own future, which hold paths of this machine, off the page.
 
-    Raises
-    ------
-    ImportError
-        If HyperSpy or exspy is imported inside and not installed; it says how to get them.
+    If HyperSpy or exspy is imported inside and not installed, the error says how to get them.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

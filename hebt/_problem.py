@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._blocks import is_lazy
-from ._checks import as_float32, check_count, check_seen, check_series, check_signs
+from ._checks import as_float32, check_count, check_series
 from ._engine.device import check_device
-from ._engine.residuals import Residuals
+from ._engine.system import Residuals
 from .projector import Projector
 from .stopping import History
 
@@ -26,8 +26,7 @@ class Problem:
     W
         The projector of the element maps.
     haadf
-        (tilts, *lead, size), with the tilts of `haadf_projector` where there is one; None for
-        SIRT on one series alone.
+        (tilts, *lead, size), with the tilts of `haadf_projector`, if any; None for SIRT alone.
     maps
         (elements, tilts, *lead, size). `lead` are the axes of the slices.
     ratios
@@ -60,16 +59,13 @@ class Problem:
         check_projector(W)
         check_haadf_projector(W, haadf_projector)
         if not any(map(is_lazy, (haadf, maps))):
-            if haadf_projector is None:
-                haadf, maps = check_series(haadf, maps)
-                W.check_projections("haadf", haadf)
-            else:
-                haadf, maps = _check_two_series(W, haadf_projector, haadf, maps)
+            tilts = None if haadf_projector is None else len(W.angles)
+            haadf, maps = check_series(haadf, maps, tilts)
+            (haadf_projector or W).check_projections("haadf", haadf)
+            W.check_projections("maps[0]", maps[0])
         else:
-            haadf, maps = (
-                a if is_lazy(a) else as_float32(name, a)
-                for name, a in (("haadf", haadf), ("maps", maps))
-            )
+            haadf = haadf if is_lazy(haadf) else as_float32("haadf", haadf)
+            maps = maps if is_lazy(maps) else as_float32("maps", maps)
         ratios = check_ratios(ratios, len(maps), maps.shape[2:-1])
         alpha = check_alpha("alpha", alpha)
         problem = cls(W, haadf, maps, ratios, alpha, haadf_projector, mask, x0)
@@ -191,24 +187,6 @@ def check_alpha(name: str, alpha: Any) -> float:
             "EDS alone. For HAADF alone, use sirt."
         )
     return value
-
-
-def _check_two_series(W, haadf_projector, haadf, maps):
-    haadf = as_float32("haadf", haadf, ndim=(2, 3))
-    maps = as_float32("maps", maps)
-    haadf_projector.check_projections("haadf", haadf)
-    if maps.ndim != haadf.ndim + 1 or maps.shape[2:] != haadf.shape[1:]:
-        raise ValueError(
-            f"maps has shape {maps.shape} and haadf {haadf.shape}; expected maps of shape "
-            f"(elements, {len(W.angles)}, {', '.join(map(str, haadf.shape[1:]))}): the same "
-            "slices and size."
-        )
-    check_signs("haadf", haadf)
-    check_seen(haadf, maps)
-    for e, element in enumerate(maps):
-        W.check_projections(f"maps[{e}]", element)
-        check_signs(f"maps[{e}]", element, counts=True)
-    return haadf, maps
 
 
 def _check_mask(mask: Any, lead: tuple[int, ...], size: int) -> np.ndarray:

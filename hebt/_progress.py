@@ -8,17 +8,10 @@ from typing import Any
 
 
 def progress_bar(total: int, label: str, show: bool | None = None) -> Any:
-    """Return a tqdm progress bar.
+    """Return a tqdm progress bar of so many steps.
 
-    Parameters
-    ----------
-    total
-        Number of steps.
-    label
-        What is going on.
-    show
-        True or False; if None, it shows where somebody can see it: in a terminal and in a live
-        notebook, after a second. Not in logs, and not in the pages of the book.
+    If `show` is None, it shows where somebody can see it: in a terminal and in a live notebook,
+    after a second. Not in logs, and not in the pages of the book.
     """
     from tqdm.auto import tqdm
 

@@ -11,7 +11,7 @@ import numpy as np
 from ._engine.arrays import slices_first
 from ._engine.cpu import CpuRun
 from ._engine.device import choose_device
-from ._engine.residuals import Residuals
+from ._engine.system import Residuals
 from ._problem import Problem, Run
 from ._progress import progress_bar
 
@@ -105,11 +105,9 @@ class _Result:
         if len(self.busy) == self.slices:
             return slices_first(columns, self.elements * self.slices).reshape(self.shape)
         x = np.zeros((self.elements, self.slices, self.size**2), np.float32)
+        n = len(self.busy)
         for e, own in enumerate(x):
-            first = e * len(self.busy)
-            own[self.busy] = slices_first(
-                columns[:, first : first + len(self.busy)], len(self.busy)
-            )
+            own[self.busy] = slices_first(columns[:, e * n : (e + 1) * n], n)
         return x.reshape(self.shape)
 
 

@@ -20,8 +20,7 @@ def density(x: ArrayLike, ratios: ArrayLike, zeta: ArrayLike) -> np.ndarray:
     ratios
         Response ratios r_e = z_e / zeta_e, shape (elements,).
     zeta
-        EDS response factors (zeta factors) zeta_e: counts per mass-thickness, with thickness in
-        voxels, shape (elements,).
+        Zeta factors zeta_e, shape (elements,): counts per mass-thickness, thickness in voxels.
 
     Returns
     -------

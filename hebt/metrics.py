@@ -24,15 +24,13 @@ def ssim_structure(
         The reconstruction, same shape. It is first scaled by its optimal c (`optimal_scale`).
     window
         ``"gaussian"``: statistics within a Gaussian window of 11 x 11 pixels and sigma 1.5,
-        averaged over all pixels; beyond the edge the nearest pixel counts. Volumes are taken
-        slice by slice. None: one window, the whole array; without C3 this is the correlation
-        coefficient.
+        averaged over all pixels, slice by slice; beyond the edge the nearest pixel counts. None:
+        the correlation coefficient, with the whole array as one window.
 
     Returns
     -------
     float
-        At most 1, which is reached by c * reference for any c > 0; 0 for an image that is the
-        same everywhere.
+        At most 1, which is reached by c * reference for any c > 0; 0 for a constant image.
 
     Raises
     ------
@@ -41,10 +39,9 @@ def ssim_structure(
 
     Notes
     -----
-    C3 = (0.03 L)^2 / 2 with L the range of the reference, which is 1 for the binary references of
-    the paper. The paper prints neither window nor constants; those of [1]_ are taken. With
-    ``window=None`` C3 is left out. Where both images are flat within a window, its term is 1: the
-    mean over small windows of an image with much empty background is close to 1 for any method.
+    C3 = (0.03 L)^2 / 2 with L the range of the reference. The paper prints neither window nor
+    constants; those of [1]_ are taken. With ``window=None`` C3 is left out. Where both images are
+    flat within a window, its term is 1: much empty background brings any method close to 1.
 
     Examples
     --------

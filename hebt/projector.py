@@ -19,9 +19,8 @@ class Projector:
     """Projection of slices perpendicular to the tilt axis, with the area weights of a strip.
 
     The weight w_ij of Eq. 3 is the area that ray i, a strip as wide as a pixel, shares with
-    voxel j, a square of area 1. It has a closed form, which is worked out while projecting; the
-    matrix itself is never held. All slices share the weights, so many slices in one call cost
-    far less than many calls with one slice.
+    voxel j, a square of area 1, worked out in closed form while projecting; the matrix itself is
+    never held. All slices share it: many in one call cost far less than many calls with one.
 
     Parameters
     ----------
@@ -38,11 +37,9 @@ class Projector:
     size : int
         Pixels along the edge of a slice.
     row_sums : numpy.ndarray
-        Sums of the rows of W, i.e. the length of each ray within the slice in pixels, float32,
-        shape (tilts, size).
+        Sums of W's rows: the rays' lengths within a slice in pixels, float32, (tilts, size).
     column_sums : numpy.ndarray
-        Sums of the columns of W, i.e. how much of each voxel the detector sees, added up over
-        the tilts, float32, shape (size, size).
+        Sums of W's columns: how much of each voxel all tilts see, float32, (size, size).
 
     Raises
     ------
@@ -192,11 +189,6 @@ class Projector:
             What the caller calls the argument.
         p
             The projections.
-
-        Raises
-        ------
-        ValueError
-            If the shape is another one; the message names the argument.
         """
         tilts = len(self.angles)
         if p.ndim < 2 or p.shape[0] != tilts or p.shape[-1] != self.size:

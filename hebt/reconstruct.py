@@ -58,23 +58,13 @@ def sirt(
     callback
         Called as ``callback(iteration, x, residual)`` after each iteration, with a read-only view
         of x and ||p - W x||. If it returns True, the run stops there.
-    stop
-        A rule that ends the run before `iterations`, or a list of rules, of which the first that
-        holds ends it: `RelativeChange`, `Discrepancy`, or any function that is called as
-        ``rule(iteration, residuals)`` with the `Residuals` and returns True to stop.
-    history
-        A `History`, which writes the residuals down at no extra cost.
-    device
-        ``"cpu"``, ``"cuda"`` for an NVIDIA GPU, or ``"auto"``: a GPU where there is one that has
-        room for the run. Data stay there between iterations; results agree to rounding.
-    progress
-        Show a progress bar; if None, where somebody can see it (a terminal, a live notebook).
+    stop, history, device, progress
+        As for `reconstruct`.
 
     Returns
     -------
     numpy.ndarray
-        Slices, float32, shape ([slices,] size, size) or with all middle axes of p, in units of p
-        per pixel.
+        float32, ([slices,] size, size) or with all middle axes of p, in units of p per pixel.
 
     Raises
     ------
@@ -130,8 +120,7 @@ def reconstruct(
     Parameters
     ----------
     W
-        The projector of the tilt series; both modalities share its tilts, unless
-        `haadf_projector` is given.
+        The projector of the tilt series, for both modalities unless `haadf_projector` is given.
     haadf
         Z-contrast tilt series p_h, shape (tilts, [slices,] size).
     maps
@@ -140,14 +129,12 @@ def reconstruct(
         Response ratios r_e = z_e / zeta_e, shape (elements,), from `response_ratios`; or one for
         each slice, shape (elements, slices).
     alpha
-        Weight of the HAADF term, at least 0 and below 1. At 0 the elements are reconstructed from
-        their own maps alone: SIRT on r_e p_e.
+        Weight of the HAADF term, at least 0 (EDS alone: SIRT on r_e p_e) and below 1.
     iterations
         How many iterations to run. A large `alpha` needs many: differences between elements
         converge about 1 / (1 - alpha) times more slowly than their sum.
     mask
-        Multiplies x after each iteration, shape (size, size) or ([slices,] size, size); values
-        from 0 to 1.
+        Multiplies x after each iteration, shape ([slices,] size, size); values from 0 to 1.
     x0
         Where to begin, in the shape of the result; zero if None.
     callback
@@ -157,16 +144,14 @@ def reconstruct(
         The projector of the HAADF images, where they were taken at other tilts than the element
         maps (often at more). `common_tilts` finds the tilts for `response_ratios`.
     stop
-        A rule that ends the run before `iterations`, or a list of rules, of which the first that
-        holds ends it: `RelativeChange`, `Discrepancy`, or any function that is called as
-        ``rule(iteration, residuals)`` with the `Residuals` and returns True to stop.
+        A rule that ends the run before `iterations`, or a list of rules: `RelativeChange`,
+        `Discrepancy`, or any ``rule(iteration, residuals)`` that returns True to stop.
     history
         A `History`, which writes the residuals down at no extra cost.
     out
         Where to write the result block by block, as a zarr group (a path, or anything that
-        ``zarr.open_group`` takes and all workers reach), whose array ``x`` it is. A run that was
-        stopped, in whatever way, goes on where it was when called again: blocks that are there
-        already are not computed again, as long as their data and parameters are the same.
+        ``zarr.open_group`` takes and all workers reach), whose array ``x`` it is. The same call
+        goes on after a stop: blocks of the same data and parameters are not computed again.
     device
         ``"cpu"``, ``"cuda"`` for an NVIDIA GPU, or ``"auto"``: a GPU where there is one that has
         room for the run. Data stay there between iterations; results agree to rounding.
@@ -199,14 +184,12 @@ def reconstruct(
     for one forward and one back projection more, as the HAADF images see only the sum. Slices
     without a signal in either modality stay at 0 and cost nothing.
 
-    Dask arrays, chunked along the slices, give a lazy Dask array: each block of slices is worked
-    out when it is needed, by whatever scheduler Dask uses (the threads of this machine, or a
-    ``dask.distributed`` cluster), with one thread a block, or on a GPU one block at a time. The
-    `slices` axis must be there.
+    Dask arrays, chunked along the slices, whose axis must be there, give a lazy Dask array: each
+    block of slices is worked out when it is needed, by whatever scheduler Dask uses (threads, or
+    a ``dask.distributed`` cluster), with one thread a block, or on a GPU one block at a time.
     A callback, a stopping rule or a history would see single blocks and are refused. Signs are
-    checked for the whole series with `out`, which reads the data once more; a lazy result checks
-    each block, which cannot know that HAADF is 0 in all the others. Ctrl-C there is a plain
-    KeyboardInterrupt; the blocks that are finished are in `out`.
+    checked for the whole series with `out`, which reads the data once more, else block by block.
+    Ctrl-C there is a plain KeyboardInterrupt; the blocks that are finished are in `out`.
 
     SIRT weighs each row of Eq. 11 by its inverse row sum, so what it minimises weighs the two
     modalities by (1 - alpha) and alpha / k, not by the squares of Eq. 9.
@@ -263,8 +246,7 @@ def sweep(
     W
         The projector of the tilt series.
     haadf
-        Z-contrast sinogram of one slice, shape (tilts, size); several slices, (tilts, slices,
-        size), share the batch too.
+        Z-contrast sinogram of one slice or several, shape (tilts, [slices,] size).
     maps
         Element sinograms in X-ray counts, shape (elements, tilts, [slices,] size).
     ratios
@@ -273,11 +255,8 @@ def sweep(
         Weights of the HAADF term, each at least 0 (EDS alone) and below 1.
     iterations
         Iteration counts at which to keep the reconstruction, rising.
-    device
-        ``"cpu"``, ``"cuda"`` for an NVIDIA GPU, or ``"auto"``: a GPU where there is one that has
-        room for the run. Data stay there between iterations; results agree to rounding.
-    progress
-        Show a progress bar; if None, where somebody can see it (a terminal, a live notebook).
+    device, progress
+        As for `reconstruct`.
 
     Returns
     -------

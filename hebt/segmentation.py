@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, check_count
+from ._checks import as_float32, check_count, check_number
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,8 +54,7 @@ def segment(volume: ArrayLike, *, materials: int = 2, sigma: float = 1.0) -> Seg
 
     1. smooth the volume with a Gaussian, since single voxels are noisy;
     2. find the brightnesses that separate the classes best (multi-Otsu [2]_), on the histogram of
-       the voxels above 2 % of the brightest: SIRT leaves most of the background at 0, and a class
-       of nothing but zeros would draw the lowest threshold down;
+       the voxels above 2 % of the brightest, as zeros would draw the lowest threshold down;
     3. move each threshold half way between the medians of the classes on its two sides, where
        an edge that is blurred evenly has its true place;
     4. keep the largest connected piece above the lowest threshold as the particle, fill its
@@ -78,8 +77,7 @@ def segment(volume: ArrayLike, *, materials: int = 2, sigma: float = 1.0) -> Seg
     Raises
     ------
     TypeError, ValueError
-        If the volume is no finite real array of 2 or 3 dimensions, is the same everywhere, or
-        an option is out of range.
+        If the volume is no finite 2D or 3D array or constant, or an option is out of range.
 
     Notes
     -----
@@ -98,8 +96,7 @@ def segment(volume: ArrayLike, *, materials: int = 2, sigma: float = 1.0) -> Seg
 
     volume = as_float32("volume", volume, ndim=(2, 3))
     materials = check_count("materials", materials)
-    if not (np.isscalar(sigma) and np.isfinite(sigma) and sigma >= 0):
-        raise ValueError(f"sigma is {sigma!r}; expected a number of voxels of at least 0.")
+    check_number("sigma", sigma, "a number of voxels of at least 0", also_least=True)
     if volume.min() < 0:
         raise ValueError(
             f"volume goes down to {volume.min():g}; expected values of at least 0, as SIRT with "

@@ -13,16 +13,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._checks import as_float32, check_count, check_number
-from ._engine.residuals import Residuals
+from ._engine.system import Residuals
 
 
 class History:
     """The residuals of a run, written down while it runs.
 
-    Give it as ``history=`` to `sirt` or `reconstruct`. It takes the residuals that the iteration
-    works out anyway, so it costs no projection. Entry n belongs to the reconstruction after n
-    iterations, entry 0 to `x0`. The residual of the last one would need one more projection;
-    it is there only where a callback or a stopping rule asked for it.
+    Give it as ``history=`` to `sirt` or `reconstruct`; it costs no projection. Entry n belongs to
+    the reconstruction after n iterations, entry 0 to `x0`. That of the last one would need one
+    more projection; it is there only where a callback or a stopping rule asked for it.
 
     Attributes
     ----------
@@ -103,14 +102,12 @@ class Snapshots:
     iterations : tuple of int
         The chosen iterations, rising.
     values : list
-        What was kept, in the order of the iterations; shorter than these where a run has not come
-        so far. A new run starts it anew.
+        What was kept, in the order of the iterations, as far as the last run has come.
 
     Raises
     ------
     TypeError, ValueError
-        If an iteration is no whole number of at least 1 or comes twice, or `score` cannot be
-        called.
+        If an iteration is no whole number from 1 on or comes twice, or `score` is no function.
 
     Examples
     --------

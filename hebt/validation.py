@@ -69,11 +69,10 @@ def leave_one_out(
 ) -> HeldOut:
     """Leave one tilt out, reconstruct from the others, and predict its element maps.
 
-    Both methods see the same tilts, and neither sees anything of the tilt held out: response
-    ratios are fitted without it, and HEBT gets no HAADF image of it. A prediction is compared
-    with the measured map up to a factor, so that units do not matter, nor how many X-rays reach
-    the detector at that tilt. The measured map is noisy; its noise is part of every error, and
-    the same part for all methods.
+    Neither method sees anything of the tilt held out: response ratios are fitted without it, and
+    HEBT gets no HAADF image of it. Predictions are compared with the measured map up to a factor,
+    so that units do not matter, nor how many X-rays reach the detector at that tilt. The noise of
+    the measured map is part of every error, the same for all methods.
 
     Parameters
     ----------
@@ -86,8 +85,7 @@ def leave_one_out(
     held
         Degrees: tilts to hold out, one at a time.
     targets
-        (elements, tilts, slices, size), what predictions are compared with: the maps before
-        smoothing, for instance. `maps`, if None.
+        (elements, tilts, slices, size) to compare with, e.g. unsmoothed maps; `maps`, if None.
     alphas
         Weights of the HAADF term of HEBT.
     stops

@@ -698,11 +698,13 @@ def test_widgets_know_the_presets(room):
 
 
 def test_widgets_refuse_what_they_cannot_show(room):
-    with pytest.raises(ValueError, match="beta: no such condition"):
+    with pytest.raises(TypeError, match="beta: no such setting"):
         room.set(beta=1)
     before = room.conditions
-    with pytest.raises(Exception):  # noqa: B017 - traitlets' own
+    with pytest.raises(ValueError, match="counts is 3; expected one of"):
         room.set(alpha=0.8, counts=3)
+    with pytest.raises(ValueError, match="specimen is 'cube'"):
+        room.set(alpha=0.8, specimen="cube")
     assert room.conditions == before and room.controls["alpha"].value == before.alpha
 
 

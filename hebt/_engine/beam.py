@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import ModuleType
 
 import numpy as np
 
@@ -15,23 +16,23 @@ from .threads import run, threads
 BLOCK = 256
 
 
+def load_kernels() -> ModuleType:
+    """Import the compiled functions, which take longer to load than all the rest."""
+    from . import kernels
+
+    return kernels
+
+
 @dataclass(frozen=True, eq=False)
 class Beam:
     """Projection along the tilts of a series, for arrays made by `arrays.empty`.
 
     Their last axis, the columns, holds slices: x is (size * size, columns), its projections are
     (tilts, size, columns).
-
-    Parameters
-    ----------
-    angles
-        Tilt angles in degrees, shape (tilts,).
-    size
-        Pixels along the edge of a slice.
     """
 
-    angles: np.ndarray
-    size: int
+    angles: np.ndarray  # degrees, (tilts,)
+    size: int  # pixels along the edge of a slice
     cosines: np.ndarray = field(init=False)
     sines: np.ndarray = field(init=False)
 
@@ -47,9 +48,7 @@ class Beam:
 
     def forward(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Project x."""
-        from . import kernels
-
-        tilts, columns = self.tilts, x.shape[1]
+        kernels, tilts, columns = load_kernels(), self.tilts, x.shape[1]
         if out is None:
             out = empty(tilts, self.size, columns)
         share = -(-tilts // threads())  # each share reads all of x, so not more than one a thread
@@ -64,21 +63,17 @@ class Beam:
 
     def backward(self, p: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Project p back."""
-        from . import kernels
-
         x = empty(self.size * self.size, p.shape[2]) if out is None else out
 
         def keep(tile, row, column, first, last):
-            kernels.store(tile, x, self.size, row, column, first, last)
+            load_kernels().store(tile, x, self.size, row, column, first, last)
 
         self.backward_tiles(p, keep)
         return x
 
     def backward_tiles(self, p: np.ndarray, use: Callable) -> None:
         """Project p back tile by tile, and hand each tile to `use`."""
-        from . import kernels
-
-        columns = p.shape[2]
+        kernels, columns = load_kernels(), p.shape[2]
         spare = [empty(kernels.TILE**2, min(columns, BLOCK)) for _ in range(threads())]
 
         def work(first, row, column):
@@ -93,17 +88,14 @@ class Beam:
 
     def tiles(self, columns: int) -> tuple[int, int, int]:
         """Return how many blocks of columns, and rows and columns of tiles, there are."""
-        from . import kernels
-
-        edge = -(-self.size // kernels.TILE)
+        edge = -(-self.size // load_kernels().TILE)
         return -(-columns // BLOCK), edge, edge
 
     @staticmethod
     def tile(row: int, column: int, first: int) -> tuple[int, int, int]:
         """Return which of these one tile is."""
-        from . import kernels
-
-        return first // BLOCK, row // kernels.TILE, column // kernels.TILE
+        edge = load_kernels().TILE
+        return first // BLOCK, row // edge, column // edge
 
     @cached_property
     def row_sums(self) -> np.ndarray:

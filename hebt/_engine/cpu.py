@@ -1,30 +1,19 @@
-"""A run on the CPU: x, its projections, and what an iteration does to them."""
+"""A run on the CPU."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from .arrays import empty, slices_last
-from .beam import Beam
-from .residuals import Residuals
-from .system import System
+from .beam import load_kernels
+from .system import Residuals, System
 from .threads import run, threads
 
 
 class CpuRun(System):
     """A run on the processor: x and its projections, and what an iteration does to them."""
 
-    def __init__(
-        self,
-        beam: Beam,
-        maps: np.ndarray,
-        haadf: np.ndarray | None,
-        weights: np.ndarray,
-        mask: np.ndarray,
-        ratios: np.ndarray | None,
-        haadf_beam: Beam | None,
-        x0: np.ndarray | None,
-    ):
+    def __init__(self, beam, maps, haadf, weights, mask, ratios, haadf_beam, x0):
         super().__init__(beam, maps, haadf, weights, mask, ratios, haadf_beam)
         columns = self.columns
         self.squares = np.zeros((self.tilts, self.elements + 1))
@@ -57,12 +46,12 @@ class CpuRun(System):
         self.beam.forward(self.x, out=self.wx)
         if self.haadf_beam is not None:
             arguments = self.x, self.shared, self.slices, self.elements
-            _in_parts(_kernels().add_up, self.size**2, *arguments)
+            _in_parts(load_kernels().add_up, self.size**2, *arguments)
             self.haadf_beam.forward(self.shared, out=self.w_shared)
 
     def residuals(self) -> Residuals:
         """The residuals' norms; they replace the projections, weighted as SIRT sends them back."""
-        kernels = _kernels()
+        kernels = load_kernels()
         wx, maps, squares = self.wx, self.maps, self.squares
         weights, rows, elements = self.weights, self.inverse_rows, self.elements
         if self.haadf is None or self.haadf_beam is not None:
@@ -88,7 +77,7 @@ class CpuRun(System):
         self.advanced = True
 
     def _step(self, tile, row, column, first, last):
-        kernels, size = _kernels(), self.size
+        kernels, size = load_kernels(), self.size
         if self.haadf_beam is not None:
             kernels.add_shared(
                 tile, self.shared, self.slices, self.elements, size, row, column, first, last
@@ -97,12 +86,6 @@ class CpuRun(System):
         kernels.step(
             tile, self.x, self.inverse_columns, self.mask, size, row, column, first, last, change
         )
-
-
-def _kernels():
-    from . import kernels
-
-    return kernels
 
 
 def _in_parts(kernel, count, *arguments):

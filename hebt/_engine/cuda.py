@@ -22,8 +22,7 @@ from numba import cuda
 from . import kernels
 from .arrays import empty, slices_last
 from .kernels import _EDGE, _LEAST, _footprint, _walk
-from .residuals import Residuals
-from .system import System
+from .system import Residuals, System
 
 _LANES = 128  # threads of a block at most, and the weights that they work out at once
 _WARP = 32  # threads that run together, so a block has a multiple of it
@@ -393,18 +392,15 @@ class CudaRun(System):
             self.project()
 
     def fetch(self):
-        """Return x in this machine's memory, (size * size, at least columns); one array always."""
         if self.host is None:
             self.host = empty(self.size**2, self.columns)
         self.x.copy_to_host(self.host.reshape(-1))
         return self.host
 
     def free(self):
-        """Give back all but x."""
         self.maps = self.haadf = self.wx = self.w_shared = self.shared = self.total = None
 
     def project(self):
-        """Project x."""
         self.rays.forward(self.x, self.wx)
         if self.haadf_beam is not None:
             counts = self.elements, self.slices, self.size**2
@@ -412,7 +408,6 @@ class CudaRun(System):
             self.images.forward(self.shared, self.w_shared)
 
     def residuals(self) -> Residuals:
-        """The residuals' norms; they replace the projections, weighted as SIRT sends them back."""
         rays, slices, columns = self.tilts * self.size, self.slices, self.columns
         pitch, weights, haadf = self.rays.pitch, self.weights, 0.0
         if self.with_total:
@@ -436,22 +431,12 @@ class CudaRun(System):
         return self.norms(eds, haadf, moved, total)
 
     def advance(self):
-        """Send the weighted residuals back, and step."""
         if self.haadf_beam is not None:
             self.images.backward(self.w_shared, self.shared)
-        self._advance(
-            self.wx,
-            self.x,
-            *self.rays.geometry,
-            self.inverse_columns,
-            self.mask,
-            self.masks,
-            self.shared,
-            self.shared_pitch,
-            self.slices,
-            self.moved.squares,
-            self.squares.squares,
-        )
+        step = self.inverse_columns, self.mask, self.masks
+        shared = self.shared, self.shared_pitch, self.slices
+        squares = self.moved.squares, self.squares.squares
+        self._advance(self.wx, self.x, *self.rays.geometry, *step, *shared, *squares)
         self.advanced = True
 
 

@@ -20,15 +20,7 @@ def check_device(device: object) -> str:
 
 
 def choose_device(device: object) -> str:
-    """Return "cpu" or "cuda".
-
-    Raises
-    ------
-    ValueError
-        If `device` is none of `DEVICES`.
-    RuntimeError
-        If it is "cuda" and no such device can be used.
-    """
+    """Return "cpu" or "cuda"; a RuntimeError if it is "cuda" and no such device can be used."""
     if check_device(device) == "cpu":
         return "cpu"
     problem = _problem()

@@ -174,8 +174,7 @@ def forward(x, p, cosines, sines, size, first_tilt, last_tilt, first, last):
     count = last - first
     x_at = x.ctypes.data + 4 * first
     p_at = p.ctypes.data + 4 * first
-    for a in range(first_tilt, last_tilt):
-        p[a, :, first:last] = 0.0
+    p[first_tilt:last_tilt, :, first:last] = 0.0
     for row in range(0, size, TILE):
         rows = min(TILE, size - row)
         for column in range(0, size, TILE):
@@ -189,7 +188,11 @@ def forward(x, p, cosines, sines, size, first_tilt, last_tilt, first, last):
                 reach = 0.5 + extent - _EDGE
                 taps = int(2.0 * reach / step_t) + 1
                 end = length - 1
+                # the steps to the next pixels, unless a line has no more
                 jump = step_pixel * width
+                one = jump if length > 1 else 0
+                two = 2 * jump if length > 2 else one
+                three = 3 * jump if length > 3 else two
                 for line in range(0, lines, 2):
                     t = t0 + line * line_t
                     t2 = t + line_t
@@ -210,49 +213,16 @@ def forward(x, p, cosines, sines, size, first_tilt, last_tilt, first, last):
                     for k in range(bins):
                         to = p_at + (a * size + bin0 + k) * width
                         i, i2 = at + begin[k] * jump, at2 + begin2[k] * jump
-                        # the step to the next pixel, unless the line has no more
-                        one = jump if length > 1 else 0
-                        two = 2 * jump if length > 2 else one
-                        three = 3 * jump if length > 3 else two
+                        ats = i, i + one, i + two, i + three
+                        ats2 = i2, i2 + one, i2 + two, i2 + three
+                        ws = w[0, k], w[1, k], w[2, k], w[3, k]
+                        ws2 = w2[0, k], w2[1, k], w2[2, k], w2[3, k]
                         if taps <= 2:
-                            _add_weighted(
-                                to,
-                                (i, i + one, i2, i2 + one),
-                                (w[0, k], w[1, k], w2[0, k], w2[1, k]),
-                                count,
-                            )
+                            _add_weighted(to, ats[:2] + ats2[:2], ws[:2] + ws2[:2], count)
                         elif taps == 3:
-                            _add_weighted(
-                                to,
-                                (i, i + one, i + two, i2, i2 + one, i2 + two),
-                                (w[0, k], w[1, k], w[2, k], w2[0, k], w2[1, k], w2[2, k]),
-                                count,
-                            )
+                            _add_weighted(to, ats[:3] + ats2[:3], ws[:3] + ws2[:3], count)
                         else:
-                            _add_weighted(
-                                to,
-                                (
-                                    i,
-                                    i + one,
-                                    i + two,
-                                    i + three,
-                                    i2,
-                                    i2 + one,
-                                    i2 + two,
-                                    i2 + three,
-                                ),
-                                (
-                                    w[0, k],
-                                    w[1, k],
-                                    w[2, k],
-                                    w[3, k],
-                                    w2[0, k],
-                                    w2[1, k],
-                                    w2[2, k],
-                                    w2[3, k],
-                                ),
-                                count,
-                            )
+                            _add_weighted(to, ats + ats2, ws + ws2, count)
 
 
 @_inline

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from .arrays import inverse
 from .beam import Beam
-from .residuals import Residuals
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """How far the present reconstruction is from the data, in HAADF intensity.
+
+    Attributes
+    ----------
+    eds : numpy.ndarray
+        ||r_e p_e - W x_e|| for each element, shape (elements,).
+    haadf : float
+        ||p_h - sum_e W x_e||; NaN for `sirt`, which has one modality.
+    change : float
+        ||x - x_before|| / ||x||, how far the last iteration has moved x; NaN before the first.
+    """
+
+    eds: np.ndarray
+    haadf: float
+    change: float = float("nan")
 
 
 class System:
@@ -19,8 +39,7 @@ class System:
     maps
         Shape (elements, tilts, slices, size).
     haadf
-        Shape (tilts, slices, size), with the tilts of `haadf_beam`, if there is one; None for
-        SIRT alone.
+        Shape (tilts, slices, size), with the tilts of `haadf_beam`, if any; None for SIRT alone.
     weights
         1 - alpha and alpha / k, shape (2, slices or 1).
     mask

@@ -12,44 +12,34 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .arrays import slices, sweep, tilts
-    from .base import Explorer
-    from .controls import Control, Curve, Panel, Readout
-    from .frames import FrameExplorer
-    from .turntable import Turntable
+    from .arrays import slices as slices
+    from .arrays import sweep as sweep
+    from .arrays import tilts as tilts
+    from .base import Explorer as Explorer
+    from .controls import Control as Control
+    from .controls import Curve as Curve
+    from .controls import Panel as Panel
+    from .controls import Readout as Readout
+    from .frames import FrameExplorer as FrameExplorer
+    from .turntable import Turntable as Turntable
 
 # loaded on first use: importing this package needs none of what draws
 _HOMES = {
-    "Control": "controls",
-    "Curve": "controls",
-    "Explorer": "base",
-    "FrameExplorer": "frames",
-    "Panel": "controls",
-    "Readout": "controls",
-    "Turntable": "turntable",
-    "slices": "arrays",
-    "sweep": "arrays",
-    "tilts": "arrays",
+    "arrays": ("slices", "sweep", "tilts"),
+    "base": ("Explorer",),
+    "controls": ("Control", "Curve", "Panel", "Readout"),
+    "frames": ("FrameExplorer",),
+    "turntable": ("Turntable",),
 }
-__all__ = [
-    "Control",
-    "Curve",
-    "Explorer",
-    "FrameExplorer",
-    "Panel",
-    "Readout",
-    "Turntable",
-    "slices",
-    "sweep",
-    "tilts",
-]
+__all__ = sorted(name for names in _HOMES.values() for name in names)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    home = next((home for home, names in _HOMES.items() if name in names), None)
+    if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+        module = importlib.import_module(f"{__name__}.{home}")
     except ModuleNotFoundError as error:
         if str(error.name).startswith("hebt"):
             raise

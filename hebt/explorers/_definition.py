@@ -32,15 +32,10 @@ class Definition:
     def __post_init__(self):
         if not callable(self.compute):
             raise TypeError(f"compute is {self.compute!r}; expected a function of the controls.")
-        for name, kind in (
-            ("controls", Control),
-            ("panels", Panel),
-            ("readouts", Readout),
-            ("curves", Curve),
-        ):
+        kinds = {"controls": Control, "panels": Panel, "readouts": Readout, "curves": Curve}
+        for name, kind in kinds.items():
             object.__setattr__(self, name, _all_of(kind, name, getattr(self, name)))
         self._check_names()
-        self._check_readouts()
         self._check_curves()
         if self.shared_colorbar and len({(p.limits, p.unit, p.cmap) for p in self.panels}) > 1:
             raise ValueError(
@@ -174,7 +169,7 @@ class Definition:
                 )
         if not self.panels and not self.curves:
             raise ValueError("panels and curves are both empty; expected something to show.")
-        controls = [c.name for c in self.controls]
+        controls, panels = [c.name for c in self.controls], [p.name for p in self.panels]
         for item in self.shown:
             for name in item.depends or ():
                 if name not in controls:
@@ -182,9 +177,6 @@ class Definition:
                         f"depends of {item.name!r} holds {name!r}; expected names of controls: "
                         f"{', '.join(controls)}."
                     )
-
-    def _check_readouts(self):
-        panels = [p.name for p in self.panels]
         for r in self.readouts:
             if r.panel is not None and r.panel not in panels:
                 raise ValueError(

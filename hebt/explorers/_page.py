@@ -26,33 +26,28 @@ def specify(definition: Definition, *, alt: str, columns: int | None, filename: 
         "luts": palettes(p.cmap for p in definition.panels),
         "controls": [
             {
-                "name": c.name,
-                "label": c.label,
-                "unit": c.unit,
+                **_fields(c, "name", "label", "unit"),
                 "texts": list(c.texts),
                 "numbers": [float(v) for v in c.values] if c.numeric else None,
-                "start": c.index(c.default),
+                "start": start,
             }
-            for c in definition.controls
+            for c, start in zip(definition.controls, definition.start)
         ],
         "panels": [_panel(definition, p) for p in definition.panels],
-        "readouts": [
-            {"name": r.name, "label": r.label, "unit": r.unit, "panel": r.panel}
-            for r in definition.readouts
-        ],
+        "readouts": [_fields(r, "name", "label", "unit", "panel") for r in definition.readouts],
         "curves": [_curve(definition, c) for c in definition.curves],
     }
 
 
+def _fields(part, *names):
+    return {name: getattr(part, name) for name in names}
+
+
 def _panel(definition, p):
     return {
-        "name": p.name,
-        "title": p.title,
+        **_fields(p, "name", "title", "unit", "cmap", "smooth"),
         "limits": list(p.limits),
         "ends": list(p.ends),
-        "unit": p.unit,
-        "cmap": p.cmap,
-        "smooth": p.smooth,
         "shape": list(definition.shapes[p.name]),
         "alt": definition.template(f"alt of panel {p.name!r}", p.alt, p.title, p.depends),
     }
@@ -61,13 +56,11 @@ def _panel(definition, p):
 def _curve(definition, c):
     label = f"{c.ylabel} ({c.unit})" if c.ylabel and c.unit else c.ylabel or c.unit
     return {
-        "name": c.name,
-        "title": c.title,
+        **_fields(c, "name", "title", "log"),
         "along": [control.name for control in definition.controls].index(c.along),
         "x": [float(v) for v in definition.points(c)],
         "ylabel": label,
         "lines": list(c.lines),
-        "log": c.log,
         "limits": None if c.limits is None else list(c.limits),
         "alt": definition.template(f"alt of curve {c.name!r}", c.alt, c.title, c.depends),
     }
@@ -115,9 +108,8 @@ def _all_states(definition, axes, sizes):
     for position in tqdm(needed, desc="states", delay=1, disable=is_static()):
         picture = definition.evaluate(position)
         for item in definition.shown:
-            name = item.name
+            name, k = item.name, 0
             one = _part(picture, item)
-            k = 0
             for i, n in zip(axes[name], sizes[name]):
                 k = k * n + position[i]
             if found[name][k] is None:

@@ -36,14 +36,21 @@ def draw(spec: dict, picture: dict) -> bytes:
         def text(x, y, s, **kwargs):
             figure.text(x / _WIDTH, 1 - y / height, s, va="top", **{"color": _TEXT} | kwargs)
 
+        def bar(panel, low, high, x, y, w):
+            _bar(axes(x, y, w, 0.09), luts[panel["cmap"]], low, high, w)
+            text(x, y + 0.12, panel["ends"][0], size=8, color=_MUTED)
+            text(x + w / 2, y + 0.12, panel["unit"], size=8, color=_MUTED, ha="center")
+            text(x + w, y + 0.12, panel["ends"][1], size=8, color=_MUTED, ha="right")
+
         luts = {
             name: np.frombuffer(base64.b64decode(lut), np.uint8).reshape(256, 3)
             for name, lut in spec["luts"].items()
         }
         text(_GAP / 2, 0.1, _state(spec, picture), color=_MUTED)
         for panel, (x, y, w, h) in zip(spec["panels"], boxes["panels"]):
+            name = panel["name"]
             text(x, y, panel["title"], weight="bold")
-            steps = np.frombuffer(picture["frames"][panel["name"]], np.uint8)
+            steps = np.frombuffer(picture["frames"][name], np.uint8)
             ax = axes(x, y + 0.22, w, h)
             ax.imshow(
                 luts[panel["cmap"]][steps.reshape(panel["shape"])],
@@ -53,18 +60,16 @@ def draw(spec: dict, picture: dict) -> bytes:
             ax.set(xticks=[], yticks=[])
             below = y + 0.22 + h + 0.06
             if not spec["shared"]:
-                low, high = picture["low"][panel["name"]], picture["high"][panel["name"]]
-                _bar(axes, text, luts[panel["cmap"]], panel, low, high, x, below, w)
+                bar(panel, picture["low"][name], picture["high"][name], x, below, w)
                 below += 0.32
             for r in spec["readouts"]:
-                if r["panel"] == panel["name"]:
+                if r["panel"] == name:
                     text(x, below, f"{r['label']}  {_number(r, picture)}")
                     below += 0.2
         if spec["shared"]:
             x, y, w, _ = boxes["bar"]
             low, high = any(picture["low"].values()), any(picture["high"].values())
-            panel = spec["panels"][0]
-            _bar(axes, text, luts[panel["cmap"]], panel, low, high, x, y, w)
+            bar(spec["panels"][0], low, high, x, y, w)
         for curve, (x, y, w, h) in zip(spec["curves"], boxes["curves"]):
             text(x, y, curve["title"], weight="bold")
             _curve(axes(x + 0.75, y + 0.45, w - 0.9, h - 0.95), spec, curve, picture)
@@ -122,27 +127,19 @@ def _number(readout, picture):
     return f"{picture['readouts'][readout['name']]} {readout['unit']}".strip()
 
 
-def _bar(axes, text, lut, panel, low, high, x, y, w):
+def _bar(ax, lut, low, high, w):
     from matplotlib.patches import Polygon
 
-    ax = axes(x, y, w, 0.09)
     ax.set_axis_off()
-    ax.set(xlim=(0, w), ylim=(0, 1))
     left, right = (0.1 if low else 0), w - (0.1 if high else 0)
     ax.imshow(lut[None], extent=(left, right, 0, 1), aspect="auto", interpolation="nearest")
     ax.set(xlim=(0, w), ylim=(0, 1))
-    outline = [(left, 0), *([(0, 0.5)] if low else []), (left, 1), (right, 1)]
-    outline += [*([(w, 0.5)] if high else []), (right, 0)]
-    for arrow, color, corners in (
-        (low, lut[0], [(left, 0), (0, 0.5), (left, 1)]),
-        (high, lut[-1], [(right, 0), (w, 0.5), (right, 1)]),
-    ):
-        if arrow:
-            ax.add_patch(Polygon(corners, facecolor=tuple(color / 255), edgecolor="none"))
+    # without an arrow its triangle is flat, and the outline a rectangle
+    arrows = [(left, 0), (0, 0.5), (left, 1)], [(right, 1), (w, 0.5), (right, 0)]
+    for color, corners in zip((lut[0], lut[-1]), arrows):
+        ax.add_patch(Polygon(corners, facecolor=tuple(color / 255), edgecolor="none"))
+    outline = [*arrows[0], *arrows[1]]
     ax.add_patch(Polygon(outline, facecolor="none", edgecolor=_MUTED, lw=0.6, clip_on=False))
-    text(x, y + 0.12, panel["ends"][0], size=8, color=_MUTED)
-    text(x + w / 2, y + 0.12, panel["unit"], size=8, color=_MUTED, ha="center")
-    text(x + w, y + 0.12, panel["ends"][1], size=8, color=_MUTED, ha="right")
 
 
 def _curve(ax, spec, curve, picture):

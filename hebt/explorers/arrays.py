@@ -32,23 +32,13 @@ def tilts(
     Parameters
     ----------
     images
-        ``(tilts, slices, size)``, or a mapping from names to such series of one shape, such as
-        HAADF images and element maps.
+        ``(tilts, slices, size)``, or a mapping from names to such series of one shape.
     angles
         (tilts,), degrees.
-    limits
-        Ends of the colour bar: a pair for all series, or a mapping from names to pairs. If None,
-        the lowest and highest value of each series.
-    unit
-        Of the values.
-    cmap
-        Name of a matplotlib colour map.
     start
         The angle shown first; the one nearest to 0, if None.
-    columns
-        The most series side by side; as many as look well, if None.
-    caption
-        A sentence below the figure.
+    limits, unit, cmap, columns, caption
+        As for `slices`.
 
     Returns
     -------
@@ -58,8 +48,7 @@ def tilts(
     Raises
     ------
     TypeError, ValueError
-        If the series are not 3D arrays of finite numbers and of one shape, or do not have an image
-        for each angle.
+        If the series are not finite 3D arrays of one shape with an image for each angle.
 
     Examples
     --------
@@ -77,15 +66,11 @@ def tilts(
     order = np.argsort(angles, kind="stable")
     values = [float(angles[i]) for i in order]
     places = {angle: int(i) for angle, i in zip(values, order)}
-    panels = [
-        Panel(f"series{k}", name, limits=pair, unit=unit, cmap=cmap)
-        for k, (name, pair) in enumerate(_pairs(series, limits).items())
-    ]
     shown = min(values, key=abs) if start is None else start
     return FrameExplorer(
         lambda tilt: {f"series{k}": v[places[tilt]] for k, v in enumerate(series.values())},
         [Control("tilt", "Tilt", values, default=shown, unit="°")],
-        panels,
+        _panels("series", series, limits, unit=unit, cmap=cmap),
         alt="The tilt series at {tilt} degrees"
         + (f": {', '.join(series)}." if any(series) else "."),
         caption=caption,
@@ -118,20 +103,14 @@ def sweep(
     names
         The elements' names; numbers, if None.
     reference
-        The truth, or what to take for it, ``(elements, size, size)``. With it there are pictures
-        of the difference, after the best scaling, and a curve of the mean-squared error against
-        the weight, relative to the reference.
+        The truth, or what to take for it, ``(elements, size, size)``: adds the differences from
+        it, after the best scaling, and the relative mean-squared error against the weight.
     limits
-        Ends of the colour bar: a pair for all elements, or a mapping from names to pairs. If None,
-        0 and the 99.8th percentile of each element.
-    unit
-        Of the values.
-    cmap
-        Name of a matplotlib colour map.
+        As for `slices`; if None, 0 and the 99.8th percentile of each element.
     start
         Weight and iterations shown first; the middle ones, if None.
-    caption
-        A sentence below the figure.
+    unit, cmap, caption
+        As for `slices`.
 
     Returns
     -------
@@ -141,8 +120,7 @@ def sweep(
     Raises
     ------
     TypeError, ValueError
-        If shapes do not fit. For a page without a kernel also if the pictures are too many; the
-        message says how to bin.
+        If shapes do not fit. For a static page also if the pictures are too many.
 
     Examples
     --------
@@ -160,25 +138,24 @@ def sweep(
     if limits is None:
         top = [float(np.percentile(x[:, :, e], 99.8)) or 1.0 for e in range(len(names))]
         limits = {name: (0.0, t) for name, t in zip(names, top)}
-    panels = [
-        Panel(f"element{e}", name, limits=pair, unit=unit, cmap=cmap)
-        for e, (name, pair) in enumerate(_pairs(dict.fromkeys(names), limits).items())
-    ]
+    panels = _panels("element", dict.fromkeys(names), limits, unit=unit, cmap=cmap)
     curves = []
     scale, mse, true = np.empty(0), np.empty(0), None
     if reference is not None:
-        true = _fitting(reference, x.shape[2:])
-        scale, mse = _scaled(x, true)
-        panels += _differences(true, names)
-        curves = [_error_curve(names)]
+        true, scale, mse = _against(reference, x)
+        spans = np.ptp(true, axis=(1, 2)).tolist()
+        ends = {f"{name}, less the reference": (-s, s) for name, s in zip(names, spans)}
+        panels += _panels("difference", ends, ends, cmap="RdBu_r")
+        alt = "Mean-squared error against the weight after {iterations} iterations"
+        title, ylabel = "Error against the weight", "MSE, relative"
+        curves = [Curve("mse", title, "alpha", names, ylabel=ylabel, alt=alt)]
 
     def compute(**state):
         a, i = alphas.index(state["alpha"]), iterations.index(state["iterations"])
-        result = {f"element{e}": x[a, i, e] for e in range(len(names))}
+        result = {f"element{e}": image for e, image in enumerate(x[a, i])}
         if true is not None:
-            result |= {
-                f"difference{e}": scale[a, i, e] * x[a, i, e] - true[e] for e in range(len(names))
-            }
+            differences = scale[a, i, :, None, None] * x[a, i] - true
+            result |= {f"difference{e}": image for e, image in enumerate(differences)}
             result["mse"] = {name: mse[:, i, e] for e, name in enumerate(names)}
         return result
 
@@ -257,18 +234,13 @@ def slices(
     shape = next(iter(volumes.values())).shape
     if axis not in (0, 1, 2):
         raise ValueError(f"axis is {axis!r}; expected 0, 1 or 2.")
-    panels = [
-        Panel(f"volume{k}", name, limits=pair, unit=unit, cmap=cmap, smooth=smooth)
-        for k, (name, pair) in enumerate(_pairs(volumes, limits).items())
-    ]
-    places = range(shape[axis])
     what = ("Slice", "Row", "Column")[axis]
     return FrameExplorer(
         lambda slice: {
             f"volume{k}": v.take(slice, axis=axis) for k, v in enumerate(volumes.values())
         },
-        [Control("slice", what, places, default=shape[axis] // 2 if start is None else start)],
-        panels,
+        [Control("slice", what, range(shape[axis]), shape[axis] // 2 if start is None else start)],
+        _panels("volume", volumes, limits, unit=unit, cmap=cmap, smooth=smooth),
         alt=f"{what} {{slice}} of {shape[axis]}"
         + (f" of the volumes {', '.join(volumes)}." if any(volumes) else " of a volume."),
         caption=caption,
@@ -292,53 +264,31 @@ def _named(what: str, arrays: Any) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _fitting(reference: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
+def _against(reference, x):
+    """The reference, and for each image its best scale and what MSE is left, relative to it."""
     true = as_float32("reference", reference, ndim=(3,))
-    if true.shape != shape:
+    if true.shape != x.shape[2:]:
         raise ValueError(
-            f"reference has shape {true.shape}; expected {shape}, an image for each element."
+            f"reference has shape {true.shape}; expected {x.shape[2:]}, an image for each element."
         )
-    return true
-
-
-def _differences(true: np.ndarray, names: Sequence[str]) -> list[Panel]:
-    spans = [float(np.ptp(image)) for image in true]
-    return [
-        Panel(f"difference{e}", f"{name}, less the reference", (-span, span), cmap="RdBu_r")
-        for e, (name, span) in enumerate(zip(names, spans))
-    ]
-
-
-def _error_curve(names: Sequence[str]) -> Curve:
-    return Curve(
-        "mse",
-        "Error against the weight",
-        "alpha",
-        names,
-        ylabel="MSE, relative",
-        alt="Mean-squared error against the weight after {iterations} iterations",
-    )
-
-
-def _scaled(x, reference):
-    """Best scale of each image, and what MSE is left, relative to the reference."""
     scale, mse = np.empty(x.shape[:3], np.float32), np.empty(x.shape[:3])
     for a, i, e in np.ndindex(*x.shape[:3]):
-        scale[a, i, e] = optimal_scale(reference[e], x[a, i, e])
-        mse[a, i, e] = scaled_mse(reference[e], x[a, i, e])
-    return scale, mse
+        scale[a, i, e] = optimal_scale(true[e], x[a, i, e])
+        mse[a, i, e] = scaled_mse(true[e], x[a, i, e])
+    return true, scale, mse
 
 
-def _pairs(arrays: Mapping, limits: Limits) -> dict[str, tuple[float, float]]:
-    """Ends of the colour bar for each name."""
+def _panels(prefix: str, arrays: Mapping, limits: Limits, **options: Any) -> list[Panel]:
+    """A panel for each name, with its own or the common ends of the colour bar."""
     if isinstance(limits, Mapping):
-        limits = {str(name): pair for name, pair in limits.items()}
-        if set(limits) != set(arrays):
+        pairs = {str(name): pair for name, pair in limits.items()}
+        if set(pairs) != set(arrays):
             raise ValueError(
-                f"limits are given for {list(limits)}; expected a pair for each of {list(arrays)}."
+                f"limits are given for {list(pairs)}; expected a pair for each of {list(arrays)}."
             )
-        return {name: limits[name] for name in arrays}
-    if limits is not None:
-        return dict.fromkeys(arrays, limits)
-    ends = {name: (float(v.min()), float(v.max())) for name, v in arrays.items()}
-    return {name: (low, high if high > low else low + 1) for name, (low, high) in ends.items()}
+    elif limits is not None:
+        pairs = dict.fromkeys(arrays, limits)
+    else:
+        ends = {name: (float(v.min()), float(v.max())) for name, v in arrays.items()}
+        pairs = {name: (low, high if high > low else low + 1) for name, (low, high) in ends.items()}
+    return [Panel(f"{prefix}{k}", name, pairs[name], **options) for k, name in enumerate(arrays)]

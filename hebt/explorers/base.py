@@ -16,11 +16,16 @@ from typing import Any
 import anywidget
 import traitlets
 
-HERE = pathlib.Path(__file__).parent
+
+def read(name: str) -> str:
+    """Return the text of a script or style that lies beside this module."""
+    return pathlib.Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
 # what scripts of explorers draw with, and their look
-DRAW = "".join((HERE / f).read_text(encoding="utf-8") for f in ("draw.js", "elements.js"))
-CSS = (HERE / "frames.css").read_text(encoding="utf-8")
-_HOST = (HERE / "static_host.js").read_text(encoding="utf-8")
+DRAW = read("draw.js") + read("elements.js")
+CSS = read("frames.css")
+_HOST = read("static_host.js")
 _FOLDER = "_explorers"  # where a built book serves the files of `HEBT_STATIC_FILES`
 _FILES_FROM = 400_000  # characters; below this, files of their own are not worth a request
 _FILES_MOST = 40_000_000  # characters in files of one explorer
@@ -28,13 +33,7 @@ _counter = itertools.count(1)
 
 
 def is_static() -> bool:
-    """Say whether explorers render for a page without a kernel (``HEBT_STATIC=1``).
-
-    Returns
-    -------
-    bool
-        Whether they do.
-    """
+    """Say whether explorers render for a page without a kernel (``HEBT_STATIC=1``)."""
     return os.environ.get("HEBT_STATIC") == "1"
 
 
@@ -85,7 +84,7 @@ class Explorer(anywidget.AnyWidget):
             super().open()
 
     def poster(self) -> bytes:
-        """Return the first picture as PNG, with an opaque background.
+        """Return the picture that stands where no script runs, as PNG on an opaque background.
 
         Returns
         -------
@@ -95,7 +94,7 @@ class Explorer(anywidget.AnyWidget):
         raise NotImplementedError(f"{type(self).__name__} has to define poster().")
 
     def describe(self) -> str:
-        """Return the alternative text of the first picture.
+        """Return the alternative text of that picture.
 
         Returns
         -------
@@ -120,8 +119,7 @@ class Explorer(anywidget.AnyWidget):
         Parameters
         ----------
         max_bytes
-            The most bytes that the data of the explorer may take in the page, after
-            compression; 8 MB if not given.
+            The most bytes that the data may take after compression; 8 MB if not given.
 
         Returns
         -------

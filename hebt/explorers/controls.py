@@ -26,6 +26,11 @@ def _check_name(kind: str, name: Any) -> str:
     return name
 
 
+def _set(thing: Any, **fields: Any) -> None:
+    for name, value in fields.items():
+        object.__setattr__(thing, name, value)
+
+
 def _check_limits(owner: str, limits: Any) -> tuple[float, float]:
     try:
         low, high = (float(v) for v in limits)
@@ -46,20 +51,7 @@ def _minus_sign(text: str) -> str:
 
 
 def with_unit(text: str, unit: str) -> str:
-    """Return a number and its unit as one text.
-
-    Parameters
-    ----------
-    text
-        The number.
-    unit
-        Its unit; degrees stand without a space.
-
-    Returns
-    -------
-    str
-        Both.
-    """
+    """Return a number and its unit as one text; degrees stand without a space."""
     return f"{text}{'' if unit in ('', '°') else ' '}{unit}"
 
 
@@ -119,16 +111,15 @@ class Control:
         numeric = all(isinstance(v, numbers.Real) for v in values)
         if numeric and not all(math.isfinite(v) for v in values):
             raise ValueError(f"values of control {self.name!r} hold NaN or infinite values.")
-        object.__setattr__(self, "values", values)
+        _set(self, values=values)
         if len(set(self.texts)) < len(values):
             same = next(t for t in self.texts if self.texts.count(t) > 1)
             raise ValueError(
                 f"two values of control {self.name!r} read {same!r}; expected different texts. "
                 "Remove the repeated value, or give a finer format."
             )
-        if self.default is None:
-            object.__setattr__(self, "default", values[0])
-        object.__setattr__(self, "default", values[self.index(self.default)])
+        place = 0 if self.default is None else self.index(self.default)
+        _set(self, default=values[place])
 
     @property
     def numeric(self) -> bool:
@@ -190,16 +181,14 @@ class Panel:
     title
         Written above the image.
     limits
-        The values at both ends of the colour bar. Values outside are shown as the nearer end,
-        and the colour bar then ends in an arrow. A page stores 8 bits: steps of
-        ``(high - low) / 255``.
+        The values at both ends of the colour bar, which ends in an arrow where values lie
+        outside. A page stores 8 bits: steps of ``(high - low) / 255``.
     unit
         Of the values; written beside the colour bar.
     cmap
         Name of a matplotlib colour map.
     depends
-        Names of the controls the image varies with; all, if None. A page stores one image for
-        each combination of their values.
+        Names of the controls it varies with (None: all); a page stores an image per combination.
     smooth
         Interpolate between pixels on screen; square pixels otherwise.
     alt
@@ -217,9 +206,9 @@ class Panel:
     alt: str | None = None
 
     def __post_init__(self):
+        owner = f"panel {self.name!r}"
         _check_name("Panel", self.name)
-        object.__setattr__(self, "limits", _check_limits(f"panel {self.name!r}", self.limits))
-        object.__setattr__(self, "depends", _depends(f"panel {self.name!r}", self.depends))
+        _set(self, limits=_check_limits(owner, self.limits), depends=_depends(owner, self.depends))
         colormap_table(self.cmap)
 
     @property
@@ -258,7 +247,7 @@ class Readout:
 
     def __post_init__(self):
         _check_name("Readout", self.name)
-        object.__setattr__(self, "depends", _depends(f"readout {self.name!r}", self.depends))
+        _set(self, depends=_depends(f"readout {self.name!r}", self.depends))
         try:
             format(0.5, self.format)
         except (TypeError, ValueError):
@@ -307,8 +296,7 @@ class Curve:
     ylabel, unit
         What the lines show, and its unit.
     x
-        The points of the horizontal axis; the control's values, if None. Values of text are
-        evenly spaced.
+        The points of the horizontal axis; the control's values, if None (text: evenly spaced).
     log
         Which axes are logarithmic: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
     limits
@@ -339,11 +327,10 @@ class Curve:
         lines = tuple(str(line) for line in self.lines)
         if len(set(lines)) < len(lines):
             raise ValueError(f"lines of {owner} are {lines}; expected different names.")
-        object.__setattr__(self, "lines", lines)
         if self.log not in ("", "x", "y", "xy"):
             raise ValueError(f"log of {owner} is {self.log!r}; expected '', 'x', 'y' or 'xy'.")
         if self.limits is not None:
-            object.__setattr__(self, "limits", _check_limits(owner, self.limits))
+            _set(self, limits=_check_limits(owner, self.limits))
             if "y" in self.log and self.limits[0] <= 0:
                 raise ValueError(
                     f"limits of {owner} are {self.limits}; expected values above 0 for a "
@@ -355,32 +342,17 @@ class Curve:
                 f"depends of {owner} holds {self.along!r}, which is its horizontal axis; expected "
                 "other controls."
             )
-        object.__setattr__(self, "depends", depends)
+        _set(self, lines=lines, depends=depends)
         if self.x is not None:
-            x = as_float32(f"x of {owner}", self.x, ndim=(1,))
-            object.__setattr__(self, "x", tuple(float(v) for v in np.asarray(self.x, float)))
-            if (np.diff(np.asarray(self.x)) <= 0).any() or len(x) < 2:
+            as_float32(f"x of {owner}", self.x, ndim=(1,))
+            x = np.asarray(self.x, float)
+            if (np.diff(x) <= 0).any() or len(x) < 2:
                 raise ValueError(f"x of {owner} has to rise from point to point.")
+            _set(self, x=tuple(x.tolist()))
 
 
 def colormap_table(cmap: str) -> bytes:
-    """Return 256 colours of a matplotlib colour map.
-
-    Parameters
-    ----------
-    cmap
-        Its name.
-
-    Returns
-    -------
-    bytes
-        Red, green and blue of each colour.
-
-    Raises
-    ------
-    ValueError
-        If there is no such colour map.
-    """
+    """Return red, green and blue of 256 colours of a matplotlib colour map, uint8."""
     import matplotlib
 
     if not isinstance(cmap, str) or cmap not in matplotlib.colormaps:
@@ -393,38 +365,15 @@ def colormap_table(cmap: str) -> bytes:
 
 
 def palettes(cmaps: Iterable[str]) -> dict[str, str]:
-    """Return colour maps as the scripts of explorers read them.
-
-    Parameters
-    ----------
-    cmaps
-        Names of matplotlib colour maps; some may be repeated.
-
-    Returns
-    -------
-    dict
-        Name -> `colormap_table` in base64.
-    """
+    """Return `colormap_table` in base64 of each of these colour maps, for the scripts."""
     return {cmap: base64.b64encode(colormap_table(cmap)).decode() for cmap in sorted(set(cmaps))}
 
 
 def quantize(frame: ArrayLike, limits: tuple[float, float]) -> tuple[np.ndarray, bool, bool]:
-    """Return an image as 8-bit steps between `limits`.
+    """Return an image of any shape as uint8 steps: 0 and 255 stand for `limits` and all beyond.
 
-    Parameters
-    ----------
-    frame
-        Array of any shape.
-    limits
-        The values that become 0 and 255. Values outside become 0 or 255 too.
-
-    Returns
-    -------
-    steps
-        uint8, of the shape of `frame`.
-    below, above
-        Whether any value lies outside the limits by more than the half step that every value may
-        be off.
+    Also whether any value lies below or above them by more than the half step that every value
+    may be off.
     """
     low, high = limits
     steps = (np.asarray(frame, np.float64) - low) * (255 / (high - low))

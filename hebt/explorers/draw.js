@@ -8,10 +8,11 @@ const ON_WHITE = ["#0b5fa5", "#c2410c", "#0f766e", "#9d3c8f", "#4d4d4d", "#8a6d0
 const RAMP = Uint8Array.from({ length: 256 }, (_, i) => i);
 const SVG = "http://www.w3.org/2000/svg";
 
+// An element; children that are empty are left out.
 function h(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [k, v] of Object.entries(attributes)) node.setAttribute(k, v);
-  node.append(...children);
+  node.append(...children.filter(Boolean));
   return node;
 }
 
@@ -28,6 +29,7 @@ const bytes = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLe
 const same = (a, b) => a.length === b.length && a.every((v, i) => v === b[i]);
 const withUnit = (text, unit) => text + (unit === "" || unit === "°" ? "" : " ") + unit;
 const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
+const anyOf = (flags) => Object.values(flags).some(Boolean);
 const minus = (text) => text.replace(/-/g, "−");
 
 // A value with the digits that `step` allows: its last one is not finer than half a step.
@@ -262,7 +264,7 @@ async function savePicture(spec, picture, tables) {
     const { height } = plot(svg, spec, curve, picture, width - 2 * margin, 200, ink);
     return { curve, svg, height };
   });
-  const canvas = document.createElement("canvas");
+  const canvas = h("canvas");
   const c = canvas.getContext("2d");
   const font = (weight = "", size = 13) => {
     c.font = `${weight} ${size}px system-ui, sans-serif`;
@@ -290,30 +292,23 @@ async function savePicture(spec, picture, tables) {
     c.textAlign = align;
     c.fillText(text, x, y);
   };
-  const image = (steps, table, w, h) => {
-    const small = document.createElement("canvas");
-    small.width = w;
-    small.height = h;
+  const image = (steps, table, width, height) => {
+    const small = h("canvas", { width, height });
     paint(small, steps, table);
     return small;
   };
   const bar = (p, low, high, x, y, w) => {
     const l = low ? 8 : 0, r = high ? 8 : 0, t = 10;
+    const outline = new Path2D(`M${x},${y + t / 2} L${x + l},${y} H${x + w - r}
+      L${x + w},${y + t / 2} L${x + w - r},${y + t} H${x + l} Z`);
     c.save();
-    c.beginPath();
-    c.moveTo(x, y + t / 2);
-    c.lineTo(x + l, y); c.lineTo(x + w - r, y); c.lineTo(x + w, y + t / 2);
-    c.lineTo(x + w - r, y + t); c.lineTo(x + l, y + t);
-    c.closePath();
-    c.save();
-    c.clip();
+    c.clip(outline);
     c.imageSmoothingEnabled = false;
     c.drawImage(image(RAMP, tables[p.cmap], 256, 1), x, y, w, t);
     c.restore();
     c.strokeStyle = "#7b8794";
     c.lineWidth = 0.5;
-    c.stroke();
-    c.restore();
+    c.stroke(outline);
     put(p.ends[0], x, y + 14, { size: 12, color: "#52606d" });
     put(p.unit, x + w / 2, y + 14, { size: 12, color: "#52606d", align: "center" });
     put(p.ends[1], x + w, y + 14, { size: 12, color: "#52606d", align: "right" });
@@ -343,8 +338,8 @@ async function savePicture(spec, picture, tables) {
     y += rowHeight(row);
   }
   if (spec.shared) {
-    bar(spec.panels[0], Object.values(picture.low).some(Boolean),
-      Object.values(picture.high).some(Boolean), margin, y, Math.min(400, width - 2 * margin));
+    bar(spec.panels[0], anyOf(picture.low), anyOf(picture.high), margin, y,
+      Math.min(400, width - 2 * margin));
     y += 46;
   }
   for (const { curve, svg, height } of plots) {
@@ -365,10 +360,8 @@ async function savePicture(spec, picture, tables) {
   const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
   if (!blob) throw new Error("the browser made no image");
   const state = spec.controls.map((k, i) => `${k.name}-${k.texts[picture.position[i]]}`);
-  const link = document.createElement("a");
-  link.download = [spec.filename, ...state].join("_").replace(/−/g, "-")
-    .replace(/[^\w.-]+/g, "-") + ".png";
-  link.href = URL.createObjectURL(blob);
+  const name = [spec.filename, ...state].join("_").replace(/−/g, "-").replace(/[^\w.-]+/g, "-");
+  const link = h("a", { download: `${name}.png`, href: URL.createObjectURL(blob) });
   document.body.append(link);
   link.click();
   link.remove();

@@ -109,6 +109,11 @@ function messageLine() {
   return { node, say };
 }
 
+function captionOf(model) {
+  const caption = model.get("caption");
+  return caption && h("p", { class: "hebt-caption" }, caption);
+}
+
 // Timers under names: a second one of a name replaces the first.
 function timers() {
   const running = {};

@@ -148,13 +148,13 @@ function render({ model, el }) {
 
   const sliders = spec.controls.map((c, i) => slider(c, (index) => move(i, index)));
   const numberNode = (r) => h("span", { class: "hebt-number" },
-    h("span", { "data-readout": r.name }), r.unit ? withUnit("", r.unit) : "");
+    h("span", { "data-readout": r.name }), withUnit("", r.unit));
 
   const panels = spec.panels.map((p) => {
     const notes = spec.readouts.filter((r) => r.panel === p.name).map((r) =>
       h("div", {}, h("span", { class: "hebt-label" }, r.label), " ", numberNode(r)));
     const strip = spec.shared ? null : colorBar(p.name, tables[p.cmap], p.unit);
-    const panel = imagePanel(p, p.shape, strip?.node ?? "",
+    const panel = imagePanel(p, p.shape, strip?.node,
       h("div", { class: "hebt-notes" }, ...notes));
     // values in all panels of one shape follow one pointer, so one of them takes the keyboard
     if (spec.panels.find((q) => same(q.shape, p.shape)) === p) panel.canvas.tabIndex = 0;
@@ -198,17 +198,11 @@ function render({ model, el }) {
   const reset = button("reset", "Reset", () => go(spec.controls.map((c) => c.start)));
   const save = saveButton(() => [spec, shown, tables], message);
 
-  const parts = [h("div", { class: "hebt-controls" }, ...sliders.map((q) => q.node)),
-    message.node];
-  if (panels.length) parts.push(grid);
-  if (sharedBar) parts.push(sharedBar.node);
-  if (curves.length) parts.push(plots);
-  if (free.length) parts.push(table);
-  parts.push(h("div", { class: "hebt-foot" }, where,
-    h("div", { class: "hebt-buttons" }, reset, save)), status);
-  const caption = model.get("caption");
-  if (caption) parts.push(h("p", { class: "hebt-caption" }, caption));
-  const body = h("div", { class: "hebt-frames" }, ...parts);
+  const body = h("div", { class: "hebt-frames" },
+    h("div", { class: "hebt-controls" }, ...sliders.map((q) => q.node)), message.node,
+    panels.length && grid, sharedBar?.node, curves.length && plots, free.length && table,
+    h("div", { class: "hebt-foot" }, where, h("div", { class: "hebt-buttons" }, reset, save)),
+    status, captionOf(model));
   keepKeys(body);
   const { columns } = spec;
   body.style.setProperty("--hebt-width", `${columns > 1 ? 22 * columns - 1 : 30}rem`);
@@ -260,8 +254,7 @@ function render({ model, el }) {
       canvas.setAttribute("aria-label", fill(p.alt, spec, picture));
       strip?.show(p.ends, picture.low[p.name], picture.high[p.name]);
     }
-    sharedBar?.show(first.ends, Object.values(picture.low).some(Boolean),
-      Object.values(picture.high).some(Boolean));
+    sharedBar?.show(first.ends, anyOf(picture.low), anyOf(picture.high));
     for (const r of spec.readouts) {
       body.querySelector(`[data-readout="${r.name}"]`).textContent = picture.readouts[r.name];
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,18 +11,15 @@ import traitlets
 from .._checks import check_count
 from ._definition import Definition
 from ._page import specify, stored
-from .base import CSS, DRAW, Explorer
+from .base import CSS, DRAW, Explorer, read
 from .controls import Control, Curve, Panel, Readout
-
-HERE = pathlib.Path(__file__).parent
 
 
 class FrameExplorer(Explorer):
     """Images, numbers and curves that follow sliders over discrete values.
 
-    In JupyterLab a move of a slider calls `compute` in Python. On a static page everything was
-    computed beforehand, over the product of the values of the controls that each panel depends
-    on, and lies in the page. Both draw with the same script.
+    In JupyterLab a move of a slider calls `compute`. A static page holds what it gave beforehand,
+    over the product of the values of the controls that each panel depends on.
 
     Parameters
     ----------
@@ -55,8 +51,7 @@ class FrameExplorer(Explorer):
     Raises
     ------
     TypeError, ValueError
-        If names clash or are unknown, or `compute` does not return what the panels, read-outs and
-        curves expect.
+        If names clash or are unknown, or `compute` does not return what the parts expect.
 
     Examples
     --------
@@ -68,7 +63,7 @@ class FrameExplorer(Explorer):
     ... )
     """
 
-    _esm = DRAW + (HERE / "frames.js").read_text(encoding="utf-8")
+    _esm = DRAW + read("frames.js")
     _css = CSS
 
     spec = traitlets.Dict().tag(sync=True)
@@ -129,13 +124,6 @@ class FrameExplorer(Explorer):
         self.position = position
 
     def describe(self) -> str:
-        """Return the alternative text of the present picture.
-
-        Returns
-        -------
-        str
-            Caption and values of the controls.
-        """
         return self._definition.fill(self._alt, self.picture)
 
     def static_state(self) -> dict:
@@ -149,8 +137,8 @@ class FrameExplorer(Explorer):
         Raises
         ------
         ValueError
-            If the images are too many, a panel varies with a control that its `depends` leaves
-            out, or the present state has no picture.
+            If the images are too many, a panel's `depends` leaves out a control that it varies
+            with, or the present state has no picture.
         """
         if self.picture["error"]:
             raise ValueError(
@@ -160,13 +148,6 @@ class FrameExplorer(Explorer):
         return {"store": stored(self._definition, self._advice())}
 
     def poster(self) -> bytes:
-        """Return the present picture as PNG on white.
-
-        Returns
-        -------
-        bytes
-            The picture as PNG.
-        """
         from . import _poster
 
         return _poster.draw(self.spec, self.picture)

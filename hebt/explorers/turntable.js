@@ -20,10 +20,11 @@ function render({ model, el }) {
 
   const sliders = controls.map((c, i) =>
     slider(c, (place) => go(wanted.map((v, k) => (k === i ? place : v)))));
-  const canvases = panels.map((p) => {
-    const canvas = h("canvas", { width: size, height: size, "data-panel": p.name, role: "img",
-      class: "hebt-body" });
+  const bodies = panels.map((p) =>
+    imagePanel({ ...p, smooth: true }, [size, size], h("div", { class: "hebt-notes" })));
+  for (const { canvas } of bodies) {
     let from = null;
+    canvas.classList.add("hebt-body");
     canvas.addEventListener("pointerdown", (e) => {
       canvas.setPointerCapture(e.pointerId);
       from = { x: e.clientX, y: e.clientY, at: [...wanted] };
@@ -39,37 +40,29 @@ function render({ model, el }) {
     });
     canvas.addEventListener("pointerup", () => { from = null; });
     canvas.addEventListener("pointercancel", () => { from = null; });
-    return canvas;
-  });
+  }
   const message = messageLine();
   const reset = button("reset", "Reset", () => go([...spec.start]));
-  const grid = h("div", { class: "hebt-panels" }, ...panels.map((p, k) =>
-    h("div", { class: "hebt-panel" },
-      h("div", { class: "hebt-head" }, h("span", { class: "hebt-title" }, p.title)),
-      h("div", { class: "hebt-picture" }, canvases[k]), h("div"),
-      h("div", { class: "hebt-notes" }))));
-  const caption = model.get("caption");
+  const grid = h("div", { class: "hebt-panels" }, ...bodies.map((q) => q.node));
   const body = h("div", { class: "hebt-frames" },
     h("div", { class: "hebt-controls" }, ...sliders.map((q) => q.node)), message.node, grid,
     h("div", { class: "hebt-foot" },
       h("span", { class: "hebt-probe" }, "Drag a picture, or use the sliders."),
       h("div", { class: "hebt-buttons" }, reset)),
-    caption ? h("p", { class: "hebt-caption" }, caption) : "");
+    captionOf(model));
   keepKeys(body);
   body.style.setProperty("--hebt-width", `${22 * panels.length - 1}rem`);
 
   async function views() {
-    if (all) return all;
     const stored = model.get("stored");
-    all = stored ? await model.load(stored) : model.get("views");
+    all ??= stored ? await model.load(stored) : model.get("views");
     return all;
   }
   async function picture(panel, [turn, tip]) {
-    const n = (panel * tips.length + tip) * turns.length + turn;
-    const first = turn === spec.start[0] && tip === spec.start[1];
+    const first = same([turn, tip], spec.start);
     const data = first ? model.get("first") : await views();
     const ends = first ? spec.first : spec.ends;
-    const k = first ? panel : n;
+    const k = first ? panel : (panel * tips.length + tip) * turns.length + turn;
     const from = k ? ends[k - 1] : 0;
     const part = new Uint8Array(data.buffer, data.byteOffset + from, ends[k] - from);
     return createImageBitmap(new Blob([part], { type: "image/webp" }));
@@ -85,11 +78,11 @@ function render({ model, el }) {
     try {
       const images = await Promise.all(panels.map((_, k) => picture(k, position)));
       if (mine !== token || !alive) return;
-      images.forEach((image, k) => {
-        const context = canvases[k].getContext("2d");
-        context.drawImage(image, 0, 0, size, size);
-        canvases[k].setAttribute("aria-label", `${panels[k].alt} Seen at turn ${
-          degrees(turns[position[0]])} and tip ${degrees(tips[position[1]])}.`);
+      const seen = `Seen at turn ${degrees(turns[position[0]])} and tip ${
+        degrees(tips[position[1]])}.`;
+      bodies.forEach(({ canvas }, k) => {
+        canvas.getContext("2d").drawImage(images[k], 0, 0, size, size);
+        canvas.setAttribute("aria-label", `${panels[k].alt} ${seen}`);
       });
       message.say("");
       root.dataset.position = position.join(",");

@@ -2,15 +2,13 @@
 
 import io
 import itertools
-import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import traitlets
 
-from .base import CSS, DRAW, Explorer, Lazy, is_static
+from .base import CSS, DRAW, Explorer, Lazy, is_static, read
 
-HERE = pathlib.Path(__file__).parent
 QUALITY = 80  # of WebP, from 0 to 100
 
 
@@ -39,7 +37,7 @@ class Turntable(Explorer):
         If shapes do not fit, or `start` is no view.
     """
 
-    _esm = DRAW + (HERE / "turntable.js").read_text(encoding="utf-8")
+    _esm = DRAW + read("turntable.js")
     _css = CSS + (
         "\n.hebt-explorer .hebt-picture canvas.hebt-body { cursor: grab; background: #fff; }\n"
         ".hebt-explorer .hebt-picture canvas.hebt-body:active { cursor: grabbing; }\n"
@@ -103,33 +101,12 @@ class Turntable(Explorer):
         )
 
     def static_state(self) -> dict:
-        """Return the views, to be loaded when a reader asks for them.
-
-        Returns
-        -------
-        dict
-            The views, as compressed pictures.
-        """
         return {"stored": Lazy(self._encoded)}
 
     def describe(self) -> str:
-        """Return the alternative text of the first picture.
-
-        Returns
-        -------
-        str
-            What is seen, for those who cannot see it.
-        """
         return " ".join(p["alt"] for p in self.spec["panels"])
 
     def poster(self) -> bytes:
-        """Return the first views side by side, as PNG.
-
-        Returns
-        -------
-        bytes
-            The picture as PNG.
-        """
         import matplotlib
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

@@ -60,9 +60,8 @@ def to_signal(
     Parameters
     ----------
     data
-        With `angles`: a tilt series (tilts, slices, size) or maps
-        (elements, tilts, slices, size). Without: a volume (slices, size, size) or HEBT's
-        result (elements, slices, size, size).
+        With `angles`: a tilt series or maps, ([elements,] tilts, slices, size). Without: a volume
+        or HEBT's result, ([elements,] slices, size, size).
     pixel_size
         Length of a pixel's or voxel's side, in nm.
     angles
@@ -80,8 +79,7 @@ def to_signal(
     Raises
     ------
     ValueError
-        If names of elements or angles do not fit the axes of `data`, or `pixel_size` is not
-        above 0.
+        If elements or angles do not fit the axes of `data`, or `pixel_size` is not above 0.
 
     Examples
     --------
@@ -111,20 +109,13 @@ def to_signal(
                 f"angles has {len(angles)} entries, but data has {tilts} tilts "
                 f"(shape {data.shape}); expected one angle per tilt."
             )
-        steps = np.diff(angles)
-        if tilts > 1 and np.allclose(steps, steps[0]) and steps[0] != 0:
-            axis = {"scale": float(steps[0]), "offset": float(angles[0]), "size": tilts}
-        elif tilts == 1:
-            axis = {"scale": 1.0, "offset": float(angles[0]), "size": 1}
-        else:
-            axis = {"axis": angles} if _rises_or_falls(steps) else {"size": tilts}
-        axes.append({"name": "tilt", "units": "degrees", **axis})
+        axes.append({"name": "tilt", "units": "degrees", **_tilt_axis(angles)})
         axes += [length("slice", slices), length("across", size)]
     else:
         slices, depth, size = data.shape[-3:]
         axes += [length("slice", slices), length("depth", depth), length("across", size)]
-    for position in range(len(axes)):
-        axes[position]["navigate"] = position < len(axes) - 2
+    for position, axis in enumerate(axes):
+        axis["navigate"] = position < len(axes) - 2
     with quiet():
         signal = hs.signals.Signal2D(data, axes=axes)
     signal.metadata.General.title = title
@@ -196,22 +187,13 @@ def spectra_to_signal(
         )
     pixel_size = check_number("pixel_size", pixel_size, "a length in nm above 0")
     hs = hyperspy()
-    names = ("slice", "across")
     axes: list[dict[str, Any]] = [
-        {"name": n, "size": k, "scale": pixel_size, "units": "nm", "navigate": True}
-        for n, k in zip(names, data.shape)
+        {"name": name, "size": count, "scale": pixel_size, "units": "nm", "navigate": True}
+        for name, count in zip(("slice", "across"), data.shape)
     ]
     step = float((energies[-1] - energies[0]) / (len(energies) - 1))
-    axes.append(
-        {
-            "name": "Energy",
-            "size": len(energies),
-            "scale": step,
-            "offset": float(energies[0]),
-            "units": "keV",
-            "navigate": False,
-        }
-    )
+    energy = {"size": len(energies), "scale": step, "offset": float(energies[0])}
+    axes.append({"name": "Energy", "units": "keV", "navigate": False, **energy})
     with quiet():
         signal = hs.signals.Signal1D(data, axes=axes)
         signal.set_signal_type("EDS_TEM")
@@ -221,8 +203,14 @@ def spectra_to_signal(
     return signal
 
 
-def _rises_or_falls(steps):
-    return bool((steps > 0).all() or (steps < 0).all())
+def _tilt_axis(angles):
+    """Return size, and where the tilts are in equal steps or in order the values of their axis."""
+    steps = np.diff(angles)
+    if _steady(angles):
+        step = float(steps[0]) if len(steps) else 1.0
+        return {"scale": step, "offset": float(angles[0]), "size": len(angles)}
+    in_order = (steps > 0).all() or (steps < 0).all()
+    return {"axis": angles} if in_order else {"size": len(angles)}
 
 
 def from_signal(signal: Any) -> Calibrated:
@@ -269,11 +257,9 @@ def from_signal(signal: Any) -> Calibrated:
     angles = None
     if is_tilt:
         # the axis is what counts: a reader may have cropped the series since it was made
-        angles = np.asarray(third.axis, np.float64)
-        if not third.is_uniform or "angles" not in kept:
-            pass
-        elif len(kept["angles"]) == len(angles) and not _steady(kept["angles"]):
-            angles = np.asarray(kept["angles"], np.float64)
+        angles, known = np.asarray(third.axis, np.float64), kept.get("angles")
+        if third.is_uniform and known and len(known) == len(angles) and not _steady(known):
+            angles = np.asarray(known, np.float64)
     elements = kept.get("elements")
     if data.ndim == 4 and (elements is None or len(elements) != data.shape[0]):
         elements = [f"element {i}" for i in range(data.shape[0])]

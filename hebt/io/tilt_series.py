@@ -116,15 +116,12 @@ def read_tilt_series(
     lines
         X-ray lines to map, as HyperSpy writes them: "O_Ka", "Pt_Ma".
     angles
-        Tilts in degrees, one per file. Without them, each file's name is its tilt
-        ("-40.bcf"), as many microscopists name their files; what the metadata say of the
-        stage is not used.
+        Tilts in degrees, one per file. Without them, each file's name is its tilt ("-40.bcf");
+        what the metadata say of the stage is not used.
     avoid
-        Other lines of the spectrum, or (from, to) in keV, that background windows must keep
-        clear of. See `line_windows`.
+        Other lines, or (from, to) in keV, to keep backgrounds clear of; see `line_windows`.
     progress
-        Whether to show a progress bar; if None, where somebody can see it (a terminal, a live
-        notebook).
+        Whether to show a progress bar; if None, where somebody can see it.
 
     Returns
     -------
@@ -147,8 +144,7 @@ def read_tilt_series(
     order = np.argsort(tilts)
     paths = [paths[i] for i in order]
     haadf: list[np.ndarray] = []
-    maps: list[np.ndarray] = []
-    spectra: list[np.ndarray] = []
+    maps, spectra = [], []
     first: Any = None
     with progress_bar(len(paths), "reading tilts", progress) as bar:
         for path in paths:
@@ -215,9 +211,8 @@ def read_tomviz_shifts(
     Returns
     -------
     numpy.ndarray
-        (len(keep), 2), pixels along and across the tilt axis, as `hebt.prepare.estimate_shifts`
-        gives them: Tomviz counts upwards along the axis, an image's rows count downwards. Their
-        medians are 0.
+        (len(keep), 2), pixels along (downwards, where Tomviz counts upwards) and across the tilt
+        axis, as `hebt.prepare.estimate_shifts` gives them. Their medians are 0.
 
     Raises
     ------

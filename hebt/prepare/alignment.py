@@ -17,10 +17,9 @@ _FINE, _COARSE = 1.0, 20.0
 def estimate_shifts(haadf: ArrayLike, *, upsample: int = 50) -> np.ndarray:
     """Find how far each HAADF image must be moved to fit its neighbours, by cross-correlation.
 
-    From the middle tilt outwards, each image is compared with the neighbour that is aligned
-    already (band-passed and faded out towards the edges; the compared image is moved and compared
-    again until it stays). Neighbours look most alike, but their errors add up along the series:
-    `refine_alignment` takes that out.
+    From the middle tilt outwards, each image is compared with its aligned neighbour, band-passed
+    and faded out towards the edges, and moved until it stays. Neighbours look most alike, but
+    their errors add up along the series: `refine_alignment` takes that out.
 
     Parameters
     ----------
@@ -32,9 +31,8 @@ def estimate_shifts(haadf: ArrayLike, *, upsample: int = 50) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        (tilts, 2), float64, pixels: along the tilt axis, and across it. Give them to
-        `apply_shifts`. A common shift of all images is free; it is chosen so that the medians
-        are 0.
+        (tilts, 2), float64, pixels along and across the tilt axis, for `apply_shifts`. The free
+        common shift of all images is chosen so that the medians are 0.
 
     Raises
     ------
@@ -111,8 +109,7 @@ def estimate_center_shifts(haadf: ArrayLike) -> np.ndarray:
     """Find the shifts that bring the centre of mass of each image into its middle.
 
     The centre of mass of a projection is the projection of the centre of mass. For a particle
-    that lies wholly in every image this holds all tilts together at once, so no errors add up
-    along the series, and the tilt axis comes to lie in the middle.
+    that lies wholly in every image no errors add up, and the tilt axis comes to lie in the middle.
 
     Parameters
     ----------
@@ -137,8 +134,7 @@ def estimate_shifts_to(
     reference
         (tilts, slices, size), aligned Z-contrast images.
     images
-        (tilts, slices, size): what the same specimen looks like in another signal, such as the
-        weighted sum of its element maps.
+        (tilts, slices, size): the same specimen in another signal, e.g. a weighted sum of its maps.
     upsample
         Shifts are found to 1/`upsample` of a pixel.
 
@@ -167,8 +163,8 @@ def estimate_shifts_to(
 def alignment_error(shifts: ArrayLike, drift: ArrayLike, angles: ArrayLike) -> np.ndarray:
     """Return what an alignment left of a known drift, (tilts, 2), in pixels.
 
-    What no alignment can know is taken out by least squares first: where the specimen lies. That
-    is a constant along the tilt axis, and a cos(θ) + b sin(θ) across it.
+    Where the specimen lies, which no alignment can know, is taken out by least squares first: a
+    constant along the tilt axis, and a cos(θ) + b sin(θ) across it.
 
     Parameters
     ----------

@@ -26,8 +26,7 @@ class Components:
     factors
         (components, channels): their spectra.
     duals
-        Weights, shape (components, channels): ``spectrum @ duals[k]`` is the loading of
-        component k.
+        Weights (components, channels): ``spectrum @ duals[k]`` is the loading of component k.
     variance
         (all components,): share of the variance of each, largest first.
     """
@@ -58,9 +57,8 @@ class Components:
     def weights(self, weights: ArrayLike, count: int | None = None) -> np.ndarray:
         """Return channel weights that give, from raw spectra, the map of denoised ones.
 
-        A map is a weighted sum over the channels. So the denoised map, the sum of the denoised
-        spectrum weighed with `weights`, is the sum of the raw spectrum weighed with these: the
-        denoised spectrum image need not be held.
+        A map is a weighted sum over the channels: with these weights, the raw spectra give what
+        `weights` would give of the denoised ones, which need not be held.
 
         Parameters
         ----------
@@ -129,8 +127,8 @@ def bin_spectra(
 class _CovarianceSolver:
     """Principal components without centring, from the covariance of the channels.
 
-    There are far fewer channels than pixels, so this takes a fraction of the time and memory of
-    a singular value decomposition of the data. HyperSpy takes it as an algorithm.
+    With far fewer channels than pixels, it takes a fraction of the time and memory of a singular
+    value decomposition of the data. HyperSpy takes it as an algorithm.
     """
 
     def __init__(self, components):
@@ -158,9 +156,8 @@ def decompose(
     mean first, so that counting noise is about the same everywhere and a strong line does not
     pass for a component for its noise alone [1]_; this is undone afterwards.
 
-    Components are the same for the spectra of single pixels as for those of blocks of pixels,
-    which are fewer: decompose blocks of all tilts (`bin_spectra`), and give the result the
-    spectra of single pixels.
+    Blocks of pixels (`bin_spectra`), which are fewer, have the same components as single pixels:
+    decompose those of all tilts, and give the result the spectra of single pixels.
 
     Parameters
     ----------
@@ -180,8 +177,7 @@ def decompose(
     Raises
     ------
     ValueError
-        If shapes do not fit, counts are negative, or there are not enough spectra or channels
-        with counts.
+        If shapes do not fit, counts are negative, or too few spectra or channels have counts.
 
     References
     ----------

@@ -194,16 +194,14 @@ def correct_damping(haadf: ArrayLike, saturation: float) -> np.ndarray:
 def estimate_damping(haadf: ArrayLike, *, groups: int = 20) -> Damping:
     """Estimate the damping of HAADF from the tilt series alone.
 
-    At every tilt the beam passes through the same mass, but through other thicknesses. So the
-    sum over the rows of a slice stays the same over the tilts where intensity is linear in the
-    mass-thickness, and S is chosen for the smallest change.
+    At every tilt the beam passes through the same mass. So the sum over a slice stays the same
+    over the tilts where intensity is linear in the mass-thickness; S gives the smallest change.
 
     Parameters
     ----------
     haadf
-        (tilts, slices, size), less the detector's offset, 0 where there is no specimen; the whole
-        specimen lies within every image. Along the tilt axis they are brought to their centre of
-        mass here; across it they need not be aligned.
+        (tilts, slices, size), less the detector's offset, 0 where there is no specimen, which lies
+        wholly within every image. They need not be aligned.
     groups
         Neighbouring rows are added up to this many groups, which takes noise out.
 
@@ -214,8 +212,7 @@ def estimate_damping(haadf: ArrayLike, *, groups: int = 20) -> Damping:
     Raises
     ------
     ValueError
-        If there are fewer than two tilts, an image is empty, or the damping is too strong to be
-        estimated.
+        If there are fewer than two tilts, an image is empty, or the damping is too strong.
     """
     from scipy.optimize import minimize_scalar
 

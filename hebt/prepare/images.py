@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import operator
-
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from .._checks import as_float32, check_angles, check_count
+from .._checks import as_float32, check_angles, check_count, check_number
 
 
 def bin_images(
@@ -68,10 +67,9 @@ def bin_images(
 def smoothing_kernel(width: int, sigma: float, *, centered: bool = True) -> np.ndarray:
     """Return the weights of a Gaussian cut to `width` pixels; their sum is 1.
 
-    An even number of taps has no middle one: wherever it is put, the picture moves by half a
-    pixel. With `centered`, an even kernel is averaged over its two nearest positions (convolved
-    with (1/2, 1/2)); that gives `width` + 1 symmetric taps and moves nothing. An odd kernel is
-    symmetric as it is.
+    An even number of taps has no middle one and moves the picture by half a pixel. With
+    `centered`, an even kernel is averaged over its two nearest positions (convolved with
+    (1/2, 1/2)), which gives `width` + 1 symmetric taps and moves nothing.
 
     Parameters
     ----------
@@ -99,8 +97,7 @@ def smoothing_kernel(width: int, sigma: float, *, centered: bool = True) -> np.n
     array([0.25, 0.5 , 0.25])
     """
     width = check_count("width", width)
-    if not (np.isscalar(sigma) and np.isfinite(sigma) and sigma > 0):
-        raise ValueError(f"sigma is {sigma!r}; expected a length in pixels above 0.")
+    check_number("sigma", sigma, "a length in pixels above 0")
     offsets = np.arange(width) - (width - 1) / 2
     kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
     kernel /= kernel.sum()
@@ -133,8 +130,7 @@ def smooth(
         (-2, -1) smooths in both directions of an image (..., slices, size): the Gaussian is then
         rotationally symmetric, cut to a square.
     centered
-        With False, an even kernel stays as it is and moves the images by half a pixel towards
-        higher indices. See `smoothing_kernel`.
+        With False, an even kernel moves images half a pixel up the indices; see `smoothing_kernel`.
 
     Returns
     -------
@@ -182,8 +178,7 @@ def apply_shifts(
         Order of the spline between pixels, 0 to 5. The linear one makes no value lower or higher
         than its neighbours; a cubic one, 3, smooths less.
     mode
-        What comes in from outside: ``"nearest"`` repeats the edge, ``"constant"`` is 0. These and
-        the others are those of `scipy.ndimage.shift`.
+        At edges ``"nearest"`` repeats them, ``"constant"`` is 0; see `scipy.ndimage.shift`.
 
     Returns
     -------
@@ -221,10 +216,9 @@ def crop_flat(
 ) -> np.ndarray:
     """Keep, at every tilt, what belongs to the same strip of a flat specimen.
 
-    The specimen goes on beyond the image, and the further it is tilted, the more of it comes
-    into view; but all tilts must show the same matter. A flat specimen that is level at 0 degrees
-    appears narrower by cos(angle): what lies further from the tilt axis than (`size` - `edge`)/2
-    times that is set to 0, along a soft edge.
+    The further the specimen is tilted, the more of it comes into view; but all tilts must show the
+    same matter. A flat specimen that is level at 0 degrees appears narrower by cos(angle): what
+    lies further from the tilt axis than (`size` - `edge`)/2 times that is set to 0, softly.
 
     Parameters
     ----------
@@ -284,9 +278,8 @@ def crop_flat(
 def mass_inconsistency(images: ArrayLike) -> float:
     """Say how much the sum over each row changes from tilt to tilt, relative to its size.
 
-    Every slice holds the same matter at every tilt. So where axis -2 lies along the tilt axis,
-    images are aligned along it and all tilts show the same matter, the sums over the rows stay
-    the same, and this comes near 0.
+    It comes near 0 where axis -2 lies along the tilt axis, images are aligned along it and all
+    tilts show the same matter.
 
     Parameters
     ----------
@@ -296,8 +289,7 @@ def mass_inconsistency(images: ArrayLike) -> float:
     Returns
     -------
     float
-        Root mean square of the deviations from the mean over the tilts, divided by the root mean
-        square of the sums.
+        Root mean square of the deviations from the mean over the tilts, relative to the sums'.
     """
     rows = as_float32("images", images, ndim=(3,)).sum(axis=2, dtype=np.float64)
     return float(np.linalg.norm(rows - rows.mean(axis=0)) / np.linalg.norm(rows))
@@ -306,8 +298,8 @@ def mass_inconsistency(images: ArrayLike) -> float:
 def slab_mask(size: int, depth: float) -> np.ndarray:
     """Return the mask of a flat specimen, (size, size): 1 within `depth` pixels, else 0.
 
-    The slab is level at 0 degrees and centred on the rotation axis. With an odd or fractional
-    `depth`, voxels that it cuts have the share that lies inside.
+    The slab is level at 0 degrees and centred on the rotation axis. Voxels that it cuts have the
+    share that lies inside.
 
     Parameters
     ----------
@@ -360,16 +352,11 @@ def check_shifts(shifts: ArrayLike) -> np.ndarray:
 
 def _axes(images, axis):
     """Return the axes meant as sorted, non-negative numbers; refuse doubles and strangers."""
-    wanted = axis if isinstance(axis, tuple | list) else (axis,)
-    axes = []
-    for a in wanted:
-        a = operator.index(a)
-        if not -images.ndim <= a < images.ndim:
-            raise ValueError(
-                f"axis is {axis}, but images has {images.ndim} axes (shape {images.shape}); "
-                "expected axes that it has."
-            )
-        axes.append(a % images.ndim)
-    if len(set(axes)) < len(axes):
-        raise ValueError(f"axis is {axis}; expected each axis once.")
+    try:
+        axes = normalize_axis_tuple(axis, images.ndim)
+    except ValueError:
+        raise ValueError(
+            f"axis is {axis}, but images has {images.ndim} axes (shape {images.shape}); expected "
+            "each axis once, and only axes that it has."
+        ) from None
     return sorted(axes)

@@ -11,9 +11,8 @@ from .._checks import as_float32
 def tilt_response(maps: ArrayLike) -> np.ndarray:
     """Estimate which share of the X-rays was counted at each tilt, from the maps themselves.
 
-    A particle that lies wholly in every image has the same mass at every tilt, so all its counts
-    together change only with the detectors. The same share is taken for all elements: more
-    counts make it more precise, and which part of a detector is hidden does not depend on them.
+    All counts of a particle that lies wholly in every image change only with the detectors. The
+    same share is taken for all elements: what is hidden of a detector does not depend on them.
 
     Parameters
     ----------

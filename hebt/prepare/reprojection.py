@@ -51,9 +51,8 @@ def refine_alignment(
 ) -> Alignment:
     """Align each HAADF image with its reprojection, until no image asks to be moved.
 
-    A first reconstruction is projected again at every tilt. Unlike a neighbour, that projection
-    agrees with all tilts at once and with a rotation about the middle column, so errors do not
-    add up, and the tilt axis comes to lie there.
+    Unlike a neighbour, the reprojection agrees with all tilts at once and with a rotation about
+    the middle column, so errors do not add up, and the tilt axis comes to lie there.
 
     Parameters
     ----------
@@ -72,8 +71,7 @@ def refine_alignment(
     factor
         Reconstructions are made of images binned by this factor.
     rounds, tolerance
-        Stop after so many rounds, or when no image asks to be moved by more than `tolerance`
-        pixels.
+        Stop after so many rounds, or when no image asks to be moved by more pixels than that.
     iterations
         Iterations of each reconstruction.
     progress
@@ -96,12 +94,8 @@ def refine_alignment(
     with progress_bar(rounds, "aligning with the reprojection", progress) as bar:
         for _ in range(rounds):
             p, q = _reproject(haadf, angles, shifts, solve, size, depth, slices, factor, iterations)
-            step = factor * np.array(
-                [
-                    correlate(structure(there, 1 / factor), structure(here, 1 / factor), 50)
-                    for there, here in zip(q, p, strict=True)
-                ]
-            )
+            there, here = ([structure(image, 1 / factor) for image in images] for images in (q, p))
+            step = factor * np.array([correlate(*pair, 50) for pair in zip(there, here)])
             steps.append(np.abs(step).max())
             residuals.append(_apart(p, q))
             bar.update()

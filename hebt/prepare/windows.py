@@ -58,9 +58,8 @@ class EnergyWindow:
     def weights(self, energies: ArrayLike, *, background: bool = True) -> np.ndarray:
         """Return the weight of each channel in the map.
 
-        It is the share of the channel that lies in a peak, less what its counts tell of the
-        background under the peaks: the straight line through the mean counts of two windows, or
-        the mean of one.
+        It is the share of the channel in a peak, less that in the background under it: the
+        straight line through the mean counts of two windows, or the mean of one.
 
         Parameters
         ----------
@@ -129,10 +128,9 @@ def line_windows(
 ) -> list[EnergyWindow]:
     """Choose the energies that make each line's map.
 
-    The line's window is `width` times the peak's full width at half maximum (FWHM), 1.2 by
-    default, which holds 84 % of a Gaussian peak. The background under it is read off a straight
-    line through two windows of half a FWHM, one on each side: each as near as it can be while
-    at least one FWHM away from the centre of every other line.
+    A window of 1.2 times the peak's full width at half maximum (FWHM) holds 84 % of a Gaussian
+    peak. The background under it is read off a straight line through two windows of half a FWHM,
+    one on each side, as near as they can be at one FWHM from the centre of every other line.
 
     Parameters
     ----------
@@ -156,8 +154,7 @@ def line_windows(
     Raises
     ------
     ValueError
-        If a line is not in the tables or not in the spectrum, or has no clear background
-        within 8 FWHM.
+        If a line is in no table or not in the spectrum, or has no background within 8 FWHM.
     """
     energies = np.asarray(energies, np.float64)
     if not lines:
@@ -204,8 +201,7 @@ def element_maps(
 ) -> np.ndarray:
     """Add up the counts of each pixel within the windows of each map, less background.
 
-    Where there is little of an element, noise makes some pixels slightly negative; they are left
-    so, because cutting them off at zero would add counts that are not there.
+    Pixels that noise makes negative stay so: cutting them off would add counts that are not there.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ from .._checks import as_float32, check_angles, check_count, check_number
 from ..prepare.images import apply_shifts
 from ..prepare.xray import line_width, xray_lines
 from ..projector import Projector
+from .specimens import check_density
 
 
 def haadf_tilt_series(W: Projector, density: ArrayLike, z: ArrayLike) -> np.ndarray:
@@ -38,7 +39,7 @@ def haadf_tilt_series(W: Projector, density: ArrayLike, z: ArrayLike) -> np.ndar
     ValueError
         If there is not one factor for each element, or a factor or a density is negative.
     """
-    density = _density(density)
+    density = check_density(density)
     z = _factors("z", z, len(density))
     # projecting is linear, so the elements are weighed and added first: one projection, not k
     weighed = np.einsum("e,e...->...", z, density.astype(np.float64))
@@ -61,8 +62,7 @@ def mean_counts(
     zeta
         (elements,): EDS response factors ζ, counts per density and pixel length.
     dose
-        Factor on all counts: 2 for twice the beam current or twice the time. HAADF, which is
-        recorded apart, does not change with it.
+        Factor on all counts, not on HAADF: 2 for twice the beam current or twice the time.
 
     Returns
     -------
@@ -72,10 +72,9 @@ def mean_counts(
     Raises
     ------
     ValueError
-        If there is not one factor for each element, a factor or a density is negative, or `dose`
-        is not positive.
+        If factors or densities do not fit, as for `haadf_tilt_series`, or `dose` is not above 0.
     """
-    density = _density(density)
+    density = check_density(density)
     zeta = _factors("zeta", zeta, len(density))
     dose = check_number("dose", dose, "a finite factor above 0")
     projected = np.moveaxis(W.forward(density), 1, 0).astype(np.float64)
@@ -99,9 +98,8 @@ def eds_tilt_series(
     W, density, zeta, dose
         As for `mean_counts`.
     seed
-        Seed of the noise. For a specimen of one slice it may be a list of seeds: each then makes
-        one series, and they come stacked along the slices axis, as one batch for the solvers.
-        A seed gives the same noise alone as in a list.
+        Seed of the noise. For a specimen of one slice it may be a list of seeds: each makes the
+        series that it makes alone, stacked along the slices axis as one batch for the solvers.
 
     Returns
     -------
@@ -136,8 +134,8 @@ SHELLS = {"Au": {"M": 1.0, "L": 0.5}, "Ag": {"L": 1.0}, "Cu": {"K": 1.0, "L": 0.
 def damp(intensity: ArrayLike, saturation: float) -> np.ndarray:
     """Return HAADF intensities as they leave a thick specimen: S (1 - exp(-p / S)).
 
-    Electrons scattered once are scattered again, and with growing thickness some leave the range
-    of the detector, so that the intensity rises ever more slowly and stays below S.
+    With growing thickness some electrons are scattered again, out of the detector's range, and the
+    intensity rises ever more slowly and stays below S.
 
     Parameters
     ----------
@@ -157,9 +155,9 @@ def damp(intensity: ArrayLike, saturation: float) -> np.ndarray:
     exponential form is the simplest that has it.
     """
     intensity = as_float32("intensity", intensity)
-    _positive("saturation", saturation, finite=False)
-    if np.isinf(saturation):
+    if saturation == np.inf:
         return intensity.copy()
+    check_number("saturation", saturation, "a number above 0")
     # in place, as a whole tilt series passes here
     damped = intensity / np.float32(-saturation)
     np.expm1(damped, out=damped)
@@ -255,8 +253,7 @@ def record_haadf(
         If `noise` or `offset` is negative, `saturation` not above 0, or shapes do not fit.
     """
     for name, value in (("noise", noise), ("offset", offset)):
-        if not (np.isscalar(value) and np.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} is {value!r}; expected a finite number of at least 0.")
+        check_number(name, value, "a finite number of at least 0", also_least=True)
     recorded = damp(apply_drift(ideal, shifts), saturation)
     rng = np.random.default_rng(seed)
     for image in recorded:
@@ -267,10 +264,9 @@ def record_haadf(
 def detector_response(angles: ArrayLike) -> np.ndarray:
     """Return which share of the X-rays the detectors see at each tilt, (tilts,).
 
-    Four detectors stand around the specimen. Only the two towards which it is tilted are on; the
-    holder hides the others. Near 0 degrees its rim hides a part of these two as well, 45 %, which
-    shrinks steadily until the specimen is tilted by 30 degrees. The pair that is used at negative
-    tilts has 93 % of the other's response.
+    Of four detectors only the two towards which the specimen is tilted are on; the holder hides
+    the others. At 0 degrees its rim hides 45 % of these as well, which shrinks steadily up to 30
+    degrees. The pair that is used at negative tilts has 93 % of the other's response.
 
     Parameters
     ----------
@@ -376,9 +372,8 @@ def bremsstrahlung() -> np.ndarray:
 def spectrum_image(means: ArrayLike, spectra: ArrayLike, *, seed: int) -> sparse.csr_array:
     """Draw one spectrum image: Poisson counts about Σ_c mean_c(pixel) · spectrum_c(channel).
 
-    The photons of each contribution are drawn pixel by pixel, and then an energy channel for
-    each photon. That has the same distribution as a Poisson number for each channel of each
-    pixel, and takes as long as there are photons, not channels.
+    The photons of each contribution are drawn pixel by pixel, and then a channel for each: the
+    same distribution as a Poisson number for each channel, at the cost of photons, not channels.
 
     Parameters
     ----------
@@ -427,13 +422,6 @@ def spectrum_image(means: ArrayLike, spectra: ArrayLike, *, seed: int) -> sparse
     return counts.astype(np.uint16) if small else counts
 
 
-def _density(density):
-    density = as_float32("density", density, ndim=(3, 4))
-    if density.min() < 0:
-        raise ValueError(f"density goes down to {density.min():g}; expected no negative value.")
-    return density
-
-
 def _factors(name, values, count):
     values = as_float32(name, values, ndim=(1,))
     if len(values) != count:
@@ -444,8 +432,3 @@ def _factors(name, values, count):
     if values.min() < 0:
         raise ValueError(f"{name} is {values.tolist()}; expected no negative response factor.")
     return values.astype(np.float64)
-
-
-def _positive(name, value, *, finite=True):
-    if not (np.isscalar(value) and value > 0 and (np.isfinite(value) or not finite)):
-        raise ValueError(f"{name} is {value!r}; expected a number above 0.")

@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .._checks import as_float32, check_count
+from .._checks import as_float32, check_count, check_number
 
 # bulk densities in kg/m³
 DENSITY = {"Au": 19300.0, "Ag": 10490.0}
@@ -34,7 +35,7 @@ class Specimen:
     voxel_size: float | None = None
 
     def __post_init__(self):
-        density = as_float32("density", self.density, ndim=(3, 4)).view()
+        density = check_density(self.density).view()
         if len(self.elements) != len(density):
             raise ValueError(
                 f"density has {len(density)} elements (shape {density.shape}), but elements names "
@@ -45,12 +46,8 @@ class Specimen:
                 f"density has slices of {density.shape[-2]} by {density.shape[-1]} pixels; "
                 "expected squares."
             )
-        if density.min() < 0:
-            raise ValueError(f"density goes down to {density.min():g}; expected no negative value.")
-        if self.voxel_size is not None and not (
-            np.isfinite(self.voxel_size) and self.voxel_size > 0
-        ):
-            raise ValueError(f"voxel_size is {self.voxel_size!r}; expected a length in nm above 0.")
+        if self.voxel_size is not None:
+            check_number("voxel_size", self.voxel_size, "a length in nm above 0")
         density.flags.writeable = False
         object.__setattr__(self, "elements", tuple(self.elements))
         object.__setattr__(self, "density", density)
@@ -59,6 +56,14 @@ class Specimen:
     def size(self) -> int:
         """Pixels along one side of a slice."""
         return self.density.shape[-1]
+
+
+def check_density(density: ArrayLike) -> np.ndarray:
+    """Return densities as float32, (elements, [slices,] size, size), none of them negative."""
+    density = as_float32("density", density, ndim=(3, 4))
+    if density.min() < 0:
+        raise ValueError(f"density goes down to {density.min():g}; expected no negative value.")
+    return density
 
 
 def phantom(
@@ -71,10 +76,9 @@ def phantom(
 ) -> Specimen:
     """Return the 2D Au/Ag phantom: a gold diamond in a silver square with rounded corners.
 
-    The paper shows its phantom as a picture (Figure 1 a, b) and prints no measures. These were
-    chosen to resemble that picture, with Table 1 in view: among the shapes tried, they bring the
-    mean-squared errors nearest to the printed ones. Lengths are given for a frame of 512 pixels
-    and scale with `size`.
+    The paper prints no measures. These were chosen to resemble its picture (Figure 1 a, b), and of
+    the shapes tried bring the mean-squared errors nearest to those of Table 1. Lengths are given
+    for a frame of 512 pixels and scale with `size`.
 
     Parameters
     ----------
@@ -97,8 +101,7 @@ def phantom(
     Raises
     ------
     ValueError
-        If the square does not fit into the frame, its corners not into the square, or the diamond
-        not into the square.
+        If the square does not fit into the frame, or its corners or the diamond into the square.
 
     Examples
     --------
@@ -175,10 +178,10 @@ def embedded_octahedron(
 ) -> Specimen:
     """Return an Ag particle of about 110 nm with an embedded Au octahedron.
 
-    The Ag particle is a cube with its edges and corners cut off by {110} and {111} faces. The
-    octahedron has its tips where the cube's axes run. The paper gives the diameter and the kind
-    of particle (section 4.2), but no measures; these were chosen to resemble its Figures 3 and 6.
-    Both are centred on the frame and turned so that no face lies along it.
+    The Ag particle is a cube with its edges and corners cut off by {110} and {111} faces; the
+    octahedron's tips lie on the cube's axes. The paper gives the diameter and the kind of particle
+    (section 4.2), but no measures; these were chosen to resemble its Figures 3 and 6. Both are
+    centred on the frame and turned so that no face lies along it.
 
     Parameters
     ----------
@@ -226,8 +229,7 @@ def embedded_octahedron(
             f"tip is {tip:g} nm and half_width {half_width:g} nm; expected an octahedron that "
             "fits into the particle: above 0 and at most half_width."
         )
-    _check_field(field, reach)
-    grid = _Grid(size, field, turn)
+    grid = _Grid(size, field, turn, reach)
     inside, gold = grid.share(particle), grid.share(octahedron)
     inside -= gold  # the octahedron lies within the particle, its cut voxels too
     np.maximum(inside, 0, out=inside)
@@ -287,8 +289,7 @@ def alloy_particle(
             f"gold is {gold}; expected fractions from 0 to 1, also at the corners, at "
             f"{reach / half_width:.2f} times half_width from the centre."
         )
-    _check_field(field, reach)
-    grid = _Grid(size, field, turn)
+    grid = _Grid(size, field, turn, reach)
     inside = grid.share(particle)
     fraction = (center + (rim - center) * grid.radius_squared() / half_width**2).clip(0, 1)
     density = np.empty((2, *inside.shape), np.float32)
@@ -297,20 +298,17 @@ def alloy_particle(
     return Specimen(("Au", "Ag"), density, grid.voxel)
 
 
-def _check_field(field, reach):
-    if not (np.isfinite(field) and field >= 2 * reach):
-        raise ValueError(
-            f"field is {field:g} nm, but the particle reaches {reach:.1f} nm from the centre; "
-            f"expected at least {2 * reach:.0f} nm, so that it stays in the frame at all tilts."
-        )
-
-
 class _Grid:
-    """Voxels in nm, and how much of each lies inside a body."""
+    """Voxels in nm, and how much of each lies inside a body that reaches so far from the centre."""
 
-    def __init__(self, size, field, turn):
+    def __init__(self, size, field, turn, reach):
         from scipy.spatial.transform import Rotation
 
+        if not (np.isfinite(field) and field >= 2 * reach):
+            raise ValueError(
+                f"field is {field:g} nm, but the particle reaches {reach:.1f} nm from the centre; "
+                f"expected at least {2 * reach:.0f} nm, so that it stays in the frame at all tilts."
+            )
         self.size = check_count("size", size)
         self.voxel = float(field) / self.size
         self.at = ((np.arange(self.size) - (self.size - 1) / 2) * self.voxel).astype(np.float32)

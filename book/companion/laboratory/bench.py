@@ -42,6 +42,7 @@ class Conditions:
             ("counts", 1e-3, 1e6),
             ("tilt", 0, 90),
             ("step", 0.1, 90),
+            ("alpha", 0, 0.999),
             ("error_Au", -99, 1000),
             ("error_Ag", -99, 1000),
             ("smoothing", 0, 20),
@@ -49,8 +50,6 @@ class Conditions:
             value = getattr(self, name)
             if not (np.isscalar(value) and low <= value <= high):
                 raise ValueError(f"{name} is {value!r}; expected a number from {low} to {high}.")
-        if not (np.isscalar(self.alpha) and 0 < self.alpha < 1):
-            raise ValueError(f"alpha is {self.alpha!r}; expected a weight above 0 and below 1.")
         check_count("iterations", self.iterations)
         if self.shift != int(self.shift):
             raise ValueError(f"shift is {self.shift!r}; expected a whole number of pixels.")
@@ -63,36 +62,35 @@ class Conditions:
         return angles[angles > -90]
 
 
-def _radius(size):
+def _grid(size):
+    """Places in the frame, whose side is 1, from its center: down, across, and the distance."""
     offsets = (np.arange(size) + 0.5) / size - 0.5
-    return np.hypot(offsets[:, None], offsets[None, :]), offsets
+    down, across = np.meshgrid(offsets, offsets, indexing="ij")
+    return down, across, np.hypot(down, across)
 
 
 def _core(size):
-    radius, _ = _radius(size)
-    return np.stack([radius < 0.2, (radius >= 0.2) & (radius < 0.36)])
+    *_, radius = _grid(size)
+    return [radius < 0.2, (radius >= 0.2) & (radius < 0.36)]
 
 
 def _halves(size):
-    radius, x = _radius(size)
-    left = (x + 0.4 * x[:, None] < 0)[None]
-    inside = radius < 0.34
-    return np.concatenate([inside & left, inside & ~left])
+    down, across, radius = _grid(size)
+    left, inside = across + 0.4 * down < 0, radius < 0.34
+    return [inside & left, inside & ~left]
 
 
 def _dots(size):
-    radius, x = _radius(size)
+    down, across, radius = _grid(size)
     gold = np.zeros((size, size), bool)
     for turn, r in enumerate((0.075, 0.06, 0.047, 0.037, 0.029, 0.023, 0.018, 0.014)):
         angle = math.radians(45 * turn)
-        across, down = 0.23 * math.cos(angle), 0.23 * math.sin(angle)
-        gold |= np.hypot(x[None, :] - across, x[:, None] - down) < r
-    inside = radius < 0.36
-    return np.stack([gold, inside & ~gold])
+        gold |= np.hypot(across - 0.23 * math.cos(angle), down - 0.23 * math.sin(angle)) < r
+    return [gold, (radius < 0.36) & ~gold]
 
 
 def _alloy(size):
-    radius, _ = _radius(size)
+    *_, radius = _grid(size)
     gold = np.clip(0.1 + 0.7 * (radius / 0.35) ** 2, 0, 0.8)
     return np.stack([gold, 1 - gold]) * (radius < 0.35)
 
@@ -269,35 +267,26 @@ def run(
     series = record(now, density) if series is None else series
     fit = hebt.response_ratios(series.haadf, series.maps, names=ELEMENTS)
     ratios = fit.ratios * (1 + np.array([now.error_Au, now.error_Ag]) / 100)
+    densities, residuals = {}, {}
     # EDS alone is HEBT at a weight of 0, and its residuals come for nothing too
-    weights = {"hebt": now.alpha, "eds": 0}
-    found = {m: _reconstruct(series, ratios, alpha, now.iterations) for m, alpha in weights.items()}
-    densities = {m: hebt.density(x, ratios, series.zeta) for m, (x, _) in found.items()}
-    return Outcome(
-        series=series,
-        fit=fit,
-        ratios=ratios,
-        densities=densities,
-        residuals={m: residuals for m, (_, residuals) in found.items()},
-        scores=_scores(series.density, densities),
-    )
+    for method, alpha in (("hebt", now.alpha), ("eds", 0)):
+        x, residuals[method] = _reconstruct(series, ratios, alpha, now.iterations)
+        densities[method] = hebt.density(x, ratios, series.zeta)
+    scores = _scores(series.density, densities)
+    return Outcome(series, fit, ratios, densities, residuals, scores)
 
 
 def _reconstruct(series, ratios, alpha, iterations):
     """One reconstruction, and its relative residuals (iterations, 1 + elements)."""
     history = []
-    x = hebt.reconstruct(
-        series.W,
-        series.haadf,
-        series.maps,
-        ratios,
-        alpha=alpha,
-        iterations=iterations,
-        callback=lambda iteration, x, left: history.append([left.haadf, *left.eds]),
-        progress=False,
-    )
-    scaled = series.maps * ratios[:, None, None].astype(np.float32)
-    norms = [np.linalg.norm(p.astype(np.float64)) for p in (series.haadf, *scaled)]
+
+    def note(iteration, x, left):
+        history.append([left.haadf, *left.eds])
+
+    W, haadf, maps = series.W, series.haadf, series.maps
+    x = hebt.reconstruct(W, haadf, maps, ratios, alpha, iterations, callback=note, progress=False)
+    scaled = maps * ratios[:, None, None].astype(np.float32)
+    norms = [np.linalg.norm(p.astype(np.float64)) for p in (haadf, *scaled)]
     return x, np.array(history) / norms
 
 
@@ -306,7 +295,7 @@ def _scores(density, densities):
     scores = {}
     for method, pair in densities.items():
         for element, true, found in zip(ELEMENTS, density, pair, strict=True):
-            binary = bool(((true == 0) | (true == 1)).all())
+            binary = np.isin(true, (0, 1)).all()
             dp = float(metrics.pixel_difference(true, found)) if binary else math.nan
             scores["mse", method, element] = metrics.scaled_mse(true, found)
             scores["ssim", method, element] = metrics.ssim_structure(true, found, window=None)
@@ -314,6 +303,6 @@ def _scores(density, densities):
     return scores
 
 
-def run_presets(names=None) -> dict[str, Outcome]:
-    """Run presets, all of them if `names` is None: name -> `Outcome`."""
-    return {name: run(preset(name)) for name in (PRESETS if names is None else names)}
+def run_presets(names=tuple(PRESETS)) -> dict[str, Outcome]:
+    """Run presets: name -> `Outcome`."""
+    return {name: run(preset(name)) for name in names}

@@ -10,7 +10,6 @@ function easel(size, { begin, painted, done }) {
   let color = TOOLS[0][1];
   let pen = null;           // where the pointer presses
   let brush = null;         // where the keys have moved
-  let typed = 0;
 
   const canvas = h("canvas", { width: size, height: size, "data-panel": "drawing", tabindex: 0,
     class: "hebt-pixels", role: "application",
@@ -82,11 +81,6 @@ function easel(size, { begin, painted, done }) {
     return { x: ((event.clientX - r.left) / r.width) * size,
       y: ((event.clientY - r.top) / r.height) * size };
   };
-  const lift = () => {
-    if (!pen) return;
-    pen = null;
-    done();
-  };
   canvas.addEventListener("pointerdown", (e) => {
     e.preventDefault();
     canvas.focus({ preventScroll: true });
@@ -101,8 +95,10 @@ function easel(size, { begin, painted, done }) {
     stroke(pen, to);
     pen = to;
   });
-  canvas.addEventListener("pointerup", lift);
-  canvas.addEventListener("pointercancel", lift);
+  canvas.addEventListener("lostpointercapture", () => {
+    pen = null;
+    done();
+  });
   canvas.addEventListener("pointerleave", () => { if (!pen && !brush) placeCursor(null); });
   canvas.addEventListener("keydown", (e) => {
     if (!(e.key in ARROWS) && e.key !== " ") return;
@@ -110,8 +106,7 @@ function easel(size, { begin, painted, done }) {
     brush ??= { x: size / 2, y: size / 2 };
     if (e.key === " ") {
       stroke(brush, brush);
-      clearTimeout(typed);
-      typed = setTimeout(done, 300);
+      done();
     } else {
       const [down, right] = ARROWS[e.key].map((d) => d * (e.shiftKey ? 8 : 2));
       brush = { x: clamp(brush.x + right, 0, size), y: clamp(brush.y + down, 0, size) };
@@ -122,5 +117,5 @@ function easel(size, { begin, painted, done }) {
     brush = null;
     placeCursor(null);
   });
-  return { nodes, show, stop: () => clearTimeout(typed) };
+  return { nodes, show };
 }

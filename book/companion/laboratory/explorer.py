@@ -4,12 +4,11 @@ import dataclasses
 import functools
 import pathlib
 
-import numpy as np
 import traitlets
 
 from hebt.explorers import Explorer
 from hebt.explorers.base import CSS, DRAW, is_static
-from hebt.explorers.controls import palettes
+from hebt.explorers.controls import palettes, quantize
 
 from ..fidelity import fidelity
 from . import bench
@@ -33,7 +32,11 @@ def explore(density=None):
         return LaboratoryWidgets(density)
     if density is not None:
         raise ValueError("density was given for a page without a kernel; draw it there instead.")
-    return Laboratory()
+    return Laboratory(
+        spec=_specify(),
+        caption="A simulated slice, its tilt series, and both reconstructions, computed on this "
+        "page.",
+    )
 
 
 class Laboratory(Explorer):
@@ -47,16 +50,6 @@ class Laboratory(Explorer):
 
     spec = traitlets.Dict().tag(sync=True)
     core = traitlets.Unicode(CORE).tag(sync=True)
-    densities = traitlets.Bytes(b"").tag(sync=True)
-
-    def __init__(self):
-        stack = np.stack([bench.specimen(name) for name in SPECIMENS])
-        super().__init__(
-            caption="A simulated slice, its tilt series, and both reconstructions, computed on "
-            "this page.",
-            densities=np.rint(255 * stack).astype(np.uint8).tobytes(),
-            spec=_specify(),
-        )
 
     def describe(self) -> str:
         """Return the alternative text of the first picture."""
@@ -88,7 +81,14 @@ def _specify():
             {k: getattr(c, k) for k in ("name", "label", "unit", "values", "texts")}
             for c in CONTROLS
         ],
-        "specimens": [{"name": name, "title": title} for name, (title, _) in SPECIMENS.items()],
+        "specimens": [
+            {
+                "name": name,
+                "title": title,
+                "density": [quantize(d, (0, 1))[0].tobytes() for d in bench.specimen(name)],
+            }
+            for name, (title, _) in SPECIMENS.items()
+        ],
         "presets": [{"name": name, **dataclasses.asdict(p)} for name, p in PRESETS.items()],
     }
 

@@ -2,12 +2,12 @@
 
 import io
 
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+from ..style import panel, styled
+from ..tables import Table
 from .bench import ELEMENTS, METHODS, Outcome
 
 LIMITS = (0.0, 1.3)
@@ -23,72 +23,56 @@ _SCORES = (
 )
 
 
-def picture(outcome: Outcome, *, width: float = 8.0) -> bytes:
+def picture(outcome: Outcome) -> bytes:
     """Draw an experiment, as PNG: specimen, HEBT and EDS alone, and the residuals."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update({"font.size": 9, "axes.titlelocation": "left"})
-        figure = Figure(figsize=(width, 0.95 * width), facecolor="white", layout="constrained")
-        FigureCanvasAgg(figure)
-        grid = figure.add_gridspec(3, 3, height_ratios=(3, 3, 2.2))
-        _images(figure, grid, outcome)
-        _residuals(figure.add_subplot(grid[2, :]), outcome)
-        out = io.BytesIO()
-        figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
+    out = io.BytesIO()
+    _figure(outcome).savefig(out, format="png", dpi=110, metadata={"Software": None})
     return out.getvalue()
 
 
-def _images(figure, grid, outcome):
-    axes = []
-    for e, element in enumerate(ELEMENTS):
-        for k, (name, text) in enumerate((("truth", "specimen"), *NAMES.items())):
-            ax = figure.add_subplot(grid[e, k])
-            image = outcome.series.density if name == "truth" else outcome.densities[name]
-            shown = ax.imshow(image[e], cmap="inferno", vmin=LIMITS[0], vmax=LIMITS[1])
-            score = outcome.scores.get(("mse", name, element))
-            ax.set_title(f"{element}, {text}" + ("" if score is None else f"\nMSE {score:.3f}"))
-            ax.set_axis_off()
-            axes.append(ax)
-    figure.colorbar(shown, ax=axes, label=UNIT, extend="max", fraction=0.03, aspect=40)
+@styled
+def _figure(outcome):
+    figure = plt.figure(figsize=(8.0, 7.6), layout="constrained")
+    axes = figure.subplot_mosaic("abc;def;ggg", height_ratios=(3, 3, 2.2))
+    images = {"truth": outcome.series.density, **outcome.densities}
+    places = [(e, method) for e in range(len(ELEMENTS)) for method in images]
+    for mark, (e, method) in zip("abcdef", places, strict=True):
+        name = f"{ELEMENTS[e]}, {NAMES.get(method, 'specimen')}"
+        if method in NAMES:
+            name += f"\nMSE {outcome.scores['mse', method, ELEMENTS[e]]:.3f}"
+        look = {"unit": UNIT, "limits": LIMITS, "bar_for": []}
+        shown = panel(axes[mark], images[method][e], name=name, **look)
+    above = [axes[mark] for mark in "abcdef"]
+    figure.colorbar(shown, ax=above, label=UNIT, extend="max", fraction=0.03, aspect=40)
+    _residuals(axes["g"], outcome.residuals)
+    return figure
 
 
-def _residuals(ax, outcome):
-    lines = [("HAADF, HEBT", outcome.residuals["hebt"][:, 0])] + [
-        (f"{element} map, {text}", outcome.residuals[name][:, 1 + e])
-        for name, text in NAMES.items()
-        for e, element in enumerate(ELEMENTS)
-    ]
-    n = np.arange(1, 1 + len(lines[0][1]))
-    for (label, values), color, style in zip(lines, _COLORS, _STYLES, strict=True):
-        ax.plot(n, values, linestyle=style, label=label, color=color)
+def _residuals(ax, residuals):
+    lines = {"HAADF, HEBT": residuals["hebt"][:, 0]}
+    for method, name in NAMES.items():
+        for e, element in enumerate(ELEMENTS):
+            lines[f"{element} map, {name}"] = residuals[method][:, 1 + e]
+    for (label, values), color, style in zip(lines.items(), _COLORS, _STYLES, strict=True):
+        ax.plot(np.arange(1, 1 + len(values)), values, linestyle=style, label=label, color=color)
     ax.set(xscale="log", yscale="log", xlabel="Iterations", ylabel="|p − W x| / |p|")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.set_minor_formatter(NullFormatter())
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
 
 
-def scores_html(outcome: Outcome) -> str:
-    """Return the scores of an experiment as an HTML table."""
+def scores_table(outcome: Outcome) -> Table:
+    """Return the scores of an experiment, and the response ratios that it used."""
     columns = [(m, e) for e in ELEMENTS for m in METHODS]
-
-    def cell(name, m, e, digits):
-        value = outcome.scores[name, m, e]
-        return "–" if np.isnan(value) else format(value, digits)
-
-    head = "".join(
-        f'<th scope="col" style="padding:0 1em 0 0">{e}, {NAMES[m]}</th>' for m, e in columns
-    )
-    body = "".join(
-        f'<tr><th scope="row" style="padding:0 1em 0 0;text-align:left">{label}</th>'
-        + "".join(f"<td>{cell(name, m, e, digits)}</td>" for m, e in columns)
-        + "</tr>"
+    rows = [
+        (label, *(format(outcome.scores[name, m, e], digits) for m, e in columns))
         for name, label, digits in _SCORES
-    )
+    ]
     ratios = ", ".join(f"{e} {r:.3g}" for e, r in zip(ELEMENTS, outcome.ratios, strict=True))
-    return (
-        f"<table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
-        f"<p>Response ratios: {ratios}; R² of the fit: {outcome.fit.r_squared:.3f}.</p>"
+    return Table(
+        ("score", *(f"{e}, {NAMES[m]}" for m, e in columns)),
+        [[cell.replace("nan", "–") for cell in row] for row in rows],
+        note=f"Response ratios: {ratios}; R² of the fit: {outcome.fit.r_squared:.3f}.",
     )

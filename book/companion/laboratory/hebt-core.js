@@ -14,6 +14,19 @@ const HEBT = (() => {
 
   const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
 
+  function dot(x, y) {
+    let sum = 0;
+    for (let i = 0; i < x.length; i++) sum += x[i] * y[i];
+    return sum;
+  }
+
+  const total = (x) => x.reduce((a, b) => a + b, 0);
+
+  function centered(x) {
+    const mean = total(x) / x.length;
+    return x.map((v) => v - mean);
+  }
+
   // Tilts in steps of `step` degrees up to `most` on both sides of 0. A tilt of -90 would see what
   // 90 sees, and is left out.
   function tilts(most, step) {
@@ -75,13 +88,9 @@ const HEBT = (() => {
     const { at, weights, tilts } = W;
     const p = new Float64Array(tilts * W.size);
     for (let j = 0; j < x.length; j++) {
-      const value = x[j];
-      if (value === 0) continue;
+      if (x[j] === 0) continue;
       for (let k = j * tilts; k < (j + 1) * tilts; k++) {
-        const d = at[k];
-        p[d] += weights[3 * k] * value;
-        p[d + 1] += weights[3 * k + 1] * value;
-        p[d + 2] += weights[3 * k + 2] * value;
+        for (let t = 0; t < TAPS; t++) p[at[k] + t] += weights[TAPS * k + t] * x[j];
       }
     }
     return Float32Array.from(p);
@@ -94,9 +103,7 @@ const HEBT = (() => {
     for (let j = 0; j < x.length; j++) {
       let sum = 0;
       for (let k = j * tilts; k < (j + 1) * tilts; k++) {
-        const d = at[k];
-        sum += weights[3 * k] * p[d] + weights[3 * k + 1] * p[d + 1]
-          + weights[3 * k + 2] * p[d + 2];
+        for (let t = 0; t < TAPS; t++) sum += weights[TAPS * k + t] * p[at[k] + t];
       }
       x[j] = sum;
     }
@@ -107,15 +114,8 @@ const HEBT = (() => {
 
   // Eq. 6: NNLS of haadf = r0 maps[0] + r1 maps[1] over the pixels with haadf > 0.
   function responseRatios(haadf, maps) {
-    const [a, b] = maps;
-    let aa = 0, ab = 0, bb = 0, ah = 0, bh = 0, sum = 0, square = 0, n = 0;
-    for (let i = 0; i < haadf.length; i++) {
-      const v = haadf[i];
-      if (!(v > 0)) continue;
-      aa += a[i] * a[i]; ab += a[i] * b[i]; bb += b[i] * b[i];
-      ah += a[i] * v; bh += b[i] * v;
-      sum += v; square += v * v; n++;
-    }
+    const [h, a, b] = [haadf, ...maps].map((p) => p.filter((_, i) => haadf[i] > 0));
+    const aa = dot(a, a), ab = dot(a, b), bb = dot(b, b), ah = dot(a, h), bh = dot(b, h);
     if (!(aa > 0 && bb > 0)) throw new RangeError("an element map has no counts");
     const det = aa * bb - ab * ab;
     let r = [-1, -1];
@@ -123,12 +123,9 @@ const HEBT = (() => {
     if (!(r[0] >= 0 && r[1] >= 0)) {        // at the edge: one of them is 0
       r = (ah * ah) / aa > (bh * bh) / bb ? [ah / aa, 0] : [0, bh / bb];
     }
-    // sum of squares of what is left, without cancellation
-    let left = 0;
-    for (let i = 0; i < haadf.length; i++) {
-      if (haadf[i] > 0) left += (haadf[i] - r[0] * a[i] - r[1] * b[i]) ** 2;
-    }
-    return { ratios: r, rSquared: 1 - left / (square - (sum * sum) / n) };
+    const left = h.map((v, i) => v - r[0] * a[i] - r[1] * b[i]);
+    const about = centered(h);
+    return { ratios: r, rSquared: 1 - dot(left, left) / dot(about, about) };
   }
 
   // ---- reconstruction
@@ -147,12 +144,9 @@ const HEBT = (() => {
     const x = new Float32Array(2 * columns.length);
     const wx = new Float64Array(2 * bins);
     const r = new Float64Array(2 * bins);
-    const p = new Float32Array(2 * bins);
-    for (let i = 0; i < bins; i++) {
-      p[2 * i] = ratios[0] * maps[0][i];
-      p[2 * i + 1] = ratios[1] * maps[1][i];
-    }
-    const own = { iteration: 0, alpha, residuals: [0, 0, 0], step, image };
+    const p = Float32Array.from(r, (_, k) => ratios[k % 2] * maps[k % 2][k >> 1]);
+    const image = (e) => columns.map((_, j) => x[2 * j + e]);
+    const own = { iteration: 0, residuals: [0, 0, 0], step, image };
 
     function weigh() {
       let s0 = 0, s1 = 0, sh = 0;
@@ -195,77 +189,33 @@ const HEBT = (() => {
       weigh();
     }
 
-    function image(e) {
-      const out = new Float32Array(columns.length);
-      for (let j = 0; j < out.length; j++) out[j] = x[2 * j + e];
-      return out;
-    }
-
     weigh();
     return own;
   }
 
   // ---- a simulated tilt series
 
-  // Random numbers from 0 to 1, below 1: "sfc32", started from one number.
+  // Random numbers from 0 to 1, below 1: "splitmix32".
   function random(seed) {
     let s = seed >>> 0;
-    const part = () => {      // splitmix32
+    return () => {
       s = (s + 0x9e3779b9) | 0;
       let t = s ^ (s >>> 16);
       t = Math.imul(t, 0x21f0aaad);
       t ^= t >>> 15;
       t = Math.imul(t, 0x735a2d97);
-      return (t ^ (t >>> 15)) | 0;
+      return ((t ^ (t >>> 15)) >>> 0) / 4294967296;
     };
-    let a = part(), b = part(), c = part(), d = 1;
-    const next = () => {
-      const t = (((a + b) | 0) + d) | 0;
-      d = (d + 1) | 0;
-      a = b ^ (b >>> 9);
-      b = (c + (c << 3)) | 0;
-      c = (c << 21) | (c >>> 11);
-      c = (c + t) | 0;
-      return (t >>> 0) / 4294967296;
-    };
-    for (let i = 0; i < 12; i++) next();
-    return next;
   }
 
-  // A number from the Poisson distribution: by multiplying uniform numbers where the mean is small,
-  // else by Hörmann's transformed rejection (PTRS, Insurance: Mathematics and Economics 12, 1993).
+  // A number from the Poisson distribution: how many uniform numbers it takes until their product
+  // is below exp(-mean). A large mean is shared out, as its exponential would be 0.
   function poisson(mean, uniform) {
-    if (mean < 10) {
-      const limit = Math.exp(-mean);
-      let count = -1;
-      for (let product = 1; product > limit; count++) product *= uniform();
-      return Math.max(0, count);
-    }
-    const b = 0.931 + 2.53 * Math.sqrt(mean);
-    const a = -0.059 + 0.02483 * b;
-    const inverse = 1.1239 + 1.1328 / (b - 3.4);
-    const safe = 0.9277 - 3.6224 / (b - 2);
-    for (;;) {
-      const u = uniform() - 0.5;
-      const v = uniform();
-      const us = 0.5 - Math.abs(u);
-      const k = Math.floor(((2 * a) / us + b) * u + mean + 0.43);
-      if (us >= 0.07 && v <= safe) return k;
-      if (k < 0 || (us < 0.013 && v > us)) continue;
-      const left = Math.log((v * inverse) / (a / (us * us) + b));
-      if (left <= k * Math.log(mean) - mean - logFactorial(k)) return k;
-    }
-  }
-
-  function logFactorial(k) {
-    if (k < 10) {
-      let product = 1;
-      for (let i = 2; i <= k; i++) product *= i;
-      return Math.log(product);
-    }
-    const n = k + 1;        // Stirling's series of log Gamma(k + 1)
-    return (n - 0.5) * Math.log(n) - n + 0.9189385332046727
-      + 1 / (12 * n) - 1 / (360 * n ** 3) + 1 / (1260 * n ** 5);
+    if (mean > 500) return poisson(mean / 2, uniform) + poisson(mean / 2, uniform);
+    const limit = Math.exp(-mean);
+    let count = -1;
+    for (let product = 1; product > limit; count++) product *= uniform();
+    return Math.max(0, count);
   }
 
   // Smooth each row by a Gaussian of `sigma` pixels, cut at three sigma; mirrored at the edges.
@@ -274,7 +224,7 @@ const HEBT = (() => {
     const reach = Math.ceil(3 * sigma);
     const kernel = Float64Array.from({ length: 2 * reach + 1 },
       (_, i) => Math.exp(-0.5 * ((i - reach) / sigma) ** 2));
-    const sum = kernel.reduce((a, b) => a + b);
+    const sum = total(kernel);
     const out = new Float32Array(p.length);
     for (let row = 0; row < p.length; row += size) {
       for (let i = 0; i < size; i++) {
@@ -292,12 +242,10 @@ const HEBT = (() => {
 
   // Move each row by whole pixels towards higher indices; 0 moves in.
   function shift(p, size, by) {
-    const out = new Float32Array(p.length);
-    for (let i = 0; i < p.length; i++) {
+    return p.map((_, i) => {
       const column = (i % size) - by;
-      if (column >= 0 && column < size) out[i] = p[i - by];
-    }
-    return out;
+      return column >= 0 && column < size ? p[i - by] : 0;
+    });
   }
 
   // HAADF without noise (Eq. 3), and element maps with counting noise (Eq. 5), of a density pair.
@@ -307,12 +255,9 @@ const HEBT = (() => {
   function simulate(W, density, { z, zeta, counts, shift: by = 0, smoothing = 0, seed = 0 }) {
     const projected = density.map((x) => forward(W, x));
     const haadf = projected[0].map((v, i) => z[0] * v + z[1] * projected[1][i]);
-    let sum = 0, n = 0;
-    for (let i = 0; i < haadf.length; i++) {
-      if (haadf[i] > 0) { sum += zeta[0] * projected[0][i] + zeta[1] * projected[1][i]; n++; }
-    }
+    const sum = dot(zeta, projected.map(total));
     if (!(sum > 0)) throw new RangeError("the specimen is empty");
-    const dose = (2 * counts * n) / sum;
+    const dose = (2 * counts * haadf.filter((v) => v > 0).length) / sum;
     const uniform = random(seed);
     const found = projected.map((p, e) =>
       shift(p.map((v) => poisson(dose * zeta[e] * v, uniform)), W.size, by));
@@ -326,36 +271,22 @@ const HEBT = (() => {
 
   // Mean-squared error after the best scaling, relative to the reference: min |x - c y|^2 / |x|^2.
   function scaledMse(reference, image) {
-    let xx = 0, xy = 0, yy = 0;
-    for (let i = 0; i < image.length; i++) {
-      xx += reference[i] * reference[i];
-      xy += reference[i] * image[i];
-      yy += image[i] * image[i];
-    }
-    return yy > 0 ? Math.max(0, 1 - (xy * xy) / (xx * yy)) : 1;
+    const xy = dot(reference, image), yy = dot(image, image);
+    return yy > 0 ? Math.max(0, 1 - (xy * xy) / (dot(reference, reference) * yy)) : 1;
   }
 
   // SSIM's structure term over the whole image, which is the correlation coefficient.
   function structureSimilarity(reference, image) {
-    const n = image.length;
-    const mean = (v) => v.reduce((a, b) => a + b, 0) / n;
-    const mx = mean(reference), my = mean(image);
-    let xx = 0, xy = 0, yy = 0;
-    for (let i = 0; i < n; i++) {
-      const x = reference[i] - mx, y = image[i] - my;
-      xx += x * x; xy += x * y; yy += y * y;
-    }
-    return xx > 0 && yy > 0 ? xy / Math.sqrt(xx * yy) : 0;
+    const x = centered(reference), y = centered(image);
+    const scale = Math.sqrt(dot(x, x) * dot(y, y));
+    return scale > 0 ? dot(x, y) / scale : 0;
   }
 
   // Wrong pixels at the best threshold, exactly; NaN where the reference is not of 0 and 1.
   function pixelDifference(reference, image) {
-    const ones = [], zeros = [];
-    for (let i = 0; i < image.length; i++) {
-      if (reference[i] !== 0 && reference[i] !== 1) return NaN;
-      (reference[i] ? ones : zeros).push(image[i]);
-    }
-    const up = Float32Array.from(ones).sort(), down = Float32Array.from(zeros).sort();
+    if (!reference.every((v) => v === 0 || v === 1)) return NaN;
+    const up = Float32Array.from(image).filter((_, i) => reference[i]).sort();
+    const down = Float32Array.from(image).filter((_, i) => !reference[i]).sort();
     let wrong = up.length;    // nothing set
     for (let i = up.length, j = down.length; i > 0 || j > 0;) {
       const value = Math.max(i ? up[i - 1] : -Infinity, j ? down[j - 1] : -Infinity);
@@ -366,6 +297,6 @@ const HEBT = (() => {
     return wrong;
   }
 
-  return { tilts, projector, forward, backward, responseRatios, reconstruction, random, poisson,
-    smooth, shift, simulate, scaledMse, structureSimilarity, pixelDifference };
+  return { dot, tilts, projector, forward, backward, responseRatios, reconstruction, random,
+    poisson, smooth, shift, simulate, scaledMse, structureSimilarity, pixelDifference };
 })();

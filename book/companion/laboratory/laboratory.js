@@ -40,36 +40,18 @@ function quantize(values, [low, high]) {
 
 const digits = (v) => number(+v.toPrecision(3));
 
-// The residuals of a run, one list for each iteration, as `plot` and `savePicture` take them.
-function residualCurve(residuals, elements) {
-  const n = residuals.length;
-  const lines = ["HAADF, HEBT", ...METHODS.flatMap((m) =>
-    elements.map((e) => `${e} map, ${NAMES[m]}`))];
-  const x = n ? residuals.map((_, i) => i + 1) : [0, 1];
-  return {
-    curve: { name: "residuals", title: "Residuals", along: 0, x, lines, ylabel: "|p − W x| / |p|",
-      log: n ? "xy" : "", limits: null },
-    rows: lines.map((_, k) => [n ? residuals.map((r) => r[k] || null) : [null, null]]),
-    control: { name: "iteration", label: "Iterations", unit: "", numbers: x, texts: x.map(String) },
-    place: Math.max(0, n - 1),
-  };
-}
-
 function render({ model, el }) {
   const spec = model.get("spec");
   const { size, elements } = spec;
   const root = rootOf(el);
   const tables = palettes(spec);
-  const stored = bytes(model.get("densities"));
-  const pixels = size * size;
   const state = { ...spec.defaults };
   let drawn = null;             // the reader's own specimen, once there is one
   let density = null;           // what is shown: two Float32Array
-  let series = null;            // what the worker recorded
+  let series = null;            // what the worker recorded, once it has
   let picture = null;           // what it reconstructed
   let residuals = [];
   let job = 0;
-  let recording = false;
   let probe = null;             // { row, column, panel }
   const { wait, drop, stop } = timers();
 
@@ -86,11 +68,7 @@ function render({ model, el }) {
     if (data.job !== job) return;
     if (data.kind === "recorded") recorded(data);
     else if (data.kind === "picture") requestAnimationFrame(() => received(data));
-    else {
-      recording = false;
-      series = null;
-      fail(`No reconstruction: ${data.reason}.`);
-    }
+    else fail(`No reconstruction: ${data.reason}.`);
   };
 
   // -- the page
@@ -122,19 +100,19 @@ function render({ model, el }) {
     done: () => change({ specimen: "own" }),
   });
 
-  const panelOf = (p, shape, bar) => {
-    const panel = { p, bar, values: null, ...imagePanel(p, shape, bar?.node ?? "") };
+  const panelOf = (p, bar) => {
+    const panel = { p, bar, ...imagePanel(p, [size, size], bar?.node ?? "") };
     followPixels(panel.canvas, (pixel) => point(pixel && { panel, ...pixel }),
       () => (probe?.panel.p.kind === p.kind ? probe : null));
     return panel;
   };
   const sinograms = [["haadf", "HAADF", "intensity", "gray"],
     ...elements.map((e) => [`${e}_map`, `${e} map`, "counts", "viridis"]),
-  ].map(([name, title, unit, cmap]) => panelOf({ name, title, unit, cmap, kind: "sinogram" },
-    [size, size], colorBar(name, tables[cmap], unit)));
+  ].map(([name, title, unit, cmap]) =>
+    panelOf({ name, title, unit, cmap, kind: "sinogram" }, colorBar(name, tables[cmap], unit)));
   const images = elements.flatMap((e, element) => Object.entries({ truth: "specimen", ...NAMES })
     .map(([method, text]) => panelOf({ name: `${e}_${method}`, title: `${e}, ${text}`,
-      unit: spec.unit, cmap: "inferno", kind: "image", element, method }, [size, size])));
+      unit: spec.unit, cmap: "inferno", kind: "image", element, method })));
   images[0].canvas.tabIndex = 0;
   sinograms[0].canvas.tabIndex = 0;
   const truths = images.filter((q) => q.p.method === "truth");
@@ -156,10 +134,8 @@ function render({ model, el }) {
   const start = button("start", "To iteration 0", () => { if (series) solve(0); });
   const reset = button("reset", "Reset", () => {
     drawn = null;
-    Object.assign(state, spec.defaults);
-    showSettings();
-    message.say("");
-    record();
+    series = null;
+    change(spec.defaults);
   });
 
   const iteration = h("strong", { "data-role": "iteration" });
@@ -171,7 +147,7 @@ function render({ model, el }) {
   const where = h("span", { class: "hebt-probe", "data-role": "probe" });
   const status = h("span", { class: "hebt-hidden", "data-role": "status", "aria-live": "polite" });
   const message = messageLine();
-  const save = saveButton(() => [...asPicture(), tables], message);
+  const save = saveButton(() => [...view(), tables], message);
   const caption = model.get("caption");
   const threeColumns = (panels, more = "") => h("div", { class: `hebt-panels ${more}`,
     style: "--hebt-columns: 3" }, ...panels.map((q) => q.node));
@@ -199,18 +175,17 @@ function render({ model, el }) {
 
   function fail(text) {
     message.say(text);
-    root.dataset.state = "error";
     drop("record");
-    run.textContent = "Run";
+    become("error");
   }
 
-  function busy() {
-    root.dataset.state = "running";
-    run.textContent = "Pause";
+  function become(name) {
+    root.dataset.state = name;
+    run.textContent = name === "running" ? "Pause" : "Run";
   }
 
   function resume(until) {
-    busy();
+    become("running");
     engine.postMessage({ kind: "run", job, until });
   }
 
@@ -235,7 +210,7 @@ function render({ model, el }) {
       record();
     } else if (changed.some((k) => k !== "iterations")) {
       wait("solve", 60, () => solve(state.iterations));
-      busy();
+      become("running");
     } else if (changed.length && picture) {
       if (picture.iteration > state.iterations) solve(state.iterations);
       else if (picture.iteration < state.iterations) resume(state.iterations);
@@ -243,9 +218,9 @@ function render({ model, el }) {
   }
 
   function record() {
-    const k = spec.specimens.findIndex((p) => p.name === state.specimen);
-    density = k < 0 ? drawn : [0, 1].map((e) => Float32Array.from(
-      stored.subarray((2 * k + e) * pixels, (2 * k + e + 1) * pixels), (v) => v / 255));
+    const found = spec.specimens.find((p) => p.name === state.specimen);
+    density = found
+      ? found.density.map((d) => Float32Array.from(bytes(d), (v) => v / 255)) : drawn;
     showSpecimen();
     drop("solve");
     const missing = elements.filter((_, e) => !density[e].some((v) => v > 0));
@@ -256,17 +231,16 @@ function render({ model, el }) {
         "of each element.");
       return;
     }
-    busy();
+    become("running");
     wait("record", 80, () => {
       job++;
-      recording = true;
+      series = null;
       engine.postMessage({ kind: "record", job, size, density,
         conditions: { ...state, z: spec.z, zeta: spec.zeta } });
     });
   }
 
   function recorded(data) {
-    recording = false;
     series = data;
     [data.haadf, ...data.counts].forEach((values, k) => {
       const q = sinograms[k];
@@ -279,7 +253,7 @@ function render({ model, el }) {
   }
 
   function solve(until) {
-    if (!series || recording) return;
+    if (!series) return;
     const errors = elements.map((e) => state[`error_${e}`]);
     const used = series.fit.ratios.map((r, e) => r * (1 + errors[e] / 100));
     if (!used.every((r) => r > 0)) {
@@ -294,7 +268,7 @@ function render({ model, el }) {
       `R² of the fit: ${series.fit.rSquared.toFixed(3)}.`;
     residuals = [];
     job++;
-    busy();
+    become("running");
     engine.postMessage({ kind: "solve", job, ratios: used, alpha: state.alpha, until });
   }
 
@@ -320,8 +294,7 @@ function render({ model, el }) {
     root.dataset.iteration = data.iteration;
     engine.postMessage({ kind: "shown" });
     if (!data.done) return;
-    root.dataset.state = "ready";
-    run.textContent = "Run";
+    become("ready");
     wait("status", 400, () => {
       const errors = elements.map((e, k) => `${e} ${data.scores.hebt[k].mse.toFixed(3)} by HEBT ` +
         `and ${data.scores.eds[k].mse.toFixed(3)} from EDS only`);
@@ -332,7 +305,8 @@ function render({ model, el }) {
 
   function show(q, values, limits, label) {
     q.values = values;
-    paint(q.canvas, quantize(values, limits), tables[q.p.cmap]);
+    q.steps = quantize(values, limits);
+    paint(q.canvas, q.steps, tables[q.p.cmap]);
     q.canvas.setAttribute("aria-label", label);
   }
 
@@ -342,11 +316,10 @@ function render({ model, el }) {
   }
 
   function drawCurve() {
-    const { curve, rows, control, place } = residualCurve(residuals, elements);
+    const [shown, values] = view();
     const wide = frame.clientWidth || 400;
-    const { texts } = plot(svg, { controls: [control] }, curve,
-      { position: [place], curves: { residuals: rows } }, wide,
-      Math.round(clamp(0.45 * wide, 150, 210)), INK);
+    const tall = Math.round(clamp(0.45 * wide, 150, 210));
+    const { texts } = plot(svg, shown, shown.curves[0], values, wide, tall, INK);
     svg.setAttribute("aria-label", "Relative residuals against the iteration: " +
       texts.map((t) => t.replace(/\s+/g, " ")).join(", ") + ".");
   }
@@ -368,23 +341,28 @@ function render({ model, el }) {
     }
   }
 
-  // What is shown, in the words of a FrameExplorer, for the PNG.
-  function asPicture() {
-    const { curve, rows, control, place } = residualCurve(residuals, elements);
-    const named = images.filter((q) => q.values);
+  // What is shown, in the words of a FrameExplorer: for the curve, and for the PNG.
+  function view() {
+    const n = residuals.length;
+    const x = n ? residuals.map((_, i) => i + 1) : [0, 1];
+    const lines = ["HAADF, HEBT", ...METHODS.flatMap((m) =>
+      elements.map((e) => `${e} map, ${NAMES[m]}`))];
+    const rows = lines.map((_, k) => [n ? residuals.map((r) => r[k] || null) : [null, null]]);
     const settings = spec.controls.filter((c) => c.name !== "iterations")
       .map((c) => ({ ...c, texts: [c.texts[c.values.indexOf(state[c.name])]] }));
     const scored = picture ? results : [];
     return [{
       columns: 3, shared: true, filename: "laboratory",
-      controls: [control, ...settings],
-      panels: named.map((q) => ({ ...q.p, limits: spec.limits, ends: spec.limits.map(String),
-        shape: [size, size], smooth: false })),
+      controls: [{ name: "iteration", label: "Iterations", unit: "", numbers: x,
+        texts: x.map(String) }, ...settings],
+      panels: images.filter((q) => q.values).map((q) => ({ ...q.p, limits: spec.limits,
+        ends: spec.limits.map(String), shape: [size, size], smooth: false })),
       readouts: scored.map((q) => ({ name: q.p.name, label: "MSE", unit: "", panel: q.p.name })),
-      curves: [curve],
+      curves: [{ name: "residuals", title: "Residuals", along: 0, x, lines,
+        ylabel: "|p − W x| / |p|", log: n ? "xy" : "", limits: null }],
     }, {
-      position: [place, ...settings.map(() => 0)],
-      frames: Object.fromEntries(named.map((q) => [q.p.name, quantize(q.values, spec.limits)])),
+      position: [Math.max(0, n - 1), ...settings.map(() => 0)],
+      frames: Object.fromEntries(images.map((q) => [q.p.name, q.steps])),
       low: {}, high: { any: true },
       readouts: Object.fromEntries(scored.map((q) =>
         [q.p.name, picture.scores[q.p.method][q.p.element].mse.toFixed(4)])),
@@ -402,7 +380,6 @@ function render({ model, el }) {
     engine.terminate();
     URL.revokeObjectURL(url);
     unwatch();
-    board.stop();
     stop();
   };
 }

@@ -5,9 +5,10 @@ import dataclasses
 
 import ipywidgets
 
+from ..settings import chosen
 from .bench import PRESETS, SPECIMENS, Conditions, run
 from .controls import CONTROLS
-from .figures import picture, scores_html
+from .figures import picture, scores_table
 
 _WIDE = {"description_width": "11em"}
 
@@ -46,19 +47,13 @@ class LaboratoryWidgets(ipywidgets.VBox):
 
     def set(self, **conditions):
         """Change conditions and run; ``room.set(counts=4, alpha=0.9)``."""
-        unknown = [name for name in conditions if name not in self.controls]
-        if unknown:
-            known = ", ".join(self.controls)
-            raise ValueError(f"{', '.join(unknown)}: no such condition; expected some of {known}.")
-        before = {name: self.controls[name].value for name in conditions}
+        values = chosen({name: c.value for name, c in self.controls.items()}, conditions)
+        for c in CONTROLS:
+            values[c.name] = c.values[c.index(values[c.name])]
+        Conditions(**values)  # says what is wrong, before any widget moves
         with self._quietly():
-            try:
-                for name, value in conditions.items():
-                    self.controls[name].value = value
-            except Exception:
-                for name, value in before.items():
-                    self.controls[name].value = value
-                raise
+            for name, value in values.items():
+                self.controls[name].value = value
         self.run()
 
     def run(self):
@@ -77,7 +72,7 @@ class LaboratoryWidgets(ipywidgets.VBox):
             return
         self.conditions, self.outcome = now, outcome
         self.image.value = picture(outcome)
-        self.table.value = scores_html(outcome)
+        self.table.value = scores_table(outcome)._repr_html_()
 
     def _conditions(self, name):
         return dataclasses.replace(self.start, **PRESETS[name].changes)

@@ -2,21 +2,11 @@
 // message is never kept waiting, and sends the next picture only when the last one was drawn.
 function worker(HEBT) {
   let series = null, solvers = null, scale = null, norms = null;
-  let until = 0, running = false, shown = true, last = 0, fresh = [], rate = 0;
+  let goal = 0, running = false, shown = true, last = 0, fresh = [], rate = 0;
   let since = 0, first = 0;       // when the present run began, and from which iteration
   const channel = new MessageChannel();
   channel.port1.onmessage = work;
 
-  function solve({ ratios, alpha }) {
-    const { W, haadf, maps } = series;
-    solvers = { hebt: HEBT.reconstruction(W, haadf, maps, ratios, alpha),
-      eds: HEBT.reconstruction(W, haadf, maps, ratios, 0) };
-    scale = ratios.map((r, e) => r * series.zeta[e]);
-    const norm = (p) => Math.sqrt(p.reduce((sum, v) => sum + v * v, 0));
-    norms = [...maps.map((p, e) => ratios[e] * norm(p)), norm(haadf)];
-    fresh = [];
-    shown = true;       // a picture of the job before is no longer waited for
-  }
   function iterate() {
     solvers.hebt.step();
     solvers.eds.step();
@@ -28,8 +18,8 @@ function worker(HEBT) {
     if (!running) return;
     const start = performance.now();
     if (!since) [since, first] = [start, solvers.hebt.iteration];
-    while (solvers.hebt.iteration < until && performance.now() - start < 20) iterate();
-    if (solvers.hebt.iteration >= until) running = false;
+    while (solvers.hebt.iteration < goal && performance.now() - start < 20) iterate();
+    if (solvers.hebt.iteration >= goal) running = false;
     const now = performance.now();
     if (now > since) rate = ((solvers.hebt.iteration - first) / (now - since)) * 1000;
     if (!running || (shown && now - last > 60)) send();
@@ -61,14 +51,21 @@ function worker(HEBT) {
       self.postMessage({ kind: "recorded", job, haadf: made.haadf, counts: made.counts,
         tilts: W.tilts, fit });
     },
-    solve(message) {
-      series.job = message.job;
+    solve({ job, ratios, alpha, until }) {
+      const { W, haadf, maps } = series;
+      series.job = job;
       running = false;
-      solve(message);
-      if (message.until) tasks.run(message); else send();
+      solvers = { hebt: HEBT.reconstruction(W, haadf, maps, ratios, alpha),
+        eds: HEBT.reconstruction(W, haadf, maps, ratios, 0) };
+      scale = ratios.map((r, e) => r * series.zeta[e]);
+      const norm = (p) => Math.sqrt(HEBT.dot(p, p));
+      norms = [...maps.map((p, e) => ratios[e] * norm(p)), norm(haadf)];
+      fresh = [];
+      shown = true;     // a picture of the job before is no longer waited for
+      if (until) tasks.run({ until }); else send();
     },
-    run(message) {
-      ({ until } = message);
+    run({ until }) {
+      goal = until;
       running = true;
       since = 0;
       channel.port2.postMessage(0);

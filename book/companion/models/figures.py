@@ -12,52 +12,38 @@ from .theory import weight_in_equation_9
 
 
 @styled
-def plot_ray_weights(W, tilt: int = 0, ray: int | None = None):
-    """Draw one ray through a small slice, with the weights w_ij of Eq. 3 in the pixels."""
+def plot_ray_weights(W):
+    """Draw a ray of the first tilt through a small slice, and its weights w_ij of Eq. 3."""
     size = W.size
     if size > 16:
         raise ValueError(f"W has size {size}; expected at most 16, or no weight can be read.")
-    ray = size // 2 + 1 if ray is None else ray
-    weights = W.matrix()[[tilt * size + ray]].toarray().reshape(size, size)
-    angle = np.deg2rad(W.angles[tilt])
+    ray = size // 2 + 1
+    weights = W.matrix()[[ray]].toarray().reshape(size, size)
+    angle = np.deg2rad(W.angles[0])
     across, along = (np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))
     half = (size - 1) / 2
 
+    edges = np.arange(size + 1) - size / 2
     figure, ax = plt.subplots(figsize=(0.62 * WIDTH, 0.6 * WIDTH), layout="constrained")
+    ax.hlines(edges, edges[0], edges[-1], color="0.8", lw=1)
+    ax.vlines(edges, edges[0], edges[-1], color="0.8", lw=1)
     shown = ax.pcolormesh(
-        np.arange(size + 1) - size / 2,
-        size / 2 - np.arange(size + 1),
-        np.ma.masked_equal(weights, 0),
-        cmap="Blues",
-        vmin=0,
-        vmax=1.3,
-        edgecolor="0.8",
-        linewidth=0.6,
+        edges, -edges, np.ma.masked_equal(weights, 0), cmap="Blues", vmin=0, vmax=1.3
     )
-    ax.set_xlim(-size / 2 - 0.6, size / 2 + 0.6)
-    ax.set_ylim(-size / 2 - 0.6, size / 2 + 0.6)
-    for k in range(size + 1):
-        ax.plot([-size / 2, size / 2], [k - size / 2] * 2, color="0.85", lw=0.6, zorder=0)
-        ax.plot([k - size / 2] * 2, [-size / 2, size / 2], color="0.85", lw=0.6, zorder=0)
+    ax.set(xlim=(-size / 2 - 0.6, size / 2 + 0.6), ylim=(-size / 2 - 0.6, size / 2 + 0.6))
     for edge in (ray - half - 0.5, ray - half + 0.5):
         ends = [[edge * across[d] + reach * along[d] for reach in (-size, size)] for d in (0, 1)]
         ax.plot(*ends, color="#D55E00")
-    for row, column in zip(*np.nonzero(weights > 0.005), strict=True):
-        ax.text(
-            column - half,
-            half - row,
-            f"{weights[row, column]:.2f}",
-            ha="center",
-            va="center",
-            fontsize=7,
-            color="white" if weights[row, column] > 0.75 else "black",
-        )
+    for row, column in np.argwhere(weights > 0.005):
+        weight = weights[row, column]
+        ink = {"color": "white" if weight > 0.75 else "black", "fontsize": 7}
+        ax.text(column - half, half - row, f"{weight:.2f}", ha="center", va="center", **ink)
     ax.set_aspect("equal")
     ax.set_axis_off()
     bar = figure.colorbar(shown, ax=ax, fraction=0.046, pad=0.02, boundaries=np.linspace(0, 1, 65))
     bar.set_label("weight $w_{ij}$ (area, pixels²)")
     bar.set_ticks([0, 0.5, 1])
-    title(ax, f"ray {ray} at {W.angles[tilt]:g}°: the weights sum to {weights.sum():.2f}")
+    title(ax, f"ray {ray} at {W.angles[0]:g}°: the weights sum to {weights.sum():.2f}")
     return figure
 
 
@@ -65,37 +51,17 @@ def plot_ray_weights(W, tilt: int = 0, ray: int | None = None):
 def plot_two_modalities(specimen, z, angles, haadf, maps):
     """Draw a specimen and what both detectors record of it."""
     contrast = np.tensordot(z, specimen.density, 1)
-    figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 0.62 * WIDTH), layout="constrained")
-    panel(axes[0, 0], contrast, name="Σ z ρ, the slice", unit="HAADF intensity per voxel", mark="a")
-    for e, (name, mark) in enumerate(zip(specimen.elements, "bc", strict=True)):
-        panel(
-            axes[0, 1 + e],
-            specimen.density[e],
-            name=f"{name}, the slice",
-            unit="density ρ",
-            mark=mark,
-        )
+    panels = [(contrast, "Σ z ρ, the slice", "HAADF intensity per voxel", "density")]
+    for name, density in zip(specimen.elements, specimen.density, strict=True):
+        panels.append((density, f"{name}, the slice", "density ρ", "density"))
+    panels.append((haadf, "HAADF sinogram $p_h$", "HAADF intensity", "haadf"))
+    for name, counts in zip(specimen.elements, maps, strict=True):
+        panels.append((counts, f"{name} sinogram $p^{{({name})}}$", "X-ray counts", "counts"))
     extent = (-0.5, haadf.shape[1] - 0.5, angles[-1], angles[0])
-    options = dict(extent=extent, aspect="auto", ticks=True)
-    panel(
-        axes[1, 0],
-        haadf,
-        name="HAADF sinogram $p_h$",
-        unit="HAADF intensity",
-        kind="haadf",
-        mark="d",
-        **options,
-    )
-    for e, (name, mark) in enumerate(zip(specimen.elements, "ef", strict=True)):
-        panel(
-            axes[1, 1 + e],
-            maps[e],
-            name=f"{name} sinogram $p^{{({name})}}$",
-            unit="X-ray counts",
-            kind="counts",
-            mark=mark,
-            **options,
-        )
+    looks = 3 * [{}] + 3 * [{"extent": extent, "aspect": "auto", "ticks": True}]
+    figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 0.62 * WIDTH), layout="constrained")
+    for ax, mark, (image, name, unit, kind), look in zip(axes.flat, "abcdef", panels, looks):
+        panel(ax, image, name=name, unit=unit, kind=kind, mark=mark, **look)
     for ax in axes[1]:
         ax.set_xlabel("detector (pixels)")
     axes[1, 0].set_ylabel("tilt (degrees)")
@@ -120,10 +86,8 @@ def plot_ratio_fit(haadf, maps, fit):
         linewidths=0.1,
     )
     ax.plot([0, top], [0, top], color="#D55E00", label="$p_h = Σ_e r^{(e)} p^{(e)}$")
-    ax.set_xlim(0, top)
-    ax.set_ylim(0, top)
-    ax.set_xlabel("HAADF intensity $p_h$")
-    ax.set_ylabel("$Σ_e r^{(e)} p^{(e)}$")
+    ax.set(xlim=(0, top), ylim=(0, top))
+    ax.set(xlabel="HAADF intensity $p_h$", ylabel="$Σ_e r^{(e)} p^{(e)}$")
     ax.ticklabel_format(style="sci", scilimits=(-2, 4))
     ax.legend(loc="upper left")
     figure.colorbar(shown, ax=ax, label="number of pixels")
@@ -149,10 +113,8 @@ def plot_stacked_matrix(matrix, elements):
         aspect="auto",
         extent=(0, k, k + 1, 0),
     )
-    for line in range(1, k + 1):
-        ax.axhline(line, color="0.6", lw=0.8)
-        if line < k:
-            ax.axvline(line, color="0.6", lw=0.8)
+    ax.hlines(range(1, k + 1), 0, k, color="0.6", lw=0.8)
+    ax.vlines(range(1, k), 0, k + 1, color="0.6", lw=0.8)
     ax.set_xticks(np.arange(k) + 0.5, [f"$x^{{({e})}}$" for e in elements])
     ax.xaxis.tick_top()
     labels = [f"$(1-α)\\, r^{{({e})}} p^{{({e})}}$" for e in elements] + ["$α\\, p_h$"]
@@ -195,11 +157,10 @@ def plot_sum_and_difference(errors, alphas):
     )
     iterations = 1 + np.arange(errors.shape[2])
     colors = plt.get_cmap("viridis")(np.linspace(0.05, 0.8, len(alphas)))
-    for a, (alpha, color) in enumerate(zip(alphas, colors, strict=True)):
-        for ax, error in zip(axes, errors[a], strict=True):
+    for k, (ax, what, mark) in enumerate(zip(axes, ("sum", "difference"), "ab", strict=True)):
+        for a, (alpha, color) in enumerate(zip(alphas, colors, strict=True)):
             style = ("-", "--", "-.", ":")[a % 4]
-            ax.loglog(iterations, error, style, color=color, label=f"α = {alpha:g}")
-    for ax, what, mark in zip(axes, ("sum", "difference"), "ab", strict=True):
+            ax.loglog(iterations, errors[a, k], style, color=color, label=f"α = {alpha:g}")
         ax.set_xlabel("iterations")
         title(ax, f"error of the {what} of the elements", mark)
         ax.grid(alpha=0.25, which="both", lw=0.4)
@@ -218,31 +179,23 @@ def plot_composition(truth, fractions, elements, kind: str):
     figure, axes = plt.subplots(
         1, 3, figsize=(WIDTH, 0.34 * WIDTH), layout="constrained", width_ratios=(1, 1, 1.1)
     )
-    for ax, image, what, mark in zip(
-        axes, (truth[0], fractions[0]), ("true", "HEBT"), "ab", strict=False
-    ):
-        panel(
-            ax,
-            np.ma.masked_invalid(image),
-            name=f"{name}, {what}",
-            unit=unit,
-            limits=(0, 1),
-            mark=mark,
-            bar_for=None if mark == "b" else [],
-        )
-        ax.set_facecolor("0.92")
     size = truth.shape[-1]
     offsets = np.arange(size) - (size - 1) / 2
     radius = np.hypot(offsets[:, None], offsets[None, :]).astype(int)
-    for image, label, color, style in (
-        (truth[0], "true", "black", "--"),
-        (fractions[0], "HEBT", ELEMENT_COLOR.get(name, "#0072B2"), "-"),
-    ):
+    images = {"true": truth[0], "HEBT": fractions[0]}
+    looks = {"color": "black", "ls": "--"}, {"color": ELEMENT_COLOR.get(name, "#0072B2")}
+    for ax, (what, image), look, mark in zip(axes, images.items(), looks, "ab", strict=False):
+        bar_for = None if mark == "b" else []
+        masked = np.ma.masked_invalid(image)
+        panel(
+            ax, masked, name=f"{name}, {what}", unit=unit, limits=(0, 1), mark=mark, bar_for=bar_for
+        )
+        ax.set_facecolor("0.92")
         inside = np.isfinite(image)
         count = np.bincount(radius[inside])
         mean = np.bincount(radius[inside], image[inside]) / np.maximum(count, 1)
         rings = np.flatnonzero(count > 8)
-        axes[2].plot(rings + 0.5, mean[rings], style, color=color, label=label)
+        axes[2].plot(rings + 0.5, mean[rings], label=what, **look)
     axes[2].set(xlabel="radius (pixels)", ylabel=unit, ylim=(0, 1))
     axes[2].legend(loc="upper left")
     title(axes[2], "mean over rings", "c")
@@ -252,13 +205,12 @@ def plot_composition(truth, fractions, elements, kind: str):
 def cost_table(elements: int = 2) -> Table:
     """Count the projections of one iteration: EDS alone, HEBT, and HEBT built naively."""
     k = check_count("elements", elements)
-    rows = [
-        ("EDS alone, k runs of SIRT", k, k),
-        ("HEBT with the stacked matrix of Eq. 11 row by row", 2 * k, 2 * k),
-        ("HEBT as implemented here", k, k),
-    ]
     return Table(
         ("one iteration of", "forward projections", "back projections"),
-        [(name, str(f), str(b)) for name, f, b in rows],
+        [
+            ("EDS alone, k runs of SIRT", k, k),
+            ("HEBT with the stacked matrix of Eq. 11 row by row", 2 * k, 2 * k),
+            ("HEBT as implemented here", k, k),
+        ],
         title=f"What an iteration costs for k = {k} elements.",
     )

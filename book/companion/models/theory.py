@@ -65,18 +65,17 @@ def sum_and_difference(W: hebt.Projector, x, alphas, iterations: int) -> np.ndar
     if x.ndim != 3 or len(x) != 2:
         raise ValueError(f"x has shape {x.shape}; expected (2, size, size), two elements.")
     maps = np.moveaxis(W.forward(x), 1, 0)
-    truth = np.stack([x[0] + x[1], x[0] - x[1]])
-    norms = np.linalg.norm(truth, axis=(1, 2))
-    errors = np.empty((len(alphas), 2, iterations))
-    for a, alpha in enumerate(alphas):
 
-        def note(n, y, residuals, a=a):
-            y = y.astype(np.float64)
-            now = np.stack([y[0] + y[1], y[0] - y[1]])
-            errors[a, :, n - 1] = np.linalg.norm(now - truth, axis=(1, 2)) / norms
+    def error(y):
+        parts = [(y[0] + y[1], x[0] + x[1]), (y[0] - y[1], x[0] - x[1])]
+        return [np.linalg.norm(now - true) / np.linalg.norm(true) for now, true in parts]
 
-        hebt.reconstruct(W, maps.sum(axis=0), maps, [1, 1], alpha, iterations, callback=note)
-    return errors
+    errors = []
+    for alpha in alphas:
+        keep = hebt.Snapshots(range(1, iterations + 1), error)
+        hebt.reconstruct(W, maps.sum(axis=0), maps, [1, 1], alpha, iterations, callback=keep)
+        errors.append(np.transpose(keep.values))
+    return np.array(errors)
 
 
 def numbers(alpha: float = 0.7, elements: int = 2) -> dict[str, str]:

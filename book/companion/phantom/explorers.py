@@ -31,24 +31,25 @@ def _sweeps(alphas, iterations, doses):
 def _pictures(swept, a, i):
     """Return pictures and errors of both methods at one weight and iteration."""
     result = {}
-    for e, element in enumerate(ELEMENTS):
-        result |= {
-            f"{element}_hebt": swept.hebt[a, i, e],
-            f"{element}_eds": swept.eds[i, e],
-            f"{element}_hebt_mse": swept.hebt_mse[a, i, e],
-            f"{element}_eds_mse": swept.eds_mse[i, e],
-        }
+    hebt, eds = (swept.hebt[a, i], swept.hebt_mse[a, i]), (swept.eds[i], swept.eds_mse[i])
+    for method, (images, errors) in {"hebt": hebt, "eds": eds}.items():
+        for element, image, error in zip(ELEMENTS, images, errors, strict=True):
+            result |= {f"{element}_{method}": image, f"{element}_{method}_mse": error}
     return result
 
 
-def _panel(name, title, alt, depends=None):
+def _panel(name, title, alt, depends):
     look = {"limits": DENSITY_LIMITS, "unit": "density, 1 in the phantom", "cmap": "inferno"}
     return explorers.Panel(name, title, alt=alt, depends=depends, **look)
 
 
-def _mse(panel, depends=None):
-    """Return the read-out of a panel's error."""
-    return explorers.Readout(f"{panel}_mse", "MSE", format=".4f", panel=panel, depends=depends)
+def _reconstruction(element, method, how):
+    """Return the panel of a reconstruction, and the read-out of its error."""
+    name, title = f"{element}_{method}", f"{element}, {METHODS[method]}"
+    alt = f"{element} {how} after {{iterations}} iterations at dose {{dose}}; MSE {{{name}_mse}}."
+    depends = None if method == "hebt" else ("iterations", "dose")
+    error = explorers.Readout(f"{name}_mse", "MSE", format=".4f", panel=name, depends=depends)
+    return _panel(name, title, alt, depends), error
 
 
 def explore_sweep() -> explorers.FrameExplorer:
@@ -70,7 +71,13 @@ def explore_sweep() -> explorers.FrameExplorer:
             lines[f"{element}, EDS only"] = np.full(len(alphas), swept.eds_mse[i, e])
         return result | {"by_weight": lines}
 
-    panels, readouts = _sweep_panels()
+    panels, readouts = [], []
+    for e in ELEMENTS:
+        panels.append(_panel(f"{e}_truth", f"{e}, phantom", f"The {e} phantom.", ()))
+        for method, how in (("hebt", "by HEBT at weight {alpha}"), ("eds", "from EDS alone")):
+            image, error = _reconstruction(e, method, how)
+            panels.append(image)
+            readouts.append(error)
     return explorers.FrameExplorer(
         compute,
         [
@@ -102,24 +109,6 @@ def explore_sweep() -> explorers.FrameExplorer:
     )
 
 
-def _sweep_panels():
-    """Return the panels of the sweep, three for each element, and their errors."""
-    panels, readouts = [], []
-    runs = {
-        "hebt": ("by HEBT at weight {alpha}", None),
-        "eds": ("from EDS alone", ("iterations", "dose")),
-    }
-    for e in ELEMENTS:
-        panels.append(_panel(f"{e}_truth", f"{e}, phantom", f"The {e} phantom.", depends=()))
-        for method, (how, depends) in runs.items():
-            name = f"{e}_{method}"
-            alt = f"{e} reconstructed {how} after {{iterations}} iterations, dose {{dose}}; "
-            alt += f"MSE {{{name}_mse}}."
-            panels.append(_panel(name, f"{e}, {METHODS[method]}", alt, depends))
-            readouts.append(_mse(name, depends))
-    return panels, readouts
-
-
 def first_look() -> explorers.FrameExplorer:
     """Return a small explorer that shows what HEBT does: dose and iterations, Au and Ag.
 
@@ -131,26 +120,17 @@ def first_look() -> explorers.FrameExplorer:
         swept = _sweeps(alphas, steps, doses)[dose]
         return _pictures(swept, alphas.index(0.7), steps.index(iterations))
 
-    panels = [
-        _panel(
-            f"{element}_{method}",
-            f"{element}, {METHODS[method]}",
-            f"{element} by {METHODS[method]} after {{iterations}} iterations at dose {{dose}}; "
-            f"MSE {{{element}_{method}_mse}}.",
-        )
-        for element in ELEMENTS
-        for method in ("eds", "hebt")
-    ]
+    runs = ("eds", "from EDS alone"), ("hebt", "by HEBT")
+    panels, readouts = zip(*(_reconstruction(e, *run) for e in ELEMENTS for run in runs))
+    label = "X-ray dose (1: as in the paper)"
     return explorers.FrameExplorer(
         compute,
         [
-            explorers.Control(
-                "dose", "X-ray dose (1: as in the paper)", doses, default=1.0, format="g"
-            ),
+            explorers.Control("dose", label, doses, default=1.0, format="g"),
             explorers.Control("iterations", "Iterations", steps, default=200),
         ],
         panels,
-        readouts=[_mse(panel.name) for panel in panels],
+        readouts=readouts,
         columns=4,
         shared_colorbar=True,
         alt="Simulated gold diamond in a silver square, reconstructed from noisy element maps "

@@ -5,17 +5,7 @@ import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from ..paper import value
-from ..style import (
-    CMAP,
-    ELEMENT_COLOR,
-    METHOD_NAME,
-    METHOD_STYLE,
-    WIDTH,
-    panel,
-    scale_bar,
-    styled,
-    title,
-)
+from ..style import ELEMENT_COLOR, METHOD_NAME, METHOD_STYLE, WIDTH, panel, scale_bar, styled, title
 from .data import PhantomData
 from .measures import METHODS
 from .smoothing import Smoothing
@@ -29,30 +19,26 @@ DENSITY_LIMITS = (0.0, 1.3)
 def figure1(data: PhantomData):
     """Draw Figure 1: the phantom (a-c) and its sinograms (d-f), of the first noise seed."""
     settings, (gold, silver) = data.settings, data.elements
-    figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 4.6), layout="constrained")
     z_contrast = np.tensordot(np.array(settings.z), data.density, axes=1)
-    phantoms = [
+    panels = [
         (data.density[0], f"{gold} phantom", "density", "density"),
         (data.density[1], f"{silver} phantom", "density", "density"),
         (z_contrast, "Z-contrast phantom", "HAADF per pixel", "haadf"),
-    ]
-    for ax, mark, (image, name, unit, kind) in zip(axes[0], "abc", phantoms, strict=True):
-        panel(ax, image, name=name, unit=unit, kind=kind, mark=mark)
-    _scale_bar(axes[0, 0], settings)
-    half, angles = settings.size / 2, settings.angles
-    step = abs(angles[1] - angles[0]) / 2 if len(angles) > 1 else 1.0
-    extent = (-half, half, angles[-1] + step, angles[0] - step)
-    look = {"extent": extent, "aspect": "auto", "ticks": True}
-    sinograms = [
         (data.counts[0, :, 0], f"{gold} EDS sinogram", "X-ray counts", "counts"),
         (data.counts[1, :, 0], f"{silver} EDS sinogram", "X-ray counts", "counts"),
         (data.haadf, "HAADF sinogram", "HAADF intensity", "haadf"),
     ]
-    for ax, mark, (image, name, unit, kind) in zip(axes[1], "def", sinograms, strict=True):
+    half, angles = settings.size / 2, settings.angles
+    step = abs(angles[1] - angles[0]) / 2 if len(angles) > 1 else 1.0
+    extent = (-half, half, angles[-1] + step, angles[0] - step)
+    looks = 3 * [{}] + 3 * [{"extent": extent, "aspect": "auto", "ticks": True}]
+    figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 4.6), layout="constrained")
+    for ax, mark, (image, name, unit, kind), look in zip(axes.flat, "abcdef", panels, looks):
         panel(ax, image, name=name, unit=unit, kind=kind, mark=mark, **look)
-        ax.set_yticks([-75, 0, 75])
-        ax.set_xlabel("distance from the axis (pixels)")
+    for ax in axes[1]:
+        ax.set(yticks=[-75, 0, 75], xlabel="distance from the axis (pixels)")
     axes[1, 0].set_ylabel("tilt angle (°)")
+    _scale_bar(axes[0, 0], settings)
     return figure
 
 
@@ -109,29 +95,22 @@ def plot_convergence(study: PhantomStudy):
 
 def _plot_error(ax, scores, method, element):
     """Draw a method's MSE: mean and range over the seeds, and its best stop."""
-    look, values = METHOD_STYLE[method], scores.curve("mse", method, element)
-    color, broad = look["color"], method == "hebt_gt"
+    values = scores.curve("mse", method, element)
+    # the two HEBT curves lie on each other: a broad one under a thin one shows both
+    broad = {"linewidth": 4, "alpha": 0.5, "markersize": 9, "zorder": 1}
+    thin = {"linewidth": 1.4, "markersize": 6, "zorder": 2}
     ax.plot(
         scores.iterations,
         values.mean(axis=0),
-        color=color,
-        linestyle=look["linestyle"],
-        # the two HEBT curves lie on each other: a broad one under a thin one shows both
-        linewidth=4 if broad else 1.4,
-        alpha=0.5 if broad else 1,
-        zorder=1 if broad else 2,
         label=METHOD_NAME[method],
+        markevery=[scores.place("mse", method, element, stop="best")],
+        markeredgecolor="white",
+        **METHOD_STYLE[method],
+        **(broad if method == "hebt_gt" else thin),
     )
     low, high = values.min(axis=0), values.max(axis=0)
-    ax.fill_between(scores.iterations, low, high, color=color, alpha=0.2, linewidth=0)
-    ax.plot(
-        scores.best_iteration("mse", method, element),
-        scores.at("mse", method, element, stop="best").mean(),
-        color=color,
-        marker=look["marker"],
-        markersize=9 if broad else 6,
-        markeredgecolor="white",
-        zorder=2 if broad else 3,
+    ax.fill_between(
+        scores.iterations, low, high, color=METHOD_STYLE[method]["color"], alpha=0.2, linewidth=0
     )
 
 
@@ -140,40 +119,25 @@ def plot_stability(result: Stability):
     """Draw the MSE under wrong response ratios, relative to that with the true ones."""
     relative = result.relative().mean(axis=-1)
     reach = max(np.abs(relative - 1).max(), 0.01)
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.3), layout="constrained")
     places = np.arange(len(result.errors))
+    edges = -0.5, len(places) - 0.5
+    look = {"kind": "difference", "limits": (1 - reach, 1 + reach), "extent": edges * 2}
+    labels = [f"{v:+g}".replace("-", "−") if v else "0" for v in result.errors]
+    across, up = (f"error of r of {name} (%)" for name in result.elements[::-1])
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.3), layout="constrained")
     for e, (ax, mark, element) in enumerate(zip(axes, "ab", result.elements, strict=True)):
-        shown = ax.imshow(
-            relative[:, :, e],
-            cmap=CMAP["difference"],
-            vmin=1 - reach,
-            vmax=1 + reach,
-            origin="lower",
-        )
-        for i in places:
-            for j in places:
-                number = relative[i, j, e]
-                ink = "white" if abs(number - 1) > 0.6 * reach else "black"
-                ax.text(j, i, f"{number:.2f}", ha="center", va="center", color=ink, fontsize=8)
+        numbers = relative[:, :, e]
+        unit = "MSE / MSE with true ratios"
+        panel(ax, numbers[::-1], name=element, unit=unit, mark=mark, ticks=True, **look)
+        for (i, j), number in np.ndenumerate(numbers):
+            ink = "white" if abs(number - 1) > 0.6 * reach else "black"
+            ax.text(j, i, f"{number:.2f}", ha="center", va="center", color=ink, fontsize=8)
         if len(places) > 1:
-            ax.plot(
-                np.interp(result.paper_errors[1], result.errors, places),
-                np.interp(result.paper_errors[0], result.errors, places),
-                marker="o",
-                color="black",
-                markersize=24,
-                markerfacecolor="none",
-                markeredgewidth=1.5,
-            )
-        labels = [f"{v:+g}".replace("-", "−") if v else "0" for v in result.errors]
+            at = [np.interp(v, result.errors, places) for v in result.paper_errors[::-1]]
+            ax.plot(*at, "ko", markersize=24, markerfacecolor="none", markeredgewidth=1.5)
         ax.set_xticks(places, labels)
         ax.set_yticks(places, labels)
-        across, up = (f"error of r of {name} (%)" for name in result.elements[::-1])
         ax.set(xlabel=across, ylabel=up)
-        title(ax, element, mark)
-        bar = figure.colorbar(shown, ax=ax, fraction=0.046, pad=0.03)
-        bar.set_label("MSE / MSE with true ratios")
-        bar.outline.set_visible(False)
     return figure
 
 
@@ -187,17 +151,16 @@ def plot_smoothing(result: Smoothing):
     for e, (one, mark, element) in enumerate(zip(above, "ab", result.elements, strict=True)):
         for m, method in enumerate(("hebt_est", "eds")):
             look = METHOD_STYLE[method]
-            iterations = f"{result.settings.iterations} it."
-            for stop, name in (("printed", iterations), ("best", "best stop")):
+            stops = {"printed": f"{result.settings.iterations} it.", "best": "best stop"}
+            for stop, name in stops.items():
                 values = result.at(stop)[:, m, e]
                 mean = values.mean(axis=-1)
                 one.errorbar(
                     mean,
                     places,
                     xerr=[mean - values.min(axis=-1), values.max(axis=-1) - mean],
-                    linestyle="none",
+                    fmt=look["marker"],
                     color=look["color"],
-                    marker=look["marker"],
                     markerfacecolor="white" if stop == "best" else look["color"],
                     label=f"{METHOD_NAME[method]}, {name}",
                 )
@@ -212,8 +175,7 @@ def plot_smoothing(result: Smoothing):
     ax.plot(result.r_squared.mean(axis=1), places, "o", color="0.2")
     paper = value("phantom.r_squared")
     ax.axvline(paper, color="0.5", linestyle="--")
-    text = {"ha": "right", "va": "center", "fontsize": 8, "color": "0.3"}
-    ax.annotate("paper", (paper, 0), (-4, 0), textcoords="offset points", **text)
+    ax.text(paper, 0, "paper ", ha="right", va="center", fontsize=8, color="0.3")
     ax.set_xlabel("R²")
     title(ax, "R² of the ratios", "c")
     ax.grid(axis="x", color="0.9")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 import hebt
 
 from ..fidelity import fidelity
@@ -26,11 +24,6 @@ SCORE_NAME = {
 BOTH = ", pixels where both maps are above 0"
 
 
-def _form(name):
-    """Return how a score is written."""
-    return ".0f" if name == "dp" else ".4f"
-
-
 def seeds_text(settings: PhantomSettings) -> str:
     """Say what ± stands for."""
     count = len(settings.seeds)
@@ -44,7 +37,7 @@ def table1(study: PhantomStudy) -> Table:
 
     def cell(name, element, method):
         paper = value(f"table1.{name}.{element}.{method}")
-        ours, form = study.scores.at(name, method, element), _form(name)
+        ours, form = study.scores.at(name, method, element), ".0f" if name == "dp" else ".4f"
         return f"paper {paper:{form}}\nours {spread_text(ours, form)}\n{verdict(paper, ours, name)}"
 
     return Table(
@@ -88,11 +81,11 @@ def readings_table(study: PhantomStudy) -> Table:
     methods, rows = ("hebt_est", "eds"), []
     for paper, names in (("ssim", ("ssim", "ssim_windowed")), ("mse", ("mse", "mse_reference"))):
         for element in study.elements:
-            cells = (f"{value(f'table1.{paper}.{element}.{m}'):{_form(paper)}}" for m in methods)
+            cells = (f"{value(f'table1.{paper}.{element}.{m}'):.4f}" for m in methods)
             rows.append((f"{paper.upper()} in Table 1, {element}", *cells))
             for name in names:
                 ours = (study.scores.at(name, m, element) for m in methods)
-                cells = (spread_text(values, _form(name)) for values in ours)
+                cells = (spread_text(values, ".4f") for values in ours)
                 rows.append((f"{SCORE_NAME[name]}, {element}", *cells))
     return Table(
         ("score", "HEBT, estimated ratios", "EDS only"),
@@ -106,25 +99,21 @@ def response_ratio_table(study: PhantomStudy) -> Table:
     """Return the response ratios, their errors and R²: the paper's numbers beside ours."""
 
     def row(label, key, ours, digits, scale=1.0):
-        paper, ours = value(f"phantom.{key}"), np.atleast_1d(ours)
+        paper = value(f"phantom.{key}")
         cells = (spread_text(v, digits, scale=scale) for v in ([paper], ours))
         return label, *cells, verdict(paper, ours)
 
-    elements = list(enumerate(study.elements))
+    quantities = [
+        ("true r of {} (10⁴): printed r_gt, our z/ζ", "r_gt", study.true_ratios[None], ".2f", 1e-4),
+        ("estimated r of {} (10⁴)", "r_est", study.ratios, ".2f", 1e-4),
+        ("error of r of {} (%)", "r_error", study.ratio_errors(), "+.2f", 1),
+        (f"error of r of {{}} (%){BOTH}", "r_error", study.ratio_errors(both=True), "+.2f", 1),
+    ]
     rows = [
-        row(f"true r of {x} (10⁴): printed r_gt, our z/ζ", f"r_gt.{x}", true, ".2f", 1e-4)
-        for x, true in zip(study.elements, study.true_ratios, strict=True)
+        row(label.format(x), f"{key}.{x}", ours[:, e], digits, scale)
+        for label, key, ours, digits, scale in quantities
+        for e, x in enumerate(study.elements)
     ]
-    rows += [
-        row(f"estimated r of {x} (10⁴)", f"r_est.{x}", study.ratios[:, e], ".2f", 1e-4)
-        for e, x in elements
-    ]
-    for both, where in ((False, ""), (True, BOTH)):
-        errors = study.ratio_errors(both=both)
-        rows += [
-            row(f"error of r of {x} (%){where}", f"r_error.{x}", errors[:, e], "+.2f")
-            for e, x in elements
-        ]
     rows.append(row("R²", "r_squared", study.r_squared, ".3f"))
     rows.append(row(f"R²{BOTH}", "r_squared", study.r_squared_both, ".3f"))
     return Table(
