@@ -34,6 +34,7 @@ def study(settings):
     return spectra.study(settings)
 
 
+@pytest.mark.slow
 def test_maps_over_tilt_follow_tilt_and_step(settings, walk):
     shown = spectra.explore_maps(settings)
     shown.move(tilt=30.0, step="as recorded")
@@ -45,6 +46,7 @@ def test_maps_over_tilt_follow_tilt_and_step(settings, walk):
     assert "30" in shown.describe()
 
 
+@pytest.mark.slow
 def test_components_show_maps_and_errors(study):
     shown = spectra.explore_components(study)
     shown.move(count=2, channels="Cu as well")
@@ -62,6 +64,7 @@ def test_the_energy_window_counts_what_lies_in_it(study):
     assert shown.picture["readouts"]["counts"] == f"{study.spectrum[near].sum():,.0f}"
 
 
+@pytest.mark.slow
 def test_every_figure_is_drawn(settings, walk, study):
     recording = spectra.acquire(settings)
     for figure, count in (

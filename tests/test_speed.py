@@ -223,6 +223,7 @@ def test_missing_results_name_the_command(tmp_path):
         speed.results(tmp_path / "benchmark.json")
 
 
+@pytest.mark.slow
 def test_the_benchmark_runs_and_its_results_can_be_drawn(tmp_path):
     pytest.importorskip("distributed")
     out = tmp_path / "benchmark.json"
