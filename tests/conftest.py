@@ -27,23 +27,9 @@ BROWSER_OPTIONS = [
     "--disable-sync",
 ]
 ENVIRONMENT = {}
-# Says that rfc3987_syntax is not there, which jsonschema takes for an answer: it compiles 38
-# grammars when it is imported, in each process that knows notebooks, to check addresses that
-# nothing here holds.
-STUBS = str(Path(__file__).with_name("stubs"))
-sys.path.insert(0, STUBS)
-collect_ignore = [STUBS]
-
-
-def pythonpath(*folders):
-    """``PYTHONPATH`` of another process: these folders, before those of our environment."""
-    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    return os.pathsep.join(map(str, filter(None, (STUBS, *folders, *given))))
 
 
 def pytest_configure(config):
-    if STUBS not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
-        os.environ["PYTHONPATH"] = pythonpath()
     shared = ROOT.parent / "shared" / "data"
     if "HEBT_DATA" not in os.environ and shared.is_dir():
         os.environ["HEBT_DATA"] = str(shared)

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from conftest import ROOT, make_book, need, pythonpath, wants
+from conftest import ROOT, make_book, need, wants
 
 import hebt
 from companion import datasets
@@ -56,7 +56,7 @@ class TinyBook:
         """Build it with this chapter; gives the exit code, what was printed, and the page."""
         text = HEADER + "# Tiny\n\n" + chapter
         (self.root / "book" / "intro.md").write_text(text, encoding="utf-8")
-        environment = {"PYTHONPATH": pythonpath(self.root), "BOOK_REPOSITORY_URL": repository}
+        environment = {"PYTHONPATH": str(self.root), "BOOK_REPOSITORY_URL": repository}
         run = make_book(self.root, ".", self.running, **environment, **more)
         page = self.root / "_build" / "html" / "book" / "intro.html"
         text = page.read_text(encoding="utf-8") if page.exists() else ""

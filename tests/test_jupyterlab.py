@@ -11,7 +11,7 @@ import urllib.request
 
 import jupytext
 import pytest
-from conftest import ROOT, need, pythonpath
+from conftest import ROOT, need
 from test_explorers import ALPHAS, Page, assert_shows, at, slider
 
 RAW = re.compile(r"\{(glue:text|cite:p|cite:t|numref)\}|^\([\w-]+\)=$", re.MULTILINE)
@@ -32,7 +32,7 @@ def lab(tmp_path_factory):
     for name in ("JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
         environment[name] = str(home / name)
     environment["JUPYTER_CONFIG_DIR"] = str(ROOT / ".jupyter")
-    environment["PYTHONPATH"] = pythonpath(ROOT / "book", ROOT / "tests")
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "book"), str(ROOT / "tests")])
     environment["HEBT_FIDELITY"] = "quick"
     log = (home / "log").open("w+")
     server = subprocess.Popen(
