@@ -79,34 +79,20 @@ def wants(session, fixture):
     return any(fixture in item.fixturenames for item in session.items)
 
 
-# Whole studies, files of many megabytes, other processes.
-SLOW = {
-    "cuda",
-    "datasets",
-    "explorers_spectra",
-    "io",
-    "laboratory",
-    "large",
-    "particles",
-    "particles_pages",
-    "particles_render",
-    "particles_studies",
-    "particles_truth",
-    "phantom_explorers",
-    "preprocess",
-    "prepare",
-    "spectra",
-    "speed",
-    "store",
-    "sweeps",
-    "validate",
-    "validation",
-    "wheel",
+# Fixtures that compute a whole study, in the files where they do.
+STUDIES = {
+    "test_sweeps": {"study", "bands"},
+    "test_laboratory": {"outcomes"},
+    "test_particles_studies": {"studies", "doses"},
+    "test_spectra": {"walk", "study"},
+    "test_io": {"three"},
+    "test_wheel": {"built", "bare"},
+    "test_large": {"cluster"},
 }
 BOOK = {"built_book", "site", "scenario"}
 
 
-def _place(item):
+def _place(item, slow):
     """Sort tests: books are built beside the other tests, and looked at when these are done.
 
     Where processes share the tests, one of them begins with the book; the next long file comes
@@ -116,7 +102,8 @@ def _place(item):
     marks = {mark.name for mark in item.own_markers}
     if is_shared():
         first = item.path.stem != "test_book", "scenario" in names
-        return *first, "browser" not in marks, "slow" not in marks
+        # a file's slow tests stay in their places: what they leave behind is not met before
+        return *first, "browser" not in marks, item.path not in slow
     return not BOOK.isdisjoint(names), "scenario" in names
 
 
@@ -125,11 +112,19 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if not BOOK.isdisjoint(item.fixturenames):
             item.add_marker("book")
-        if item.path.stem.removeprefix("test_") in SLOW:
+        if not STUDIES.get(item.path.stem, set()).isdisjoint(item.fixturenames):
             item.add_marker("slow")
         if "browser" in item.fixturenames:
             item.add_marker("browser")
-    items.sort(key=_place)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: _place(item, slow))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item):
+    """Let other processes wait for the one that builds the book, which is ready last."""
+    if is_shared() and item.path.stem != "test_book" and hasattr(os, "nice") and not os.nice(0):
+        os.nice(5)
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ W = hebt.Projector([-60, 0, 60], 5)
 HAADF, MAPS, RATIOS = np.ones((3, 2, 5)), np.ones((2, 3, 2, 5)), [1.0, 2.0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["simulator", "device"])
 def test_reconstructions_agree_with_those_on_the_processor(where):
     if where == "device" and choose_device("auto") == "cpu":

@@ -297,6 +297,7 @@ def test_the_card_shows_licence_and_state_but_no_path(shelf, tmp_path):
         assert str(tmp_path) not in text, "pages must not differ between machines"
 
 
+@pytest.mark.slow
 def test_reading_twice_reads_the_files_once(monkeypatch, tmp_path):
     try:
         (path,) = datasets.locate("dust", "-40.bcf")

@@ -127,6 +127,7 @@ def test_every_number_of_the_chapter_is_there(study, result):
     assert f"alpha={numbers['dust_alpha']}, iterations={numbers['dust_iterations']}" in CHAPTER
 
 
+@pytest.mark.slow
 def test_figures_and_tables_show_the_study(study, result):
     names, maps = dust.keep(study)
     fit = hebt.response_ratios(study.haadf, maps, names=names)

@@ -1,21 +1,16 @@
 """Explorers: what Python prepares, and what a browser makes of it, in both hosts."""
 
 import base64
-import contextlib
-import importlib.util
 import io
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-import urllib.request
 
 import hypothesis.extra.numpy as arrays
 import numpy as np
 import pytest
-from conftest import need
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import colormaps
@@ -1178,97 +1173,3 @@ def test_live_error_is_shown_and_passes(live):
     slider(page, "alpha").fill("0")
     page.wait_for_selector(".hebt-explorer[data-state=ready]")
     assert_shows(page, ALPHAS[0], 4)
-
-
-@contextlib.contextmanager
-def jupyterlab(tmp_path, **variables):
-    """JupyterLab on an empty folder; gives its address and the folder."""
-    need(importlib.util.find_spec("jupyterlab"), "JupyterLab")
-    folder = tmp_path / "notebooks"
-    folder.mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HEBT_STATIC")}
-    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
-        environment[name] = str(tmp_path / name)
-    environment.update(variables)
-    log = (tmp_path / "log").open("w+")
-    server = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "jupyterlab",
-            "--no-browser",
-            "--allow-root",
-            f"--port={port}",
-            "--ServerApp.ip=127.0.0.1",
-            "--IdentityProvider.token=",
-            "--LabApp.news_url=None",
-            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-            f"--ServerApp.root_dir={folder}",
-        ],
-        env=environment,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        while True:
-            try:
-                urllib.request.urlopen(f"{address}/api", timeout=5).close()
-                break
-            except OSError:
-                if server.poll() is not None:
-                    log.seek(0)
-                    pytest.fail(f"JupyterLab did not start:\n{log.read()[-3000:]}")
-        yield address, folder
-    finally:
-        server.terminate()
-        server.wait(30)
-        log.close()
-
-
-@pytest.fixture
-def lab(tmp_path):
-    with jupyterlab(tmp_path) as started:
-        yield started
-
-
-def test_jupyterlab_answers_with_python(lab, browser):
-    address, folder = lab
-    code = (
-        f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
-        "import test_explorers\ntest_explorers.explorer()"
-    )
-    cell = {
-        "cell_type": "code",
-        "id": "a",
-        "metadata": {},
-        "outputs": [],
-        "source": code,
-        "execution_count": None,
-    }
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    (folder / "a.ipynb").write_text(
-        json.dumps({"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5})
-    )
-    one = Page(browser, f"{address}/lab/tree/a.ipynb?reset")
-    page = one.open(ready=False)
-    page.set_default_timeout(16_000)
-    page.locator(".jp-Notebook .cm-content").first.click()
-    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
-    page.keyboard.press("Shift+Enter")
-    page.wait_for_selector(".hebt-explorer[data-state=ready] .hebt-frames")
-    assert_shows(page, 0.7, 4)
-    # JupyterLab would take arrow keys for its cells
-    slider(page, "alpha").focus()
-    page.keyboard.press("ArrowRight")
-    at(page, 4, 1)
-    assert_shows(page, ALPHAS[4], 4)
-    slider(page, "counts").focus()
-    page.keyboard.press("Home")
-    at(page, 4, 0)
-    assert_shows(page, ALPHAS[4], 1)
-    one.context.close()

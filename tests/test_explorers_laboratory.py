@@ -1,15 +1,12 @@
 """The laboratory: its JavaScript against `hebt`, its page in a browser, its widgets."""
 
 import dataclasses
-import re
 
-import jupytext
 import numpy as np
 import pytest
 import scipy.stats
-from conftest import ROOT
 from PIL import Image
-from test_explorers import CODE, CONTRAST, WIDTHS, Page, colors, lab, pixels, slider, visit  # noqa: F401 (fixtures)
+from test_explorers import CODE, CONTRAST, WIDTHS, Page, colors, pixels, slider, visit  # noqa: F401 (fixtures)
 
 import hebt
 from companion import laboratory, phantom
@@ -667,49 +664,6 @@ def test_a_page_takes_no_arrays():
 
 
 # ---- with a kernel ----
-
-
-def test_the_chapter_runs_in_jupyterlab(lab, browser):  # noqa: F811
-    address, folder = lab
-    chapter = jupytext.read(ROOT / "book" / "laboratory.md")
-    code = [cell for cell in chapter.cells if cell.cell_type == "code"]
-    book = str(ROOT / "book")  # where chapters run
-    code[0].source = (
-        f"import os, sys\nos.environ['HEBT_FIDELITY'] = 'quick'\nsys.path.insert(0, {book!r})\n"
-        + code[0].source
-    )
-    jupytext.write(chapter, folder / "laboratory.ipynb")
-    one = Page(browser, f"{address}/lab/tree/laboratory.ipynb?reset")
-    page = one.open(ready=False)
-    page.set_default_timeout(90_000)
-    page.locator(".jp-Notebook").first.click()
-    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
-    # JupyterLab drops the command without a word while the kernel is still connecting
-    ran = page.locator(".jp-InputPrompt").filter(has_text=re.compile(r"\[\d+\]"))
-    for k in range(40):
-        if k % 8 == 0 or not page.locator(".jp-InputPrompt").filter(has_text="*").count():
-            page.get_by_role("menuitem", name="Run", exact=True).click()
-            page.get_by_text("Run All Cells", exact=True).click()
-        page.wait_for_timeout(2000)
-        if ran.count():
-            break
-    picture = page.locator(".jp-OutputArea img.widget-image, .jp-OutputArea .widget-image img")
-    picture.first.wait_for()
-    before = picture.first.get_attribute("src")
-    # as many outputs as cells, and no error among them
-    page.wait_for_function(
-        "n => document.querySelectorAll('.jp-CodeCell .jp-OutputArea-output').length >= n",
-        arg=len(code),
-    )
-    assert page.locator(".jp-OutputArea-output [data-mime-type*='error']").count() == 0
-    # a slider of ipywidgets, by keyboard
-    handle = page.locator(".widget-slider .noUi-handle").first
-    handle.focus()
-    page.keyboard.press("ArrowRight")
-    page.wait_for_function(
-        "([img, src]) => img.src !== src", arg=[picture.first.element_handle(), before]
-    )
-    one.context.close()
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def settings(store):
 
 @pytest.fixture(scope="module")
 def walk(settings):
-    return spectra.steps(settings)
+    return spectra.process(settings)
 
 
 @pytest.fixture(scope="module")
@@ -34,18 +34,19 @@ def study(settings):
     return spectra.study(settings)
 
 
+@pytest.mark.slow
 def test_maps_over_tilt_follow_tilt_and_step(settings, walk):
-    series, steps = walk
     shown = spectra.explore_maps(settings)
     shown.move(tilt=30.0, step="as recorded")
-    limits = (0, _top(series.maps[0]))
-    expected = quantize(steps.raw_maps[0, 3], limits)[0].tobytes()
+    limits = (0, _top(walk.maps[0]))
+    expected = quantize(walk.steps.raw_maps[0, 3], limits)[0].tobytes()
     assert shown.picture["frames"]["Au"] == expected
     shown.move(step=spectra.STEPS[-1])
-    assert shown.picture["frames"]["Au"] == quantize(series.maps[0, 3], limits)[0].tobytes()
+    assert shown.picture["frames"]["Au"] == quantize(walk.maps[0, 3], limits)[0].tobytes()
     assert "30" in shown.describe()
 
 
+@pytest.mark.slow
 def test_components_show_maps_and_errors(study):
     shown = spectra.explore_components(study)
     shown.move(count=2, channels="Cu as well")
@@ -63,12 +64,13 @@ def test_the_energy_window_counts_what_lies_in_it(study):
     assert shown.picture["readouts"]["counts"] == f"{study.spectrum[near].sum():,.0f}"
 
 
+@pytest.mark.slow
 def test_every_figure_is_drawn(settings, walk, study):
     recording = spectra.acquire(settings)
     for figure, count in (
-        (spectra.plot_recorded(recording, walk[1], 0), 3),
-        (spectra.plot_damping(walk[1], walk[0]), 2),
-        (spectra.plot_alignment(walk[1], walk[0]), 2),
+        (spectra.plot_recorded(recording, walk, 0), 3),
+        (spectra.plot_damping(walk), 2),
+        (spectra.plot_alignment(walk), 2),
         (spectra.plot_scree(study), 2),
         (spectra.plot_component_errors(study), 2),
         (spectra.plot_response(walk), 1),
@@ -82,17 +84,16 @@ def test_every_figure_is_drawn(settings, walk, study):
 
 
 def test_tables_and_numbers_hold_what_was_found(walk, study):
-    series, steps = walk
-    table = spectra.ratio_table(series)
+    table = spectra.ratio_table(walk)
     assert table.rows[0][2:5] == (
         "5.31e+04",
-        f"{series.fit.ratios[0]:.3e}",
-        f"{series.true_ratios[0]:.3e}",
+        f"{walk.fit.ratios[0]:.3e}",
+        f"{walk.true_ratios[0]:.3e}",
     )
-    errors = spectra.step_errors(series, steps)
+    errors = spectra.step_errors(walk)
     assert spectra.step_table(walk).rows[-1][1] == f"{100 * errors['aligned'][0]:.1f} %"
     assert len(spectra.alignment_table(walk).rows) == 4
     assert "2.055 to 2.275" in str(spectra.window_table())
     numbers = spectra.numbers(walk, study=study)
-    assert numbers["nonalloy_r_squared"] == f"{series.fit.r_squared:.3f}"
+    assert numbers["nonalloy_r_squared"] == f"{walk.fit.r_squared:.3f}"
     assert numbers["true_saturation"] == "2"

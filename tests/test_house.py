@@ -27,7 +27,6 @@ LONGER = {
     "hebt/_engine/kernels.py": {"forward": 86},
     "book/companion/particles/claims.py": {"nonalloy_numbers": 78},
     "book/companion/phantom/tables.py": {"paper_consistency_table": 64},
-    "book/companion/sweeps/claims.py": {"claims_table": 90, "sweep_numbers": 80},
 }
 BRITISH = "colour centre normalise binarise localise grey neighbour behaviour initialise optimise"
 
@@ -178,6 +177,14 @@ def test_identifiers_are_spelled_the_american_way(path):
             if isinstance(word, str):
                 found |= {word for british in BRITISH.split() if british in word.lower()}
     assert found <= {"normalise"}, found  # of scaled_mse, whose name is fixed
+
+
+@pytest.mark.parametrize("path", CHAPTERS + CODE, ids=name)
+def test_errors_and_crosstalk_are_called_by_the_words_of_the_field(path):
+    text = path.read_text(encoding="utf-8")
+    assert not re.findall(r"(?i)\b(faults?|leak\w*|haz[ey])\b", text)
+    # detectors and rays have shadows, and the paper's word is quoted; numbers are of crosstalk
+    assert set(re.findall(r"glue:text}`(\w*shadow\w*)`", text)) <= {"dust_shadowed"}
 
 
 def test_every_chapter_has_a_room():

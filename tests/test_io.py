@@ -84,13 +84,14 @@ def test_maps_are_gross_counts_less_a_straight_background(three):
     """Worked out a second time from the raw channels, with nothing of the reader's weights."""
     files, series = three
     _, cube = raw(files[0])
-    counts = cube["data"].astype(np.float64)
+    counts = cube["data"]
     edges = series.energies - 0.010003 / 2, series.energies + 0.010003 / 2
 
     def inside(window):
         share = np.minimum(edges[1], window[1]) - np.maximum(edges[0], window[0])
         share = np.clip(share / 0.010003, 0, 1)
-        return (counts * share).sum(-1), share.sum()
+        seen = share > 0
+        return counts[..., seen] @ share[seen], share.sum()
 
     for window, made in zip(series.windows, series.maps[:, 2], strict=True):
         (peak,), ((left, right),) = window.peaks, window.backgrounds
@@ -141,6 +142,7 @@ def test_other_brukers_files_are_read_too():
     np.testing.assert_array_equal(series.angles, [12.5])
 
 
+@pytest.mark.slow
 def test_reading_stays_far_below_a_gigabyte():
     files = bcf_files()[:6]
     script = (

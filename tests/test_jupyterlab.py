@@ -1,53 +1,184 @@
-"""A chapter that is opened in JupyterLab reads like its page."""
+"""Chapters and explorers in JupyterLab, as `make lab` starts it: one server for all."""
 
+import importlib.util
+import json
+import os
 import re
+import socket
+import subprocess
+import sys
+import urllib.request
 
-from conftest import ROOT
-from test_explorers import Page, jupyterlab
+import jupytext
+import pytest
+from conftest import ROOT, need
+from test_explorers import ALPHAS, Page, assert_shows, at, slider
 
 RAW = re.compile(r"\{(glue:text|cite:p|cite:t|numref)\}|^\([\w-]+\)=$", re.MULTILINE)
 PROSE, PROMPT = ".jp-RenderedMarkdown", ".jp-InputPrompt"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """JupyterLab on an empty folder; its address and the folder."""
+    need(importlib.util.find_spec("jupyterlab"), "JupyterLab")
+    home = tmp_path_factory.mktemp("jupyterlab")
+    folder = home / "notebooks"
+    folder.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HEBT_STATIC")}
+    for name in ("JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        environment[name] = str(home / name)
+    environment["JUPYTER_CONFIG_DIR"] = str(ROOT / ".jupyter")
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "book"), str(ROOT / "tests")])
+    environment["HEBT_FIDELITY"] = "quick"
+    log = (home / "log").open("w+")
+    server = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "jupyterlab",
+            "--no-browser",
+            "--allow-root",
+            f"--port={port}",
+            "--ServerApp.ip=127.0.0.1",
+            "--IdentityProvider.token=",
+            "--LabApp.news_url=None",
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+            f"--LabApp.workspaces_dir={home / 'workspaces'}",
+            f"--ServerApp.root_dir={folder}",
+        ],
+        env=environment,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}/api", timeout=5).close()
+                break
+            except OSError:
+                if server.poll() is not None:
+                    log.seek(0)
+                    pytest.fail(f"JupyterLab did not start:\n{log.read()[-3000:]}")
+        yield address, folder
+    finally:
+        server.terminate()
+        server.wait(30)
+        log.close()
+
+
+@pytest.fixture(scope="module")
+def window(lab, browser):
+    """One window for all tests: JupyterLab's scripts are read and compiled once."""
+    one = Page(browser, lab[0])
+    one.page.set_default_timeout(90_000)
+    # all cells are drawn, not only those in view
+    one.page.set_viewport_size({"width": 1000, "height": 12000})
+    yield one.page
+    one.context.close()
+
+
+@pytest.fixture
+def opened(lab, window):
+    """Open a file of the folder and wait until its kernel is there."""
+    address, folder = lab
+
+    def start(name, text):
+        (folder / name).write_text(text, encoding="utf-8")
+        window.goto(f"{address}/lab/tree/{name}?reset")
+        window.locator(".jp-Notebook .cm-content, .jp-Notebook").first.click()
+        window.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+        return window, folder / name
+
+    return start
+
+
+def run_all(page):
+    """Run all cells; JupyterLab drops the command while the kernel is still connecting."""
+    begun = page.locator(PROMPT).filter(has_text=re.compile(r"\[(\d+|\*)\]"))
+    while not begun.count():
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_text("Run All Cells", exact=True).click()
+        page.wait_for_timeout(1000)
+
+
+def has_no_error(page):
+    return page.locator(".jp-OutputArea-output [data-mime-type*='error']").count() == 0
 
 
 def prose(page):
     return "\n".join(page.locator(PROSE).all_inner_texts())
 
 
-def test_prose_has_its_numbers_and_figures_their_captions(browser, tmp_path):
-    variables = {
-        "JUPYTER_CONFIG_DIR": str(ROOT / ".jupyter"),
-        "PYTHONPATH": str(ROOT / "book"),
-        "HEBT_FIDELITY": "quick",
+def test_prose_has_its_numbers_and_figures_their_captions(opened):
+    text = (ROOT / "book" / "models.md").read_text(encoding="utf-8")
+    page, path = opened("models.md", text)
+    raw = (
+        "raw => [...document.querySelectorAll('.jp-RenderedMarkdown')]"
+        ".some((e) => new RegExp(raw, 'm').test(e.innerText))"
+    )
+    page.wait_for_function(raw, arg=RAW.pattern)  # else this test would see nothing
+    run_all(page)
+    page.wait_for_function(f"raw => !({raw})(raw)", arg=RAW.pattern)
+    last = re.findall(r"^    name: (fig-\S+)$", text, re.MULTILINE)
+    page.wait_for_selector(f".jp-RenderedMarkdown >> text=Fig. 1.{len(last)}")
+    assert has_no_error(page)
+    seen = re.findall(r"^Fig\. (\d\.\d) ", prose(page), re.MULTILINE)
+    assert seen == [f"1.{k}" for k in range(1, len(last) + 1)]
+    assert not RAW.search(prose(page))
+    # the file stays as it was
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_the_laboratory_runs_with_its_widgets(opened):
+    chapter = jupytext.read(ROOT / "book" / "laboratory.md")
+    code = [cell for cell in chapter.cells if cell.cell_type == "code"]
+    page, _ = opened("laboratory.ipynb", jupytext.writes(chapter, fmt="ipynb"))
+    run_all(page)
+    picture = page.locator(".jp-OutputArea img.widget-image, .jp-OutputArea .widget-image img")
+    picture.first.wait_for()
+    before = picture.first.get_attribute("src")
+    # as many outputs as cells, and no error among them
+    page.wait_for_function(
+        "n => document.querySelectorAll('.jp-CodeCell .jp-OutputArea-output').length >= n",
+        arg=len(code),
+    )
+    assert has_no_error(page)
+    # a slider of ipywidgets, by keyboard
+    handle = page.locator(".widget-slider .noUi-handle").first
+    handle.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "([img, src]) => img.src !== src", arg=[picture.first.element_handle(), before]
+    )
+
+
+def test_an_explorer_asks_python(opened):
+    cell = {
+        "cell_type": "code",
+        "id": "a",
+        "metadata": {},
+        "outputs": [],
+        "source": "import test_explorers\ntest_explorers.explorer()",
+        "execution_count": None,
     }
-    with jupyterlab(tmp_path, **variables) as (address, folder):
-        text = (ROOT / "book" / "models.md").read_text(encoding="utf-8")
-        (folder / "models.md").write_text(text, encoding="utf-8")
-        # all cells are drawn, not only those in view
-        one = Page(browser, f"{address}/lab/tree/models.md?reset")
-        one.page.set_viewport_size({"width": 1000, "height": 12000})
-        page = one.open(ready=False)
-        page.set_default_timeout(90_000)
-        page.locator(".jp-Notebook").first.click()
-        page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
-        assert RAW.search(prose(page)), "nothing is raw before: this test sees nothing"
-        ran = page.locator(PROMPT).filter(has_text=re.compile(r"\[\d+\]"))
-        runs = page.locator(PROMPT).filter(has_text="*")
-        # JupyterLab drops the command without a word while the kernel is still connecting
-        while not ran.count() and not runs.count():
-            page.get_by_role("menuitem", name="Run", exact=True).click()
-            page.get_by_text("Run All Cells", exact=True).click()
-            page.wait_for_timeout(1000)
-        page.wait_for_function(
-            "raw => ![...document.querySelectorAll('.jp-RenderedMarkdown')]"
-            ".some((e) => new RegExp(raw, 'm').test(e.innerText))",
-            arg=RAW.pattern,
-        )
-        last = re.findall(r"^    name: (fig-\S+)$", text, re.MULTILINE)
-        page.wait_for_selector(f".jp-RenderedMarkdown >> text=Fig. 1.{len(last)}")
-        assert page.locator(".jp-OutputArea-output [data-mime-type*='error']").count() == 0
-        seen = re.findall(r"^Fig\. (\d\.\d) ", prose(page), re.MULTILINE)
-        assert seen == [f"1.{k}" for k in range(1, len(last) + 1)]
-        assert not RAW.search(prose(page))
-        # the file stays as it was
-        assert (folder / "models.md").read_text(encoding="utf-8") == text
-        one.context.close()
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    notebook = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+    page, _ = opened("a.ipynb", json.dumps(notebook))
+    run_all(page)
+    page.wait_for_selector(".hebt-explorer[data-state=ready] .hebt-frames")
+    assert_shows(page, 0.7, 4)
+    # JupyterLab would take arrow keys for its cells
+    slider(page, "alpha").focus()
+    page.keyboard.press("ArrowRight")
+    at(page, 4, 1)
+    assert_shows(page, ALPHAS[4], 4)
+    slider(page, "counts").focus()
+    page.keyboard.press("Home")
+    at(page, 4, 0)
+    assert_shows(page, ALPHAS[4], 1)

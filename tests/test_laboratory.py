@@ -1,6 +1,7 @@
 """The bench for one slice: what is recorded, what comes out, and what presets do."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -103,6 +104,7 @@ def test_a_specimen_of_one_element_is_refused():
         laboratory.record(laboratory.Conditions(specimen="own"), density[:, 1:])
 
 
+@pytest.mark.slow
 def test_an_experiment_without_noise_comes_close():
     now = laboratory.Conditions(counts=1e6, smoothing=0, iterations=300, tilt=90)
     outcome = laboratory.run(now, small())
@@ -152,14 +154,17 @@ def test_an_alloy_has_no_pixel_difference():
 
 @pytest.fixture(scope="module")
 def outcomes():
-    return {name: laboratory.run(laboratory.preset(name)) for name in laboratory.PRESETS}
+    return {name: ran(**preset.changes) for name, preset in laboratory.PRESETS.items()}
 
 
 def without(name):
     """The same experiment without the fault of the preset."""
-    changes = {
-        k: v for k, v in laboratory.PRESETS[name].changes.items() if k in ("counts", "specimen")
-    }
+    changes = laboratory.PRESETS[name].changes.items()
+    return ran(**{k: v for k, v in changes if k in ("counts", "specimen")})
+
+
+@functools.cache
+def ran(**changes):
     return laboratory.run(laboratory.Conditions(**changes))
 
 
@@ -188,7 +193,7 @@ def test_the_papers_conditions_favour_hebt(outcomes):
 def test_a_ghost_shows_the_other_element_and_goes_with_iterations(outcomes):
     ghost = outcomes["ghost"]
     assert inside(ghost, 1) > 0.3 and inside(outcomes["paper"], 1) < 0.1
-    more = dataclasses.replace(ghost.series.conditions, iterations=500)
+    more = dataclasses.replace(ghost.series.conditions, iterations=250)
     assert inside(laboratory.run(more, series=ghost.series), 1) < 0.2
 
 

@@ -191,6 +191,7 @@ print(kills, stores, partly)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_a_run_killed_at_any_moment_goes_on_and_ends_bit_identical(tmp_path):
     haadf, maps = scene()
@@ -357,9 +358,10 @@ def test_data_are_checked_as_arrays_in_memory_are(tmp_path, with_out, spoil, mes
     assert out is None or not os.path.exists(out)
 
 
+@pytest.mark.slow
 def test_a_place_that_workers_do_not_share_is_no_silent_loss(tmp_path):
     haadf, maps = scene()
-    with dask.config.set(scheduler="processes"):
+    with dask.config.set(scheduler="processes", num_workers=1):
         with pytest.raises(RuntimeError, match="has 0 of 4 blocks; expected all"):
             hebt.reconstruct(W, *lazy(haadf, maps), out=zarr.storage.MemoryStore(), **OPTIONS)
     (tmp_path / "file").write_text("no zarr")

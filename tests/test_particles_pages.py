@@ -140,6 +140,7 @@ def test_the_dose_like_the_papers_is_read_off_its_fit(doses):
     )
 
 
+@pytest.mark.slow
 def test_figures_draw(nonalloy, alloy, doses):
     for figure in (
         particles.plot_slices(nonalloy),
@@ -281,6 +282,7 @@ def test_bad_views_are_refused(pictures):
         explorers.Turntable({}, turns=[0], tips=[0])
 
 
+@pytest.mark.slow
 def test_both_bodies_turn(nonalloy, alloy, monkeypatch):
     monkeypatch.setenv("HEBT_FIDELITY", "quick")
     for study in (nonalloy, alloy):

@@ -56,6 +56,7 @@ def test_seeds_differ_and_one_seed_repeats_itself(studies):
     assert alone.voxel_error[:, 0] == pytest.approx(both.voxel_error[:, 1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_alloy_is_reconstructed_where_it_is():
     # large enough for slices that are left out at both ends
     small = {"size": 91, "angles": (-50, 0, 50)}
@@ -82,6 +83,7 @@ def test_the_alloy_is_reconstructed_where_it_is():
         )
 
 
+@pytest.mark.slow
 def test_some_slices_stand_for_all_of_a_large_particle():
     # large enough for slices that are left out; a coarse series keeps it short
     small = {"size": 200, "angles": (-60, 0, 60)}

@@ -9,11 +9,13 @@ from companion import phantom
 from companion.phantom import explorers as room
 from hebt.explorers.controls import quantize
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
-def store(tmp_path_factory):
+def quick():
+    """The fidelity and the store of the book that the tests build: both compute this once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HEBT_CACHE", str(tmp_path_factory.mktemp("results")))
         patch.setenv("HEBT_FIDELITY", "quick")
         patch.delenv("HEBT_STATIC", raising=False)
         room._sweeps.cache_clear()

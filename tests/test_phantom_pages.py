@@ -181,7 +181,7 @@ def test_figures_are_opaque_closed_and_draw(study, wrong, kernels, tmp_path):
 
 def test_table_1_holds_every_printed_number(study):
     table = phantom_room.table1(study)
-    for text in (table._repr_html_(), table._repr_markdown_(), str(table)):
+    for text in (table._repr_html_(), str(table)):
         for key in paper_room.keys():  # noqa: SIM118
             if key.startswith("table1."):
                 name = key.split(".")[1]

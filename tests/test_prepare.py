@@ -209,6 +209,7 @@ def flat_specimen():
     return angles, series, jittered, true, depth
 
 
+@pytest.mark.slow
 def test_reprojection_takes_out_what_neighbors_leave(flat_specimen):
     angles, series, jittered, true, depth = flat_specimen
     first = prepare.estimate_shifts(jittered)
@@ -240,6 +241,7 @@ def test_reprojection_takes_out_what_neighbors_leave(flat_specimen):
     assert len(refined.steps) == len(refined.residuals) <= 12
 
 
+@pytest.mark.slow
 def test_the_residual_is_lowest_at_the_true_axis_and_depth(flat_specimen):
     angles, series, _, _, depth = flat_specimen
     still = np.zeros((len(angles), 2))

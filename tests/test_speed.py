@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from companion import speed
+from companion.speed import data
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -19,13 +20,13 @@ def results():
     """Made-up results, with times in round numbers."""
     found = copy.deepcopy(speed.results())
     found["settings"] = {"size": 100, "tilts": 10, "slices": 128, "rounds": 3}
-    times = {speed.OURS: 1, "hebt.sirt": 1, speed.BARE: 2, speed.ASTRA: 200}
+    times = {data.OURS: 1, "hebt.sirt": 1, data.BARE: 2, data.ASTRA: 200}
     found["contenders"] = [
         {"name": name, "device": "cpu", "threads": 1}
         | {"processor": [t * 1e-3] * 3, "clock": [t * 2e-3] * 3}
         for name, t in times.items()
     ]
-    two = {"name": speed.OURS, "device": "cpu", "threads": 2}
+    two = {"name": data.OURS, "device": "cpu", "threads": 2}
     found["contenders"].append(two | {"processor": [1.2e-3] * 3, "clock": [1e-3] * 3})
     found["gpu"] = None
     for name, curve in found["scaling"]["curves"].items():
@@ -36,11 +37,11 @@ def results():
 
 def test_committed_results_are_whole():
     results = speed.results()
-    ours = [c for c in results["contenders"] if c["name"] == speed.OURS and c["device"] == "cpu"]
+    ours = [c for c in results["contenders"] if c["name"] == data.OURS and c["device"] == "cpu"]
     assert {c["threads"] for c in ours} == {1, 2}
     assert all(len(c["clock"]) == results["settings"]["rounds"] for c in results["contenders"])
     names = {c["name"] for c in results["contenders"]}
-    assert {speed.OURS, speed.ASTRA, speed.BARE, "scipy.sparse SIRT"} <= names
+    assert {data.OURS, data.ASTRA, data.BARE, "scipy.sparse SIRT"} <= names
     grown = {"slices", "elements", "tilts", "iterations", "size"}
     assert set(results["scaling"]["curves"]) == grown
     assert results["settings"]["size"] == results["settings"]["slices"] == 300
@@ -61,7 +62,7 @@ def test_numbers_follow_from_the_results(results):
     assert numbers["speed_volume_iteration"] == "0.26 s" and numbers["speed_volume"] == "51 s"
     assert numbers["speed_power_slices"] == "1.00" and numbers["speed_power_size"] == "2.00"
     # 300 slices of 2 elements, 9 times the pixels, 200 iterations of 1 ms
-    assert speed.seconds(results, 300, 2, 300, 10, 200) == pytest.approx(0.001 * 600 * 9 * 200)
+    assert data.seconds(results, 300, 2, 300, 10, 200) == pytest.approx(0.001 * 600 * 9 * 200)
     # the made-up curves grow in proportion, and with the square of the edge
     assert numbers["speed_last_slices"] == "2.00" and numbers["speed_last_size"] == "4.00"
 
@@ -72,7 +73,7 @@ def test_the_last_doubling_is_not_hidden_by_the_fit(results):
     curve["processor"] = [[1.0] * 3, [2.0] * 3, [4.0] * 3, [11.0, 12.0, 90.0]]
     assert speed.numbers(results)["speed_last_slices"] == "3.00"
     results["scaling"]["curves"]["size"]["values"] = [64, 128, 192, 250]
-    assert "size" not in speed.last_doublings(results)
+    assert "speed_last_size" not in speed.numbers(results)
 
 
 def test_extrapolation_is_proportional_and_says_what_it_is(results):
@@ -91,9 +92,9 @@ def test_two_cores_take_what_two_threads_took():
     # the sentence on the page is about the same volume, 300 slices of 300 × 300 and two elements
     assert particle["on 2 threads"] == speed.numbers(results)["speed_volume"]
     (clock,) = (
-        c["clock"] for c in results["contenders"] if (c["name"], c["threads"]) == (speed.OURS, 2)
+        c["clock"] for c in results["contenders"] if (c["name"], c["threads"]) == (data.OURS, 2)
     )
-    found = speed.seconds(results, 300, 2, 300, 31, 200, threads=2, clock="clock")
+    found = data.seconds(results, 300, 2, 300, 31, 200, threads=2, clock="clock")
     assert found == pytest.approx(np.median(clock) * 600 * 200)
 
 
@@ -103,13 +104,13 @@ def test_no_more_cores_work_than_there_are_blocks(results):
     work = 300, 2, 300, 10, 200
     block = 2e-3 * 128 * 9 * 200
     for cores, waves in (1, 5), (2, 3), (4, 2), (5, 1), (64, 1), (1000, 1):
-        found = speed.cluster_seconds(results, *work, cores=cores)
+        found = data.cluster_seconds(results, *work, cores=cores)
         assert found == (5, waves, pytest.approx(waves * block))
     # a hundred of them: 500 blocks, of which seven waves of 64 leave 52
-    found = speed.cluster_seconds(results, *work, volumes=100, cores=64)
+    found = data.cluster_seconds(results, *work, volumes=100, cores=64)
     assert found == (500, 8, pytest.approx(8 * block))
     # 13 slices of 10 elements fill a block: 76 blocks, and 12 slices left
-    found = speed.cluster_seconds(results, 1000, 10, 1000, 10, 200, cores=64)
+    found = data.cluster_seconds(results, 1000, 10, 1000, 10, 200, cores=64)
     assert found == (77, 2, pytest.approx(2 * 2e-3 * 130 * 100 * 200))
     rows = speed.extrapolation_table(results).rows
     assert [row[2:4] for row in rows] == [("5", "1"), ("500", "8"), ("77", "2")]
@@ -126,7 +127,7 @@ def test_the_blocks_are_those_of_a_reconstruction(results):
     haadf = da.ones((3, 300, 8), chunks=(3, 1, 8))
     maps = da.ones((2, 3, 300, 8), chunks=(2, 3, 1, 8))
     volume = hebt.reconstruct(W, haadf, maps, [1, 1], iterations=1)
-    found = speed.cluster_seconds(results, 300, 2, 8, 3, 1, cores=64)
+    found = data.cluster_seconds(results, 300, 2, 8, 3, 1, cores=64)
     assert found[0] == len(volume.chunks[1]) == 5
 
 
@@ -137,8 +138,8 @@ def test_a_worker_needs_memory_for_its_process_too(results):
     block = 2 * (0.768e6 + 5.12e6) + 5.12e6
     case = {"size": 100, "tilts": 10, "slices": 256, "elements": 2, "blocks": 4}
     results["workers"] = [case | {"peak": 190e6 + block}, case | {"peak": 200e6 + block}]
-    assert speed.worker_memory(results, 64, 2, 100, 10) == pytest.approx(200e6 + block)
-    assert speed.worker_memory(results, 128, 2, 100, 10) == pytest.approx(200e6 + 2 * block)
+    assert data.worker_memory(results, 64, 2, 100, 10) == pytest.approx(200e6 + block)
+    assert data.worker_memory(results, 128, 2, 100, 10) == pytest.approx(200e6 + 2 * block)
     results["workers"][0]["peak"] = results["workers"][1]["peak"] = float("nan")
     assert speed.extrapolation_table(results).rows[0][8] == "not measured"
 
@@ -146,18 +147,18 @@ def test_a_worker_needs_memory_for_its_process_too(results):
 def test_larger_blocks_need_more_memory_than_was_measured_for_small_ones():
     results = speed.results()
     measured = max(case["peak"] for case in results["workers"])
-    assert measured < speed.worker_memory(results, 64, 2, 300, 31) < 2 * measured
+    assert measured < data.worker_memory(results, 64, 2, 300, 31) < 2 * measured
 
 
 def test_tables_show_every_measurement(results):
     table = speed.peers_table(results)
     assert len(table.rows) == len(results["contenders"])
     rows = {row[:2]: row[2:] for row in table.rows}
-    one, astra = rows[speed.OURS, "1"], rows[speed.ASTRA, "1"]
+    one, astra = rows[data.OURS, "1"], rows[data.ASTRA, "1"]
     assert one == ("256", "1", "1 to 1", "200", "(2)", "2", "200") and astra[3] == astra[6] == "1"
-    assert rows[speed.OURS, "2"][5:] == ("1", "400")
+    assert rows[data.OURS, "2"][5:] == ("1", "400")
     # only hebt.sirt has the columns of C, so that only its ratio stands without brackets
-    assert rows["hebt.sirt", "1"][0] == rows[speed.BARE, "1"][0] == "128" and astra[0] == "1"
+    assert rows["hebt.sirt", "1"][0] == rows[data.BARE, "1"][0] == "128" and astra[0] == "1"
     assert rows["hebt.sirt", "1"][4] == "2" and astra[4] == "(0.01)"
     assert results["processor"] in table.note and results["date"] in table.note
     assert len(speed.memory_table(results).rows) == len(results["memory"])
@@ -195,7 +196,7 @@ def test_a_gpu_is_compared_with_the_processor_and_with_astra(results):
     results["gpu"] = {"name": "Some GPU", "compute_capability": "9.0", "memory": 8e10}
     results["gpu"] |= {"iterations": 50, "cpu": [10.0], "cuda": [2.0, 1.0, 1.5], "difference": 2e-6}
     entry = {"device": "cuda", "threads": 1, "processor": [1.0] * 3}
-    for name, t in ((speed.OURS, 1e-5), ("hebt.sirt", 2e-5), (speed.ASTRA_GPU, 5e-5)):
+    for name, t in ((data.OURS, 1e-5), ("hebt.sirt", 2e-5), (data.ASTRA_GPU, 5e-5)):
         results["contenders"].append(entry | {"name": name, "clock": [t] * 3})
     table = speed.gpu_table(results)
     assert [row[3] for row in table.rows] == ["1", "100", "50", "20"]
@@ -222,6 +223,7 @@ def test_missing_results_name_the_command(tmp_path):
         speed.results(tmp_path / "benchmark.json")
 
 
+@pytest.mark.slow
 def test_the_benchmark_runs_and_its_results_can_be_drawn(tmp_path):
     pytest.importorskip("distributed")
     out = tmp_path / "benchmark.json"

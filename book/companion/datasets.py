@@ -6,7 +6,6 @@
 
 import argparse
 import functools
-import hashlib
 import html
 import json
 import os
@@ -25,11 +24,6 @@ from hebt import io
 from .store import cache_folder, cached
 
 REGISTRY = Path(__file__).resolve().parents[2] / "data" / "measured.json"
-COMMANDS = {
-    "list": "name the series, their size and whether they are here",
-    "fetch": "download what is missing of a series, and check it",
-    "check": "say what a series is and whether it is here and whole",
-}
 BOOK_SERIES = "dust"  # what `make data` fetches
 UNFINISHED_SECONDS = 60  # longer than a download waits for its next bytes
 
@@ -84,18 +78,24 @@ def _folders(entry: dict) -> dict[str, Path]:
     return folders
 
 
-def _find(entry: dict, file: dict) -> tuple[str, Path] | None:
-    """Return where a file of a series lies, right or not: the folder's name, and the path."""
-    for where, folder in _folders(entry).items():
-        if (folder / file["path"]).is_file():
-            return where, folder / file["path"]
-    return None
+def _look(entry: dict, files: Sequence[dict]) -> tuple[dict[Path, str], list[dict], list[Path]]:
+    """Return right files as path -> name of the folder, those that are missing, and wrong ones."""
+    right, missing, wrong = {}, [], []
+    for file in files:
+        places = {folder / file["path"]: where for where, folder in _folders(entry).items()}
+        path = next(filter(Path.is_file, places), None)
+        if path is None:
+            missing.append(file)
+        elif _is_right(path, file):
+            right[path] = places[path]
+        else:
+            wrong.append(path)
+    return right, missing, wrong
 
 
 @functools.lru_cache(maxsize=1024)
 def _sha256(path: Path, size: int, changed: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return pooch.file_hash(path)
 
 
 def _is_right(path: Path, wanted: dict) -> bool:
@@ -129,36 +129,23 @@ def locate(name: str, pattern: str = "*") -> list[Path]:
     in the user's cache folder). Nothing is downloaded: that is `fetch`.
     """
     entry = _entry(name)
-    paths, missing = [], []
-    for file in _wanted(entry, pattern):
-        found = _find(entry, file)
-        if found is None:
-            missing.append(file)
-        elif not _is_right(found[1], file):
-            raise WrongDataError(
-                f"{found[1]} is not the file that the registry names (its size or sha256 "
-                f"differs), so it is not used. Remove it and run {_how_to_get(name)} again."
-            )
-        else:
-            paths.append(found[1])
+    right, missing, wrong = _look(entry, _wanted(entry, pattern))
+    if wrong:
+        raise WrongDataError(
+            f"{wrong[0]} is not the file that the registry names (its size or sha256 differs), "
+            f"so it is not used. Remove it and run {_how_to_get(name)} again."
+        )
     if missing:
-        raise MissingDataError(_what_is_missing(name, entry, missing))
-    return paths
-
-
-def _what_is_missing(name, entry, missing):
-    looked = " and ".join(
-        f"{'HEBT_DATA' if where == 'HEBT_DATA' else 'the cache folder'} ({folder})"
-        for where, folder in _folders(entry).items()
-    )
-    unset = "" if os.environ.get("HEBT_DATA") else " (the environment variable is not set)"
-    return (
-        f"{len(missing)} of {len(entry['files'])} files of the series {name!r} are not on this "
-        f"machine: {entry['title']}. Looked in {looked}. Nothing is downloaded unasked. Run "
-        f"{_how_to_get(name)} to download {_megabytes(missing):.1f} MB and check them, or set "
-        f"HEBT_DATA{unset} to a folder that holds {entry['folder']}/{missing[0]['path']} "
-        "and the others."
-    )
+        looked = " and ".join(f"{where} ({folder})" for where, folder in _folders(entry).items())
+        unset = "" if os.environ.get("HEBT_DATA") else " (the environment variable is not set)"
+        raise MissingDataError(
+            f"{len(missing)} of {len(entry['files'])} files of the series {name!r} are not on "
+            f"this machine: {entry['title']}. Looked in {looked}. Nothing is downloaded unasked. "
+            f"Run {_how_to_get(name)} to download {_megabytes(missing):.1f} MB and check them, or "
+            f"set HEBT_DATA{unset} to a folder that holds {entry['folder']}/{missing[0]['path']} "
+            "and the others."
+        )
+    return list(right)
 
 
 def fetch(name: str, pattern: str = "*", *, progress: bool = True) -> list[Path]:
@@ -172,7 +159,6 @@ def fetch(name: str, pattern: str = "*", *, progress: bool = True) -> list[Path]
         path=_folders(entry)["the cache"],
         base_url="",
         registry={f["path"]: f"sha256:{f['sha256']}" for f in entry["files"]},
-        urls={f["path"]: f["addresses"][0] for f in entry["files"]},
     )
     for file in _wanted(entry, pattern):
         if any(_is_right(f / file["path"], file) for f in _folders(entry).values()):
@@ -283,16 +269,11 @@ class DataCard:
 def card(name: str) -> DataCard:
     """Say what a series is and whether it is on this machine. Nothing is downloaded."""
     entry = _entry(name)
-    places, missing = {}, []
-    for file in entry["files"]:
-        found = _find(entry, file)
-        if found is None:
-            missing.append(file["path"])
-        elif not _is_right(found[1], file):
-            missing.append(f"{file['path']} is another file")
-        else:
-            places[found[0]] = True
-    return DataCard(name, entry, " and ".join(places), tuple(missing))
+    right, missing, wrong = _look(entry, entry["files"])
+    lacking = [file["path"] for file in missing] + [
+        f"{path.name} is another file" for path in wrong
+    ]
+    return DataCard(name, entry, " and ".join(dict.fromkeys(right.values())), tuple(lacking))
 
 
 def require(name: str) -> DataCard:
@@ -323,12 +304,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m companion.datasets",
         description="Measured data of the book: what, where, and get.",
+        epilog="list: which series there are and whether they are here. fetch: download what is "
+        "missing of a series, and check it. check: what a series is, and whether it is whole.",
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    for command, text in COMMANDS.items():
-        sub = commands.add_parser(command, help=text)
-        if command != "list":
-            sub.add_argument("name", choices=sorted(registry()), metavar="NAME")
+    parser.add_argument("command", choices=("list", "fetch", "check"))
+    parser.add_argument("name", nargs="?", default=BOOK_SERIES)
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "list":

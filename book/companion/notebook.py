@@ -72,15 +72,7 @@ def write_role(kind: str, content: str, numbers: dict[str, str]) -> str:
 
 
 def write_out(source: str, numbers: dict[str, str]) -> str:
-    """Return a cell's Markdown with nothing left in it that only Sphinx understands.
-
-    Parameters
-    ----------
-    source
-        The cell.
-    numbers
-        Glued name -> text.
-    """
+    """Return a cell's Markdown, with glued name -> text, and nothing that only Sphinx knows."""
     works = "\n".join(f"- {work}" for work in _works())
     source = re.sub(r"```\{bibliography\}.*?```", lambda _: works, source, flags=re.DOTALL)
     source = re.sub(r"^\([\w-]+\)=\n", "", source, flags=re.MULTILINE)
@@ -98,13 +90,7 @@ def caption(cell, numbers: dict[str, str]) -> str | None:
 
 
 class Live:
-    """A chapter that is open in JupyterLab: its prose is filled in, its figures get captions.
-
-    Parameters
-    ----------
-    file
-        The chapter.
-    """
+    """A chapter that is open in JupyterLab: its prose is filled in, its figures get captions."""
 
     def __init__(self, file: Path):
         import jupytext

@@ -12,25 +12,14 @@ BEST_IS_LARGE = ("ssim", "ssim_windowed")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Scores:
-    """Scores of several methods over noise seeds and iterations, against one reference.
+    """Scores of several methods over noise seeds and iterations, against one reference."""
 
-    Attributes
-    ----------
-    values
-        Name -> (methods, elements, seeds, checkpoints); NaN where a score was not taken.
-    methods, elements
-        What the first two axes stand for. One of the methods is "eds", EDS alone.
-    iterations
-        (checkpoints,): at which iterations scores were taken.
-    printed
-        The paper's number of iterations, one of them.
-    """
-
+    # name -> (methods, elements, seeds, checkpoints); NaN where a score was not taken
     values: dict[str, np.ndarray]
-    methods: tuple[str, ...]
+    methods: tuple[str, ...]  # one of them is "eds", EDS alone
     elements: tuple[str, ...]
-    iterations: np.ndarray
-    printed: int
+    iterations: np.ndarray  # (checkpoints,): at which iterations scores were taken
+    printed: int  # the paper's number of iterations, one of them
 
     def __post_init__(self):
         if self.printed not in self.iterations:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import warnings
+from importlib.util import resolve_name
 from pathlib import Path
 
 import joblib
@@ -24,8 +25,8 @@ from .fidelity import fidelity
 ROOT = Path(__file__).resolve().parents[2]
 # where the packages whose code makes results lie
 PACKAGES = {"hebt": ROOT, "companion": ROOT / "book"}
-COMPUTE = ("numpy", "scipy", "numba", "scikit-image", "periodictable")
-READ = ("hyperspy", "exspy", "rosettasciio")
+LIBRARIES = ("numpy", "scipy", "numba", "scikit-image", "periodictable")  # they compute
+LIBRARIES += ("hyperspy", "exspy", "rosettasciio")  # they read
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # lies in each folder of results: only such folders are ever removed
 MARKER = ".hebt-results"
@@ -60,9 +61,10 @@ def _code(module: str, path: Path, changed: int) -> tuple[bytes, frozenset[str]]
     return hashlib.sha256(ast.dump(tree).encode()).digest(), imports
 
 
-def _imports(tree: ast.Module, module: str, package: bool):
+def _imports(tree: ast.Module, module: str, is_package: bool):
     """Yield what code imports, and attributes of that: ``hebt.metrics`` loads on first use."""
-    parts, known, nodes = module.split("."), {}, list(ast.walk(tree))
+    known, nodes = {}, list(ast.walk(tree))
+    package = module if is_package else module.rpartition(".")[0]
     for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -70,8 +72,7 @@ def _imports(tree: ast.Module, module: str, package: bool):
                 bound = alias.name if alias.asname else alias.name.split(".")[0]
                 known[alias.asname or bound] = bound
         elif isinstance(node, ast.ImportFrom):
-            above = parts[: len(parts) - node.level + package] if node.level else []
-            source = ".".join([*above, *([node.module] if node.module else [])])
+            source = resolve_name("." * node.level + (node.module or ""), package)
             for alias in node.names:
                 inner = f"{source}.{alias.name}"
                 yield inner if _file(inner) else source
@@ -90,7 +91,7 @@ def _imports(tree: ast.Module, module: str, package: bool):
 def _surroundings() -> bytes:
     """Return a digest of Python, the libraries that compute, and the data (less benchmarks)."""
     digest = hashlib.sha256(sys.version.encode())
-    for name in COMPUTE + READ:
+    for name in LIBRARIES:
         version = "none"
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             version = importlib.metadata.version(name)

@@ -5,13 +5,13 @@ import functools
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 # Opaque white in light and in dark mode: transparent figures lose their labels in one of them.
 RC = {
     "figure.facecolor": "white",
     "figure.dpi": 150,
-    "savefig.facecolor": "white",
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "axes.titlesize": 9.0,
@@ -22,12 +22,9 @@ RC = {
     "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.grid": False,
     "lines.linewidth": 1.6,
     "image.interpolation": "nearest",
     "image.cmap": "inferno",
-    "text.color": "black",
-    "axes.labelcolor": "black",
     "axes.edgecolor": "0.3",
     "xtick.color": "0.2",
     "ytick.color": "0.2",
@@ -67,7 +64,28 @@ def title(ax, text: str, mark: str | None = None):
     ax.set_title(rf"$\mathbf{{{mark}}}$  {text}" if mark else text, loc="left")
 
 
-def scale_bar(ax, length: float, label: str, *, color: str = "white"):
+def subplots(rows: int, columns: int, height: float, *, width: float = WIDTH, **more):
+    """Return a figure of this size in inches, by default as wide as the text, and its axes."""
+    return plt.subplots(rows, columns, figsize=(width, height), layout="constrained", **more)
+
+
+def grid(count: int, columns: int, height: float, **more):
+    """Return a figure of `count` axes, so many a row and each `height` high, and these axes."""
+    rows = -(-count // columns)
+    figure, axes = subplots(rows, columns, height * rows, squeeze=False, **more)
+    for ax in axes.flat[count:]:
+        ax.axis("off")
+    return figure, list(axes.flat[:count])
+
+
+def log_ticks(axis, steps=(1, 2, 5)):
+    """Write plain numbers at these steps of each decade of a logarithmic axis."""
+    axis.set_major_locator(LogLocator(subs=steps))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def scale_bar(ax, length: float, label: str):
     """Draw a bar of `length` pixels with its label into the lower right corner of `ax`."""
     bar = AnchoredSizeBar(
         ax.transData,
@@ -78,12 +96,18 @@ def scale_bar(ax, length: float, label: str, *, color: str = "white"):
         borderpad=0.4,
         sep=3,
         frameon=False,
-        color=color,
+        color="white",
         size_vertical=length / 25,
         fontproperties=mpl.font_manager.FontProperties(size=8),
     )
     ax.add_artist(bar)
-    return bar
+
+
+def length_bar(ax, size: int, pixel_size: float):
+    """Draw a scale bar of a round length, about a quarter of an image of `size` pixels (nm)."""
+    rounds = (5, 10, 20, 50, 100, 200, 500, 1000)
+    length = min(rounds, key=lambda nm: abs(nm - size * pixel_size / 4))
+    scale_bar(ax, length / pixel_size, f"{length} nm" if length < 1000 else "1 µm")
 
 
 def panel(
@@ -112,9 +136,8 @@ def panel(
     axes = ax if bar_for is None else bar_for
     if np.size(axes) == 0:
         return shown
-    beyond = {(False, False): "neither", (True, False): "min", (False, True): "max"}.get(
-        (bool(np.min(image) < low), bool(np.max(image) > high)), "both"
-    )
+    below, above = np.min(image) < low, np.max(image) > high
+    beyond = ("both" if above else "min") if below else ("max" if above else "neither")
     bar = ax.figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.03, extend=beyond, aspect=25)
     bar.set_label(unit)
     bar.outline.set_visible(False)

@@ -3,6 +3,7 @@
 import dataclasses
 import html
 import math
+import statistics
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,9 +39,8 @@ def agreement(paper: float, ours: float, spread: float = 0.0, *, best: float = 0
         return "differs"
     factor = ours / paper
     what = "error " if best else ""
-    if factor > 1:
-        return f"{what}{factor:.1f} times larger"
-    return f"{what}{1 / factor:.1f} times smaller"
+    larger, smaller = f"{factor:.1f} times larger", f"{1 / factor:.1f} times smaller"
+    return what + (larger if factor > 1 else smaller)
 
 
 def verdict(paper: float, ours, name: str = "") -> str:
@@ -62,38 +62,24 @@ def spread_text(values, digits: str = ".3f", *, scale: float = 1.0, unit: str = 
     The spaces around ± do not break.
     """
     values = [float(v) * scale for v in values]
-    mean = math.fsum(values) / len(values)
-    text = format(mean, digits)
+    text = format(statistics.fmean(values), digits)
     if len(values) > 1:
-        deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
-        text += f"\u00a0±\u00a0{format(deviation, digits.replace('+', ''))}"
+        text += f"\u00a0±\u00a0{format(statistics.stdev(values), digits.replace('+', ''))}"
     return text.replace("-", "−") + unit
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table that shows itself in notebooks, on pages and in a terminal.
+    """A table that shows itself in notebooks, on pages and in a terminal."""
 
-    Attributes
-    ----------
-    columns
-        Headings.
-    rows
-        Cells as text, row by row. A line break in a cell stays one.
-    title
-        What the table holds, above it.
-    note
-        What a reader must know to read it, below it.
-    """
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    title: str = ""
-    note: str = ""
+    columns: Sequence[str]  # headings
+    rows: Sequence[Sequence[str]]  # a line break in a cell stays one
+    title: str = ""  # what the table holds, above it
+    note: str = ""  # what a reader must know to read it, below it
 
     def __post_init__(self):
-        columns = tuple(str(c) for c in self.columns)
-        rows = tuple(tuple(str(c) for c in row) for row in self.rows)
+        columns = tuple(map(str, self.columns))
+        rows = tuple(tuple(map(str, row)) for row in self.rows)
         for i, row in enumerate(rows):
             if len(row) != len(columns):
                 raise ValueError(
@@ -102,6 +88,11 @@ class Table:
                 )
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "rows", rows)
+
+    @classmethod
+    def of(cls, rows: Sequence[dict], **texts: str):
+        """Return a table of rows that each say heading -> cell, all with the same headings."""
+        return cls(list(rows[0]), [[row[column] for column in rows[0]] for row in rows], **texts)
 
     def _repr_html_(self) -> str:
         def cells(tag, row):
@@ -119,18 +110,6 @@ class Table:
             f"<thead><tr>{cells('th', self.columns)}</tr></thead>"
             f"<tbody>{body}</tbody></table></div>{note}"
         )
-
-    def _repr_markdown_(self) -> str:
-        def line(row):
-            cells = (c.replace("|", "\\|").replace("\n", "<br>") for c in row)
-            return "| " + " | ".join(cells) + " |"
-
-        lines = [line(self.columns), line(["---"] * len(self.columns)), *map(line, self.rows)]
-        if self.title:
-            lines = [f"*{self.title}*", "", *lines]
-        if self.note:
-            lines += ["", self.note]
-        return "\n".join(lines)
 
     def __str__(self) -> str:
         rows = [[c.replace("\n", "; ") for c in row] for row in (self.columns, *self.rows)]

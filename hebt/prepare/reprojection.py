@@ -155,7 +155,7 @@ def _reproject(haadf, angles, shifts, solve, size, depth, slices, factor, iterat
 
 
 def _apart(p, q):
-    # what tilts in from beyond the strip is no fault of the alignment
+    # what tilts in from beyond the strip is no error of the alignment
     inner = slice(p.shape[-1] // 6, p.shape[-1] - p.shape[-1] // 6)
     p, q = p[..., inner].astype(np.float64), q[..., inner]
     return float(np.linalg.norm(p - q) / np.linalg.norm(p))

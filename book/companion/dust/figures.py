@@ -1,12 +1,12 @@
 """Figures of the chapter on a measured series."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from hebt import prepare
 
-from ..style import CMAP, WIDTH, panel, scale_bar, styled
+from ..spectrum import name_peaks, shade_window
+from ..style import CMAP, WIDTH, grid, length_bar, panel, styled, subplots
 from .claims import HOLDER
 from .study import totals
 from .tables import line_name
@@ -21,13 +21,6 @@ _OTHER_PEAKS |= {"Ti Kβ": 4.95, "Fe Kβ": 7.06, "Cu Kβ": 8.91, "Pt Lα": 9.46}
 _FIRST, _SECOND, _THIRD = "#0072B2", "#D55E00", "#009E73"
 
 
-def _bar(ax, width, pixel_size):
-    """Draw a scale bar of a round length, about a quarter of the image."""
-    length = min((200, 500, 1000), key=lambda nm: abs(nm - width * pixel_size / 4))
-    text = f"{length} nm" if length < 1000 else "1 µm"
-    scale_bar(ax, length / pixel_size, text)
-
-
 def _points(ax, x, y, color, marker, label):
     ax.plot(x, y, color=color, marker=marker, markersize=4, linewidth=1.1, label=label)
 
@@ -37,24 +30,18 @@ def plot_spectrum(study):
     """Show the spectrum of the whole series, with the windows that make the element maps."""
     series = study.series
     counts = series.spectra.sum(axis=0)
-    figure, axes = plt.subplots(2, 1, figsize=(WIDTH, 5.2), layout="constrained")
+    figure, axes = subplots(2, 1, 5.2)
     for ax, (low, high) in zip(axes, ((0.17, 2.55), (4.1, 9.9)), strict=True):
         shown = (series.energies >= low) & (series.energies <= high)
-        ax.semilogy(series.energies[shown], counts[shown], color="0.15", linewidth=1.1)
-        bottom, top = counts[shown].min() * 0.7, counts[shown].max() * 4
+        energies, here = series.energies[shown], counts[shown]
+        ax.semilogy(energies, here, color="0.15", linewidth=1.1)
+        bottom, top = here.min() * 0.7, here.max() * 4
         for window in series.windows:
             if low < window.energy < high:
-                color = _COLORS[window.name.split("_")[0]]
-                ax.axvspan(*window.peaks[0], color=color, alpha=0.45, linewidth=0)
-                for side in window.backgrounds[0]:
-                    ax.axvspan(*side, ymax=0.12, color=color, alpha=0.8, linewidth=0)
+                shade_window(ax, window, _COLORS[window.name.split("_")[0]], 0.12)
                 place = window.energy, top / 1.25
                 ax.text(*place, line_name(window.name), ha="center", va="top", fontsize=8)
-        look = {"textcoords": "offset points", "ha": "center", "fontsize": 7, "color": "0.35"}
-        for name, energy in _OTHER_PEAKS.items():
-            if low < energy < high:
-                height = counts[np.abs(series.energies - energy) < 0.03].max()
-                ax.annotate(name, (energy, height), (0, 3), **look)
+        name_peaks(ax, energies, here, _OTHER_PEAKS, fontsize=7, color="0.35")
         ax.set(xlim=(low, high), ylim=(bottom, top), ylabel="counts per channel")
     axes[-1].set_xlabel("energy (keV)")
     return figure
@@ -67,26 +54,20 @@ def plot_images(study, tilt: float, factor: int = 4):
     (place,) = np.flatnonzero(series.angles == tilt)
     count = 1 + len(series.lines)
     columns = min(5, -(-count // 2))
-    rows = -(-count // columns)
-    size = WIDTH * 1.15, 1.72 * rows
-    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
-    first, *flat = axes.ravel()
+    figure, (first, *others) = grid(count, columns, 1.72, width=1.15 * WIDTH)
     panel(first, series.haadf[place], name="HAADF", unit="intensity", kind="haadf")
-    _bar(first, series.haadf.shape[-1], series.pixel_size)
-    for ax, line, shown in zip(
-        flat, series.lines, prepare.bin_images(series.maps[:, place], factor), strict=False
-    ):
+    length_bar(first, series.haadf.shape[-1], series.pixel_size)
+    maps = prepare.bin_images(series.maps[:, place], factor)
+    for ax, line, shown in zip(others, series.lines, maps, strict=True):
         limits = (0, max(np.percentile(shown, 99.5), 1))
         panel(ax, shown, name=line_name(line), unit="counts", kind="counts", limits=limits)
-    for ax in flat[count - 1 :]:
-        ax.axis("off")
     return figure
 
 
 @styled
 def plot_totals(study):
     """Show how much of each signal the same strip of the specimen gives at each tilt."""
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.1), layout="constrained", sharey=False)
+    figure, axes = subplots(1, 2, 3.1)
     total, angles = totals(study), study.angles
     specimen = [name for name in study.elements if name not in HOLDER]
     parts = (specimen, "specimen and deposit"), (HOLDER, "grid and holder")
@@ -104,7 +85,7 @@ def plot_totals(study):
 @styled
 def plot_alignment(study, row: int = 180):
     """Show one row of all tilts before and after alignment, and the shifts."""
-    figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 5.0), layout="constrained")
+    figure, axes = subplots(2, 2, 5.0)
     angles, before = study.angles, study.series.haadf
     step = np.median(np.diff(angles))
     extent = (0, before.shape[-1], angles[-1] + step / 2, angles[0] - step / 2)
@@ -113,17 +94,14 @@ def plot_alignment(study, row: int = 180):
     for ax, (images, title) in zip(axes[0], pairs, strict=True):
         panel(ax, images[:, row], name=f"row {row}, {title}", ticks=True, **look)
         ax.set(xlabel="across the tilt axis (pixels)", ylabel="tilt (degrees)")
-    for ax, axis, title in (
-        (axes[1, 0], 1, "shift across the tilt axis"),
-        (axes[1, 1], 0, "shift along the tilt axis"),
-    ):
+    for ax, axis, title in zip(axes[1], (1, 0), ("across", "along"), strict=True):
         for shifts, *look in (
             (study.manual, "0.45", "x", "by hand (data's authors)"),
             (study.neighbors, _SECOND, "s", "from neighbours"),
             (study.shifts, _FIRST, "o", "from the reprojection"),
         ):
             _points(ax, angles, shifts[:, axis], *look)
-        ax.set(title=title, xlabel="tilt (degrees)", ylabel="pixels")
+        ax.set(title=f"shift {title} the tilt axis", xlabel="tilt (degrees)", ylabel="pixels")
     figure.legend(*axes[1, 1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
@@ -131,7 +109,7 @@ def plot_alignment(study, row: int = 180):
 @styled
 def plot_geometry(study):
     """Show how well the reprojection fits, over the tilt axis' place and the depth allowed."""
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.7), layout="constrained", sharey=True)
+    figure, axes = subplots(1, 2, 2.7, sharey=True)
     axes[0].plot(*zip(*study.by_offset.items()), marker="o", color=_FIRST)
     axes[0].set(xlabel="tilt axis moved by (pixels)", ylabel="reprojection residual")
     depths = np.array(list(study.by_depth)) * study.series.pixel_size / 1e3
@@ -146,11 +124,11 @@ def plot_predicted(study, fit, maps, tilt: float = 0):
     haadf = study.haadf
     (place,) = np.flatnonzero(study.angles == tilt)
     model = np.tensordot(np.asarray(fit.ratios, np.float64), maps, axes=1)
-    figure, axes = plt.subplots(1, 3, figsize=(WIDTH * 1.1, 2.9), layout="constrained")
+    figure, axes = subplots(1, 3, 2.9, width=1.1 * WIDTH)
     look = {"unit": "intensity", "kind": "haadf", "limits": (0, np.percentile(haadf[place], 99.5))}
     panel(axes[0], haadf[place], name="HAADF, measured", **look)
     panel(axes[1], model[place], name="Σ r · map", **look)
-    _bar(axes[0], haadf.shape[-1], study.pixel_size)
+    length_bar(axes[0], haadf.shape[-1], study.pixel_size)
     inside = haadf > 0
     top = float(np.percentile(model[inside], 99.9))
     extent = (0, top, 0, haadf.max())
@@ -187,27 +165,25 @@ def _side_by_side(study, eds, hebt, haadf, cut):
         (f"{name}, EDS only", alone[cut], f"{name}, HEBT", both[cut], "density")
         for name, alone, both in zip(study.settings.kept, eds, hebt, strict=True)
     ]
-    rows, width = pairs[0][1].shape
     columns = 4
     blocks = -(-len(pairs) // columns)
+    rows, width = haadf[cut].shape
     height = WIDTH / columns * rows / width + 0.25
-    figure = plt.figure(figsize=(WIDTH, blocks * (2 * height + 0.5)), layout="constrained")
-    for block, part in enumerate(np.atleast_1d(figure.subfigures(blocks, 1))):
-        axes = part.subplots(2, columns, squeeze=False)
-        shown = pairs[block * columns : (block + 1) * columns]
-        for column, (above, first, below, second, kind) in enumerate(shown):
-            limits = (0, max(np.percentile(first, 99.5), np.percentile(second, 99.5)))
-            for ax, name, image in zip(axes[:, column], (above, below), (first, second)):
-                panel(ax, image, name=name, unit="", kind=kind, limits=limits, bar_for=[])
-            look = {"location": "bottom", "shrink": 0.8, "aspect": 18, "pad": 0.03}
-            bar = part.colorbar(axes[1, column].images[0], ax=list(axes[:, column]), **look)
-            bar.outline.set_visible(False)
-            bar.locator = MaxNLocator(3)
-            bar.update_ticks()
-        if block == 0:
-            _bar(axes[0, 0], width, study.pixel_size)
-        for ax in axes[:, len(shown) :].ravel():
-            ax.axis("off")
+    figure, axes = subplots(2 * blocks, columns, blocks * (2 * height + 0.5))
+    for ax in axes.flat:
+        ax.axis("off")
+    for number, (above, first, below, second, kind) in enumerate(pairs):
+        block, column = divmod(number, columns)
+        both = axes[2 * block : 2 * block + 2, column]
+        limits = (0, max(np.percentile(first, 99.5), np.percentile(second, 99.5)))
+        for ax, name, image in zip(both, (above, below), (first, second), strict=True):
+            shown = panel(ax, image, name=name, unit="", kind=kind, limits=limits, bar_for=[])
+        look = {"location": "bottom", "shrink": 0.8, "aspect": 18, "pad": 0.03}
+        bar = figure.colorbar(shown, ax=list(both), **look)
+        bar.outline.set_visible(False)
+        bar.locator = MaxNLocator(3)
+        bar.update_ticks()
+    length_bar(axes[0, 0], width, study.pixel_size)
     return figure
 
 
@@ -216,22 +192,16 @@ def plot_held_out(result):
     """Show the error of predicted maps over the iterations, per element and method."""
     count = len(result.elements)
     columns = min(3, count)
-    rows = -(-count // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(WIDTH, 2.1 * rows), layout="constrained", sharex=True, squeeze=False
-    )
-    flat = axes.ravel()
-    styles = ((_SECOND, "^", "-."), (_THIRD, "s", "--"), (_FIRST, "o", "-"), ("0.4", "D", ":"))
-    for place, (ax, name) in enumerate(zip(flat, result.elements, strict=False)):
-        for method, errors, look in zip(result.methods, result.mean(), styles, strict=False):
-            look = dict(zip(("color", "marker", "linestyle"), look)) | {"markersize": 3.5}
-            ax.semilogx(result.stops, errors[:, place], label=method, **look)
+    figure, axes = grid(count, columns, 2.1, sharex=True)
+    styles = (("^-.", _SECOND), ("s--", _THIRD), ("o-", _FIRST), ("D:", "0.4"))
+    for place, (ax, name) in enumerate(zip(axes, result.elements, strict=True)):
+        for method, errors, (line, color) in zip(result.methods, result.mean(), styles):
+            look = {"color": color, "label": method, "markersize": 3.5}
+            ax.semilogx(result.stops, errors[:, place], line, **look)
         ax.set(title=name, ylim=(0, None))
         if place >= count - columns:
             ax.set_xlabel("iterations")
         if place % columns == 0:
             ax.set_ylabel("prediction error")
-    for ax in flat[count:]:
-        ax.axis("off")
-    flat[0].legend()
+    axes[0].legend()
     return figure

@@ -128,16 +128,13 @@ def study() -> DustStudy:
     now = settings()
     series = datasets.read_tilt_series("dust", "*.bcf", lines=now.lines, avoid=now.avoid)
     neighbors = prepare.estimate_shifts(series.haadf)
-    images, strip = (series.haadf, series.angles), now.strip
-    shifts = prepare.refine_alignment(
-        *images, neighbors, hebt.sirt, depth=now.depth, **strip
-    ).shifts
+    images = series.haadf, series.angles
+    within = {"depth": now.depth, **now.strip}
+    shifts = prepare.refine_alignment(*images, neighbors, hebt.sirt, **within).shifts
     (by_hand,) = datasets.locate("dust", "*.json")
 
-    def residual(depth=now.depth, offset=0):
-        return prepare.reprojection_residual(
-            *images, shifts, hebt.sirt, depth=depth, offset=offset, **strip
-        )
+    def residual(**change):
+        return prepare.reprojection_residual(*images, shifts, hebt.sirt, **within | change)
 
     return DustStudy(
         settings=now,
@@ -172,11 +169,10 @@ def mass_stages(study: DustStudy) -> dict[str, float]:
 def totals(study: DustStudy) -> dict[str, np.ndarray]:
     """Return each signal's total in the strip over the tilts, (tilts,), relative to its mean."""
     signals = {"HAADF": study.aligned} | dict(zip(study.elements, study.aligned_maps))
-    sums = {
-        name: study.cropped(images).sum(axis=(1, 2), dtype=float)
-        for name, images in signals.items()
-    }
-    return {name: total / total.mean() for name, total in sums.items()}
+    for name, images in signals.items():
+        total = study.cropped(images).sum(axis=(1, 2), dtype=float)
+        signals[name] = total / total.mean()
+    return signals
 
 
 def held_out(study: DustStudy) -> validation.HeldOut:

@@ -135,8 +135,8 @@ PRESETS = {
         "Wrong response ratios",
         "exchange",
         "Gold's ratio is 60 % too large and silver's 60 % too small, so both signals cannot be "
-        "met at once. What is left over goes to the wrong element: a shadow of the whole particle "
-        "in gold, while silver is eaten away beside the gold and too bright elsewhere.",
+        "met at once. What is left over goes to the wrong element: the whole particle shows in "
+        "gold, while silver is eaten away beside the gold and too bright elsewhere.",
         {"error_Au": 60.0, "error_Ag": -60.0, "counts": 64.0},
     ),
     "misaligned": Preset(

@@ -65,14 +65,14 @@ def _crosstalk_numbers(study):
     early = int(np.flatnonzero(study.checkpoints <= 10)[-1])
     numbers = {
         "early": f"{study.checkpoints[early]}",
-        "last_shadow": f"{100 * crosstalk.curve('level', 'hebt', 'Au')[:, -1].mean():.2f} %",
+        "last_crosstalk": f"{100 * crosstalk.curve('level', 'hebt', 'Au')[:, -1].mean():.2f} %",
     }
     for method in METHODS:
         level = crosstalk.curve("level", method, "Au")[:, early]
         numbers |= {
-            f"shadow_{method}": percent(crosstalk.at("level", method, "Au")),
+            f"crosstalk_{method}": percent(crosstalk.at("level", method, "Au")),
             f"cleared_{method}": percent(crosstalk.at("cleared_share", method, "Au"), ".3f"),
-            f"early_shadow_{method}": f"{100 * level.mean():.0f} %",
+            f"early_crosstalk_{method}": f"{100 * level.mean():.0f} %",
             f"edge_{method}": nanometers(study.widths(method, "Ag", "edge")),
         }
     return numbers

@@ -12,7 +12,7 @@ from hebt import metrics
 from ..fidelity import fidelity
 from ..paper import value
 from ..scores import Scores
-from ..spectra.processing import process, process_steps
+from ..spectra.processing import process, process_acquisition
 from ..spectra.recording import acquire
 from ..spectra.settings import settings as particle_settings
 from ..spectra.settings import truth
@@ -87,7 +87,7 @@ def _dose_study(settings):
             series = process(one)
         else:
             # nobody else needs it, so it need not fill the disk
-            series, _ = process_steps(acquire(one, progress=False), progress=False)
+            series = process_acquisition(acquire(one))
         haadf.append(series.haadf[:, band])
         maps.append(series.maps[:, :, band])
         fits.append(series.fit)

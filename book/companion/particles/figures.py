@@ -1,10 +1,9 @@
 """Figures of the two chapters on the particles."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from ..paper import value
-from ..style import ELEMENT_COLOR, METHOD_STYLE, WIDTH, panel, scale_bar, styled, title
+from ..style import ELEMENT_COLOR, METHOD_STYLE, WIDTH, panel, scale_bar, styled, subplots, title
 from .alloy import AlloyStudy
 from .dose import DoseStudy
 from .experiment import ParticleStudy
@@ -44,9 +43,7 @@ def plot_slices(study: ParticleStudy):
     """Draw Figure 5 or 10: three slices, Au and Ag by EDS alone and by HEBT, and HAADF."""
     images, numbers = from_steps(study.views.whole), study.views.chosen
     rows = len(numbers)
-    figure, axes = plt.subplots(
-        rows, 5, figsize=(WIDTH, 1.5 * rows + 0.75), layout="constrained", squeeze=False
-    )
+    figure, axes = subplots(rows, 5, 1.5 * rows + 0.75, squeeze=False)
     for c, column in enumerate(COLUMNS):
         kind = "haadf" if column == "haadf" else "density"
         for r in range(rows):
@@ -66,7 +63,7 @@ def plot_bodies(study: ParticleStudy):
     """Draw Figure 6 or 11: Au (yellow) and Ag (blue), by EDS, by HEBT and as segmented, if so."""
     names = NAME | {"segmented": "segmented HAADF"}
     n = len(study.views.bodies)
-    figure, axes = plt.subplots(1, n, figsize=(WIDTH, WIDTH / n + 0.3), layout="constrained")
+    figure, axes = subplots(1, n, WIDTH / n + 0.3)
     for ax, mark, name in zip(axes, "abc", study.views.bodies):
         ax.imshow(view(study, name), interpolation="bilinear")
         title(ax, names[name], mark)
@@ -83,7 +80,7 @@ def _mean_curve(ax, study, values, **options):
 @styled
 def plot_convergence(study: NonAlloyStudy):
     """Draw the MSE against the iteration, by both references, and the crosstalk of Ag into Au."""
-    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.9), layout="constrained")
+    figure, axes = subplots(1, 3, 2.9)
     for method in METHODS:
         color = STYLE[method]["color"]
         for ax, element in zip(axes, ELEMENTS, strict=False):
@@ -93,7 +90,7 @@ def plot_convergence(study: NonAlloyStudy):
                 _mean_curve(ax, study, values, color=color, linestyle=line, label=label)
         level = study.crosstalk.curve("level", method, "Au")
         _mean_curve(axes[2], study, 100 * level, color=color)
-    names = (*ELEMENTS, "shadow")
+    names = (*ELEMENTS, "crosstalk")
     labels = (*["MSE, mean over voxels"] * 2, "Au in pure Ag (% of pure Au)")
     for ax, mark, name, label in zip(axes, "abc", names, labels, strict=True):
         ax.axvline(study.iterations, color="0.7", linewidth=1, zorder=0)
@@ -106,9 +103,7 @@ def plot_convergence(study: NonAlloyStudy):
 @styled
 def plot_dose(study: DoseStudy):
     """Draw what HEBT gains in MSE over EDS alone, and R², against the dose."""
-    figure, axes = plt.subplots(
-        1, 2, figsize=(WIDTH, 2.9), layout="constrained", width_ratios=(3, 2)
-    )
+    figure, axes = subplots(1, 2, 2.9, width_ratios=(3, 2))
     stops = {"printed": (f"after {study.iterations} iterations", "-"), "best": ("best stop", "--")}
     for element, marker in zip(ELEMENTS, "os", strict=True):
         look = {"color": ELEMENT_COLOR[element], "marker": marker, "markersize": 4}
@@ -134,7 +129,7 @@ def plot_dose(study: DoseStudy):
 @styled
 def plot_edges(study: NonAlloyStudy):
     """Draw the profiles across the Au/Ag interface (a, b) and across the outer edge (c)."""
-    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.7), layout="constrained", sharey=True)
+    figure, axes = subplots(1, 3, 2.7, sharey=True)
     words = {"interface": "the interface", "edge": "the outer edge"}
     for ax, mark, (element, surface) in zip(axes, "abc", EDGES, strict=True):
         for method in METHODS:
@@ -157,7 +152,7 @@ def plot_edges(study: NonAlloyStudy):
 def plot_masks(study: NonAlloyStudy):
     """Draw Figure 9: Au and Ag from EDS with a mask on the volume (a, b) or on the maps (c, d)."""
     images = from_steps(study.masked)
-    figure, axes = plt.subplots(1, 4, figsize=(WIDTH, 2.6), layout="constrained")
+    figure, axes = subplots(1, 4, 2.6)
     for k, (ax, mark) in enumerate(zip(axes, "abcd", strict=True)):
         m, e = divmod(k, 2)
         name = f"{ELEMENTS[e]}, {('volume mask', 'masked maps')[m]}"
@@ -170,9 +165,7 @@ def plot_masks(study: NonAlloyStudy):
 @styled
 def plot_gold_profile(study: AlloyStudy):
     """Draw the atomic fraction of Au against the radius: true, by EDS and by HEBT."""
-    figure, axes = plt.subplots(
-        1, 2, figsize=(WIDTH, 3.0), layout="constrained", width_ratios=(3, 2)
-    )
+    figure, axes = subplots(1, 2, 3.0, width_ratios=(3, 2))
     true = 100 * study.true_profile
     axes[0].plot(study.radius, true, color="0.2", label="true specimen")
     axes[1].axhline(0, color="0.2")

@@ -55,7 +55,7 @@ def render(
             picture,
         )
 
-    run(work, [(first,) for first in range(0, width, share)])
+    run(work, range(0, width, share))
     return np.rint(255 * np.clip(picture, 0, 1)).astype(np.uint8)
 
 

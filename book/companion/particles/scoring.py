@@ -84,7 +84,7 @@ class Scorer:
             out = histogram[k], totals[k], sums[k]
             kernels.tally(x, self.layout, self.code, limits, *rows, *out)
 
-        run(work, list(enumerate(starts)))
+        run(work, range(len(starts)), starts)
         return histogram.sum(axis=0), totals.sum(axis=0), sums.sum(axis=0), limits[0]
 
     def _scores(self, histogram, totals, sums, reference):

@@ -45,7 +45,7 @@ class Surfaces:
             return distance_transform_edt(body, sampling=spacing).astype(np.float32)
 
         def signed(body):
-            outside, inside = run(measure, [(~body,), (body,)])
+            outside, inside = run(measure, (~body, body))
             distance = outside - inside
             # the surface runs half way between the voxels on both sides
             return distance - np.sign(distance) * np.float32(self.voxel_size)

@@ -181,7 +181,7 @@ def crosstalk_table(study: NonAlloyStudy) -> Table:
     return Table(
         ("in the Au reconstruction", "EDS only", "HEBT", "EDS, threshold", "HEBT, threshold"),
         rows,
-        title=f"The shadow of Ag in Au, after {study.iterations} iterations",
+        title=f"Crosstalk of Ag in Au, after {study.iterations} iterations",
         note=f"{_ours(study)}. Pure means more than {PURE:g} nm from any surface. The threshold "
         "sets to 0 what is below half of the mean in pure Au.",
     )

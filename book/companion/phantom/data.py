@@ -62,20 +62,20 @@ class PhantomSettings:
         """
         quick = fidelity() == "quick"
         first, last = value("phantom.tilt_first"), value("phantom.tilt_last")
-        values = {
-            "size": 128 if quick else value("phantom.size"),
-            "angles": np.arange(first, last + 1, value("phantom.tilt_step")),
-            "z": (value("phantom.z.Au"), value("phantom.z.Ag")),
-            "zeta": (value("phantom.zeta.Au"), value("phantom.zeta.Ag")),
-            "dose": 1.0,
-            "width": value("phantom.filter_width"),
-            "sigma": SIGMA,
-            "centered": True,
-            "alpha": value("phantom.alpha"),
-            "iterations": value("phantom.iterations"),
-            "seeds": range(3 if quick else 10),
-        }
-        return cls(**chosen(values, changes))
+        paper = cls(
+            size=128 if quick else value("phantom.size"),
+            angles=np.arange(first, last + 1, value("phantom.tilt_step")),
+            z=(value("phantom.z.Au"), value("phantom.z.Ag")),
+            zeta=(value("phantom.zeta.Au"), value("phantom.zeta.Ag")),
+            dose=1.0,
+            width=value("phantom.filter_width"),
+            sigma=SIGMA,
+            centered=True,
+            alpha=value("phantom.alpha"),
+            iterations=value("phantom.iterations"),
+            seeds=range(3 if quick else 10),
+        )
+        return cls(**chosen(vars(paper), changes))
 
     @property
     def binning(self) -> float:

@@ -35,7 +35,7 @@ def score(data: PhantomData, x, names=("mse",)) -> np.ndarray:
         return value * scale.get(name, 1)
 
     jobs = [(name, e, s) for name in names for e in range(len(x)) for s in range(x.shape[1])]
-    return np.array(run(one, jobs)).reshape(len(names), *x.shape[:2])
+    return np.array(run(one, *zip(*jobs))).reshape(len(names), *x.shape[:2])
 
 
 def checkpoints(iterations: int) -> np.ndarray:

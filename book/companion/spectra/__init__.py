@@ -12,7 +12,7 @@ from .figures import (
     plot_scree,
 )
 from .maps import collection_efficiency, crosstalk_matrix, map_weights
-from .processing import process, steps
+from .processing import process
 from .recording import acquire
 from .settings import ELEMENTS, LINES, PARTICLES, ParticleSettings, settings, specimen, truth
 from .study import step_errors, step_signals, study

@@ -6,7 +6,7 @@ import numpy as np
 
 from hebt import explorers, prepare
 
-from .processing import steps
+from .processing import process
 from .settings import ELEMENTS, ParticleSettings
 from .study import SpectrumStudy, stages
 
@@ -32,12 +32,11 @@ def _top(images, percent=99.8):
 
 @functools.lru_cache(maxsize=2)
 def _walk(settings):
-    series, found = steps(settings)
-    made = stages(series, found)
+    series = process(settings)
+    made = stages(series)
     shown = ("as recorded", "denoised", "smoothed", "aligned")
     maps = {name: _shown(made[stage]) for name, stage in zip(STEPS, shown, strict=True)}
-    predicted = series.fit.predict(series.maps)
-    return series, maps, _shown(series.haadf), _shown(predicted)
+    return series, maps, _shown(series.haadf), _shown(series.fit.predict(series.maps))
 
 
 def explore_maps(settings: ParticleSettings) -> explorers.FrameExplorer:
@@ -51,20 +50,20 @@ def explore_maps(settings: ParticleSettings) -> explorers.FrameExplorer:
         return {"Au": au, "Ag": ag, "haadf": haadf[place], "predicted": predicted[place]}
 
     panels = []
-    for element, final in zip(series.elements, maps[STEPS[-1]], strict=True):
+    for element, final in zip(ELEMENTS, maps[STEPS[-1]], strict=True):
         alt = f"Map of {element} at {{tilt}} degrees, {{step}}."
-        panels.append(explorers.Panel(element, element, limits=(0, _top(final)), alt=alt, **COUNTS))
-    look = {"unit": "HAADF intensity", "cmap": "gray", "limits": (0, _top(haadf))}
+        panels.append(explorers.Panel(element, element, (0, _top(final)), alt=alt, **COUNTS))
+    look = {"limits": (0, _top(haadf)), "unit": "HAADF intensity", "depends": ("tilt",)}
     for name, what in (("haadf", "HAADF, corrected and aligned"), ("predicted", "Weighted sum")):
         alt = f"{what} at {{tilt}} degrees."
-        panels.append(explorers.Panel(name, what, depends=("tilt",), alt=alt, **look))
+        panels.append(explorers.Panel(name, what, alt=alt, **look))
     wanted = {"nonalloy": -75.0, "alloy": 30.0}[settings.particle]  # as in Figure 3
     start = min(angles, key=lambda angle: abs(angle - wanted))
     return explorers.FrameExplorer(
         compute,
         [
-            explorers.Control("tilt", "Tilt", angles, default=start, unit="°"),
-            explorers.Control("step", "Element maps", STEPS, default=STEPS[-1]),
+            explorers.Control("tilt", "Tilt", angles, start, "°"),
+            explorers.Control("step", "Element maps", STEPS, STEPS[-1]),
         ],
         panels,
         columns=2,
@@ -78,49 +77,46 @@ def explore_maps(settings: ParticleSettings) -> explorers.FrameExplorer:
 
 def explore_components(study: SpectrumStudy) -> explorers.FrameExplorer:
     """Return the explorer of the number of components, and of the channels that are decomposed."""
-    counts = study.components
-    expected = _shown(study.expected)
+    counts, kept = study.components, study.settings.components
+    raw, expected = _shown(study.raw), _shown(study.expected)
     maps = {name: _shown(images) for name, images in study.maps.items()}
-    raw = _shown(study.raw)
-    lines = ("Au", "Ag", "Au, not denoised", "Ag, not denoised")
 
     def compute(count, channels):
         name, i = CHANNELS[channels], counts.index(count)
-        result = {"errors": {}}
+        errors, result = {}, {}
         for e, element in enumerate(ELEMENTS):
             result[f"{element}_raw"] = raw[e]
             result[f"{element}_map"] = maps[name][i, e]
             result[f"{element}_true"] = expected[e]
             result[f"{element}_error"] = 100 * study.errors[name][i, e]
-            result["errors"][element] = 100 * study.smoothed_errors[name][:, e]
-            without = np.full(len(counts), 100 * study.raw_smoothed_errors[e])
-            result["errors"][f"{element}, not denoised"] = without
-        return result
+            errors[element] = 100 * study.smoothed_errors[name][:, e]
+            without = 100 * study.raw_smoothed_errors[e]
+            errors[f"{element}, not denoised"] = np.full(len(counts), without)
+        return result | {"errors": errors}
 
-    panels, readouts = _component_panels(raw)
+    curve = explorers.Curve(
+        "errors",
+        "Error of the smoothed maps",
+        "count",
+        [*ELEMENTS, *(f"{element}, not denoised" for element in ELEMENTS)],
+        "error",
+        "%",
+        log="xy",
+        alt="Error of the smoothed maps over the number of components, with the channels "
+        "{channels}.",
+    )
     return explorers.FrameExplorer(
         compute,
         [
-            explorers.Control(
-                "count", "Components kept", counts, default=study.settings.components
-            ),
+            explorers.Control("count", "Components kept", counts, kept),
             explorers.Control("channels", "Channels", tuple(CHANNELS)),
         ],
-        panels,
-        readouts=readouts,
-        curves=[
-            explorers.Curve(
-                "errors",
-                "Error of the smoothed maps",
-                along="count",
-                lines=lines,
-                ylabel="error",
-                unit="%",
-                log="xy",
-                alt="Error of the smoothed maps over the number of components, with the channels "
-                "{channels}.",
-            )
+        _component_panels(raw),
+        readouts=[
+            explorers.Readout(f"{element}_error", "error", "%", ".1f", f"{element}_map")
+            for element in ELEMENTS
         ],
+        curves=[curve],
         columns=3,
         alt="Maps of Au and Ag at one tilt: as recorded, from {count} principal components of the "
         "channels {channels}, and without noise.",
@@ -132,30 +128,21 @@ def explore_components(study: SpectrumStudy) -> explorers.FrameExplorer:
 
 
 def _component_panels(raw):
-    """Return three panels for each element, and the error of the denoised map."""
-    panels, readouts = [], []
-    for e, element in enumerate(ELEMENTS):
-        found = f"Map of {element} from {{count}} components, {{channels}}; error "
-        for name, what, alt, depends in (
-            ("raw", "as recorded", f"Map of {element} as recorded.", ()),
-            ("map", "denoised", found + f"{{{element}_error}} percent.", None),
-            ("true", "without noise", f"Map of {element} without noise.", ()),
-        ):
-            panels.append(
-                explorers.Panel(
-                    f"{element}_{name}",
-                    f"{element}, {what}",
-                    limits=(0, _top(raw[e])),
-                    depends=depends,
-                    alt=alt,
-                    **COUNTS,
-                )
-            )
-        panel = f"{element}_map"
-        readouts.append(
-            explorers.Readout(f"{element}_error", "error", unit="%", format=".1f", panel=panel)
+    """Return three panels for each element."""
+    panels = []
+    for element, image in zip(ELEMENTS, raw, strict=True):
+        name, look = f"Map of {element}", {"limits": (0, _top(image)), **COUNTS}
+        found = (
+            f"{name} from {{count}} components, {{channels}}; error {{{element}_error}} percent."
         )
-    return panels, readouts
+        for key, what, alt, depends in (
+            ("raw", "as recorded", f"{name} as recorded.", ()),
+            ("map", "denoised", found, None),
+            ("true", "without noise", f"{name} without noise.", ()),
+        ):
+            look |= {"alt": alt, "depends": depends}
+            panels.append(explorers.Panel(f"{element}_{key}", f"{element}, {what}", **look))
+    return panels
 
 
 def explore_energy_window(study: SpectrumStudy) -> explorers.FrameExplorer:
@@ -163,41 +150,35 @@ def explore_energy_window(study: SpectrumStudy) -> explorers.FrameExplorer:
     energies = [float(e) for e in study.scan]
     raw, denoised = _shown(study.scan_raw), _shown(study.scan_denoised)
     total = study.scan_raw.sum(axis=(1, 2), dtype=np.float64)
-    top = max(_top(image) for image in raw)
+    limits = (0, max(_top(image) for image in raw))
 
     def compute(energy):
         i = energies.index(energy)
-        return {
-            "raw": raw[i],
-            "denoised": denoised[i],
-            "counts": total[i],
-            "spectrum": {"all pixels": np.maximum(total, 1)},
-        }
+        spectrum = {"all pixels": np.maximum(total, 1)}
+        return {"raw": raw[i], "denoised": denoised[i], "counts": total[i], "spectrum": spectrum}
 
     panels = []
     denoising = f"denoised, {study.settings.components} components"
     for name, title in (("raw", "as recorded"), ("denoised", denoising)):
         alt = f"Counts in a window at {{energy}} kiloelectronvolts, {title}."
-        panels.append(explorers.Panel(name, title, limits=(0, top), alt=alt, **COUNTS))
-    look = {"default": 2.15, "unit": "keV", "format": ".2f"}
+        panels.append(explorers.Panel(name, title, limits, alt=alt, **COUNTS))
+    curve = explorers.Curve(
+        "spectrum",
+        "Counts in the window, all pixels",
+        "energy",
+        ["all pixels"],
+        "counts",
+        log="y",
+        depends=(),
+        alt="Counts over the centre of the window, from 1.9 to 3.9 and from 9.4 to 10 "
+        "kiloelectronvolts, with peaks of Au at 2.15 and 9.7, and of Ag at 3.",
+    )
     return explorers.FrameExplorer(
         compute,
-        [explorers.Control("energy", "Centre of the window", energies, **look)],
+        [explorers.Control("energy", "Centre of the window", energies, 2.15, "keV", ".2f")],
         panels,
         readouts=[explorers.Readout("counts", "counts in the window, all pixels", format=",.0f")],
-        curves=[
-            explorers.Curve(
-                "spectrum",
-                "Counts in the window, all pixels",
-                along="energy",
-                lines=("all pixels",),
-                ylabel="counts",
-                log="y",
-                depends=(),
-                alt="Counts over the centre of the window, from 1.9 to 3.9 and from 9.4 to 10 "
-                "kiloelectronvolts, with peaks of Au at 2.15 and 9.7, and of Ag at 3.",
-            )
-        ],
+        curves=[curve],
         columns=2,
         alt="What was counted within 0.05 keV of {energy} keV: {counts} counts.",
         caption="A window of 0.1 keV over the spectrum of one tilt. At 2.15 and 9.70 keV it "

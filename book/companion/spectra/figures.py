@@ -1,48 +1,38 @@
 """Figures of the chapter on the spectra."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from hebt import prepare
 
-from ..style import ELEMENT_COLOR, WIDTH, panel, scale_bar, styled, title
+from ..spectrum import name_peaks, shade_window
+from ..style import ELEMENT_COLOR, WIDTH, length_bar, log_ticks, panel, styled, subplots, title
 from .settings import ELEMENTS, WINDOWS
 from .tables import PARTICLE_NAME
 
 _RAW, _DENOISED = "black", "#009E73"
-_PEAKS = (0.28, 0.93, 2.15, 2.99, 8.04, 8.90, 9.71, 11.44)
-_PEAK_NAMES = ("C K", "Cu L", "Au M", "Ag L", "Cu Kα", "Cu Kβ", "Au Lα", "Au Lβ")
-
-
-def _look(label, color, line, marker):
-    return {"label": label, "color": color, "linestyle": line, "marker": marker}
-
-
-# Okabe and Ito's colours, with a marker and a line style each
+_PEAKS = {"C K": 0.28, "Cu L": 0.93, "Au M": 2.15, "Ag L": 2.99}  # keV
+_PEAKS |= {"Cu Kα": 8.04, "Cu Kβ": 8.90, "Au Lα": 9.71, "Au Lβ": 11.44}
+# Okabe and Ito's colours, with a marker and a line style each: what, line, colour
 _ALIGNED = {
-    "before": _look("before", "0.55", ":", "x"),
-    "correlated": _look("cross-correlation", "#D55E00", "--", "s"),
-    "refined": _look("centre of mass", "#0072B2", "-", "o"),
+    "before": ("before", "x:", "0.55"),
+    "correlated": ("cross-correlation", "s--", "#D55E00"),
+    "refined": ("centre of mass", "o-", "#0072B2"),
 }
 _CHANNELS = {
-    "peaks": _look("near Au and Ag peaks", "#0072B2", "-", "o"),
-    "copper": _look("Cu channels as well", "#D55E00", "--", "s"),
-    "unscaled": _look("Cu as well, not scaled for noise", "#CC79A7", ":", "^"),
+    "peaks": ("near Au and Ag peaks", "o-", "#0072B2"),
+    "copper": ("Cu channels as well", "s--", "#D55E00"),
+    "unscaled": ("Cu as well, not scaled for noise", "^:", "#CC79A7"),
 }
-
-
-def _axes(rows, columns, height, **more):
-    return plt.subplots(rows, columns, figsize=(WIDTH, height), layout="constrained", **more)
 
 
 @styled
-def plot_recorded(acquisition, steps, tilt: float):
+def plot_recorded(acquisition, series, tilt: float):
     """Show what the microscope records at one tilt: HAADF, and counts in the windows of Au, Ag."""
     (place,) = np.flatnonzero(acquisition.angles == tilt)
-    figure, axes = plt.subplots(1, 3, figsize=(WIDTH * 1.1, 2.5), layout="constrained")
+    figure, axes = subplots(1, 3, 2.5, width=1.1 * WIDTH)
     panel(axes[0], acquisition.haadf[place], name="HAADF", unit="intensity", kind="haadf")
-    _bar(axes[0], acquisition)
-    for ax, element, image in zip(axes[1:], ELEMENTS, steps.raw_maps[:, place], strict=True):
+    length_bar(axes[0], acquisition.settings.size, acquisition.voxel_size)
+    for ax, element, image in zip(axes[1:], ELEMENTS, series.steps.raw_maps[:, place]):
         panel(ax, image, name=element, unit="X-ray counts", kind="counts", limits=_limits(image))
     return figure
 
@@ -51,17 +41,11 @@ def _limits(image):
     return 0, max(float(np.percentile(image, 99.7)), 1e-6)
 
 
-def _bar(ax, series):
-    wide = series.haadf.shape[-1] * series.voxel_size
-    length = min((5, 10, 20, 50, 100), key=lambda nm: abs(nm - wide / 4))
-    scale_bar(ax, length / series.voxel_size, f"{length} nm")
-
-
 @styled
-def plot_damping(steps, series):
+def plot_damping(series):
     """Show how the damping is estimated, and what its correction does."""
-    figure, axes = _axes(1, 2, 3.0)
-    ax, found, true = axes[0], steps.damping, series.settings.saturation
+    figure, axes = subplots(1, 2, 3.0)
+    ax, found, true = axes[0], series.steps.damping, series.settings.saturation
     shown = np.isfinite(found.tried) & (found.tried < 3 * true)
     ax.plot(found.tried[shown], 100 * found.spread[shown], color="#0072B2")
     estimated = f"estimated: {found.saturation:.3f}"
@@ -71,13 +55,11 @@ def plot_damping(steps, series):
     ax.legend()
     title(ax, "row sums after the correction", "a")
 
-    ax = axes[1]
-    ideal = series.ideal
+    ax, ideal = axes[1], series.ideal
     top = float(ideal.max())
-    line = np.linspace(0, top, 50)
-    ax.plot(line, line, color="0.6", linewidth=1)
+    ax.plot((0, top), (0, top), color="0.6", linewidth=1)
     # pixels of the recorded images have drifted; moved back as the alignment says
-    aligned = prepare.apply_shifts(steps.recorded, steps.refined)
+    aligned = prepare.apply_shifts(series.steps.recorded, series.steps.refined)
     for images, name, color, marker in (
         (aligned, "recorded", "#D55E00", "s"),
         (series.haadf, "corrected", "#0072B2", "o"),
@@ -105,14 +87,15 @@ def _binned(x, y, edges):
 
 
 @styled
-def plot_alignment(steps, series):
+def plot_alignment(series):
     """Show what drift was left by each way of alignment, along and across the tilt axis."""
-    figure, axes = _axes(1, 2, 3.0, sharey=True)
-    left = steps.drift_left(series.angles)
-    for name, style in _ALIGNED.items():
+    figure, axes = subplots(1, 2, 3.0, sharey=True)
+    left = series.drift_left()
+    for name, (what, line, color) in _ALIGNED.items():
+        look = {"color": color, "markersize": 3.5, "linewidth": 1.1}
         for ax, drift in zip(axes, left[name].T, strict=True):
-            look = {**style, "label": f"{style['label']}: RMS {np.sqrt((drift**2).mean()):.3f}"}
-            ax.plot(series.angles, drift, **look, markersize=3.5, linewidth=1.1)
+            label = f"{what}: RMS {np.sqrt((drift**2).mean()):.3f}"
+            ax.plot(series.angles, drift, line, label=label, **look)
     for ax, mark, name in zip(axes, "ab", ("along the tilt axis", "across it"), strict=True):
         title(ax, name, mark)
         ax.set(xlabel="tilt (degrees)")
@@ -127,7 +110,7 @@ def plot_alignment(steps, series):
 @styled
 def figure2(study):
     """Draw Figure 2: the spectrum (a), and a part of it before and after denoising (b)."""
-    figure, axes = _axes(2, 1, 6.2, height_ratios=(1.15, 1))
+    figure, axes = subplots(2, 1, 6.2, height_ratios=(1.15, 1))
     _whole_spectrum(axes[0], study)
     _near_the_peaks(axes[1], study)
     return figure
@@ -136,21 +119,17 @@ def figure2(study):
 def _whole_spectrum(ax, study):
     """The spectrum of one tilt with its peaks, the windows, and a map before and after."""
     shown = study.energies < 13
-    ax.plot(study.energies[shown], study.spectrum[shown] / 1e3, color=_RAW, linewidth=1)
-    top = study.spectrum[shown].max() / 1e3
+    energies, thousands = study.energies[shown], study.spectrum[shown] / 1e3
+    ax.plot(energies, thousands, color=_RAW, linewidth=1)
+    top = thousands.max()
     ax.set(xlim=(0, 13), ylim=(0, 1.12 * top))
     ax.set(xlabel="energy (keV)", ylabel="thousand counts per channel")
-    for energy, name in zip(_PEAKS, _PEAK_NAMES, strict=True):
-        near = np.abs(study.energies - energy) < 0.06
-        at, look = (energy, study.spectrum[near].max() / 1e3), {"ha": "center", "fontsize": 8}
-        ax.annotate(name, at, (0, 3), textcoords="offset points", **look)
+    name_peaks(ax, energies, thousands, _PEAKS, fontsize=8)
+    box = {"facecolor": "#F0E442", "edgecolor": "#8C6D1F", "alpha": 0.6, "zorder": 0}
     for window in WINDOWS:
         for low, high in window.peaks:
-            inside = (study.energies >= low) & (study.energies <= high)
-            height = 1.35 * study.spectrum[inside].max() / 1e3 + 0.02 * top
-            box = plt.Rectangle((low, 0), high - low, height, alpha=0.6, linewidth=1, zorder=0)
-            box.set(facecolor="#F0E442", edgecolor="#8C6D1F")
-            ax.add_patch(box)
+            height = 1.35 * thousands[(energies >= low) & (energies <= high)].max() + 0.02 * top
+            ax.bar(low, height, high - low, align="edge", linewidth=1, **box)
     title(ax, f"spectrum of all pixels at {study.angle:g}°".replace("-", "−"), "a")
     before = study.raw[0]
     after = study.maps["peaks"][study.components.index(study.settings.components), 0]
@@ -173,15 +152,9 @@ def _near_the_peaks(ax, study):
         x, raw = energies[part], study.region_raw[part]
         inset.plot(x, raw, color=_RAW, linewidth=0.8, drawstyle="steps-mid", label="as recorded")
         inset.plot(x, study.region_denoised[part], color=_DENOISED, linewidth=1.6, label=denoised)
-        inset.set_ylim(0, inset.get_ylim()[1])
+        inset.set(xlim=inset.get_xlim(), ylim=(0, inset.get_ylim()[1]), xlabel="energy (keV)")
         for window in WINDOWS:
-            look = {"color": ELEMENT_COLOR[window.name], "linewidth": 0}
-            sides = [side for pair in window.backgrounds for side in pair]
-            for spans, top, alpha in ((window.peaks, 1, 0.45), (sides, 0.05, 0.8)):
-                for low, high in spans:
-                    if x[0] < low < x[-1]:
-                        inset.axvspan(low, high, ymax=top, alpha=alpha, **look)
-        inset.set_xlabel("energy (keV)")
+            shade_window(inset, window, ELEMENT_COLOR[window.name], 0.05)
     left.set_ylabel("counts per channel")
     left.legend(loc="upper right")
     title(left, "spectrum of a small square of pixels, near the peaks", "b")
@@ -190,26 +163,28 @@ def _near_the_peaks(ax, study):
 @styled
 def plot_scree(study):
     """Show the share of each component in the variance, and the spectra of the first three."""
-    figure, axes = _axes(1, 2, 3.3, width_ratios=(1, 1.25))
+    figure, axes = subplots(1, 2, 3.3, width_ratios=(1, 1.25))
     ax = axes[0]
-    for name, variance in study.variance.items():
-        ax.semilogy(range(1, 31), variance[:30], **_CHANNELS[name], markersize=3.5, linewidth=1)
+    for name, found in study.found.items():
+        what, line, color = _CHANNELS[name]
+        look = {"label": what, "color": color, "markersize": 3.5, "linewidth": 1}
+        ax.semilogy(range(1, 31), found.variance[:30], line, **look)
     ax.axvline(study.settings.components + 0.5, ymax=0.72, color="0.4", linewidth=1)
     ax.set(xlabel="component", ylabel="share of the variance")
     ax.legend(fontsize=7)
     title(ax, "scree plot", "a")
     ax = axes[1]
-    for row, (name, spectra) in enumerate(study.first.items()):
-        order = np.argsort(study.channels[name])
-        energies = study.channels[name][order]
+    for row, (name, found) in enumerate(study.found.items()):
+        order = np.argsort(found.energies)
+        energies = found.energies[order]
         # a gap in the channels is a gap in the line
         gaps = np.flatnonzero(np.diff(energies) > 0.05) + 1
         for k, color in enumerate(("#0072B2", "#D55E00", "#009E73")):
-            values = spectra[k][order] / np.abs(spectra[k]).max() - 2.4 * row
+            values = found.factors[k][order] / np.abs(found.factors[k]).max() - 2.4 * row
             x, values = (np.insert(v, gaps, np.nan) for v in (energies, values))
             label = f"component {k + 1}" if row == 0 else None
             ax.plot(x, values, color=color, linewidth=1, label=label)
-        ax.text(4.15, -2.4 * row + 0.55, _CHANNELS[name]["label"], fontsize=7)
+        ax.text(4.15, -2.4 * row + 0.55, _CHANNELS[name][0], fontsize=7)
     ax.set(xlabel="energy (keV)", yticks=[], ylim=(-6.2, 2.2))
     ax.legend(ncols=3, fontsize=7, loc="upper center")
     title(ax, "first three components", "b")
@@ -219,19 +194,18 @@ def plot_scree(study):
 @styled
 def plot_component_errors(study):
     """Show how far the maps are from the truth, over the number of components."""
-    figure, axes = _axes(1, 2, 3.0, sharey=True)
+    figure, axes = subplots(1, 2, 3.0, sharey=True)
     for e, (ax, element) in enumerate(zip(axes, ELEMENTS, strict=True)):
         for name, errors in study.smoothed_errors.items():
-            style = {**_CHANNELS[name], "markersize": 4, "linewidth": 1.2}
-            ax.plot(study.components, 100 * errors[:, e], **style)
+            what, line, color = _CHANNELS[name]
+            look = {"label": what, "color": color, "markersize": 4, "linewidth": 1.2}
+            ax.plot(study.components, 100 * errors[:, e], line, **look)
         without = 100 * study.raw_smoothed_errors[e]
         ax.axhline(without, color="0.4", linewidth=1, label="not denoised")
         ax.set(xscale="log", yscale="log", xlabel="components kept")
         ax.set_xticks(study.components, [str(c) for c in study.components])
         ax.minorticks_off()
-        ax.yaxis.set_major_formatter(plt.FuncFormatter(lambda v, _: f"{v:g}"))
-        ticks = [t for t in (2, 3, 5, 10, 20, 50, 100) if ax.get_ylim()[0] < t < ax.get_ylim()[1]]
-        ax.set_yticks(ticks)
+        log_ticks(ax.yaxis, (1, 2, 3, 5))
         title(ax, element, "ab"[e])
     axes[0].set_ylabel("error of the smoothed map (%)")
     axes[1].legend(fontsize=7)
@@ -239,34 +213,36 @@ def plot_component_errors(study):
 
 
 @styled
-def plot_response(*pairs):
+def plot_response(*all_series):
     """Show the counts in all maps over the tilt, and after the normalisation."""
-    figure, axes = _axes(1, len(pairs), 2.9, sharey=True, squeeze=False)
-    for ax, mark, (series, steps) in zip(axes[0], "abcd", pairs, strict=False):
+    figure, (axes,) = subplots(1, len(all_series), 2.9, sharey=True, squeeze=False)
+    for ax, mark, series in zip(axes, "abcd", all_series, strict=False):
+        steps = series.steps
         ax.plot(series.angles, steps.true_response, color="0.6", linewidth=3, label="true response")
-        for what, both in (("recorded", steps.denoised), ("normalised", series.maps)):
-            for element, maps, marker in zip(ELEMENTS, both, "os", strict=True):
-                look = {"marker": marker, "markersize": 3.5, "linewidth": 1}
-                if what == "normalised":
-                    look = {"linestyle": "--", "linewidth": 1.4}
-                look |= {"color": ELEMENT_COLOR[element], "label": f"{element}, {what}"}
+        for what, both, lines, width in (
+            ("recorded", steps.denoised, ("o-", "s-"), 1),
+            ("normalised", series.maps, ("--", "--"), 1.4),
+        ):
+            for element, maps, line in zip(ELEMENTS, both, lines, strict=True):
+                look = {"color": ELEMENT_COLOR[element], "label": f"{element}, {what}"}
                 total = maps.sum(axis=(1, 2), dtype=np.float64)
-                ax.plot(series.angles, total / total.mean(), **look)
+                total /= total.mean()
+                ax.plot(series.angles, total, line, markersize=3.5, linewidth=width, **look)
         ax.set(xlabel="tilt (degrees)")
         title(ax, PARTICLE_NAME[series.settings.particle], mark)
-    axes[0, 0].set_ylabel("total counts, relative to their mean")
-    lines = axes[0, 0].get_legend_handles_labels()
+    axes[0].set_ylabel("total counts, relative to their mean")
+    lines = axes[0].get_legend_handles_labels()
     figure.legend(*lines, loc="outside lower center", ncols=5, fontsize=7)
     return figure
 
 
 @styled
-def figure3(*pairs, tilts=(-75.0, 30.0)):
+def figure3(*all_series, tilts=(-75.0, 30.0)):
     """Draw Figure 3: maps of Au and Ag, HAADF, and the weighted sum of the maps."""
-    size = WIDTH * 1.25, 2.15 * len(pairs)
-    figure, axes = plt.subplots(len(pairs), 4, figsize=size, layout="constrained", squeeze=False)
+    rows = len(all_series)
+    figure, axes = subplots(rows, 4, 2.15 * rows, width=1.25 * WIDTH, squeeze=False)
     marks = iter("abcdefgh")
-    for row, (series, _), tilt in zip(axes, pairs, tilts, strict=True):
+    for row, series, tilt in zip(axes, all_series, tilts, strict=True):
         place = int(np.abs(series.angles - tilt).argmin())
         maps, haadf = series.maps[:, place], series.haadf[place]
         counts = {"unit": "counts", "kind": "counts"}
@@ -277,5 +253,5 @@ def figure3(*pairs, tilts=(-75.0, 30.0)):
         predicted = series.fit.predict(maps)
         panel(row[2], haadf, name="HAADF", mark=next(marks), **bright)
         panel(row[3], predicted, name="weighted sum", mark=next(marks), **bright)
-        _bar(row[0], series)
+        length_bar(row[0], series.settings.size, series.voxel_size)
     return figure

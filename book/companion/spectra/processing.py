@@ -6,7 +6,6 @@ import numpy as np
 
 import hebt
 from hebt import prepare
-from hebt._progress import progress_bar
 
 from ..store import cached
 from ..threads import run
@@ -15,44 +14,9 @@ from .recording import Acquisition, acquire, ideal_haadf
 from .settings import ELEMENTS, ParticleSettings, mass_thickness
 
 
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class ProcessedSeries:
-    """A tilt series that HEBT can take."""
-
-    settings: ParticleSettings
-    elements: tuple[str, ...]
-    angles: np.ndarray  # (tilts,), degrees
-    voxel_size: float  # side of a pixel and of a voxel, in nm
-    haadf: np.ndarray  # (tilts, slices, size): undamped and aligned, HAADF intensity
-    # (elements, tilts, slices, size): counts; denoised, smoothed, normalised and aligned
-    maps: np.ndarray
-    fit: hebt.ResponseRatios  # Eq. 6
-    z: np.ndarray  # (elements,): true z, intensity per kg/m³ and voxel
-    zeta: np.ndarray  # (elements,): true ζ of `maps`, counts per kg/m³ and voxel
-    ideal: np.ndarray  # (tilts, slices, size): HAADF without damping, noise and drift
-
-    @property
-    def ideal_maps(self) -> np.ndarray:
-        """(elements, tilts, slices, size): the maps' counts without noise, drift and smoothing."""
-        seen = self.zeta / (self.voxel_size * 1e-9)
-        return mass_thickness(self.settings) * seen[:, None, None, None].astype(np.float32)
-
-    @property
-    def true_ratios(self) -> np.ndarray:
-        """(elements,): z/ζ, HAADF intensity per count."""
-        return self.z / self.zeta
-
-    def __repr__(self):
-        tilts, slices, size = self.haadf.shape
-        return (
-            f"ProcessedSeries ({self.settings.particle}): {tilts} tilts, {slices} x {size} pixels "
-            f"of {self.voxel_size:.3g} nm, {self.fit}"
-        )
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Steps:
-    """What the steps of `process` found on the way, for a chapter to show."""
+    """What the steps of the processing found on the way, for a chapter to show."""
 
     recorded: np.ndarray  # (tilts, slices, size): HAADF as recorded, less the detector's offset
     damping: prepare.Damping
@@ -69,40 +33,71 @@ class Steps:
     map_drift: np.ndarray
     true_response: np.ndarray
 
-    def drift_left(self, angles) -> dict[str, np.ndarray]:
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class ProcessedSeries:
+    """A tilt series that HEBT can take, and what the steps found that made it."""
+
+    settings: ParticleSettings
+    elements: tuple[str, ...]
+    angles: np.ndarray  # (tilts,), degrees
+    voxel_size: float  # side of a pixel and of a voxel, in nm
+    haadf: np.ndarray  # (tilts, slices, size): undamped and aligned, HAADF intensity
+    # (elements, tilts, slices, size): counts; denoised, smoothed, normalised and aligned
+    maps: np.ndarray
+    fit: hebt.ResponseRatios  # Eq. 6
+    z: np.ndarray  # (elements,): true z, intensity per kg/m³ and voxel
+    zeta: np.ndarray  # (elements,): true ζ of `maps`, counts per kg/m³ and voxel
+    ideal: np.ndarray  # (tilts, slices, size): HAADF without damping, noise and drift
+    steps: Steps
+
+    @property
+    def ideal_maps(self) -> np.ndarray:
+        """(elements, tilts, slices, size): the maps' counts without noise, drift and smoothing."""
+        seen = self.zeta / (self.voxel_size * 1e-9)
+        return mass_thickness(self.settings) * seen[:, None, None, None].astype(np.float32)
+
+    @property
+    def true_ratios(self) -> np.ndarray:
+        """(elements,): z/ζ, HAADF intensity per count."""
+        return self.z / self.zeta
+
+    def drift_left(self) -> dict[str, np.ndarray]:
         """Return the drift that each alignment left, (tilts, 2), in pixels."""
+        now = self.steps
         found = {
-            "before": (np.zeros_like(self.drift), self.drift),
-            "correlated": (self.correlated, self.drift),
-            "refined": (self.refined, self.drift),
-            "maps": (self.map_shifts, self.map_drift),
+            "before": (np.zeros_like(now.drift), now.drift),
+            "correlated": (now.correlated, now.drift),
+            "refined": (now.refined, now.drift),
+            "maps": (now.map_shifts, now.map_drift),
         }
-        return {name: prepare.alignment_error(*pair, angles) for name, pair in found.items()}
+        return {k: prepare.alignment_error(*pair, self.angles) for k, pair in found.items()}
 
-
-def process(settings: ParticleSettings) -> ProcessedSeries:
-    """Record a tilt series and process it as in section 3.2; the result is kept on disk."""
-    return steps(settings)[0]
+    def __repr__(self):
+        tilts, slices, size = self.haadf.shape
+        return (
+            f"ProcessedSeries ({self.settings.particle}): {tilts} tilts, {slices} x {size} pixels "
+            f"of {self.voxel_size:.3g} nm, {self.fit}"
+        )
 
 
 @cached
-def steps(settings: ParticleSettings) -> tuple[ProcessedSeries, Steps]:
-    """Return `process` of some settings with what each step found; the result is kept on disk."""
-    return process_steps(acquire(settings))
+def process(settings: ParticleSettings) -> ProcessedSeries:
+    """Record a tilt series and process it as in section 3.2; the result is kept on disk."""
+    return process_acquisition(acquire(settings))
 
 
-def process_steps(acquisition: Acquisition, *, progress: bool | None = None) -> tuple:
-    """Process a recorded tilt series, and return what each step found as well."""
+def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
+    """Process a recorded tilt series as in section 3.2."""
     now = acquisition.settings
-    masks = _masks(acquisition.haadf, now, margin=2)
-    recorded = prepare.remove_offset(acquisition.haadf, masks)
+    recorded = prepare.remove_offset(acquisition.haadf, particle_masks(acquisition.haadf, now))
     damping = prepare.estimate_damping(recorded)
     linear = prepare.correct_damping(recorded, damping.saturation)
     correlated = prepare.estimate_shifts(linear)
     refined = prepare.estimate_center_shifts(linear)
     haadf = prepare.apply_shifts(linear, refined)
 
-    found = components(acquisition, progress=progress)
+    found = components(acquisition)
     denoised = element_maps(acquisition, found)
     smoothed = smooth_maps(denoised, now)
     response = prepare.tilt_response(smoothed)
@@ -113,23 +108,10 @@ def process_steps(acquisition: Acquisition, *, progress: bool | None = None) -> 
     maps = prepare.apply_shifts(normalized, map_shifts)
     fit = hebt.response_ratios(haadf, maps, names=ELEMENTS)
 
-    thickness = mass_thickness(now)
     length = acquisition.voxel_size * 1e-9
     # ζ of the maps: of the photons, those in the windows, at the mean response of the detectors
     seen = acquisition.zeta * collection_efficiency() * acquisition.response.mean()
-    series = ProcessedSeries(
-        settings=now,
-        elements=ELEMENTS,
-        angles=acquisition.angles,
-        voxel_size=acquisition.voxel_size,
-        haadf=haadf,
-        maps=maps,
-        fit=fit,
-        z=np.array(now.z) * length,
-        zeta=seen * length,
-        ideal=ideal_haadf(now, thickness),
-    )
-    return series, Steps(
+    steps = Steps(
         recorded=recorded,
         damping=damping,
         correlated=correlated,
@@ -143,38 +125,44 @@ def process_steps(acquisition: Acquisition, *, progress: bool | None = None) -> 
         map_drift=acquisition.spectrum_drift,
         true_response=acquisition.response / acquisition.response.mean(),
     )
+    return ProcessedSeries(
+        settings=now,
+        elements=ELEMENTS,
+        angles=acquisition.angles,
+        voxel_size=acquisition.voxel_size,
+        haadf=haadf,
+        maps=maps,
+        fit=fit,
+        z=np.array(now.z) * length,
+        zeta=seen * length,
+        ideal=ideal_haadf(now, mass_thickness(now)),
+        steps=steps,
+    )
 
 
-def components(acquisition: Acquisition, *, progress: bool | None = None) -> prepare.Components:
+def components(acquisition: Acquisition) -> prepare.Components:
     """Return the principal components of all tilts near the Au and Ag peaks.
 
     All spectra at once would be several gigabytes. Blocks of 4 × 4 pixels have the same
     components, so the spectra of blocks are decomposed.
     """
     now = acquisition.settings
-    masks = wide_masks(acquisition.haadf, now)
-    with progress_bar(len(masks), "binning spectra", progress) as bar:
 
-        def binned(spectra, mask):
-            spectra = blocks(spectra, now, mask)
-            bar.update()
-            return spectra
+    def binned(spectra, mask):
+        return blocks(spectra, now, mask)
 
-        parts = run(binned, zip(acquisition.spectra, masks, strict=True))
+    masks = particle_masks(acquisition.haadf, now, wide=True)
+    parts = run(binned, acquisition.spectra, masks, label="binning spectra")
     return prepare.decompose(np.concatenate(parts), acquisition.energies, components=now.components)
 
 
-def wide_masks(haadf, settings):
-    """Return masks of the particle, (tilts, slices, size), that hold its spectrum images too."""
-    # spectra are recorded after the image, so the particle may have moved on
-    margin = 2 + int(np.ceil(1.5 * settings.drift / settings.binning))
-    return _masks(haadf, settings, margin=margin)
-
-
-def _masks(haadf, settings, *, margin):
+def particle_masks(haadf, settings, *, wide=False):
+    """Return masks of the particle, (tilts, slices, size); wide ones hold its spectrum images."""
     # the particle nearly fills the field, so the border shrinks with larger pixels
     border = max(2, round(4 / settings.binning))
-    return prepare.particle_masks(haadf, border=border, margin=margin)
+    # spectra are recorded after the image, so the particle may have moved on
+    moved = int(np.ceil(1.5 * settings.drift / settings.binning)) if wide else 0
+    return prepare.particle_masks(haadf, border=border, margin=2 + moved)
 
 
 def smooth_maps(maps, settings):

@@ -6,10 +6,9 @@ import functools
 import numpy as np
 
 from hebt import io, prepare, simulate
-from hebt._progress import progress_bar
 
 from ..threads import run
-from .settings import ELEMENTS, LINES, NEAR_PEAKS, ParticleSettings, mass_thickness, voxel_size
+from .settings import ELEMENTS, LINES, NEAR_PEAKS, ParticleSettings, mass_thickness, specimen
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -58,7 +57,7 @@ class Acquisition:
         ]
 
 
-def acquire(settings: ParticleSettings, *, progress: bool | None = None) -> Acquisition:
+def acquire(settings: ParticleSettings) -> Acquisition:
     """Record a tilt series of HAADF images and EDS spectrum images with the simulated microscope.
 
     Copper and the support film are in other channels: see `companion.spectra.study`.
@@ -78,18 +77,15 @@ def acquire(settings: ParticleSettings, *, progress: bool | None = None) -> Acqu
     energies = simulate.energies()
     used = prepare.channels_near(energies, NEAR_PEAKS)
     zeta = _zeta(settings, thickness)
-    with progress_bar(len(angles), "recording spectra", progress) as bar:
 
-        def record(tilt):
-            image = record_spectra(settings, thickness, zeta, tilt, used, stream=2)
-            bar.update()
-            return image
+    def record(tilt):
+        return record_spectra(settings, thickness, zeta, tilt, used, stream=2)
 
-        spectra = run(record, [(tilt,) for tilt in range(len(angles))])
+    spectra = run(record, range(len(angles)), label="recording spectra")
     return Acquisition(
         settings=settings,
         angles=angles,
-        voxel_size=voxel_size(settings),
+        voxel_size=specimen(settings).voxel_size,
         haadf=haadf,
         energies=energies[used],
         spectra=spectra,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 
 import numpy as np
 
@@ -14,24 +15,34 @@ from ..settings import chosen, make_plain
 from ..store import cached
 
 PARTICLES = ("nonalloy", "alloy")
-ELEMENTS = ("Au", "Ag")
-# The lines that the paper maps; exspy's tables call the strongest Lβ line Lb1.
-LINES = {"Au": ("Ma", "Mb", "La"), "Ag": ("La", "Lb1")}
-# In keV: most of each peak, and background at a distance from all strong lines. Au Mα and Mβ
-# overlap, and so do Ag Lα and Lβ; each pair is one window.
-WINDOWS = (
-    prepare.EnergyWindow(
-        "Au",
-        peaks=((2.055, 2.275), (9.605, 9.815)),
-        backgrounds=(((1.845, 1.975), (2.555, 2.685)), ((9.345, 9.485), (9.945, 10.085))),
+# What makes each element's map: the lines (named as in exspy's tables) that one peak holds, where
+# most of it is counted, and two windows of background at a distance from all strong lines; in keV.
+# Au Mα and Mβ overlap, and so do Ag Lα and Lβ. The lines are those that the paper maps.
+PEAKS = {
+    "Au": (
+        (("Ma", "Mb"), (2.055, 2.275), ((1.845, 1.975), (2.555, 2.685))),
+        (("La",), (9.605, 9.815), ((9.345, 9.485), (9.945, 10.085))),
     ),
+    "Ag": ((("La", "Lb1"), (2.915, 3.225), ((2.555, 2.685), (3.795, 3.955))),),
+}
+ELEMENTS = tuple(PEAKS)
+LINES = {e: tuple(line for lines, *_ in peaks for line in lines) for e, peaks in PEAKS.items()}
+WINDOWS = tuple(
     prepare.EnergyWindow(
-        "Ag", peaks=((2.915, 3.225),), backgrounds=(((2.555, 2.685), (3.795, 3.955)),)
-    ),
+        element,
+        peaks=tuple(peak for _, peak, _ in peaks),
+        backgrounds=tuple(sides for _, _, sides in peaks),
+    )
+    for element, peaks in PEAKS.items()
 )
-# the channels near the Au and Ag peaks, and those of the holder's copper
-NEAR_PEAKS = ((1.80, 4.00), (9.30, 10.15))
-COPPER = ((7.75, 9.20),)
+# the channels that are kept: from one background window to the other and at least 20 eV beyond, in
+# whole steps of 50 eV
+NEAR_PEAKS = tuple(
+    (math.floor(20 * (left[0] - 0.02)) / 20, math.ceil(20 * (right[1] + 0.02)) / 20)
+    for window in WINDOWS
+    for left, right in window.backgrounds
+)
+COPPER = ((7.75, 9.20),)  # the channels of the holder's copper
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,53 +53,46 @@ class ParticleSettings:
     paper's pixels one of ours is wide.
     """
 
-    particle: (
-        str  # "nonalloy": Ag with an embedded Au octahedron; "alloy": Au-Ag, Au richer outside
-    )
+    # "nonalloy": Ag with an embedded Au octahedron; "alloy": Au-Ag, Au richer outside
+    particle: str
     size: int  # voxels and pixels along each side
     angles: tuple[float, ...]  # degrees
     # HAADF intensity per mass-thickness, m²/kg: the numbers printed for the phantom, taken for the
     # inverse of their printed unit
     z: tuple[float, float]
-    sensitivity: tuple[float, float]  # ζ of the elements relative to each other
     # X-ray counts in the mapped lines that a pixel is to expect where there is particle, averaged
     # over the elements, with the detectors free; ζ follows from it
     counts: float
-    saturation: float  # HAADF intensity that no thickness can exceed
-    noise: float  # standard deviation of what the HAADF detector adds to a pixel, and its mean
-    offset: float
+    noise: float  # standard deviation of what the HAADF detector adds to a pixel
+    components: int  # principal components that are kept
+    width: int  # of the Gaussian that smooths the maps, in pixels
+    sigma: float = 4.0  # its standard deviation, which is not printed
+    sensitivity: tuple[float, float] = (2.0, 1.0)  # ζ of the elements relative to each other
+    saturation: float = 2.0  # HAADF intensity that no thickness can exceed
+    offset: float = 0.05  # mean of what the HAADF detector adds
     # standard deviation in pixels, between the tilts; half as much between the HAADF image and the
     # spectrum image of a tilt
-    drift: float
-    background: float  # bremsstrahlung counts per channel at 3 keV, for a count in the mapped lines
-    copper: float  # counts of Cu K alpha and beta on every pixel at 0 degrees
-    components: int  # principal components that are kept
-    width: int  # of the Gaussian that smooths the maps, in pixels; σ is not printed
-    sigma: float
-    seed: int  # of drift and noise
+    drift: float = 1.5
+    background: float = 0.002  # bremsstrahlung counts per channel at 3 keV, for a mapped count
+    copper: float = 12.0  # counts of Cu K alpha and beta on every pixel at 0 degrees
+    seed: int = 0  # of drift and noise
 
     def __post_init__(self):
         _check_particle(self.particle)
-        above = ("counts", "saturation", "sigma")
-        least = ("noise", "offset", "drift", "background", "copper")
         make_plain(
             self,
             tuples=("angles", "z", "sensitivity"),
-            floats=above + least,
+            floats=("saturation",),
+            positive=("counts", "sigma"),
+            not_negative=("noise", "offset", "drift", "background", "copper"),
             counts=("size", "components"),
             naturals=("width", "seed"),
         )
-        for name in above + least:
-            number, finite = getattr(self, name), name != "saturation"
-            if not (number > 0 or (number == 0 and name in least)) or (finite and np.isinf(number)):
-                what = "above 0" if name in above else "of at least 0"
-                raise ValueError(f"{name} is {number:g}; expected a number {what}.")
         for name in ("z", "sensitivity"):
             values = getattr(self, name)
             if len(values) != len(ELEMENTS) or not min(values) > 0:
                 raise ValueError(
-                    f"{name} is {values}; expected a number above 0 for each of "
-                    f"{', '.join(ELEMENTS)}."
+                    f"{name} is {values}; expected one above 0 for each of {ELEMENTS}."
                 )
 
     @property
@@ -107,24 +111,17 @@ class ParticleSettings:
         quick = fidelity() == "quick"
         first, last = value(f"{particle}.tilt_first"), value(f"{particle}.tilt_last")
         step = value("particles.tilt_step") * (2 if quick else 1)
-        values = {
-            "size": 60 if quick else value("particles.size"),
-            "angles": np.arange(first, last + 1, step),
-            "z": (value("phantom.z.Au"), value("phantom.z.Ag")),
-            "sensitivity": (2.0, 1.0),
-            "counts": {"nonalloy": 4.0, "alloy": 3.0}[particle],
-            "saturation": 2.0,
-            "noise": {"nonalloy": 0.01, "alloy": 0.003}[particle],
-            "offset": 0.05,
-            "drift": 1.5,
-            "background": 0.002,
-            "copper": 12.0,
-            "components": value("particles.pca_components"),
-            "width": value("particles.filter_width"),
-            "sigma": 4.0,
-            "seed": 0,
-        }
-        return cls(particle, **chosen(values, changes))
+        paper = cls(
+            particle,
+            size=60 if quick else value("particles.size"),
+            angles=np.arange(first, last + 1, step),
+            z=(value("phantom.z.Au"), value("phantom.z.Ag")),
+            counts={"nonalloy": 4.0, "alloy": 3.0}[particle],
+            noise={"nonalloy": 0.01, "alloy": 0.003}[particle],
+            components=value("particles.pca_components"),
+            width=value("particles.filter_width"),
+        )
+        return cls(**chosen(vars(paper), changes))
 
 
 settings = ParticleSettings.paper
@@ -151,11 +148,6 @@ def _specimen(particle, size):
 def truth(settings: ParticleSettings) -> np.ndarray:
     """Return the true densities, float32, (elements, slices, size, size), in kg/m³; read-only."""
     return specimen(settings).density
-
-
-def voxel_size(settings: ParticleSettings) -> float:
-    """Return the side of a voxel in nm."""
-    return specimen(settings).voxel_size
 
 
 def mass_thickness(settings: ParticleSettings) -> np.ndarray:

@@ -10,20 +10,19 @@ from hebt import io, prepare, simulate
 from ..store import cached
 from ..threads import run
 from .maps import blocks, collection_efficiency, map_weights, weighted_sum
-from .processing import ProcessedSeries, Steps, smooth_maps, wide_masks
+from .processing import ProcessedSeries, particle_masks, smooth_maps
 from .recording import acquire, record_spectra
 from .settings import COPPER, NEAR_PEAKS, ParticleSettings, mass_thickness
 
 COUNTS_OF_COMPONENTS = (1, 2, 3, 5, 8, 15, 30, 60)
-# the channels near the peaks, those with the copper's, and these without scaling for Poisson noise
-DENOISED = ("peaks", "copper", "unscaled")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SpectrumStudy:
     """One tilt's spectrum image: its whole spectrum, and what principal components make of it.
 
-    `maps`, `errors` and what follows them are by the names in `DENOISED`.
+    `found`, `maps` and their errors are by name: "peaks" from the channels near the peaks, "copper"
+    with those of the copper, and "unscaled" from these without scaling for Poisson noise.
     """
 
     settings: ParticleSettings
@@ -39,14 +38,10 @@ class SpectrumStudy:
     expected: np.ndarray  # (elements, slices, size): what the maps would be without noise
     raw_errors: np.ndarray  # (elements,): errors of `raw`, see `map_error`
     raw_smoothed_errors: np.ndarray
-    maps: dict[
-        str, np.ndarray
-    ]  # (counts, elements, slices, size): denoised with so many components
+    maps: dict[str, np.ndarray]  # (counts, elements, slices, size): of so many components
     errors: dict[str, np.ndarray]  # (counts, elements): of these maps as they are
     smoothed_errors: dict[str, np.ndarray]  # and smoothed
-    variance: dict[str, np.ndarray]  # (components,): share of each in the variance
-    first: dict[str, np.ndarray]  # (4, channels): spectra of the first components
-    channels: dict[str, np.ndarray]  # (channels,): energies of these, in keV
+    found: dict[str, prepare.Components]
     scan: np.ndarray  # (windows,): centres of windows 0.1 keV wide, in keV
     scan_raw: np.ndarray  # (windows, slices, size): counts in them
     scan_denoised: np.ndarray
@@ -103,9 +98,7 @@ def study(settings: ParticleSettings) -> SpectrumStudy:
         maps=maps,
         errors={name: map_error(made, expected, inside) for name, made in maps.items()},
         smoothed_errors={name: smoothed_error(made) for name, made in maps.items()},
-        variance={name: c.variance for name, c in found.items()},
-        first={name: c.factors[:4] for name, c in found.items()},
-        channels={name: c.energies for name, c in found.items()},
+        found=found,
         scan=scan,
         scan_raw=weighted_sum(here, in_window, settings.size),
         scan_denoised=weighted_sum(
@@ -120,14 +113,14 @@ def _record_copper(recording, thickness, tilt, copper):
     Of the copper at the other tilts only blocks are held.
     """
     settings = recording.settings
-    masks = wide_masks(recording.haadf, settings)
+    masks = particle_masks(recording.haadf, settings, wide=True)
 
     def record(i):
         holder = record_spectra(settings, thickness, recording.zeta, i, copper, stream=4)
         parts = [blocks(counts, settings, masks[i]) for counts in (recording.spectra[i], holder)]
         return holder if i == tilt else None, *parts
 
-    holders, near_peaks, near_copper = zip(*run(record, [(i,) for i in range(len(masks))]))
+    holders, near_peaks, near_copper = zip(*run(record, range(len(masks))))
     return holders[tilt], np.concatenate(near_peaks), np.concatenate(near_copper)
 
 
@@ -159,8 +152,9 @@ def map_error(maps, expected, inside) -> np.ndarray:
     )
 
 
-def stages(series, found):
+def stages(series: ProcessedSeries) -> dict[str, np.ndarray]:
     """Return the maps after each step of the processing: (elements, tilts, slices, size)."""
+    found = series.steps
     smoothed = smooth_maps(found.denoised, series.settings)
     return {
         "as recorded": found.raw_maps,
@@ -171,27 +165,26 @@ def stages(series, found):
     }
 
 
-def step_errors(series: ProcessedSeries, found: Steps) -> dict[str, np.ndarray]:
+def step_errors(series: ProcessedSeries) -> dict[str, np.ndarray]:
     """Return the errors of the maps after each step of the processing: name -> (elements,).
 
     Over all tilts, in the pixels with particle, against maps without noise, drift and smoothing.
     """
     ideal = series.ideal_maps
     inside = series.ideal > 0.01 * series.ideal.max()
-    return {name: map_error(m, ideal, inside) for name, m in stages(series, found).items()}
+    return {name: map_error(maps, ideal, inside) for name, maps in stages(series).items()}
 
 
-def step_signals(series: ProcessedSeries, found: Steps) -> dict:
+def step_signals(series: ProcessedSeries) -> dict:
     """Return what each step of the processing made, as HyperSpy signals with units and axes."""
-    undamped = prepare.correct_damping(found.recorded, found.damping.saturation)
-    haadf = {"offset removed": found.recorded, "undamped": undamped, "aligned": series.haadf}
+    recorded, damping = series.steps.recorded, series.steps.damping
+    undamped = prepare.correct_damping(recorded, damping.saturation)
+    haadf = {"offset removed": recorded, "undamped": undamped, "aligned": series.haadf}
     like = {"pixel_size": series.voxel_size, "angles": series.angles}
-    signals = {
-        f"HAADF, {name}": io.to_signal(images, title=f"HAADF, {name}", **like)
-        for name, images in haadf.items()
-    }
+    signals = {}
+    for name, images in haadf.items():
+        signals[f"HAADF, {name}"] = io.to_signal(images, title=f"HAADF, {name}", **like)
     like["elements"] = series.elements
-    return signals | {
-        f"maps, {name}": io.to_signal(maps, title=f"Element maps, {name}", **like)
-        for name, maps in stages(series, found).items()
-    }
+    for name, maps in stages(series).items():
+        signals[f"maps, {name}"] = io.to_signal(maps, title=f"Element maps, {name}", **like)
+    return signals

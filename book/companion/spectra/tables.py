@@ -7,10 +7,10 @@ from hebt import prepare, simulate
 
 from ..fidelity import fidelity
 from ..paper import value
-from ..tables import Table, agreement
+from ..tables import Table, agreement, signed
 from .maps import collection_efficiency, crosstalk_matrix
-from .settings import ELEMENTS, NEAR_PEAKS, WINDOWS, voxel_size
-from .study import DENOISED, step_errors
+from .settings import ELEMENTS, NEAR_PEAKS, WINDOWS, specimen
+from .study import step_errors
 
 PARTICLE_NAME = {"nonalloy": "embedded octahedron", "alloy": "alloy particle"}
 ALIGNED = {
@@ -34,7 +34,7 @@ def settings_table(*all_settings) -> Table:
     held = len(prepare.channels_near(simulate.energies(), NEAR_PEAKS))
     rows = [
         ("pixels", "300 × 300", lambda s: f"{s.size} × {s.size}"),
-        ("pixel (nm)", "not printed", lambda s: f"{voxel_size(s):.3g}"),
+        ("pixel (nm)", "not printed", lambda s: f"{specimen(s).voxel_size:.3g}"),
         ("tilts", "31 from −75° to 75°; 29 from −70° to 70°", tilts),
         ("energy channels", "2048", lambda s: f"2048, of which {held} are kept"),
         (
@@ -58,15 +58,14 @@ def settings_table(*all_settings) -> Table:
     )
 
 
-def alignment_table(*pairs) -> Table:
+def alignment_table(*all_series) -> Table:
     """Return the root mean square of the drift left after each step, in pixels."""
     rows = []
-    for series, steps in pairs:
-        left = steps.drift_left(series.angles)
-        for key, name in ALIGNED.items():
-            along, across = np.sqrt((left[key] ** 2).mean(axis=0))
-            which = PARTICLE_NAME[series.settings.particle]
-            rows.append((which, name, f"{along:.3f}", f"{across:.3f}"))
+    for series in all_series:
+        which = PARTICLE_NAME[series.settings.particle]
+        for key, left in series.drift_left().items():
+            along, across = np.sqrt((left**2).mean(axis=0))
+            rows.append((which, ALIGNED[key], f"{along:.3f}", f"{across:.3f}"))
     return Table(
         ("particle", "images", "along the axis (pixels)", "across it (pixels)"),
         rows,
@@ -103,18 +102,17 @@ def window_table() -> Table:
     )
 
 
-def step_table(*pairs) -> Table:
+def step_table(*all_series) -> Table:
     """Return the errors of the element maps after each step of the processing."""
-    columns, stages = [], {}
-    for series, steps in pairs:
-        errors = step_errors(series, steps)
+    columns = {}
+    for series in all_series:
+        errors = step_errors(series)
         for e, element in enumerate(series.elements):
-            columns.append(f"{PARTICLE_NAME[series.settings.particle]}, {element}")
-            for name, values in errors.items():
-                stages.setdefault(name, []).append(f"{100 * values[e]:.1f} %")
+            name = f"{PARTICLE_NAME[series.settings.particle]}, {element}"
+            columns[name] = [f"{100 * values[e]:.1f} %" for values in errors.values()]
     return Table(
         ("maps", *columns),
-        [(name, *cells) for name, cells in stages.items()],
+        list(zip(errors, *columns.values(), strict=True)),
         title="Error of the element maps after each step",
         note="Root mean square of the difference to the maps without noise, drift and smoothing, "
         "over that of these maps, in the particle at all tilts. Each row contains the steps "
@@ -126,19 +124,19 @@ def ratio_table(*all_series) -> Table:
     """Return the estimated response ratios beside the true and the printed ones, and R²."""
     rows = []
     for series in all_series:
-        which, fit, true = series.settings.particle, series.fit, series.true_ratios
-        printed = np.array([value(f"{which}.r_est.{element}") for element in series.elements])
-        numbers = [
-            (f"r of {element}", f"{paper:.3g}", f"{ours:.3e}", f"{real:.3e}", percent(ours / real))
-            for element, paper, ours, real in zip(series.elements, printed, fit.ratios, true)
-        ]
-        paper, ours, real = (ratios[1] / ratios[0] for ratios in (printed, fit.ratios, true))
-        texts = f"{paper:.2f}", f"{ours:.2f}", f"{real:.2f}", percent(ours / real)
-        numbers.append(("r of Ag / r of Au", *texts))
-        paper = value(f"{which}.r_squared")
-        word = agreement(paper, fit.r_squared, best=1.0)
-        numbers.append(("R²", f"{paper:.2f}", f"{fit.r_squared:.3f}", "", word))
-        rows += [(PARTICLE_NAME[which], *row) for row in numbers]
+        which = series.settings.particle
+        printed = [value(f"{which}.r_est.{element}") for element in series.elements]
+        three = printed, series.fit.ratios, series.true_ratios
+        particle = PARTICLE_NAME[which]
+        for element, paper, ours, true in zip(series.elements, *three, strict=True):
+            texts = f"{paper:.3g}", f"{ours:.3e}", f"{true:.3e}", signed(100 * (ours / true - 1))
+            rows.append((particle, f"r of {element}", *texts))
+        paper, ours, true = (ratios[1] / ratios[0] for ratios in three)
+        texts = f"{paper:.2f}", f"{ours:.2f}", f"{true:.2f}", signed(100 * (ours / true - 1))
+        rows.append((particle, "r of Ag / r of Au", *texts))
+        paper, ours = value(f"{which}.r_squared"), series.fit.r_squared
+        word = agreement(paper, ours, best=1.0)
+        rows.append((particle, "R²", f"{paper:.2f}", f"{ours:.3f}", "", word))
     return Table(
         ("particle", "number", "paper", "estimated here", "true here", "here: error, or agreement"),
         rows,
@@ -148,33 +146,32 @@ def ratio_table(*all_series) -> Table:
     )
 
 
-def percent(ratio):
-    return f"{100 * (ratio - 1):+.1f} %".replace("-", "−")
-
-
-def numbers(*pairs, study) -> dict[str, str]:
+def numbers(*all_series, study) -> dict[str, str]:
     """Return the numbers that stand in the chapter's sentences: name -> text."""
     result = {}
-    for series, steps in pairs:
-        which = series.settings.particle
-        saturation = steps.damping.saturation
-        result[f"{which}_saturation"] = f"{saturation:.2f}"
-        result["true_saturation"] = f"{series.settings.saturation:g}"
+    for series in all_series:
+        steps, left = series.steps, series.drift_left()
         damped = 1 - steps.recorded.max() / series.ideal.max()
-        result[f"{which}_damped"] = f"{100 * damped:.0f} %"
-        left = steps.drift_left(series.angles)
-        for name in ("correlated", "refined", "maps"):
-            result[f"{which}_{name}"] = f"{np.sqrt((left[name] ** 2).mean(axis=0)).max():.3f}"
         wrong = steps.response / steps.true_response - 1
-        result[f"{which}_response"] = f"{100 * np.abs(wrong).max():.1f} %"
-        result[f"{which}_r_squared"] = f"{series.fit.r_squared:.3f}"
-        result[f"{which}_paper_r_squared"] = f"{value(f'{which}.r_squared'):.2f}"
-    kept = study.components.index(study.settings.components)
+        which = series.settings.particle
+        found = {
+            "saturation": f"{steps.damping.saturation:.2f}",
+            "damped": f"{100 * damped:.0f} %",
+            "response": f"{100 * np.abs(wrong).max():.1f} %",
+            "r_squared": f"{series.fit.r_squared:.3f}",
+            "paper_r_squared": f"{value(f'{which}.r_squared'):.2f}",
+        }
+        for name in ("correlated", "refined", "maps"):
+            found[name] = f"{np.sqrt((left[name] ** 2).mean(axis=0)).max():.3f}"
+        result |= {f"{which}_{name}": text for name, text in found.items()}
+        result["true_saturation"] = f"{series.settings.saturation:g}"
+    kept = study.settings.components
     for e, element in enumerate(ELEMENTS):
-        for name in DENOISED:
-            for count in (2, study.settings.components):
+        for name in study.found:
+            for count in (2, kept):
                 error = study.smoothed_errors[name][study.components.index(count), e]
                 result[f"{name}_{count}_{element}"] = f"{100 * error:.1f} %"
+        denoised = study.errors["peaks"][study.components.index(kept), e]
         result[f"raw_{element}"] = f"{100 * study.raw_errors[e]:.0f} %"
-        result[f"denoised_{element}"] = f"{100 * study.errors['peaks'][kept, e]:.0f} %"
+        result[f"denoised_{element}"] = f"{100 * denoised:.0f} %"
     return result

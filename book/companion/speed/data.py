@@ -122,24 +122,12 @@ def busy(results) -> str:
     return f"{'idle' if before <= IDLE else 'busy'} (load {before:g} on {results['cores']} cores)"
 
 
-def exponents(results: dict) -> dict[str, float]:
-    """Return the power with which time grows with each quantity, fitted to all points."""
-
-    def power(values, processor):
-        return float(np.polyfit(np.log(values), np.log(np.median(processor, axis=1)), 1)[0])
-
-    return {name: power(**curve) for name, curve in results["scaling"]["curves"].items()}
-
-
-def last_doublings(results: dict) -> dict[str, float]:
-    """Return how many times longer the last doubling of each quantity made the reconstruction."""
-    found = {}
-    for name, curve in results["scaling"]["curves"].items():
-        medians = dict(zip(curve["values"], np.median(curve["processor"], axis=1)))
-        largest = max(medians)
-        if largest / 2 in medians:
-            found[name] = float(medians[largest] / medians[largest / 2])
-    return found
+def scaling(results: dict) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return for each quantity that grew its values, and the median processor times (s)."""
+    return {
+        name: (np.array(curve["values"], float), np.median(curve["processor"], axis=1))
+        for name, curve in results["scaling"]["curves"].items()
+    }
 
 
 def numbers(results: dict) -> dict[str, str]:
@@ -173,8 +161,12 @@ def numbers(results: dict) -> dict[str, str]:
     for name, call in (("first", "compiling"), ("second", "compiled")):
         found = results["first_call"].get(call, {}).get("clock")
         numbers[name] = "not measured" if found is None else f"{found:.1f} s"
-    numbers |= {f"power_{name}": f"{power:.2f}" for name, power in exponents(results).items()}
-    numbers |= {f"last_{name}": f"{times:.2f}" for name, times in last_doublings(results).items()}
+    for name, (values, times) in scaling(results).items():
+        # the power with which time grows, fitted to all points, and the last doubling alone
+        numbers[f"power_{name}"] = f"{np.polyfit(np.log(values), np.log(times), 1)[0]:.2f}"
+        half = times[values == values.max() / 2]
+        if len(half):
+            numbers[f"last_{name}"] = f"{times[values.argmax()] / half[0]:.2f}"
     return {f"speed_{name}": text for name, text in numbers.items()}
 
 
@@ -191,12 +183,11 @@ def times_text(ratio) -> str:
 
 
 def duration(seconds: float) -> str:
-    for unit, length in (("days", 86400), ("h", 3600), ("min", 60), ("s", 1)):
-        if seconds >= 2 * length or unit == "s":
-            count = seconds / length
-            form = ".0f" if count >= 10 else ".1f" if count >= 1 else ".2g"
-            return f"{count:{form}} {unit}"
-    return None
+    units = {"days": 86400, "h": 3600, "min": 60, "s": 1}
+    unit = next((unit for unit, length in units.items() if seconds >= 2 * length), "s")
+    count = seconds / units[unit]
+    form = ".0f" if count >= 10 else ".1f" if count >= 1 else ".2g"
+    return f"{count:{form}} {unit}"
 
 
 def bytes_text(count: float) -> str:

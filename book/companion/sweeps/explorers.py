@@ -5,16 +5,18 @@ import numpy as np
 from hebt import explorers
 
 from ..particles.views import VIEW_LIMIT, from_steps
+from .figures import REFERENCE_NAME
 
 LIMITS = (0.0, VIEW_LIMIT)
 FROM = 10  # iterations; before, nothing can be told apart
-NAMES = {"true": "against the truth", "segmented": "by the paper's protocol"}
 
 
 def explore_slice_sweep(study) -> explorers.FrameExplorer:
     """Move weight and iterations on a slice of the non-alloy particle."""
     steps = tuple(i for i in study.iterations if i >= FROM) or study.iterations
-    lines = {f"{e}, {NAMES[r]}": (r, k) for r in NAMES for k, e in enumerate(study.elements)}
+    lines = {}
+    for r, name in reversed(REFERENCE_NAME.items()):
+        lines |= {f"{e}, {name}": (r, k) for k, e in enumerate(study.elements)}
 
     def compute(alpha, iterations):
         a, i = study.at(alpha, iterations)
@@ -32,25 +34,25 @@ def explore_slice_sweep(study) -> explorers.FrameExplorer:
 
     panels, readouts = _slice_panels(study)
     usual = min(steps, key=lambda i: abs(np.log(i / 100)))
-    weight = explorers.Control(
-        "alpha", "Weight α of HAADF", study.alphas, default=study.usual, format="g"
-    )
-    by_weight = explorers.Curve(
+    curve = explorers.Curve(
         "by_weight",
         "Error against the weight",
         "alpha",
         list(lines),
-        ylabel="MSE, mean over pixels",
+        "MSE, mean over pixels",
         log="y",
         alt="Mean-squared error of Au and Ag against the weight after {iterations} iterations, "
         "against the true specimen and against the segmented HAADF reconstruction.",
     )
     return explorers.FrameExplorer(
         compute,
-        [weight, explorers.Control("iterations", "Iterations", steps, default=usual)],
+        [
+            explorers.Control("alpha", "Weight α of HAADF", study.alphas, study.usual, format="g"),
+            explorers.Control("iterations", "Iterations", steps, usual),
+        ],
         panels,
         readouts=readouts,
-        curves=[by_weight],
+        curves=[curve],
         columns=4,
         alt="Au and Ag at weight {alpha} after {iterations} iterations, and what they differ from "
         "the true specimen by.",
@@ -64,16 +66,14 @@ def _slice_panels(study):
     """Return two panels for each element, and the errors."""
     panels, readouts = [], []
     for e in study.elements:
-        at, difference = (
-            f"{e} at weight {{alpha}} after {{iterations}} iterations",
-            f"{e}_difference",
-        )
+        difference = f"{e}_difference"
+        at = f"{e} at weight {{alpha}} after {{iterations}} iterations"
         look = {"unit": "density, bulk: 1", "cmap": "inferno", "alt": f"{at}; MSE {{{e}_mse}}."}
         panels.append(explorers.Panel(e, f"{e}, HEBT", LIMITS, **look))
         alt = f"{at} less the true specimen: red where there is too much, blue where too little."
         look = {"unit": "density", "cmap": "RdBu_r", "alt": alt}
         panels.append(explorers.Panel(difference, f"{e}, less the truth", (-1.0, 1.0), **look))
-        readouts.append(explorers.Readout(f"{e}_mse", "MSE", format=".4f", panel=e))
+        readouts.append(explorers.Readout(f"{e}_mse", "MSE", "", ".4f", e))
         look = {"format": ".4f", "panel": difference, "depends": ("iterations",)}
         readouts.append(explorers.Readout(f"{e}_eds_mse", "MSE of EDS only", **look))
     return panels, readouts

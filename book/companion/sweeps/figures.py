@@ -1,14 +1,12 @@
 """Figures of the chapter on weight and iterations."""
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from ..laboratory.bench import ELEMENTS, PRESETS
 from ..particles.measures import REFERENCES
 from ..particles.views import from_steps
-from ..spectra.settings import voxel_size
-from ..style import WIDTH, panel, scale_bar, styled, title
+from ..spectra.settings import specimen
+from ..style import log_ticks, panel, scale_bar, styled, subplots, title
 from .bands import PhantomBands
 from .slice import SliceSweep, nearest
 
@@ -21,38 +19,27 @@ _WEIGHTS = (0.1, 0.5, 0.7, 0.9, 0.99)
 _DOSE_STYLE = (("#D55E00", "v"), ("#E69F00", "o"), ("#009E73", "s"), ("#0072B2", "^"))
 
 
-def _look(k, count):
-    """Colour and line of the k-th of some numbers of iterations; the most get a full line."""
-    at = k + len(_COLORS) - count
-    return {"color": _COLORS[at], "linestyle": _LINES[at]}
-
-
-def _plain(ax):
-    """Make the logarithmic axis of errors, with decimals at 1, 2 and 5."""
-    ax.set_yscale("log")
-    ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+def _looks(values):
+    """Each value with its colour and line; the last gets a full line."""
+    looks = [{"color": c, "linestyle": line} for c, line in zip(_COLORS, _LINES, strict=True)]
+    return zip(values, looks[-len(values) :], strict=True)
 
 
 def _against_weight(ax, name, mark):
-    _plain(ax)
-    ax.set_xlim(0, 1)
-    ax.set_xlabel("weight α of HAADF")
+    ax.set(xlim=(0, 1), yscale="log", xlabel="weight α of HAADF")
+    log_ticks(ax.yaxis)
     title(ax, name, mark)
 
 
 @styled
 def figure7(study: SliceSweep):
     """Draw Figure 7: the MSE of Au and Ag against the weight, by both references."""
-    figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 5.2), layout="constrained", sharex=True)
-    steps = study.printed
+    figure, axes = subplots(2, 2, 5.2, sharex=True)
     marks = iter("abcd")
     for row, reference in zip(axes, REFERENCES, strict=True):
         for ax, (e, element) in zip(row, enumerate(study.elements), strict=True):
-            for k, n in enumerate(steps):
+            for n, look in _looks(study.printed):
                 values = study.after(reference, n)[:, e]
-                look = _look(k, len(steps))
                 ax.plot(study.alphas, values, label=f"{n}", **look)
                 best = study.best_alpha(reference, element, n)
                 at = best, np.interp(best, study.alphas, values)
@@ -69,19 +56,18 @@ def figure7(study: SliceSweep):
 def figure8(study: SliceSweep):
     """Draw Figure 8: the segmented reference, and HEBT at α = 0.7 after 50, 100, 500 iterations."""
     steps = [n for n in (50, 100, 500) if n in study.iterations] or list(study.iterations)[-3:]
-    figure, axes = plt.subplots(2, 1 + len(steps), figsize=(WIDTH, 4.1), layout="constrained")
+    figure, axes = subplots(2, 1 + len(steps), 4.1)
     marks = iter("abcdefgh")
     for row, (e, element) in zip(axes, enumerate(study.elements), strict=True):
         pictures = {"reference": study.reference_pictures["segmented"][e]}
-        pictures |= {
-            f"{n} iterations": study.pictures[(*study.at(study.usual, n), e)] for n in steps
-        }
+        for n in steps:
+            pictures[f"{n} iterations"] = study.pictures[(*study.at(study.usual, n), e)]
         for ax, (name, picture) in zip(row, pictures.items(), strict=True):
             look = {"unit": "density (bulk: 1)", "limits": (0, 1.5), "mark": next(marks)}
             bar_for = axes if ax is axes[0, 0] else []
             panel(ax, from_steps(picture), name=f"{element}, {name}", bar_for=bar_for, **look)
-    voxel = voxel_size(study.settings) * study.binning
-    scale_bar(axes[0, 0], 50 / voxel, "50 nm")
+    pixel = specimen(study.settings).voxel_size * study.binning
+    scale_bar(axes[0, 0], 50 / pixel, "50 nm")
     return figure
 
 
@@ -89,16 +75,15 @@ def figure8(study: SliceSweep):
 def plot_residuals(study: SliceSweep):
     """Draw the residuals of HAADF (a) and of the maps (b, c) against the iteration."""
     chosen = list(dict.fromkeys(nearest(study.alphas, wanted) for wanted in _WEIGHTS))
-    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.9), layout="constrained")
+    figure, axes = subplots(1, 3, 2.9)
     names = ["HAADF", *(f"{e} map" for e in study.elements)]
     for k, (ax, name, mark) in enumerate(zip(axes, names, "abc", strict=True)):
-        for j, alpha in enumerate(chosen):
+        for alpha, look in _looks(chosen):
             values = study.residuals[study.alphas.index(alpha), :, k]
-            ax.plot(study.iterations, values, label=f"{alpha:g}", **_look(j, len(chosen)))
-        _plain(ax)
-        ax.set_xscale("log")
-        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        ax.set_xlabel("iteration")
+            ax.plot(study.iterations, values, label=f"{alpha:g}", **look)
+        ax.set(xscale="log", yscale="log", xlabel="iteration")
+        ax.xaxis.set_major_formatter("{x:g}")
+        log_ticks(ax.yaxis)
         title(ax, name, mark)
     axes[0].set_ylabel("|p − W x| / |p|")
     axes[0].legend(title="weight α")
@@ -108,12 +93,11 @@ def plot_residuals(study: SliceSweep):
 @styled
 def plot_bands(study: PhantomBands):
     """Draw the MSE of the phantom's Au (a) and Ag (b) against the weight, at dose 1."""
-    d, steps = study.doses.index(1.0), study.iterations[-5:]
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.4), layout="constrained")
+    d = study.doses.index(1.0)
+    figure, axes = subplots(1, 2, 3.4)
     for ax, mark, (e, element) in zip(axes, "ab", enumerate(study.elements), strict=True):
-        for k, n in enumerate(steps):
+        for n, look in _looks(study.iterations[-5:]):
             values = study.mse[d][:, study.iterations.index(n), e]
-            look = _look(k, len(steps))
             ax.plot(study.alphas, values.mean(axis=1), label=f"{n}", **look)
             band = values.min(axis=1), values.max(axis=1)
             ax.fill_between(study.alphas, *band, color=look["color"], alpha=0.3, linewidth=0)
@@ -131,7 +115,7 @@ def plot_bands(study: PhantomBands):
 @styled
 def plot_minima(study: PhantomBands):
     """Draw where the minimum lies (a), and how much chemistry it has had (b)."""
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.2), layout="constrained")
+    figure, axes = subplots(1, 2, 3.2)
     for (color, marker), dose, counts in zip(_DOSE_STYLE, study.doses, study.counts, strict=False):
         found = np.array([study.best_alphas(dose, n) for n in study.iterations])
         there = [study.is_inner(best) for best in found]
@@ -143,12 +127,10 @@ def plot_minima(study: PhantomBands):
                 spread = [mean - values.min(axis=1), values.max(axis=1) - mean]
                 ax.errorbar(n, mean, spread, label=f"{counts:.3g}", **look)
     for ax in axes:
-        ax.set_xscale("log")
+        ax.set(xscale="log", xlabel="iterations T", ylim=(0, None))
         ax.set_xticks(study.iterations, [str(n) for n in study.iterations])
-        ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.set_xlabel("iterations T")
+        ax.xaxis.set_minor_formatter("")
     axes[0].set_ylim(0, 1)
-    axes[1].set_ylim(0, None)
     title(axes[0], "best weight α", "a")
     title(axes[1], "(1 − α) T at the best weight", "b")
     axes[1].legend(title="counts a pixel", loc="upper left")
@@ -158,16 +140,15 @@ def plot_minima(study: PhantomBands):
 @styled
 def plot_failures(outcomes: dict):
     """Draw what presets of the laboratory make of Au and Ag, with the name of each artefact."""
-    size = WIDTH, 1.85 * len(outcomes) + 0.3
-    figure, axes = plt.subplots(len(outcomes), 4, figsize=size, layout="constrained", squeeze=False)
+    figure, axes = subplots(len(outcomes), 4, 1.85 * len(outcomes) + 0.3, squeeze=False)
     columns = [(name, method, e) for e in (0, 1) for name, method in METHODS.items()]
     for row, (preset, outcome) in zip(axes, outcomes.items(), strict=True):
         for ax, (name, method, e) in zip(row, columns, strict=True):
             score = outcome.scores["mse", method, ELEMENTS[e]]
             look = {"unit": "density (1 in the specimen)", "limits": (0, 1.3)}
-            look["bar_for"] = axes if ax is axes[0, 0] else []
+            bar_for = axes if ax is axes[0, 0] else []
             name = f"{ELEMENTS[e]}, {name}: {score:.2g}"
-            panel(ax, outcome.densities[method][e], name=name, **look)
+            panel(ax, outcome.densities[method][e], name=name, bar_for=bar_for, **look)
         artefact = PRESETS[preset].artefact or "none"
         row[0].set_ylabel(artefact, fontsize=9, fontweight="bold")
     return figure
