@@ -58,7 +58,7 @@ class Scorer:
         if self.labels is not None:
             references["segmented"] = [(self.labels == k).astype(np.float32) for k in LABELS]
         return {
-            name: np.array(run(metrics.ssim_structure, zip(reference, x, strict=True)))
+            name: np.array(run(metrics.ssim_structure, reference, x))
             for name, reference in references.items()
         }
 
