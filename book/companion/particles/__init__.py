@@ -14,7 +14,7 @@ from .figures import (
     plot_masks,
     plot_slices,
 )
-from .measures import ELEMENTS, METHODS, REFERENCES, TABLE_2, windowed_ssim
+from .measures import ELEMENTS, METHODS, REFERENCES, TABLE_2
 from .nonalloy import LOCALIZED, NonAlloyStudy, mask_maps, nonalloy_study
 from .render import render
 from .scoring import Scorer

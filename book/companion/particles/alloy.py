@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 
-import hebt
 from hebt import segmentation
 
 from ..paper import value
@@ -39,8 +38,8 @@ def alloy_study(*, seeds=None, **changes) -> AlloyStudy:
     """Reconstruct the Au-Ag alloy particle, and measure its composition (section 4.3).
 
     Only slices that hold the particle are reconstructed, with a margin. Errors and composition
-    are taken in every second one; at the paper's size, pictures show every second slice of the
-    first seed, and every fourth is scored. `changes` are other settings, as in
+    are taken in every second one; at the paper's size, pictures show every fourth slice of the
+    first seed, and every eighth is scored. `changes` are other settings, as in
     `companion.spectra.settings`.
     """
     return _alloy_study(seed_settings("alloy", seeds, changes))
@@ -53,7 +52,7 @@ def _alloy_study(settings):
     truth = Truth(specimen(settings[0]))
     held = box(truth.labels > 0)[0]
     # slices do not talk to each other, so some of a large volume stand for all
-    shown = slice(held.start, held.stop, 2 if settings[0].size >= 200 else 1)
+    shown = slice(held.start, held.stop, 4 if settings[0].size >= 200 else 1)
     plan = Plan(shown, 2, alpha, iterations, checkpoints(iterations, iterations))
     shells = Shells(truth.part(plan.scored))
     seeds = [_seed(one, truth, shells, plan, k == 0) for k, one in enumerate(settings)]
@@ -78,11 +77,11 @@ def _seed(settings, whole, shells, plan, pictures):
         if pictures:
             album.add_method(method, x * shells.truth.scale(scored))
     if pictures:
-        haadf = hebt.sirt(run.W, run.series.haadf[:, plan.shown], iterations=plan.iterations)
+        haadf = run.haadf()
         particle = segmentation.segment(haadf, materials=1)
         album.add("haadf", haadf / np.float32(np.median(haadf[particle.particle])))
     return {
-        **run.fit,
+        "fit": run.series.fit,
         "runs": runs,
         "profile": profile,
         "voxel_error": error,

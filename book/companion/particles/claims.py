@@ -8,10 +8,8 @@ from .alloy import AlloyStudy
 from .dose import DoseStudy
 from .experiment import ParticleStudy
 from .measures import ELEMENTS, METHODS, PAIRS, REFERENCES
-from .nonalloy import LOCALIZED, NonAlloyStudy
+from .nonalloy import LOCALIZED, MASKS, NonAlloyStudy
 from .tables import NAME, every_text, nanometers, percent, printed_winner
-
-MASKS = ("volume_mask", "projection_mask")
 
 
 def _common(study: ParticleStudy) -> dict[str, str]:
@@ -102,16 +100,16 @@ def _pairs_text(pairs):
     return ", ".join(f"{name.upper()} of {element}" for name, element in pairs) or "none"
 
 
-def _lower_error(study, method, other, e):
-    """Say whether a method's error inside is smaller by more than 5 % with every seed."""
-    ours, theirs = (study.localized[name]["error"][e] for name in (method, other))
-    return bool((ours < 0.95 * theirs).all())
+def _lower_error(study, method, other):
+    """Return in which elements a method's error inside is 5 % smaller with every seed."""
+    ours, theirs = (study.localized[name]["error"] for name in (method, other))
+    lower = (ours < 0.95 * theirs).all(axis=1)
+    return [element for element, less in zip(ELEMENTS, lower, strict=True) if less]
 
 
 def _masks_phrase(study):
     """Say, for Au and Ag, whether any mask makes the interior better than plain EDS does."""
-    pairs = [(name, e) for name in MASKS for e in range(len(ELEMENTS))]
-    better = [f"{NAME[n]} for {ELEMENTS[e]}" for n, e in pairs if _lower_error(study, n, "eds", e)]
+    better = [f"{NAME[mask]} for {e}" for mask in MASKS for e in _lower_error(study, mask, "eds")]
     if not better:
         return "Neither mask lowers the error inside the particle by more than 5 % with every seed"
     return f"The error inside falls by more than 5 % with every seed for: {', '.join(better)}"
@@ -119,11 +117,8 @@ def _masks_phrase(study):
 
 def _masks_verdict(study):
     """Say for which elements HEBT has a smaller error inside than EDS with either mask."""
-    better = [
-        element
-        for e, element in enumerate(ELEMENTS)
-        if all(_lower_error(study, "hebt", mask, e) for mask in MASKS)
-    ]
+    each = [_lower_error(study, "hebt", mask) for mask in MASKS]
+    better = [element for element in ELEMENTS if all(element in lower for lower in each)]
     if len(better) == len(ELEMENTS):
         return "In both elements HEBT's error is smaller by more than 5 %, as the paper says"
     if better:

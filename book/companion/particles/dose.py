@@ -22,7 +22,7 @@ from .measures import ELEMENTS, METHODS, checkpoints
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DoseStudy:
-    """How the error of both methods depends on the dose, for the middle slices of the Ag particle.
+    """How the error of both methods depends on the dose, for slices amid the Ag particle.
 
     For each dose, rising: the settings, R² of the response ratios' fit, and the scores of one
     seed ("mse", against the true specimen). `slices` is how many were reconstructed.
@@ -56,7 +56,7 @@ class DoseStudy:
 
 
 def dose_study(*, counts=None, **changes) -> DoseStudy:
-    """Compare both methods over the dose, on the middle slices of the Ag particle; one seed.
+    """Compare both methods over the dose, on slices amid the Ag particle; one seed.
 
     The whole particle is recorded and processed anew for each dose, in X-ray `counts` per element
     and particle pixel, rising; if None, from a sixteenth of the chapter's dose to the whole of it.
@@ -77,29 +77,36 @@ def _dose_study(settings):
     alpha = value("nonalloy.best_alpha")
     at = checkpoints(iterations, 2 * iterations)
     size = settings[0].size
-    slices = max(2, size // 30)
-    first = (size - slices) // 2
-    band = slice(first, first + slices)
-    true = truth(settings[0])[:, band]
-    fits, scores = [], []
+    # neighbors share their noise, so those of a large volume are some way apart
+    slices, step = max(2, size // 75), max(1, size // 60)
+    first = (size - slices * step) // 2
+    band = slice(first, first + slices * step, step)
+    haadf, maps, fits = [], [], []
     for one in settings:
         if one == particle_settings("nonalloy", seed=one.seed):
             series = process(one)
         else:
             # nobody else needs it, so it need not fill the disk
             series = process_acquisition(acquire(one))
-        fits.append(series.fit.r_squared)
-        runs = hebt.sweep(
-            hebt.Projector(series.angles, size),
-            series.haadf[:, band],
-            series.maps[:, :, band],
-            series.fit.ratios,
-            (0, alpha),
-            at,
-        )
+        haadf.append(series.haadf[:, band])
+        maps.append(series.maps[:, :, band])
+        fits.append(series.fit)
+    # doses, and slices within them, are one batch
+    swept = hebt.sweep(
+        hebt.Projector(series.angles, size),
+        np.concatenate(haadf, axis=1),
+        np.concatenate(maps, axis=2),
+        np.repeat([fit.ratios for fit in fits], slices, axis=0).T,
+        (0, alpha),
+        at,
+    )
+    true, scores = truth(settings[0])[:, band], []
+    # (methods, iterations, elements, slices, size, size) for each dose
+    for runs in np.split(swept, len(settings), axis=3):
         mse = [
             [[[metrics.scaled_mse(true[e], x[e]) for x in run]] for e in range(len(ELEMENTS))]
             for run in runs
         ]
         scores.append(Scores({"mse": np.array(mse)}, METHODS, ELEMENTS, at, iterations))
-    return DoseStudy(settings, slices, np.array(fits, float), tuple(scores))
+    r_squared = np.array([fit.r_squared for fit in fits], float)
+    return DoseStudy(settings, slices, r_squared, tuple(scores))

@@ -77,13 +77,17 @@ class Run:
         self.W = hebt.Projector(self.series.angles, settings.size)
         self.slices, self.every = (plan.shown, plan.every) if pictures else (plan.scored, 1)
 
-    def solve(self, method: str, slices: slice, iterations: int, maps=None, **options):
+    def haadf(self):
+        """Reconstruct HAADF alone in the slices that are shown, (slices, size, size)."""
+        p = self.series.haadf[:, self.plan.shown]
+        return hebt.sirt(self.W, p, iterations=self.plan.iterations)
+
+    def solve(self, method: str, slices: slice, iterations: int, **options):
         """Reconstruct some slices, (elements, slices, size, size)."""
-        maps = self.series.maps if maps is None else maps
         return hebt.reconstruct(
             self.W,
             self.series.haadf[:, slices],
-            maps[:, :, slices],
+            self.series.maps[:, :, slices],
             self.series.fit.ratios,
             self.plan.alpha if method == "hebt" else 0,
             iterations,
@@ -107,11 +111,6 @@ class Run:
             scores += keep.values
         return x, scored, scores
 
-    @property
-    def fit(self) -> dict:
-        """What is known of a seed before anything is reconstructed."""
-        return {"ratios": self.series.fit.ratios, "r_squared": self.series.fit.r_squared}
-
 
 def common_fields(settings, truth, plan: Plan, seeds, references) -> dict:
     """Put the results of all seeds together, as fields of `ParticleStudy`."""
@@ -119,11 +118,18 @@ def common_fields(settings, truth, plan: Plan, seeds, references) -> dict:
         "settings": settings,
         "voxel_size": truth.voxel_size,
         "step": plan.scored.step,
-        "ratios": np.stack([seed["ratios"] for seed in seeds]),
-        "r_squared": np.array([seed["r_squared"] for seed in seeds], float),
+        "ratios": np.stack([seed["fit"].ratios for seed in seeds]),
+        "r_squared": np.array([seed["fit"].r_squared for seed in seeds], float),
         "scores": {reference: gather(seeds, plan, reference) for reference in references},
         "views": seeds[0]["views"],
     }
+
+
+def over_seeds(values):
+    """Stack arrays of all seeds along a last axis, also those within dictionaries."""
+    if isinstance(values[0], dict):
+        return {key: over_seeds([each[key] for each in values]) for key in values[0]}
+    return np.stack(values, axis=-1)
 
 
 def gather(seeds, plan: Plan, kind: str, elements=ELEMENTS) -> Scores:

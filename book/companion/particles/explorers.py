@@ -15,11 +15,10 @@ LIMITS = (0.0, VIEW_LIMIT)
 COLORS = ((1.0, 0.78, 0.1), (0.35, 0.6, 0.95))  # of Au and Ag
 START = (40, 30)
 ORDER = ("Au_eds", "Au_hebt", "haadf", "Ag_eds", "Ag_hebt")  # a row for each element
-BODIES = {"eds": "EDS only", "hebt": "HEBT", "segmented": "Segmented HAADF"}
-SEEN = {
-    "eds": "reconstructed from EDS alone",
-    "hebt": "reconstructed by HEBT",
-    "segmented": "as segmented from HAADF",
+BODIES = {
+    "eds": ("EDS only", "reconstructed from EDS alone"),
+    "hebt": ("HEBT", "reconstructed by HEBT"),
+    "segmented": ("Segmented HAADF", "as segmented from HAADF"),
 }
 
 
@@ -57,12 +56,9 @@ def explore_slices(study: ParticleStudy) -> explorers.FrameExplorer:
     )
 
 
-def view(study: ParticleStudy, name: str, *, turn=START[0], tip=START[1], width: int = 360):
+def view(study: ParticleStudy, name: str, turn=START[0], tip=START[1], width: int = 360):
     """Render a body of a study, (width, width, 3), uint8; turn and tip as in `render`."""
-    return _render(study, from_steps(study.views.bodies[name]), turn, tip, width)
-
-
-def _render(study, volumes, turn, tip, width):
+    volumes = from_steps(study.views.bodies[name])
     # gold of the alloy lies at the surface: it must not hide what is below
     alloy = isinstance(study, AlloyStudy)
     opacities, edges = ((0.05, 0.03), (0.2, 0.8)) if alloy else ((0.35, 0.018), (0.3, 0.7))
@@ -76,12 +72,11 @@ def explore_turntable(study: ParticleStudy) -> explorers.Turntable:
     width = 120 if quick else 200
     what = "The alloy particle" if isinstance(study, AlloyStudy) else "The particle"
     pictures, alts = {}, {}
-    for name, body in study.views.bodies.items():
-        volumes = from_steps(body)
-        pictures[BODIES[name]] = np.stack(
-            [[_render(study, volumes, turn, tip, width) for turn in turns] for tip in tips]
-        )
-        alts[BODIES[name]] = f"{what} {SEEN[name]}: yellow for Au, clear blue for Ag."
+    for name in study.views.bodies:
+        title, seen = BODIES[name]
+        views = [[view(study, name, turn, tip, width) for turn in turns] for tip in tips]
+        pictures[title] = np.stack(views)
+        alts[title] = f"{what} {seen}: yellow for Au, clear blue for Ag."
     return explorers.Turntable(
         pictures,
         turns=turns,

@@ -8,10 +8,10 @@ from .alloy import AlloyStudy
 from .dose import DoseStudy
 from .experiment import ParticleStudy
 from .explorers import view
-from .measures import ELEMENTS, METHODS, REFERENCES
+from .measures import ELEMENTS, METHODS
 from .nonalloy import NonAlloyStudy
 from .surfaces import EDGES
-from .tables import NAME, column_name
+from .tables import NAME, REFERENCE_NAME, column_name
 from .views import COLUMNS, from_steps
 
 STYLE = {"eds": METHOD_STYLE["eds"], "hebt": METHOD_STYLE["hebt_est"]}
@@ -81,13 +81,12 @@ def _mean_curve(ax, study, values, **options):
 def plot_convergence(study: NonAlloyStudy):
     """Draw the MSE against the iteration, by both references, and the crosstalk of Ag into Au."""
     figure, axes = subplots(1, 3, 2.9)
-    look = dict(zip(REFERENCES, (("--", "segmented HAADF"), ("-", "true specimen")), strict=True))
     for method in METHODS:
         color = STYLE[method]["color"]
         for ax, element in zip(axes, ELEMENTS, strict=False):
-            for reference, (line, text) in look.items():
+            for reference, line in (("segmented", "--"), ("true", "-")):
                 values = study.scores[reference].curve("mse", method, element)
-                label = f"{NAME[method]}, {text}"
+                label = f"{NAME[method]}, {REFERENCE_NAME[reference]}"
                 _mean_curve(ax, study, values, color=color, linestyle=line, label=label)
         level = study.crosstalk.curve("level", method, "Au")
         _mean_curve(axes[2], study, 100 * level, color=color)

@@ -13,14 +13,15 @@ from ..paper import value
 from ..scores import Scores
 from ..spectra.settings import specimen
 from ..store import cached
-from .experiment import ParticleStudy, Plan, Run, common_fields, gather, seed_settings
+from .experiment import ParticleStudy, Plan, Run, common_fields, gather, over_seeds, seed_settings
 from .measures import METHODS, REFERENCES, checkpoints
 from .scoring import Scorer
 from .surfaces import Surfaces
 from .truth import Truth
 from .views import Album, to_steps
 
-LOCALIZED = ("eds", "volume_mask", "projection_mask", "hebt")
+MASKS = ("volume_mask", "projection_mask")
+LOCALIZED = ("eds", *MASKS, "hebt")
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -50,9 +51,9 @@ def nonalloy_study(*, seeds=None, every: int | None = None, **changes) -> NonAll
     """Reconstruct the Ag particle with the Au octahedron, and score it (section 4.2).
 
     For each noise seed: HAADF alone and its segmentation, EDS alone, HEBT, and the two mask
-    experiments of Figure 9, these in the middle third. Of what is shown of the first seed, each
-    slice of the number `every` is scored. At the paper's size, pictures show every second slice,
-    and every fourth is scored; else all, if None. `changes` are other settings, as in
+    experiments of Figure 9, these in the middle third. Of the slices that are segmented and shown,
+    each one of the number `every` is scored. At the paper's size, every fourth slice is segmented
+    and shown, and every eighth is scored; else all, if None. `changes` are other settings, as in
     `companion.spectra.settings`.
     """
     return _nonalloy_study(seed_settings("nonalloy", seeds, changes), every)
@@ -63,26 +64,19 @@ def _nonalloy_study(settings, every):
     iterations = int(value("nonalloy.best_iterations"))
     size = settings[0].size
     # slices do not talk to each other, so some of a large volume stand for all
-    step = 2 if size >= 200 else 1
+    step, scored = (4, 2) if size >= 200 else (1, 1)
     at = checkpoints(iterations, 2 * iterations)
     alpha = value("nonalloy.best_alpha")
-    plan = Plan(slice(0, size, step), every or step, alpha, iterations, at)
+    plan = Plan(slice(0, size, step), every or scored, alpha, iterations, at)
     truth = Truth(specimen(settings[0]))
     surfaces = Surfaces(truth)
     seeds = [_seed(one, truth, surfaces, plan, k == 0) for k, one in enumerate(settings)]
     return NonAlloyStudy(
         **common_fields(settings, truth, plan, seeds, REFERENCES),
-        overlap=np.stack([seed["overlap"] for seed in seeds], axis=-1),
-        volume_error=np.stack([seed["volume_error"] for seed in seeds], axis=-1),
+        **over_seeds([seed["segmented"] for seed in seeds]),
         crosstalk=gather(seeds, plan, "crosstalk", ("Au",)),
         profiles={key: [seed["profiles"][key] for seed in seeds] for key in seeds[0]["profiles"]},
-        localized={
-            name: {
-                key: np.stack([seed["localized"][name][key] for seed in seeds], axis=-1)
-                for key in seeds[0]["localized"][name]
-            }
-            for name in LOCALIZED
-        },
+        localized=over_seeds([seed["localized"] for seed in seeds]),
         masked=seeds[0]["masked"],
     )
 
@@ -90,13 +84,13 @@ def _nonalloy_study(settings, every):
 def _seed(settings, whole, surfaces, plan, pictures):
     """All results of one seed."""
     run = Run(settings, plan, pictures=pictures)
-    haadf = hebt.sirt(run.W, run.series.haadf, iterations=plan.iterations)
-    parts = segmentation.segment(haadf)
+    haadf = run.haadf()
+    parts, shown = _segment(haadf, plan.shown.step), whole.part(plan.shown)
     truth, middle = whole.part(plan.scored), whole.part(_middle(plan, settings.size))
-    scorer = Scorer(truth, parts.labels[plan.scored], surfaces.region[plan.scored])
+    scorer = Scorer(truth, parts.labels[:: plan.every], surfaces.region[plan.scored])
     profiles = surfaces.profiles("true", truth.fractions(), truth.numbers)
     for surface in surfaces.distance:
-        profile = surfaces.profile(haadf[plan.scored], surface, truth.numbers)
+        profile = surfaces.profile(haadf[:: plan.every], surface, truth.numbers)
         profiles["haadf", "haadf", surface] = profile
     album = Album(whole, plan.shown)
     runs, localized = {}, {}
@@ -108,27 +102,48 @@ def _seed(settings, whole, surfaces, plan, pictures):
         localized[method] = surfaces.localization(middle, scored[:, there])
         if pictures:
             album.add_method(method, x)
-    masked = []
-    for name, options in (
-        ("volume_mask", {"mask": parts.particle[middle.numbers].astype(np.float32)}),
-        ("projection_mask", {"maps": mask_maps(run.series.haadf, run.series.maps)}),
-    ):
-        x = run.solve("eds", _middle(plan, settings.size), plan.iterations, **options)
+    particle = parts.particle[np.isin(shown.numbers, middle.numbers)]
+    masks = dict(zip(MASKS, _with_masks(run, middle.numbers, particle), strict=True))
+    for name, x in masks.items():
         x *= middle.scale(x)
         localized[name] = surfaces.localization(middle, x)
-        masked.append(to_steps(x[:, np.abs(middle.numbers - settings.size // 2).argmin()]))
+    at = np.abs(middle.numbers - settings.size // 2).argmin()
     if pictures:
-        album.add("haadf", haadf[plan.shown] / np.float32(np.median(haadf[parts.mask(2)])))
-        album.add_body("segmented", np.stack([parts.mask(2), parts.mask(1)])[:, plan.shown])
+        album.add("haadf", haadf / np.float32(np.median(haadf[parts.mask(2)])))
+        album.add_body("segmented", np.stack([parts.mask(2), parts.mask(1)]))
     return {
-        **run.fit,
-        **whole.compare(parts),
+        "fit": run.series.fit,
+        "segmented": shown.compare(parts),
         "runs": runs,
         "profiles": profiles,
         "localized": localized,
-        "masked": np.stack(masked),
+        "masked": np.stack([to_steps(x[:, at]) for x in masks.values()]),
         "views": album.views() if pictures else None,
     }
+
+
+def _with_masks(run, numbers, particle):
+    """Reconstruct EDS alone, with a mask on the volume and from masked maps: x of each."""
+    series = run.series
+    masked = mask_maps(series.haadf, series.maps)
+    # both are one batch of slices
+    x = hebt.reconstruct(
+        run.W,
+        np.tile(series.haadf[:, numbers], (1, 2, 1)),
+        np.concatenate([maps[:, :, numbers] for maps in (series.maps, masked)], axis=2),
+        series.fit.ratios,
+        0,
+        run.plan.iterations,
+        mask=np.concatenate([particle, np.ones_like(particle)]).astype(np.float32),
+    )
+    return np.split(x, 2, axis=1)
+
+
+def _segment(haadf, step):
+    """Segment slices that are `step` voxels apart, smoothed by one voxel in all directions."""
+    from skimage.filters import gaussian
+
+    return segmentation.segment(gaussian(haadf, (1 / step, 1, 1), preserve_range=True), sigma=0)
 
 
 def _middle(plan, size):

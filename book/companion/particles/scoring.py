@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from hebt import metrics
+
 from ..paper import value
 from ..threads import run, threads
-from .measures import ELEMENTS, fewest_wrong, windowed_ssim
+from .measures import ELEMENTS, STEPS
 from .truth import Truth
 
 BINS = 4096
@@ -32,7 +34,9 @@ class Scorer:
         # as the solver holds volumes
         self.code = np.ascontiguousarray(code.transpose(1, 2, 0))
         self.layout = np.ascontiguousarray(truth.fraction.transpose(0, 2, 3, 1))
-        self.truth, self.labels, self.powers = truth, labels, truth.powers()
+        self.truth, self.labels = truth, labels
+        # sum and sum of squares of each element's volume fractions
+        self.powers = [(f.sum(), (f * f).sum()) for f in truth.fraction / STEPS]
         self.has_regions = region is not None and np.isin((2, 3), region).all()
 
     def __call__(self, x) -> dict:
@@ -49,12 +53,12 @@ class Scorer:
         return scores
 
     def windowed(self, x) -> dict:
-        """Return reference -> `windowed_ssim` of each element."""
+        """Return reference -> SSIM's structure with small windows, (elements,)."""
         references = {"true": self.truth.fractions()}
         if self.labels is not None:
             references["segmented"] = [(self.labels == k).astype(np.float32) for k in LABELS]
         return {
-            name: np.array([windowed_ssim(true, y) for true, y in zip(reference, x)])
+            name: np.array(run(metrics.ssim_structure, reference, x))
             for name, reference in references.items()
         }
 
@@ -100,7 +104,9 @@ class Scorer:
                 (power - total**2 / voxels) * (square - y**2 / voxels)
             )
             papers = value("nonalloy.size") ** 3
-            scores["dp"][e] = fewest_wrong(ones, zeros) * papers / voxels
+            # over thresholds at the bins' edges
+            missing, wrong = np.append(0, ones.cumsum()), zeros.sum() - np.append(0, zeros.cumsum())
+            scores["dp"][e] = (missing + wrong).min() * papers / voxels
         return scores | {"ssim_windowed": np.full(len(ELEMENTS), np.nan)}
 
 

@@ -7,7 +7,7 @@ from ..scores import BEST_IS_LARGE
 from ..tables import RULE, Table, spread_text, verdict
 from .alloy import AlloyStudy
 from .experiment import ParticleStudy
-from .measures import ELEMENTS, METHODS, PAIRS, REFERENCES
+from .measures import ELEMENTS, METHODS, PAIRS
 from .nonalloy import LOCALIZED, NonAlloyStudy
 from .surfaces import EDGES, PURE
 
@@ -24,8 +24,10 @@ SCORE_NAME = {
     "mse": "MSE, mean over voxels",
     "dp": "DP (voxels)",
 }
+REFERENCE_NAME = {"segmented": "segmented HAADF", "true": "true specimen"}
 PRINTED_FORMAT = {"ssim": ".4f", "ssim_windowed": ".4f", "mse": ".4f", "dp": ",.0f"}
 OURS_FORMAT = PRINTED_FORMAT | {"mse": ".5f"}
+BEST_COLUMNS = ("EDS, best stop", "HEBT, best stop")
 BEST_STOP = (
     "The best stop is that of the best mean over the seeds, for each score, element and method "
     "alone"
@@ -40,15 +42,16 @@ def column_name(column: str) -> str:
 
 def every_text(step: int) -> str:
     """Say which slices stand for all."""
-    words = {1: "every", 2: "every second", 4: "every fourth"}
+    words = {1: "every", 2: "every second", 4: "every fourth", 8: "every eighth"}
     return f"{words.get(step, f'every {step}th')} slice"
 
 
-def _ours(study: ParticleStudy, *, where: bool = True) -> str:
+def _ours(study: ParticleStudy, step: int | None = None) -> str:
     """Say over which seeds a table's numbers are means, and in which slices they were taken."""
     n = len(study.settings)
     text = f"mean ± standard deviation over {'one noise seed' if n == 1 else f'{n} noise seeds'}"
-    return text + (f", in {every_text(study.step)}" if where and study.step > 1 else "")
+    step = study.step if step is None else step
+    return text + (f", in {every_text(step)}" if step > 1 else "")
 
 
 def percent(values, digits: str = ".2f") -> str:
@@ -107,15 +110,15 @@ def reference_table(study: NonAlloyStudy, reference: str) -> Table:
     """Return the scores against "segmented" or "true", at the paper's iterations and the best."""
     scores, n = study.scores[reference], study.iterations
     rows = []
-    for pair in PAIRS:
-        cells = [pair[0].upper() + "\n" + pair[1]]
+    for name, element in PAIRS:
+        cells = [f"{name.upper()}\n{element}"]
         for stop in ("printed", "best"):
-            cells += [*_score_cells(scores, *pair, stop), scores.outcome(*pair, stop=stop)]
+            cells += _score_cells(scores, name, element, stop)
+            cells.append(scores.outcome(name, element, stop=stop))
         rows.append(cells)
     what = {"segmented": "the segmented HAADF reconstruction", "true": "the true specimen"}
-    stops = "EDS, best stop", "HEBT, best stop", "better"
     return Table(
-        ("score", f"EDS, {n} it.", f"HEBT, {n} it.", "better", *stops),
+        ("score", f"EDS, {n} it.", f"HEBT, {n} it.", "better", *BEST_COLUMNS, "better"),
         rows,
         title=f"Scores against {what[reference]}",
         note=f"{_ours(study)}; better means better with every seed. SSIM, MSE and DP are as in "
@@ -129,31 +132,28 @@ def alloy_table(study: AlloyStudy) -> Table:
     scores, n = study.scores["true"], study.iterations
     rows = []
     for name in ("ssim", "mse", "ssim_windowed"):
+        # small windows are taken at the paper's iterations only
+        stops = ("printed",) if name == "ssim_windowed" else ("printed", "best")
         for element in ELEMENTS:
-            # small windows are taken at the paper's iterations only
-            best = ("–",) * len(METHODS)
-            if name != "ssim_windowed":
-                best = _score_cells(scores, name, element, "best")
-            cells = _score_cells(scores, name, element, "printed")
-            rows.append((f"{SCORE_NAME[name]}\n{element}", *cells, *best))
+            cells = [c for stop in stops for c in _score_cells(scores, name, element, stop)]
+            rows.append((f"{SCORE_NAME[name]}\n{element}", *cells, *["–"] * (4 - len(cells))))
     return Table(
-        ("score", f"EDS, {n} it.", f"HEBT, {n} it.", "EDS, best stop", "HEBT, best stop"),
+        ("score", f"EDS, {n} it.", f"HEBT, {n} it.", *BEST_COLUMNS),
         rows,
         title="The alloy particle against the true specimen",
-        note=f"{_ours(study)} that holds the particle, with a margin. {BEST_STOP}, within "
-        f"{study.checkpoints[-1]} iterations; a best stop there may lie beyond.",
+        note=f"{_ours(study)} that holds the particle, with a margin. {BEST_STOP}, "
+        f"within {study.checkpoints[-1]} iterations; a best stop there may lie beyond.",
     )
 
 
 def windows_table(study: NonAlloyStudy) -> Table:
     """Return Table 2's SSIM in its other reading, with small windows."""
-    names = dict(zip(REFERENCES, ("segmented HAADF", "true specimen"), strict=True))
     rows = []
-    for reference, text in names.items():
-        scores = study.scores[reference]
+    for reference, scores in study.scores.items():
         for element in ELEMENTS:
             cells = _score_cells(scores, "ssim_windowed", element, "printed")
-            rows.append((f"{element}, {text}", *cells, scores.outcome("ssim_windowed", element)))
+            cells.append(scores.outcome("ssim_windowed", element))
+            rows.append((f"{element}, {REFERENCE_NAME[reference]}", *cells))
     for element in ELEMENTS:
         cells = [f"{value(f'table2.ssim.{element}.{m}'):.4f}" for m in METHODS]
         rows.append((f"{element}, printed", *cells, printed_winner("ssim", element)))
@@ -222,7 +222,7 @@ def localization_table(study: NonAlloyStudy) -> Table:
         ("against the true specimen", *(NAME[m] for m in LOCALIZED)),
         rows,
         title=f"What the masks change, after {study.iterations} iterations",
-        note=f"{_ours(study, where=False)}, over {every_text(max(2, study.step))} of the middle "
+        note=f"{_ours(study, 1)}, over {every_text(max(2, study.step))} of the middle "
         "third. The error inside is the squared error over the particle's voxels, relative to the "
         "squared reference, at the best scale.",
     )
@@ -238,7 +238,7 @@ def segmentation_table(study: NonAlloyStudy) -> Table:
         ("material", "overlap with the truth (Dice)", "error of the volume"),
         rows,
         title="The paper's kind of reference, judged by the true specimen",
-        note=f"{_ours(study, where=False)}. A Dice coefficient of 1 would be a perfect "
+        note=f"{_ours(study, study.views.step)}. A Dice coefficient of 1 would be a perfect "
         "segmentation.",
     )
 
@@ -259,7 +259,7 @@ def fit_table(study: ParticleStudy) -> Table:
         ("quantity", "paper", "ours"),
         rows,
         title="Response ratios, in HAADF intensity per count",
-        note=f"Ours: {_ours(study, where=False)}. The paper's HAADF intensities are on a scale of "
+        note=f"Ours: {_ours(study, 1)}. The paper's HAADF intensities are on a scale of "
         "their own, so its ratios cannot be compared one by one.",
     )
 

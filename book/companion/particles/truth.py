@@ -6,9 +6,9 @@ import copy
 
 import numpy as np
 
-from hebt import simulate
+from hebt import metrics, simulate
 
-from .measures import ELEMENTS, STEPS, dots
+from .measures import ELEMENTS, STEPS
 
 
 class Truth:
@@ -40,18 +40,9 @@ class Truth:
         """Return the volume fractions from 0 to 1, float32."""
         return self.fraction / np.float32(STEPS)
 
-    def powers(self) -> list[tuple[float, float]]:
-        """Return the sum and the sum of squares of each element's volume fractions."""
-        values = np.arange(256) / STEPS
-        counts = [np.bincount(f.ravel(), minlength=256) for f in self.fraction]
-        return [(float(c @ values), float(c @ values**2)) for c in counts]
-
     def scale(self, x) -> np.ndarray:
         """Return the factors, (elements, 1, 1, 1), that bring x nearest to the truth."""
-        factors = []
-        for true, y in zip(self.fraction, x, strict=True):
-            cross, square = dots(true, y)
-            factors.append(cross / square / STEPS if square else 0.0)
+        factors = [metrics.optimal_scale(*pair) for pair in zip(self.fractions(), x, strict=True)]
         return np.array(factors, np.float32)[:, None, None, None]
 
     def compare(self, parts) -> dict:

@@ -8,7 +8,7 @@ from hebt import explorers
 
 from ..fidelity import fidelity
 from .figures import DENSITY_LIMITS
-from .sweep import ALPHAS, ITERATIONS, sweeps
+from .sweep import ALPHAS, ITERATIONS, SIZE, sweeps
 
 ELEMENTS = ("Au", "Ag")
 METHODS = {"hebt": "HEBT", "eds": "EDS only"}
@@ -103,8 +103,8 @@ def explore_sweep() -> explorers.FrameExplorer:
         shared_colorbar=True,
         alt="Au (above) and Ag (below) of the phantom: the truth, HEBT at weight {alpha}, and EDS "
         "alone, after {iterations} iterations at dose {dose}.",
-        caption="The phantom by HEBT and by EDS alone, one noise seed; pictures are cut to the "
-        "particle and binned.",
+        caption="The phantom by HEBT and by EDS alone, one noise seed, in a frame of "
+        f"{SIZE[fidelity()]} pixels along a side; pictures are cut to the particle and binned.",
         filename="phantom",
     )
 

@@ -13,6 +13,7 @@ from ..store import cached
 from .data import PhantomSettings
 from .data import data as simulate_phantom
 from .measures import score
+from .study import study
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,19 +49,20 @@ class Stability:
 def stability(*, errors=(-20.0, -10.0, 0.0, 10.0, 20.0), **changes) -> Stability:
     """Reconstruct the phantom with wrong response ratios, each combination of `errors`.
 
-    These are relative, in percent, and 0 must be among them. Two noise seeds, unless `changes`
-    give others.
+    These are relative, in percent, and 0 must be among them. `changes` are as in `study`, of whose
+    noise seeds the first two are taken; EDS alone is that of the study.
     """
     errors = tuple(float(v) for v in errors)
     if 0.0 not in errors:
         raise ValueError(f"errors is {errors}; expected 0 among them, as the others refer to it.")
     if min(errors) <= -100:
         raise ValueError(f"errors is {errors}; expected percentages above -100.")
-    return _stability(PhantomSettings.paper(**({"seeds": range(2)} | changes)), errors)
+    return _stability(PhantomSettings.paper(**changes), errors)
 
 
 @cached
-def _stability(settings, errors):
+def _stability(whole, errors):
+    settings = dataclasses.replace(whole, seeds=whole.seeds[:2])
     data = simulate_phantom(settings)
     elements, seeds = len(data.elements), len(settings.seeds)
     paper_errors = np.array([value(f"phantom.r_error.{e}") for e in data.elements])
@@ -75,7 +77,7 @@ def _stability(settings, errors):
         alpha=settings.alpha,
         iterations=settings.iterations,
     )
-    eds = hebt.sirt(data.W, np.moveaxis(data.maps, 0, 1), settings.iterations)
+    eds = study(**dataclasses.asdict(whole)).scores
     mse = np.moveaxis(score(data, x)[0].reshape(elements, len(factors), seeds), 0, 1)
     side = len(errors)
     return Stability(
@@ -85,5 +87,5 @@ def _stability(settings, errors):
         mse=mse[:-1].reshape(side, side, elements, seeds),
         paper_errors=paper_errors,
         paper_mse=mse[-1],
-        eds_mse=score(data, eds)[0],
+        eds_mse=np.array([eds.at("mse", "eds", e)[:seeds] for e in data.elements]),
     )

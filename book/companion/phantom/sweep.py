@@ -9,6 +9,7 @@ import numpy as np
 import hebt
 from hebt import prepare
 
+from ..fidelity import fidelity
 from ..store import cached
 from .data import PhantomSettings, estimate_ratios
 from .data import data as simulate_phantom
@@ -36,15 +37,17 @@ class PhantomSweep:
 
 ALPHAS = (0.01, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 ITERATIONS = (5, 10, 20, 50, 100, 200, 500)
+SIZE = {"paper": 256, "quick": 128}  # pixels along a side of the frame
 FRAME = 96  # pixels: three quarters of the frame, which hold the particle, binned
 
 
 def sweeps(doses, *, alphas=ALPHAS, iterations=ITERATIONS, **changes) -> tuple[PhantomSweep, ...]:
     """Reconstruct noisy tilt series of the phantom with many weights, all doses as one batch.
 
-    `changes` are settings to change; the first of the seeds counts.
+    The frame is smaller than the paper's (`SIZE`), and the specimen gets the same dose. `changes`
+    are settings to change; the first of the seeds counts.
     """
-    changes = {"seeds": (0,)} | changes
+    changes = {"seeds": (0,), "size": SIZE[fidelity()]} | changes
     settings = tuple(PhantomSettings.paper(**changes, dose=dose) for dose in doses)
     if not settings:
         raise ValueError("doses is empty; expected at least one dose.")

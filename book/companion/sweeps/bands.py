@@ -96,8 +96,8 @@ def phantom_bands(
     doses = tuple(float(d) for d in doses)
     if 1.0 not in doses:
         raise ValueError(f"doses is {doses}; expected 1 among them, as the others refer to it.")
-    seeds = check_count("seeds", (3 if quick else 10) if seeds is None else seeds)
-    others = check_count("others", (2 if quick else 4) if others is None else others)
+    seeds = check_count("seeds", (3 if quick else 5) if seeds is None else seeds)
+    others = check_count("others", (2 if quick else 3) if others is None else others)
     changes = {"size": 64 if quick else 256} | changes
     settings = tuple(
         PhantomSettings.paper(

@@ -182,10 +182,10 @@ def _residuals(W, haadf, scaled, x):
     """Relative residuals of (alphas, iterations, elements, size, size): (..., 1 + elements)."""
     measured = np.concatenate([haadf[None], scaled]).astype(np.float64)
     out = np.empty((*x.shape[:2], len(measured)))
-    for at in np.ndindex(x.shape[:2]):
-        projected = np.moveaxis(W.forward(x[at]), 1, 0)
-        left = measured - np.concatenate([projected.sum(axis=0)[None], projected])
-        out[at] = np.linalg.norm(left, axis=(1, 2)) / np.linalg.norm(measured, axis=(1, 2))
+    for a, runs in enumerate(x):
+        for i, projected in enumerate(np.moveaxis(W.forward(runs), (1, 2), (0, 1))):
+            left = measured - np.concatenate([projected.sum(axis=0)[None], projected])
+            out[a, i] = np.linalg.norm(left, axis=(1, 2)) / np.linalg.norm(measured, axis=(1, 2))
     return out
 
 
