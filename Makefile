@@ -119,7 +119,7 @@ lock: $(STAMP)
 	  --target $(VENV)/uv uv==$(UV)
 	@$(VENV)/uv/bin/uv pip compile requirements.in --universal --python-version 3.11 \
 	  --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
-	  $(UPGRADE) --quiet -o requirements.lock
+	  --no-strip-extras $(UPGRADE) --quiet -o requirements.lock
 	@echo 'requirements.lock is renewed; the next make installs it.'
 
 clean:

@@ -122,6 +122,22 @@ def test_this_environment_is_the_lock():
     assert checked > 100
 
 
+def test_the_lock_names_the_extras_that_its_packages_ask_for():
+    # else pip looks for the newest version of such a package, whose hash the lock does not hold
+    locked = {canonicalize_name(requirement.name): requirement for requirement, _ in pins()}
+    asked = 0
+    for requirement in locked.values():
+        if requirement.marker is not None and not requirement.marker.evaluate():
+            continue
+        for wanted in map(Requirement, metadata.requires(requirement.name) or ()):
+            used = ["", *requirement.extras]
+            if wanted.marker and not any(wanted.marker.evaluate({"extra": e}) for e in used):
+                continue
+            asked += len(wanted.extras)
+            assert wanted.extras <= locked[canonicalize_name(wanted.name)].extras, wanted
+    assert asked
+
+
 def test_conda_and_binder_install_the_lock():
     conda = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     packages = [d for d in conda["dependencies"] if isinstance(d, str)]
