@@ -15,7 +15,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 CI = bool(os.environ.get("CI"))
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# the first without a window of its own, which takes half of the time
+BROWSERS = (
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+)
 BROWSER_OPTIONS = [
     "--no-sandbox",
     "--no-first-run",
@@ -102,8 +110,9 @@ def _place(item, slow):
     marks = {mark.name for mark in item.own_markers}
     if is_shared():
         first = item.path.stem != "test_book", "scenario" in names
-        # a file's slow tests stay in their places: what they leave behind is not met before
-        return *first, "browser" not in marks, item.path not in slow
+        # the dust's study is that of the book, which keeps it; a file's slow tests stay in their
+        # places: what they leave behind is not met before
+        return *first, item.path.stem == "test_dust", "browser" not in marks, item.path not in slow
     return not BOOK.isdisjoint(names), "scenario" in names
 
 

@@ -6,6 +6,7 @@ before numba is imported.
 """
 
 import sys
+import threading
 
 import numba
 import numpy as np
@@ -17,6 +18,21 @@ SIMULATED = bool(numba.config.ENABLE_CUDASIM)
 ANGLES = np.array([-75, -45, 0, 20, 90])
 
 
+def shared_array():
+    """`cuda.shared.array` of the simulator, whose own may give two threads an array each."""
+    lock = threading.Lock()
+
+    def array(self, shape, dtype):
+        frame = sys._getframe(1)
+        place = frame.f_code.co_filename, frame.f_lineno
+        with lock:
+            if place not in self._allocations:
+                self._allocations[place] = np.empty(shape, dtype)
+        return self._allocations[place]
+
+    return array
+
+
 @pytest.fixture(autouse=True)
 def simulator(monkeypatch):
     """Small blocks for the simulator, which gives each thread of a block one of Python's."""
@@ -25,6 +41,7 @@ def simulator(monkeypatch):
 
         monkeypatch.setattr(_cuda, "_WARP", 2)
         monkeypatch.setattr(_cuda, "_LANES", 4)
+        monkeypatch.setattr("numba.cuda.simulator.kernelapi.FakeCUDAShared.array", shared_array())
         interval = sys.getswitchinterval()
         sys.setswitchinterval(1e-5)
         yield

@@ -140,8 +140,9 @@ def test_a_store_with_another_result_is_refused_and_stays(tmp_path):
 # In a process of its own, which has loaded everything and then forks: each child starts at once.
 # Dask's threads start in the children; zarr's are its own after a fork.
 KILLED = """
-import os, random, signal, sys, time
+import os, random, signal, sys, threading, time
 import dask, dask.array as da, numpy as np, zarr, zarr.storage
+from tqdm.auto import tqdm
 import hebt
 from hebt import _blocks as large
 
@@ -157,6 +158,8 @@ def start(name):
     if child:
         return child
     code = 1
+    # tqdm's own lock is shared with the other children, of which one may be killed holding it
+    tqdm.set_lock(threading.RLock())
     try:
         with dask.config.set(num_workers=2):
             hebt.reconstruct(W, haadf, maps, iterations=20, out=f"{folder}/{name}", **options)
