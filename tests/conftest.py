@@ -89,6 +89,8 @@ def wants(session, fixture):
 
 # Fixtures that compute a whole study, in the files where they do.
 STUDIES = {
+    "test_dust": {"study", "result"},
+    "test_explorers_laboratory": {"room"},
     "test_sweeps": {"study", "bands"},
     "test_laboratory": {"outcomes"},
     "test_particles_studies": {"studies", "doses"},

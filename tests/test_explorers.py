@@ -212,6 +212,7 @@ def script():
     )
 
 
+@pytest.mark.slow
 def test_two_builds_give_the_same_bytes():
     runs = [
         subprocess.run(

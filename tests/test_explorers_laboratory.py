@@ -653,6 +653,7 @@ def test_first_picture_where_workers_are_forbidden(visit):  # noqa: F811
     assert page.locator(".hebt-poster img").is_visible()
 
 
+@pytest.mark.slow
 def test_two_builds_give_the_same_page():
     first, second = (laboratory.explore() for _ in range(2))
     assert first._content == second._content
