@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -47,7 +48,9 @@ class Segmentation:
         return self.labels > 0
 
 
-def segment(volume: ArrayLike, *, materials: int = 2, sigma: float = 1.0) -> Segmentation:
+def segment(
+    volume: ArrayLike, *, materials: int = 2, sigma: float | Sequence[float] = 1.0
+) -> Segmentation:
     """Split a HAADF reconstruction into background and materials of different brightness.
 
     The paper did this by hand, slice by slice (section 4.2). Here, with scikit-image [1]_:
@@ -68,7 +71,7 @@ def segment(volume: ArrayLike, *, materials: int = 2, sigma: float = 1.0) -> Seg
         How many materials to tell apart. The method finds as many as it is asked for: in a
         particle of one material a second one would be its blurred edge.
     sigma
-        Standard deviation of the smoothing in voxels; 0 for none.
+        Standard deviation of the smoothing in voxels, or one for each axis; 0 for none.
 
     Returns
     -------
@@ -96,7 +99,11 @@ def segment(volume: ArrayLike, *, materials: int = 2, sigma: float = 1.0) -> Seg
 
     volume = as_float32("volume", volume, ndim=(2, 3))
     materials = check_count("materials", materials)
-    check_number("sigma", sigma, "a number of voxels of at least 0", also_least=True)
+    sigmas = sigma if isinstance(sigma, Sequence) else [sigma] * volume.ndim
+    if len(sigmas) != volume.ndim:
+        raise ValueError(f"sigma is {sigma}; expected one number, or {volume.ndim}, one an axis.")
+    for each in sigmas:
+        check_number("sigma", each, "a number of voxels of at least 0", also_least=True)
     if volume.min() < 0:
         raise ValueError(
             f"volume goes down to {volume.min():g}; expected values of at least 0, as SIRT with "
@@ -106,7 +113,7 @@ def segment(volume: ArrayLike, *, materials: int = 2, sigma: float = 1.0) -> Seg
         raise ValueError(
             f"volume is {volume.flat[0]:g} everywhere; expected a particle on a darker background."
         )
-    smooth = gaussian(volume, sigma, preserve_range=True) if sigma else volume
+    smooth = gaussian(volume, sigmas, preserve_range=True) if any(sigmas) else volume
     some = smooth[smooth > 0.02 * smooth.max()]
     counts, edges = np.histogram(some, bins=256)
     first = threshold_multiotsu(hist=(counts, (edges[:-1] + edges[1:]) / 2), classes=materials + 1)

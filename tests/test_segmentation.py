@@ -64,6 +64,14 @@ def test_the_input_stays_as_it_is():
     assert (volume == copy).all()
 
 
+def test_each_axis_can_have_its_own_smoothing():
+    volume = image(nested())
+    smooth = gaussian_filter(volume, (0.25, 1, 1), mode="nearest")
+    found = segmentation.segment(volume, sigma=(0.25, 1, 1))
+    np.testing.assert_array_equal(found.labels, segmentation.segment(smooth, sigma=0).labels)
+    assert (found.labels != segmentation.segment(volume, sigma=0).labels).any()
+
+
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="volume is 1 everywhere"):
         segmentation.segment(np.ones((4, 4, 4)))
@@ -71,6 +79,8 @@ def test_bad_input_is_refused():
         segmentation.segment(np.ones(4))
     with pytest.raises(ValueError, match="sigma is -1"):
         segmentation.segment(image(nested()), sigma=-1)
+    with pytest.raises(ValueError, match=r"sigma is \(1, 1, 1, 1\); expected one number, or 3"):
+        segmentation.segment(image(nested()), sigma=(1, 1, 1, 1))
     with pytest.raises(ValueError, match="materials is 0"):
         segmentation.segment(image(nested()), materials=0)
 

@@ -85,7 +85,9 @@ def _seed(settings, whole, surfaces, plan, pictures):
     """All results of one seed."""
     run = Run(settings, plan, pictures=pictures)
     haadf = run.haadf()
-    parts, shown = _segment(haadf, plan.shown.step), whole.part(plan.shown)
+    # one voxel in all directions, where slices are some voxels apart
+    parts = segmentation.segment(haadf, sigma=(1 / plan.shown.step, 1, 1))
+    shown = whole.part(plan.shown)
     truth, middle = whole.part(plan.scored), whole.part(_middle(plan, settings.size))
     scorer = Scorer(truth, parts.labels[:: plan.every], surfaces.region[plan.scored])
     profiles = surfaces.profiles("true", truth.fractions(), truth.numbers)
@@ -137,13 +139,6 @@ def _with_masks(run, numbers, particle):
         mask=np.concatenate([particle, np.ones_like(particle)]).astype(np.float32),
     )
     return np.split(x, 2, axis=1)
-
-
-def _segment(haadf, step):
-    """Segment slices that are `step` voxels apart, smoothed by one voxel in all directions."""
-    from skimage.filters import gaussian
-
-    return segmentation.segment(gaussian(haadf, (1 / step, 1, 1), preserve_range=True), sigma=0)
 
 
 def _middle(plan, size):
