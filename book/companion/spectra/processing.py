@@ -1,6 +1,7 @@
 """From the recording to what HEBT takes, as in section 3.2."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -20,8 +21,7 @@ class Steps:
 
     recorded: np.ndarray  # (tilts, slices, size): HAADF as recorded, less the detector's offset
     damping: prepare.Damping
-    correlated: np.ndarray  # (tilts, 2): shifts of HAADF by cross-correlation alone
-    refined: np.ndarray  # and by the centre of mass
+    refined: np.ndarray  # (tilts, 2): shifts of HAADF by the centre of mass
     # (elements, tilts, slices, size): maps from the recorded and the denoised spectra
     raw_maps: np.ndarray
     denoised: np.ndarray
@@ -32,6 +32,12 @@ class Steps:
     drift: np.ndarray
     map_drift: np.ndarray
     true_response: np.ndarray
+
+    @functools.cached_property
+    def correlated(self) -> np.ndarray:
+        """(tilts, 2): shifts of HAADF by cross-correlation alone, which nothing else needs."""
+        linear = prepare.correct_damping(self.recorded, self.damping.saturation)
+        return prepare.estimate_shifts(linear)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -93,7 +99,6 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
     recorded = prepare.remove_offset(acquisition.haadf, particle_masks(acquisition.haadf, now))
     damping = prepare.estimate_damping(recorded)
     linear = prepare.correct_damping(recorded, damping.saturation)
-    correlated = prepare.estimate_shifts(linear)
     refined = prepare.estimate_center_shifts(linear)
     haadf = prepare.apply_shifts(linear, refined)
 
@@ -114,7 +119,6 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
     steps = Steps(
         recorded=recorded,
         damping=damping,
-        correlated=correlated,
         refined=refined,
         raw_maps=element_maps(acquisition),
         denoised=denoised,
