@@ -1035,6 +1035,7 @@ async function decode(text) {
 }
 async function send(position) {
   const answer = await decode(await window.ask("move", position));
+  window.asked = `${position}`;
   if (window.held) await window.held;
   state.picture = answer.picture;
   (listeners["change:picture"] ?? []).forEach((f) => f());
@@ -1138,7 +1139,7 @@ def test_live_asks_one_question_at_a_time_and_the_latest_wins(live):
     calls.clear()
     page.evaluate("() => { window.held = new Promise((go) => { window.release = go; }); }")
     slider(page, "alpha").fill("0")
-    page.wait_for_selector(".hebt-explorer[data-state=busy]")
+    page.wait_for_function("window.asked === '0,1'")  # it waits a moment before it asks
     for i in (1, 2, 4):
         slider(page, "alpha").fill(str(i))
     assert page.locator("output[data-value=alpha]").text_content() == "0.95"
