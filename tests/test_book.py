@@ -290,11 +290,10 @@ def test_each_notebook_can_be_downloaded(soups, built_book):
 
 
 class Visit:
-    """A page in its own browser context, with everything that it asked for and complained of."""
+    """A page of a browser context, with everything that it asked for and complained of."""
 
-    def __init__(self, browser, url, **options):
-        self.context = browser.new_context(**options)
-        self.page = self.context.new_page()
+    def __init__(self, context, url):
+        self.page = context.new_page()
         self.requests, self.errors, self.bytes = [], [], 0
         self.page.on("request", lambda r: self.requests.append(r.url))
         self.page.on("requestfailed", lambda r: self.errors.append(f"failed: {r.url}"))
@@ -333,7 +332,7 @@ class Visit:
         return self
 
     def __exit__(self, *error):
-        self.context.close()
+        self.page.close()
 
 
 def address(kind, page, site, built_book):
@@ -342,17 +341,16 @@ def address(kind, page, site, built_book):
 
 @pytest.fixture(scope="module")
 def look(browser, site, built_book):
-    """Open a page once; tests that only look at it share it."""
-    opened = {}
+    """Open a page once, for all tests that look at it."""
+    opened, context = {}, browser.new_context()
 
     def open_page(page, kind="http"):
         if (page, kind) not in opened:
-            opened[page, kind] = Visit(browser, address(kind, page, site, built_book))
+            opened[page, kind] = Visit(context, address(kind, page, site, built_book))
         return opened[page, kind]
 
     yield open_page
-    for visit in opened.values():
-        visit.context.close()
+    context.close()
 
 
 @pytest.mark.parametrize("kind", ["http", "file"])
@@ -384,13 +382,13 @@ def test_formulas_are_set(look, soups):
 
 
 @pytest.mark.parametrize("kind", ["http", "file"])
-def test_search_finds_a_chapter(browser, site, built_book, kind):
-    url = address(kind, "search", site, built_book) + "?q=reconstruction"
-    with Visit(browser, url) as visit:
-        visit.page.locator("#search-results li a").first.wait_for()
-        links = visit.page.locator("#search-results li a").evaluate_all("a => a.map(x => x.href)")
-        assert any(chapter in link for link in links for chapter in CHAPTERS)
-        assert visit.errors == [] and visit.outside() == []
+def test_search_finds_a_chapter(look, kind):
+    visit = look("search", kind)
+    visit.page.goto(visit.page.url.partition("?")[0] + "?q=reconstruction")
+    visit.page.locator("#search-results li a").first.wait_for()
+    links = visit.page.locator("#search-results li a").evaluate_all("a => a.map(x => x.href)")
+    assert any(chapter in link for link in links for chapter in CHAPTERS)
+    assert visit.errors == [] and visit.outside() == []
 
 
 @pytest.mark.parametrize("page", CHAPTERS)
@@ -492,36 +490,42 @@ def test_chapters_have_explorers(soups):
     assert soups["book/phantom.html"].select(".hebt-explorer")
 
 
-@pytest.mark.parametrize("kind", ["http", "file"])
+@pytest.mark.parametrize(("kind", "move"), [("http", move_by_keyboard), ("file", move_by_mouse)])
 @pytest.mark.parametrize("page", CHAPTERS)
-def test_every_slider_moves_its_pictures(browser, site, built_book, soups, page, kind):
+def test_every_slider_moves_its_pictures(look, soups, page, kind, move):
     wanted = len(soups[f"{page}.html"].select(".hebt-explorer"))
     if not wanted:
         pytest.skip("this chapter has no explorer")
-    with Visit(browser, address(kind, page, site, built_book)) as visit:
-        for explorer in explorers(visit, wanted):
-            sliders = explorer.locator("input[type=range][data-control]").all()
-            assert sliders
-            for slider in sliders:
-                name = slider.get_attribute("data-control")
-                value = explorer.locator(f"output[data-value={name}]")
-                for move in (move_by_keyboard, move_by_mouse):
-                    before, said = explorer.evaluate(SHOWN), value.inner_text()
-                    move(slider)
-                    visit.page.wait_for_function(
-                        "([e, said]) => e.innerText !== said", arg=[value.element_handle(), said]
-                    )
-                    settle(visit.page, explorer)
-                    assert explorer.evaluate(SHOWN) != before, f"{name} changes no picture"
-        assert visit.errors == [] and visit.outside() == []
+    visit = look(page, kind)
+    for explorer in explorers(visit, wanted):
+        sliders = explorer.locator("input[type=range][data-control]").all()
+        assert sliders
+        for slider in sliders:
+            name = slider.get_attribute("data-control")
+            value = explorer.locator(f"output[data-value={name}]")
+            before, said = explorer.evaluate(SHOWN), value.inner_text()
+            move(slider)
+            visit.page.wait_for_function(
+                "([e, said]) => e.innerText !== said", arg=[value.element_handle(), said]
+            )
+            settle(visit.page, explorer)
+            assert explorer.evaluate(SHOWN) != before, f"{name} changes no picture"
+    assert visit.errors == [] and visit.outside() == []
+
+
+@pytest.fixture(scope="module")
+def no_scripts(browser):
+    """A browser context without JavaScript."""
+    context = browser.new_context(java_script_enabled=False)
+    yield context
+    context.close()
 
 
 @pytest.mark.parametrize("kind", ["http", "file"])
 @pytest.mark.parametrize("page", CHAPTERS)
-def test_first_pictures_without_javascript(browser, site, built_book, soups, page, kind):
+def test_first_pictures_without_javascript(no_scripts, site, built_book, soups, page, kind):
     wanted = len(soups[f"{page}.html"].select(".hebt-explorer"))
-    url = address(kind, page, site, built_book)
-    with Visit(browser, url, java_script_enabled=False) as visit:
+    with Visit(no_scripts, address(kind, page, site, built_book)) as visit:
         posters = visit.page.locator(".hebt-explorer .hebt-poster img").all()
         assert len(posters) == wanted
         for poster in posters:
