@@ -13,6 +13,7 @@ from companion import laboratory, phantom
 from hebt import metrics
 
 DEFAULTS = laboratory.Conditions()
+FIRST = 5  # iterations; the fewest that can be chosen
 
 
 # ---- the numerics ----
@@ -247,9 +248,9 @@ def on_a_page():
 
 @pytest.fixture(scope="module")
 def fast(on_a_page):
-    """The laboratory, with 10 iterations to begin with."""
+    """The laboratory, with few iterations to begin with."""
     room = laboratory.explore()
-    room.spec = {**room.spec, "defaults": {**room.spec["defaults"], "iterations": 10}}
+    room.spec = {**room.spec, "defaults": {**room.spec["defaults"], "iterations": FIRST}}
     return room
 
 
@@ -259,7 +260,7 @@ def enter(visit, fast):  # noqa: F811
 
     def start(**options):
         page = visit(fast, **options)
-        done(page, 10)
+        done(page, FIRST)
         return page
 
     return start
@@ -287,7 +288,7 @@ def page(open_page):
     open_page.mouse.move(1, 1)
     open_page.locator("[data-tool=Au]").click()
     open_page.locator("[data-role=reset]").click()
-    done(open_page, 10)
+    done(open_page, FIRST)
     return open_page
 
 
@@ -334,7 +335,7 @@ CHANGES = [
     ("error_Au", 60, HEBT_ALONE),
     ("error_Ag", -40, HEBT_ALONE),
     ("iterations", 30, BOTH),
-    ("iterations", 5, BOTH),
+    ("iterations", 10, BOTH),
     ("counts", 64, BOTH | {"Au_map", "Ag_map"}),
     ("tilt", 40, BOTH | set(SERIES)),
     ("step", 15, BOTH | set(SERIES)),
@@ -350,7 +351,7 @@ def test_each_control_changes_what_it_should(enter):
     before, words = everything(page), scores(page)
     for name, value, expected in CHANGES:
         choose(page, name, value)
-        done(page, value if name == "iterations" else 10)
+        done(page, value if name == "iterations" else FIRST)
         found = changed(before, everything(page))
         if name.startswith("error"):
             # EDS alone is the same but for the rounding of r p, which is scaled back
@@ -363,7 +364,7 @@ def test_each_control_changes_what_it_should(enter):
         assert slider(page, name).get_attribute("aria-valuetext") == said
         assert page.locator("select[data-control=preset]").input_value() == ""
         page.locator("[data-role=reset]").click()
-        done(page, 10)
+        done(page, FIRST)
         assert page.locator("select[data-control=preset]").input_value() == "paper"
     assert changed(before, everything(page)) == set()
 
@@ -425,7 +426,7 @@ def test_run_pause_step_and_start(page):
 def test_residuals_are_drawn_as_the_run_goes_on(page):
     label = page.locator("svg[data-curve=residuals]")
     first = label.get_attribute("aria-label")
-    assert "10" in label.text_content()
+    assert f"{FIRST}" in label.text_content()
     markers = page.locator("svg circle[data-line]")
     assert markers.count() == 5
     values = [float(t.split()[-1].rstrip(".,")) for t in first.split(", ")[1::2]]
@@ -441,7 +442,7 @@ def test_presets_set_what_they_say(page):
     said = page.locator("[data-role=preset]")
     for _name, preset in laboratory.PRESETS.items():
         page.locator("select[data-control=preset]").select_option(label=preset.title)
-        now = dataclasses.replace(DEFAULTS, **({"iterations": 10} | preset.changes))
+        now = dataclasses.replace(DEFAULTS, **({"iterations": FIRST} | preset.changes))
         done(page, now.iterations)
         assert preset.text in said.text_content()
         for c in laboratory.CONTROLS:
@@ -458,7 +459,7 @@ def test_presets_set_what_they_say(page):
 def test_specimens_can_be_picked(page):
     for name in laboratory.SPECIMENS:
         page.locator("select[data-control=specimen]").select_option(value=name)
-        done(page, 10)
+        done(page, FIRST)
         expected = laboratory.specimen(name)
         for e, element in enumerate(("Au", "Ag")):
             steps = np.rint(255 * expected[e]) / 255  # as the page holds it
@@ -486,7 +487,7 @@ def test_drawing_by_mouse(page):
     page.mouse.down()
     page.mouse.move(*middle(page, 90, 64), steps=3)
     page.mouse.up()
-    done(page, 10)
+    done(page, FIRST)
     gold, silver = density(page)
     assert silver[64, 40:91].all() and not gold[64, 40:91].any()
     assert silver[58:71, 64].all() and gold[52, 64]  # as wide as the brush
@@ -503,7 +504,7 @@ def test_drawing_by_mouse(page):
     done(page)
     assert density(page)[0, 100, 30]
     page.locator("[data-role=reset]").click()
-    done(page, 10)
+    done(page, FIRST)
     assert changed(before, everything(page)) == set()
 
 
@@ -519,7 +520,7 @@ def test_an_empty_specimen_says_what_is_missing(page):
     assert "no Au" not in message.text_content()
     page.locator("[data-tool=Ag]").click()
     page.mouse.click(*middle(page, 80, 64))
-    done(page, 10)
+    done(page, FIRST)
     assert not message.is_visible()
     gold, silver = density(page)
     assert gold[64, 50] and silver[64, 80] and gold.sum() == silver.sum()
@@ -536,7 +537,7 @@ def test_drawing_by_keyboard(page):
     page.wait_for_function(
         "document.querySelector('select[data-control=specimen]').value === 'own'"
     )
-    done(page, 10)
+    done(page, FIRST)
     gold, _ = density(page)
     assert gold[58, 10:22].all() and not gold[58, :9].any()
     box = page.locator(".hebt-brush").bounding_box()
@@ -549,7 +550,7 @@ def test_keyboard_moves_the_controls(page):
     slider(page, "alpha").focus()
     page.keyboard.press("ArrowRight")
     assert page.locator("output[data-value=alpha]").text_content() == "0.8"
-    done(page, 10)
+    done(page, FIRST)
     page.locator("select[data-control=preset]").focus()
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")
@@ -567,7 +568,7 @@ def test_touch_draws_and_presses(enter):
     page.locator("[data-tool=Ag]").tap()
     page.locator("canvas[data-panel=drawing]").scroll_into_view_if_needed()
     page.touchscreen.tap(*middle(page, 64, 64))
-    done(page, 10)
+    done(page, FIRST)
     gold, silver = density(page)
     assert silver[64, 64] and not gold[64, 64]
     panel = page.locator("canvas[data-panel=Au_hebt]")
