@@ -31,6 +31,11 @@ def lab(tmp_path_factory):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HEBT_STATIC")}
     for name in ("JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
         environment[name] = str(home / name)
+    # all cells are drawn, not only those in view
+    settings = home / "settings" / "@jupyterlab" / "notebook-extension"
+    settings.mkdir(parents=True)
+    (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
+    environment["JUPYTERLAB_SETTINGS_DIR"] = str(home / "settings")
     environment["JUPYTER_CONFIG_DIR"] = str(ROOT / ".jupyter")
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "book"), str(ROOT / "tests")])
     environment["HEBT_FIDELITY"] = "quick"
@@ -77,8 +82,6 @@ def window(lab, browser):
     """One window for all tests: JupyterLab's scripts are read and compiled once."""
     one = Page(browser, lab[0])
     one.page.set_default_timeout(90_000)
-    # all cells are drawn, not only those in view
-    one.page.set_viewport_size({"width": 1000, "height": 12000})
     yield one.page
     one.context.close()
 
