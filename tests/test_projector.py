@@ -1,7 +1,10 @@
 """The projector against its closed form, the explicit matrix and ASTRA."""
 
+import os
 import sys
+import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -307,3 +310,46 @@ def test_all_shares_of_the_work_are_done_once(monkeypatch):
     done = []
     run(done.append, [(n,) for n in range(1000)])
     assert sorted(done) == list(range(1000))
+
+
+def test_work_may_be_shared_within_work_and_from_many_threads(monkeypatch):
+    monkeypatch.setattr(threads_module, "threads", lambda: 3)
+    done = []
+
+    def outer(number):
+        run(lambda inner: done.append((number, inner)), [(n,) for n in range(20)])
+
+    callers = [
+        threading.Thread(target=run, args=(outer, [(n,) for n in range(20)])) for _ in "abcd"
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    expected = [(a, b) for a in range(20) for b in range(20)]
+    assert sorted(done) == sorted(4 * expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_has_threads_of_its_own(monkeypatch):
+    monkeypatch.setattr(threads_module, "threads", lambda: 3)
+    seen = set()
+
+    def work(number):
+        seen.add(threading.get_ident())
+        barrier.wait(60)  # so that each share needs a thread of its own
+
+    barrier = threading.Barrier(3)
+    run(work, [(n,) for n in range(3)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
+        child = os.fork()
+    if child == 0:
+        try:
+            seen.clear()
+            barrier = threading.Barrier(3)
+            run(work, [(n,) for n in range(3)])
+            os._exit(len(seen))
+        finally:
+            os._exit(99)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3

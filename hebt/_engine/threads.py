@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 
 def threads() -> int:
@@ -12,6 +14,16 @@ def threads() -> int:
     import numba
 
     return numba.get_num_threads()
+
+
+@functools.cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    # kept, as starting threads takes as long as an iteration on a small slice
+    return ThreadPoolExecutor(workers, thread_name_prefix="hebt")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not live on in a child
 
 
 def run(work: Callable, tasks: Sequence) -> None:
@@ -34,8 +46,13 @@ def run(work: Callable, tasks: Sequence) -> None:
     if others < 1:
         take()
         return
-    with ThreadPoolExecutor(others) as pool:
-        jobs = [pool.submit(take) for _ in range(others)]
+    pool = _pool(threads() - 1)
+    jobs = [pool.submit(take) for _ in range(others)]
+    try:
         take()
-        for job in jobs:
-            job.result()
+    finally:
+        # those that have not begun would find nothing left, perhaps behind other callers' work
+        begun = [job for job in jobs if not job.cancel()]
+        wait(begun)
+    for job in begun:
+        job.result()
