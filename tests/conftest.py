@@ -100,6 +100,8 @@ STUDIES = {
     "test_large": {"cluster"},
 }
 BOOK = {"built_book", "site", "scenario"}
+# Their studies are those of the book, which keeps them.
+IN_THE_BOOK = {"test_dust", "test_laboratory", "test_spectra"}
 
 
 def _place(item, slow):
@@ -112,9 +114,9 @@ def _place(item, slow):
     marks = {mark.name for mark in item.own_markers}
     if is_shared():
         first = item.path.stem != "test_book", "scenario" in names
-        # the dust's study is that of the book, which keeps it; a file's slow tests stay in their
-        # places: what they leave behind is not met before
-        return *first, item.path.stem == "test_dust", "browser" not in marks, item.path not in slow
+        # a file's slow tests stay in their places: what they leave behind is not met before
+        late = item.path.stem in IN_THE_BOOK
+        return *first, late, "browser" not in marks, item.path not in slow
     return not BOOK.isdisjoint(names), "scenario" in names
 
 

@@ -154,7 +154,10 @@ def test_an_alloy_has_no_pixel_difference():
 
 @pytest.fixture(scope="module")
 def outcomes():
-    return {name: ran(**preset.changes) for name, preset in laboratory.PRESETS.items()}
+    """The fidelity and the store of the book that the tests build: both compute this once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEBT_FIDELITY", "quick")
+        return laboratory.run_presets()
 
 
 def without(name):

@@ -10,6 +10,7 @@ from hebt import metrics, prepare, simulate
 from hebt._checks import as_float32, check_count
 
 from ..paper import printed
+from ..store import cached
 
 ELEMENTS = ("Au", "Ag")
 METHODS = ("hebt", "eds")
@@ -303,6 +304,7 @@ def _scores(density, densities):
     return scores
 
 
+@cached
 def run_presets(names=tuple(PRESETS)) -> dict[str, Outcome]:
-    """Run presets: name -> `Outcome`."""
+    """Run presets: name -> `Outcome`; the result is kept on disk."""
     return {name: run(preset(name)) for name in names}
