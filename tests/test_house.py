@@ -1,6 +1,7 @@
 """The house stays as it was built: who may import whom, how long things are, and how they look."""
 
 import ast
+import functools
 import importlib
 import inspect
 import io
@@ -137,18 +138,24 @@ def test_no_result_is_typed_by_hand(path):
     assert typed == []
 
 
-def lines_of_code(node, source):
-    """Lines of a function that hold code: no docstring, no comments, no blank lines."""
-    docstring = ast.get_docstring(node, clean=False) is not None
-    first = node.body[docstring:][0].lineno if len(node.body) > docstring else node.end_lineno
-    head = range(node.lineno, node.body[0].lineno)
+@functools.cache
+def code_lines(source):
+    """Numbers of the lines that hold more than a comment."""
     code = set()
     kinds = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type not in kinds:
             code |= set(range(token.start[0], token.end[0] + 1))
+    return code
+
+
+def lines_of_code(node, source):
+    """Lines of a function that hold code: no docstring, no comments, no blank lines."""
+    docstring = ast.get_docstring(node, clean=False) is not None
+    first = node.body[docstring:][0].lineno if len(node.body) > docstring else node.end_lineno
+    head = range(node.lineno, node.body[0].lineno)
     inside = set(range(first, node.end_lineno + 1)) | set(head)
-    return len(code & inside)
+    return len(code_lines(source) & inside)
 
 
 @pytest.mark.parametrize("path", CODE, ids=name)

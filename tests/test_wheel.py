@@ -46,15 +46,15 @@ def bare(built, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bare")
     run(sys.executable, "-m", "venv", "--without-pip", folder)
     python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
+    left_out = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "HEBT_DATA")
+    environment = {k: v for k, v in os.environ.items() if k not in left_out}
     # our pip, and only what is imported is compiled: half of the time
     pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
     install = [*pip, "install", "--quiet", "--no-compile", str(built[0])]
-    done = subprocess.run(install, capture_output=True, text=True)
+    done = subprocess.run(install, capture_output=True, text=True, env=environment)
     if done.returncode and not CI and "ResolutionImpossible" not in done.stderr:
         pytest.skip(f"pip cannot install here: {done.stderr[-300:]}")
     assert done.returncode == 0, done.stderr[-3000:]
-    left_out = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "HEBT_DATA")
-    environment = {k: v for k, v in os.environ.items() if k not in left_out}
     return lambda code: run(python, "-c", code, cwd=folder, env=environment)
 
 
