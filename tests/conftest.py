@@ -35,6 +35,10 @@ BROWSER_OPTIONS = [
     "--disable-sync",
 ]
 ENVIRONMENT = {}
+# Several processes share the tests and the book's kernels run beside them, so OpenBLAS' threads
+# would mostly wait for each other, which they do busily.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def pytest_configure(config):

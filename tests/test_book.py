@@ -290,11 +290,12 @@ def test_each_notebook_can_be_downloaded(soups, built_book):
 
 
 class Visit:
-    """A page of a browser context, with everything that it asked for and complained of."""
+    """A page in its own browser context, with everything that it asked for and complained of."""
 
-    def __init__(self, context, url):
-        self.page = context.new_page()
-        self.requests, self.errors, self.bytes = [], [], 0
+    def __init__(self, browser, url, **options):
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.requests, self.errors = [], []
         self.page.on("request", lambda r: self.requests.append(r.url))
         self.page.on("requestfailed", lambda r: self.errors.append(f"failed: {r.url}"))
         self.page.on("response", self._on_response)
@@ -332,7 +333,7 @@ class Visit:
         return self
 
     def __exit__(self, *error):
-        self.page.close()
+        self.context.close()
 
 
 def address(kind, page, site, built_book):
@@ -342,15 +343,16 @@ def address(kind, page, site, built_book):
 @pytest.fixture(scope="module")
 def look(browser, site, built_book):
     """Open a page once, for all tests that look at it."""
-    opened, context = {}, browser.new_context()
+    opened = {}
 
     def open_page(page, kind="http"):
         if (page, kind) not in opened:
-            opened[page, kind] = Visit(context, address(kind, page, site, built_book))
+            opened[page, kind] = Visit(browser, address(kind, page, site, built_book))
         return opened[page, kind]
 
     yield open_page
-    context.close()
+    for visit in opened.values():
+        visit.context.close()
 
 
 @pytest.mark.parametrize("kind", ["http", "file"])
@@ -513,19 +515,12 @@ def test_every_slider_moves_its_pictures(look, soups, page, kind, move):
     assert visit.errors == [] and visit.outside() == []
 
 
-@pytest.fixture(scope="module")
-def no_scripts(browser):
-    """A browser context without JavaScript."""
-    context = browser.new_context(java_script_enabled=False)
-    yield context
-    context.close()
-
-
 @pytest.mark.parametrize("kind", ["http", "file"])
 @pytest.mark.parametrize("page", CHAPTERS)
-def test_first_pictures_without_javascript(no_scripts, site, built_book, soups, page, kind):
+def test_first_pictures_without_javascript(browser, site, built_book, soups, page, kind):
     wanted = len(soups[f"{page}.html"].select(".hebt-explorer"))
-    with Visit(no_scripts, address(kind, page, site, built_book)) as visit:
+    url = address(kind, page, site, built_book)
+    with Visit(browser, url, java_script_enabled=False) as visit:
         posters = visit.page.locator(".hebt-explorer .hebt-poster img").all()
         assert len(posters) == wanted
         for poster in posters:
