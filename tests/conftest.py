@@ -35,13 +35,13 @@ BROWSER_OPTIONS = [
     "--disable-sync",
 ]
 ENVIRONMENT = {}
-# Several processes share the tests and the book's kernels run beside them, so OpenBLAS' threads
-# would mostly wait for each other, which they do busily.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def pytest_configure(config):
+    # here, as plugins load numpy before the processes that share the tests come to this file;
+    # threads of OpenBLAS wait busily, which takes the others' time
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     shared = ROOT.parent / "shared" / "data"
     if "HEBT_DATA" not in os.environ and shared.is_dir():
         os.environ["HEBT_DATA"] = str(shared)

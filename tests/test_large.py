@@ -143,6 +143,7 @@ KILLED = """
 import os, random, signal, sys, threading, time
 import dask, dask.array as da, numpy as np, zarr, zarr.storage
 from tqdm.auto import tqdm
+from numba.np.ufunc import parallel
 import hebt
 from hebt import _blocks as large
 
@@ -158,8 +159,10 @@ def start(name):
     if child:
         return child
     code = 1
-    # tqdm's own lock is shared with the other children, of which one may be killed holding it
+    # tqdm's and numba's locks are shared with the other children, of which one may be killed
+    # while it holds them
     tqdm.set_lock(threading.RLock())
+    parallel._set_init_process_lock()
     try:
         with dask.config.set(num_workers=2):
             hebt.reconstruct(W, haadf, maps, iterations=20, out=f"{folder}/{name}", **options)
@@ -178,6 +181,7 @@ while kills < least:
     name = f"killed{stores}"
     longest = takes
     while True:
+        assert longest < 100 * takes, "a run does not end"
         child = start(name)
         time.sleep(chance.uniform(0, longest))
         longest *= 1.1  # a machine that became slower must not keep the run from its end
