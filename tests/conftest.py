@@ -105,7 +105,7 @@ STUDIES = {
 }
 BOOK = {"built_book", "site", "scenario"}
 # Their studies are those of the book, which keeps them.
-IN_THE_BOOK = {"test_dust", "test_laboratory", "test_spectra"}
+IN_THE_BOOK = {"test_dust", "test_laboratory", "test_phantom_explorers", "test_spectra"}
 
 
 def _place(item, slow):
