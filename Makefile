@@ -63,9 +63,11 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes \
 	  -r requirements.lock || { echo 'The installation failed; see the message above. Run the' \
 	  'same command again when the cause is gone.' >&2; exit 1; }
-	@echo '[3/3] Installing hebt'
+	@echo '[3/3] Installing hebt, and compiling its projector'
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps \
 	  --no-build-isolation -e .
+	@$(BIN)/python -c 'import hebt, numpy as np; W = hebt.Projector([0, 60], 8); \
+	  p = np.ones((1, 2, 1, 8)); hebt.reconstruct(W, p[0], p, [1.0], iterations=1)'
 	@touch $@
 
 book: $(STAMP)

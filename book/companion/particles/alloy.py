@@ -13,7 +13,7 @@ from ..spectra.settings import specimen
 from ..store import cached
 from .composition import Shells
 from .experiment import ParticleStudy, Plan, Run, common_fields, seed_settings
-from .measures import METHODS, box, checkpoints
+from .measures import MANY, METHODS, box, checkpoints
 from .scoring import Scorer
 from .truth import Truth
 from .views import Album
@@ -52,7 +52,7 @@ def _alloy_study(settings):
     truth = Truth(specimen(settings[0]))
     held = box(truth.labels > 0)[0]
     # slices do not talk to each other, so some of a large volume stand for all
-    shown = slice(held.start, held.stop, 4 if settings[0].size >= 200 else 1)
+    shown = slice(held.start, held.stop, 4 if settings[0].size >= MANY else 1)
     plan = Plan(shown, 2, alpha, iterations, checkpoints(iterations, iterations))
     shells = Shells(truth.part(plan.scored))
     seeds = [_seed(one, truth, shells, plan, k == 0) for k, one in enumerate(settings)]

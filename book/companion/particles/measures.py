@@ -11,6 +11,8 @@ PAIRS = [(name, element) for name in TABLE_2 for element in ELEMENTS]
 # The paper's reference is the segmented HAADF reconstruction; a simulation also has the truth.
 REFERENCES = ("segmented", "true")
 STEPS = 250  # of a true volume fraction, kept in 8 bits
+# Slices do not talk to each other, so some stand for all of a volume that has as many as this.
+MANY = 200
 
 
 def checkpoints(iterations: int, most: int) -> np.ndarray:

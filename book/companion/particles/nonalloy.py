@@ -14,7 +14,7 @@ from ..scores import Scores
 from ..spectra.settings import specimen
 from ..store import cached
 from .experiment import ParticleStudy, Plan, Run, common_fields, gather, over_seeds, seed_settings
-from .measures import METHODS, REFERENCES, checkpoints
+from .measures import MANY, METHODS, REFERENCES, checkpoints
 from .scoring import Scorer
 from .surfaces import Surfaces
 from .truth import Truth
@@ -63,8 +63,7 @@ def nonalloy_study(*, seeds=None, every: int | None = None, **changes) -> NonAll
 def _nonalloy_study(settings, every):
     iterations = int(value("nonalloy.best_iterations"))
     size = settings[0].size
-    # slices do not talk to each other, so some of a large volume stand for all
-    step, scored = (4, 2) if size >= 200 else (1, 1)
+    step, scored = (4, 2) if size >= MANY else (1, 1)
     at = checkpoints(iterations, 2 * iterations)
     alpha = value("nonalloy.best_alpha")
     plan = Plan(slice(0, size, step), every or scored, alpha, iterations, at)
