@@ -23,12 +23,6 @@ CHAPTERS = sorted(BOOK.glob("*.md"))
 # what only shows results; a study that imported it would be computed anew for a new color
 SHOWS = ("figures", "tables", "claims", "explorers", "explorer", "widgets", "style", "prose")
 MODULE_LINES, FUNCTION_LINES = 500, 60
-# Longer ones that there are, and how long they may be at most. Compiled kernels stay in one piece.
-LONGER = {
-    "hebt/_engine/kernels.py": {"forward": 86},
-    "book/companion/particles/claims.py": {"nonalloy_numbers": 78},
-    "book/companion/phantom/tables.py": {"paper_consistency_table": 64},
-}
 BRITISH = "colour centre normalise binarise localise grey neighbour behaviour initialise optimise"
 
 
@@ -166,8 +160,7 @@ def test_modules_and_functions_are_short(path):
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             length = lines_of_code(node, source)
-            most = LONGER.get(name(path), {}).get(node.name, FUNCTION_LINES)
-            assert length <= most, f"{node.name} has {length} lines of code"
+            assert length <= FUNCTION_LINES, f"{node.name} has {length} lines of code"
             positional = [*node.args.posonlyargs, *node.args.args]
             kernel = path.parent.name == "_engine"  # compiled code takes arrays and sizes in a row
             assert kernel or len(positional) <= 10, (
