@@ -387,6 +387,7 @@ def test_formulas_are_set(look, soups):
 def test_search_finds_a_chapter(look, kind):
     visit = look("search", kind)
     visit.page.goto(visit.page.url.partition("?")[0] + "?q=reconstruction")
+    visit.page.wait_for_load_state("networkidle")
     visit.page.locator("#search-results li a").first.wait_for()
     links = visit.page.locator("#search-results li a").evaluate_all("a => a.map(x => x.href)")
     assert any(chapter in link for link in links for chapter in CHAPTERS)

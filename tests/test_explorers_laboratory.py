@@ -365,11 +365,20 @@ def test_each_control_changes_what_it_should(enter):
         said = page.locator(f"output[data-value={name}]").text_content()
         assert said.replace("−", "-").split()[0].rstrip("°") == f"{value:g}"
         assert slider(page, name).get_attribute("aria-valuetext") == said
-        assert page.locator("select[data-control=preset]").input_value() == ""
     page.locator("[data-role=reset]").click()
     done(page, FIRST)
     assert page.locator("select[data-control=preset]").input_value() == "paper"
     assert changed(first, everything(page)) == set()
+
+
+def test_a_changed_control_leaves_the_preset(page):
+    preset = page.locator("select[data-control=preset]")
+    for name, value, _ in CHANGES:
+        assert preset.input_value() == "paper"
+        choose(page, name, value)
+        assert preset.input_value() == "", name
+        page.locator("[data-role=reset]").click()
+    done(page, FIRST)
 
 
 def scores(page):
@@ -429,7 +438,7 @@ def test_run_pause_step_and_start(page):
 def test_residuals_are_drawn_as_the_run_goes_on(page):
     label = page.locator("svg[data-curve=residuals]")
     first = label.get_attribute("aria-label")
-    assert f"{FIRST}" in label.text_content()
+    assert f"{FIRST}" in label.locator("text").all_text_contents()
     markers = page.locator("svg circle[data-line]")
     assert markers.count() == 5
     values = [float(t.split()[-1].rstrip(".,")) for t in first.split(", ")[1::2]]

@@ -319,13 +319,13 @@ def test_work_may_be_shared_within_work_and_from_many_threads(monkeypatch):
     def outer(number):
         run(lambda inner: done.append((number, inner)), [(n,) for n in range(20)])
 
-    callers = [
-        threading.Thread(target=run, args=(outer, [(n,) for n in range(20)])) for _ in "abcd"
-    ]
+    shares = outer, [(n,) for n in range(20)]
+    callers = [threading.Thread(target=run, args=shares, daemon=True) for _ in "abcd"]
     for caller in callers:
         caller.start()
     for caller in callers:
-        caller.join()
+        caller.join(60)
+        assert not caller.is_alive(), "they wait for each other"
     expected = [(a, b) for a in range(20) for b in range(20)]
     assert sorted(done) == sorted(4 * expected)
 

@@ -194,8 +194,6 @@ def run_side_by_side(app, env, pages):
 
     At small sizes they spend their time on starting, and at the paper's a third of it on one core.
     """
-    # threads of OpenBLAS wait busily, which takes the other chapter's time
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     cache = get_cache(app.config.nb_execution_cache_path)
     waiting = [found for page in pages if (found := _not_yet_run(env, cache, page))]
 
@@ -210,6 +208,8 @@ def run_side_by_side(app, env, pages):
             cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
     if len(waiting) > 1:
+        # threads of OpenBLAS wait busily, which takes the other chapter's time
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         with ThreadPoolExecutor(2) as pool:
             for job in [pool.submit(run, *chapter) for chapter in waiting]:
                 job.result()

@@ -46,13 +46,21 @@ def run(work: Callable, tasks: Sequence) -> None:
     if others < 1:
         take()
         return
-    pool = _pool(threads() - 1)
-    jobs = [pool.submit(take) for _ in range(others)]
+    jobs = []
     try:
+        for _ in range(others):
+            jobs.append(_pool(threads() - 1).submit(take))
         take()
+    except BaseException:
+        waiting.clear()
+        raise
     finally:
         # those that have not begun would find nothing left, perhaps behind other callers' work
         begun = [job for job in jobs if not job.cancel()]
-        wait(begun)
+        try:
+            wait(begun)
+        except BaseException:  # an interruption: others must not write on after it
+            wait(begun)
+            raise
     for job in begun:
         job.result()
