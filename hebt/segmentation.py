@@ -99,7 +99,7 @@ def segment(
 
     volume = as_float32("volume", volume, ndim=(2, 3))
     materials = check_count("materials", materials)
-    sigmas = sigma if isinstance(sigma, Sequence) else [sigma] * volume.ndim
+    sigmas = list(np.asarray(sigma)) if np.ndim(sigma) else [sigma] * volume.ndim
     if len(sigmas) != volume.ndim:
         raise ValueError(f"sigma is {sigma}; expected one number, or {volume.ndim}, one an axis.")
     for each in sigmas:

@@ -69,6 +69,8 @@ def test_each_axis_can_have_its_own_smoothing():
     smooth = gaussian_filter(volume, (0.25, 1, 1), mode="nearest")
     found = segmentation.segment(volume, sigma=(0.25, 1, 1))
     np.testing.assert_array_equal(found.labels, segmentation.segment(smooth, sigma=0).labels)
+    as_array = segmentation.segment(volume, sigma=np.array([0.25, 1, 1]))
+    np.testing.assert_array_equal(found.labels, as_array.labels)
     assert (found.labels != segmentation.segment(volume, sigma=0).labels).any()
 
 

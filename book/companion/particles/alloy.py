@@ -51,7 +51,6 @@ def _alloy_study(settings):
     alpha = value("alloy.alpha")
     truth = Truth(specimen(settings[0]))
     held = box(truth.labels > 0)[0]
-    # slices do not talk to each other, so some of a large volume stand for all
     shown = slice(held.start, held.stop, 4 if settings[0].size >= MANY else 1)
     plan = Plan(shown, 2, alpha, iterations, checkpoints(iterations, iterations))
     shells = Shells(truth.part(plan.scored))
