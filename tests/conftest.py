@@ -2,6 +2,7 @@
 
 import contextlib
 import http.server
+import json
 import os
 import shutil
 import signal
@@ -35,6 +36,32 @@ BROWSER_OPTIONS = [
     "--disable-sync",
 ]
 ENVIRONMENT = {}
+
+
+PROMISES = ROOT / "data" / "promises.json"
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--record", action="store_true", help="write what promises tried into data/promises.json"
+    )
+
+
+@pytest.fixture
+def promise(request):
+    """Check that the page on what the project promises says what this test has tried.
+
+    A test calls ``promise("truncated_files", files=4, cuts=160)`` once all of it held.
+    """
+
+    def check(name, **counts):
+        record = json.loads(PROMISES.read_text()) if PROMISES.is_file() else {}
+        if request.config.getoption("--record"):
+            record[name] = counts
+            PROMISES.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
+        assert record.get(name) == counts, "what is tried has changed: make promises records it"
+
+    return check
 
 
 def pytest_configure(config):

@@ -289,6 +289,16 @@ def test_each_notebook_can_be_downloaded(soups, built_book):
 # ---- the pages in a browser ----
 
 
+# Not the browser's "networkidle", which never comes if it misses the end of one request.
+SETTLED = """async () => {
+  if (document.querySelector("meta[http-equiv=refresh]")) return false;  // it leads elsewhere
+  await window.MathJax?.startup?.promise;
+  await document.fonts.ready;
+  await new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)));
+  return true;
+}"""
+
+
 class Visit:
     """A page in its own browser context, with everything that it asked for and complained of."""
 
@@ -301,8 +311,12 @@ class Visit:
         self.page.on("response", self._on_response)
         self.page.on("pageerror", lambda e: self.errors.append(f"script: {e}"))
         self.page.on("console", self._on_console)
+        self.settle(url)
+
+    def settle(self, url):
+        """Open a page, and wait until its formulas and fonts are set and it has been drawn."""
         self.page.goto(url)
-        self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_function(SETTLED)
 
     def _on_response(self, response):
         if response.status >= 400:
@@ -386,9 +400,8 @@ def test_formulas_are_set(look, soups):
 @pytest.mark.parametrize("kind", ["http", "file"])
 def test_search_finds_a_chapter(look, kind):
     visit = look("search", kind)
-    visit.page.goto(visit.page.url.partition("?")[0] + "?q=reconstruction")
-    visit.page.wait_for_load_state("networkidle")
-    visit.page.locator("#search-results li a").first.wait_for()
+    visit.settle(visit.page.url.partition("?")[0] + "?q=reconstruction")
+    visit.page.locator(".search-summary", has_text="finished").wait_for()
     links = visit.page.locator("#search-results li a").evaluate_all("a => a.map(x => x.href)")
     assert any(chapter in link for link in links for chapter in CHAPTERS)
     assert visit.errors == [] and visit.outside() == []

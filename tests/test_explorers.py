@@ -973,7 +973,6 @@ def test_files_are_loaded_when_needed(browser, filed, tmp_path):
     slider(page, "n").fill("59")
     at(page, 59)
     np.testing.assert_array_equal(pixels(page, "p"), expected(noise, 59))
-    page.wait_for_load_state("networkidle")
     loaded = [r for r in one.requests if "_explorers" in r]
     assert 1 <= len(set(loaded)) == len(loaded) < len(files)
     slider(page, "n").fill("0")

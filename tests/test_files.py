@@ -1,0 +1,32 @@
+import errno
+
+import pytest
+
+from hebt._files import written_aside
+
+
+def test_a_file_gets_its_name_once_it_is_whole(tmp_path):
+    path = tmp_path / "page.html"
+    with written_aside(path) as part:
+        assert part.suffix == ".html" and part.parent == tmp_path
+        part.write_text("half")
+        assert not path.exists()
+        part.write_text("whole")
+    assert path.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("stopped", [OSError(errno.ENOSPC, "disk full"), KeyboardInterrupt()])
+def test_what_was_there_stays_when_writing_stops(tmp_path, stopped):
+    path = tmp_path / "page.html"
+    path.write_text("good")
+
+    def write():
+        with written_aside(path) as part:
+            part.write_text("ha")
+            raise stopped
+
+    with pytest.raises(type(stopped)):
+        write()
+    assert path.read_text() == "good"
+    assert list(tmp_path.iterdir()) == [path]
