@@ -17,12 +17,13 @@ _CONDITION = 30
 _SHARE = 0.3
 # Below it, more of the HAADF images' variation is left over than is explained.
 _R_SQUARED = 0.5
-# Differences between tilts are reported where noise alone makes such ones once in a thousand
-# times, and where they matter: the ratios with which the paper's HEBT is as good as with the true
-# ones are off by 11 and 17 % (section 4.1, Table 1).
+# Differences between tilts are reported where noise alone makes such ones in about one of a
+# thousand fits (more where counts are very few), and where they matter: the ratios with which the
+# paper's HEBT is as good as with the true ones are off by 11 and 17 % (section 4.1, Table 1).
 _CHANCE = 1e-3
 _SPREAD = 0.1
-# Noise of pixels within such a block may be correlated; longer than the paper's kernels.
+# Noise within such a block may be correlated, unless it is that of raw counts; the block is longer
+# than the paper's kernels.
 _BLOCK = 16
 
 
@@ -43,8 +44,9 @@ class ResponseRatios:
     pixels
         How many pixels were fitted.
     standard_errors
-        Of the ratios, shape (elements,), from the noise: what is left over in one block of 16
-        pixels along each axis is taken to be independent of the next. NaN for a ratio of 0.
+        Of the ratios, shape (elements,), from the noise: what is left over in one pixel of raw
+        counts, or else in one block of 16 pixels along each axis, is taken to be independent of
+        the next, once each tilt has a brightness of its own. NaN for a ratio of 0.
     tilt_errors
         Of the ratios, shape (elements,), from the spread over the tilts: what is left over at one
         tilt is taken to be independent of the next. Larger than `standard_errors` where tilts
@@ -148,15 +150,15 @@ def response_ratios(
     UserWarning
         If elements are collinear, so that only a combination of their ratios is determined; if a
         ratio comes out as 0, or with a standard error above half of it; if R² is below 0.5, or
-        negative, as with a detector offset; if ratios differ between tilts by more than noise
-        explains (once in a thousand times) and by more than 10 %. Messages name the elements.
+        negative, as with a detector offset; if ratios differ between tilts by more than 10 %, and
+        by more than noise would in about one of a thousand fits. Messages name the elements.
 
     Notes
     -----
     Noise in the maps sits in the regressors P, which draws least squares towards 0 (attenuation).
     Its expected part N of the normal matrix is taken off: (P Pᵀ - N) r = P p_h, with N the
     diagonal of the summed variances, or D Dᵀ with D = 2 `half` - `maps` [3]_. Errors come from
-    the sandwich formula, with the sums of the scores over blocks of 16 pixels, or over tilts.
+    the sandwich formula, with the sums of the scores over blocks of pixels, or over tilts.
 
     Ratios are determined together with the scale of the HAADF images; an offset (detector
     background) must have been removed. Pixels are chosen by haadf alone, whose noise is
@@ -191,20 +193,28 @@ def response_ratios(
     noise = noise[:, inside].astype(np.float64)
     taken_off = noise @ noise.T if taken == "halves" else np.diag(noise.sum(axis=1))
     matrix = regressors @ regressors.T - taken_off
-    ratios, norms = _solve(names, matrix, regressors @ target, taken)
-    left = target - ratios @ regressors
+    ratios, units, norms = _solve(names, matrix, regressors @ target, taken)
     # the part of the noise in each pixel's normal equations, times the ratios
     share = noise * (ratios @ noise if taken == "halves" else ratios[:, None])
-    residual = left @ left - ratios @ share.sum(axis=1)
-    scores = (left * regressors + share) / norms[:, None]
-    errors = [
-        _errors(matrix, norms, ratios, scores, _blocks(haadf.shape, edges)[inside])
-        for edges in (_BLOCK, max(haadf.shape))
-    ]
-    fit = ResponseRatios(
-        ratios, min(float(1 - residual / spread), 1.0), tuple(names), target.size, *errors, taken
-    )
-    for message in (*_collinear(names, matrix, norms), *_doubts(fit, haadf, inside)):
+    predicted, own = ratios @ regressors, ratios @ share
+    r_squared = 1 - (((target - predicted) ** 2).sum() - own.sum()) / spread
+
+    def scores(factor):
+        return ((target - factor * predicted) * regressors + factor * share) / norms[:, None]
+
+    tilts = np.nonzero(inside)[0]
+    blocks = _blocks(haadf.shape, 1 if taken == "counts" else _BLOCK)[inside]
+    by_tilt = _errors(units, ratios > 0, scores(1), tilts) / norms
+    factor, fitted = np.ones(len(haadf)), 1
+    if _count(blocks) > _count(tilts):
+        # noise is what is left over once each tilt has a brightness of its own
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = np.bincount(tilts, target * predicted) / np.bincount(tilts, predicted**2 - own)
+        factor, fitted = np.nan_to_num(factor).clip(0, 2), _count(tilts)
+    by_block = _errors(units, ratios > 0, scores(factor[tilts]), blocks, fitted) / norms
+    found = (ratios, min(float(r_squared), 1.0), tuple(names), target.size)
+    fit = ResponseRatios(*found, by_block, by_tilt, taken)
+    for message in (*_collinear(names, units), *_doubts(fit, haadf, inside)):
         warnings.warn(message, UserWarning, stacklevel=2)
     return fit
 
@@ -281,9 +291,7 @@ def _noise(maps, variance, half):
             raise ValueError(f"variance has values from {variance.min():g}; expected none below 0.")
         return "given", given
     if variance not in ("auto", "counts"):
-        raise ValueError(
-            f'variance is {variance!r}; expected "auto", "counts", an array, or None.'
-        )
+        raise ValueError(f'variance is {variance!r}; expected "auto", "counts", an array, or None.')
     if _are_counts(maps):
         return "counts", maps
     if variance == "counts":
@@ -323,7 +331,7 @@ def _eigen(matrix):
 
 
 def _solve(names, matrix, right, taken):
-    """Return the ratios that solve the normal equations, and the lengths of the maps."""
+    """Return the ratios, the normal matrix of maps of unit length, and the maps' lengths."""
     import scipy.optimize
 
     lost = [name for name, square in zip(names, np.diag(matrix)) if square <= 0]
@@ -343,7 +351,7 @@ def _solve(names, matrix, right, taken):
     values, vectors = _eigen(units)
     root = np.sqrt(values)[:, None] * vectors.T
     ratios, _ = scipy.optimize.nnls(root, (vectors.T @ (right / norms)) / np.sqrt(values))
-    return ratios / norms, norms
+    return ratios / norms, units, norms
 
 
 def _blocks(shape, edge):
@@ -352,17 +360,19 @@ def _blocks(shape, edge):
     return np.ravel_multi_index(np.meshgrid(*places, indexing="ij"), shape)
 
 
-def _errors(matrix, norms, ratios, scores, blocks):
+def _count(blocks):
+    return np.count_nonzero(np.bincount(blocks))
+
+
+def _errors(units, free, scores, blocks, fitted=1):
     """Return the standard errors by the sandwich formula, with scores added up over blocks."""
-    errors = np.full(len(ratios), np.nan)
-    free = ratios > 0
-    count = np.count_nonzero(np.bincount(blocks))
-    if count > 1 and free.any():
+    errors = np.full(len(free), np.nan)
+    count = _count(blocks)
+    if count > fitted and free.any():
         sums = np.stack([np.bincount(blocks, score) for score in scores[free]])
-        values, vectors = _eigen((matrix / np.outer(norms, norms))[np.ix_(free, free)])
+        values, vectors = _eigen(units[np.ix_(free, free)])
         bread = (vectors / values) @ vectors.T
-        errors[free] = np.linalg.norm(bread @ sums, axis=1) / norms[free]
-        errors *= np.sqrt(count / (count - 1))
+        errors[free] = np.linalg.norm(bread @ sums, axis=1) * np.sqrt(count / (count - fitted))
     return errors
 
 
@@ -370,8 +380,8 @@ def _involved(names, vector):
     return [name for name, part in zip(names, vector) if abs(part) > _SHARE]
 
 
-def _collinear(names, matrix, norms) -> Iterator[str]:
-    values, vectors = np.linalg.eigh(matrix / np.outer(norms, norms))
+def _collinear(names: Sequence[str], units: np.ndarray) -> Iterator[str]:
+    values, vectors = np.linalg.eigh(units)
     for value, vector in zip(values, vectors.T):
         if value * _CONDITION**2 < values[-1]:
             yield (
@@ -383,7 +393,7 @@ def _collinear(names, matrix, norms) -> Iterator[str]:
 
 def _doubts(fit: ResponseRatios, haadf: np.ndarray, inside: np.ndarray) -> Iterator[str]:
     """Say what speaks against the ratios."""
-    from scipy.stats import chi2
+    from scipy.special import chdtri
 
     def named(which):
         return ", ".join(name for name, chosen in zip(fit.names, which) if chosen)
@@ -399,30 +409,31 @@ def _doubts(fit: ResponseRatios, haadf: np.ndarray, inside: np.ndarray) -> Itera
             f"the response ratio of {named(unsure)} is hardly determined: its standard error is "
             "more than half of it. More counts are needed, or the element left out."
         )
+    noise = "" if fit.variance else "noise in the maps (give variance=... or half=...), "
     if fit.r_squared < 0:
         low, high = haadf[inside].min(), haadf[inside].max()
         yield (
-            f"haadf is explained worse than by a constant (R2 = {fit.r_squared:.3f}). It runs "
-            f"from {low:.4g} to {high:.4g}: it seems to have a black level (detector offset), "
-            "which must be removed first, e.g. by hebt.prepare.remove_offset; or haadf and maps "
-            "are not aligned."
+            f"a constant explains haadf better than the maps do (R2 = {fit.r_squared:.3f}). Its "
+            f"values run from {low:.4g} to {high:.4g}: it seems to have a black level (detector "
+            "offset), which must be removed first, e.g. by hebt.prepare.remove_offset. Otherwise "
+            f"look for {noise}signals that are not aligned, or an element that is missing."
         )
     elif fit.r_squared < _R_SQUARED:
-        noise = "" if fit.variance else "noise in the maps (give variance=... or half=...), "
         yield (
             f"the maps explain only {100 * fit.r_squared:.0f} % of the variation of haadf (R2 = "
             f"{fit.r_squared:.3f}): its ratios are not to be trusted. Look for {noise}a detector "
             "offset, signals that are not aligned, or an element that is missing."
         )
     tilts = np.count_nonzero(inside.reshape(len(inside), -1).any(axis=1))
-    limit = np.sqrt(chi2.isf(_CHANCE, max(tilts - 1, 1)) / max(tilts - 1, 1))
+    freedom = max(tilts - 1, 1)
+    limit = np.sqrt(chdtri(freedom, _CHANCE / len(fit.ratios)) / freedom)
     spread = np.sqrt(tilts) * fit.tilt_errors
     differ = (fit.tilt_errors > limit * fit.standard_errors) & (spread > _SPREAD * fit.ratios)
-    if differ.any():
-        worst = 100 * np.nanmax(spread[differ] / fit.ratios[differ])
+    if (differ := differ & ~unsure).any():
+        each = ", ".join(f"{100 * s / r:.0f} %" for s, r in zip(spread[differ], fit.ratios[differ]))
         yield (
-            f"the response ratio of {named(differ)} differs between tilts, by {worst:.0f} %, more "
-            "than noise explains. Look for detectors that the holder shadows (see "
-            "hebt.prepare.normalize_tilts), for tilts that are not aligned, or for HAADF that is "
+            f"the response ratio of {named(differ)} differs between tilts (standard deviation "
+            f"{each}), by more than noise explains. Look for detectors that the holder shadows "
+            "(hebt.prepare.normalize_tilts), for tilts that are not aligned, or for HAADF that is "
             "not linear in the thickness."
         )
