@@ -125,8 +125,9 @@ def response_ratios(
     variance
         Noise of the maps. ``"counts"``: they are raw counts, whose variance is the count. An
         array in a shape that broadcasts to that of `maps`: the variance of each value, e.g. for
-        filtered counts the counts through the same filter with squared weights. None: noise is
-        left in, as in the paper. ``"auto"``: counts where all maps are whole numbers, else None.
+        filtered counts the counts through the same filter with squared weights (those of
+        `hebt.prepare.smoothing_kernel`). None: noise is left in, as in the paper. ``"auto"``:
+        counts where all maps are whole numbers, else None.
     half
         Maps from a random half of the counts, from `split_counts`, in the shape of `maps`. Treat
         both halves alike, shift and smooth them as you like, and give their sum as `maps`: no
@@ -203,7 +204,8 @@ def response_ratios(
         return ((target - factor * predicted) * regressors + factor * share) / norms[:, None]
 
     tilts = np.nonzero(inside)[0]
-    blocks = _blocks(haadf.shape, 1 if taken == "counts" else _BLOCK)[inside]
+    # raw counts of neighbors are independent
+    blocks = np.arange(target.size) if taken == "counts" else _blocks(haadf.shape)[inside]
     by_tilt = _errors(units, ratios > 0, scores(1), tilts) / norms
     factor, fitted = np.ones(len(haadf)), 1
     if _count(blocks) > _count(tilts):
@@ -274,6 +276,12 @@ def _noise(maps, variance, half):
         if half.shape != maps.shape:
             raise ValueError(
                 f"half has shape {half.shape} and maps {maps.shape}; expected the same shape."
+            )
+        share = half.sum(dtype=np.float64) / (maps.sum(dtype=np.float64) or 1)
+        if not 0.25 < share < 0.75:
+            raise ValueError(
+                f"half holds {100 * share:.0f} % of the counts of maps; expected about 50 %. Give "
+                "the sum of both halves as maps, and one of them as half."
             )
         return "halves", 2 * half - maps
     if variance is None:
@@ -354,10 +362,10 @@ def _solve(names, matrix, right, taken):
     return ratios / norms, units, norms
 
 
-def _blocks(shape, edge):
-    """Number the blocks of `edge` pixels along each axis that pixels of a tilt lie in."""
-    places = [np.arange(n) // (edge if axis else 1) for axis, n in enumerate(shape)]
-    return np.ravel_multi_index(np.meshgrid(*places, indexing="ij"), shape)
+def _blocks(shape):
+    """Number the blocks of each tilt that pixels lie in."""
+    places = [np.arange(n) // (_BLOCK if axis else 1) for axis, n in enumerate(shape)]
+    return np.ravel_multi_index(np.meshgrid(*places, indexing="ij", sparse=True), shape)
 
 
 def _count(blocks):

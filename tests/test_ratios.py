@@ -328,6 +328,7 @@ def test_whole_numbers_are_taken_for_counts_and_others_are_not():
         ({"variance": -np.ones(20)}, "none below 0"),
         ({"variance": np.full(20, np.nan)}, "variance holds .* NaN"),
         ({"half": np.ones(20)}, "half has shape .20,. and maps"),
+        ({"half": series()[1]}, "half holds 100 % of the counts"),
         ({"half": np.ones((3, 5, 4, 20)), "variance": None}, "one of them"),
     ],
 )
