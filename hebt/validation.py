@@ -17,7 +17,7 @@ from .reconstruct import reconstruct, sirt
 from .stopping import Snapshots
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HeldOut:
     """Errors of predicted element maps.
 
@@ -41,6 +41,13 @@ class HeldOut:
     tilts: np.ndarray
     elements: tuple[str, ...]
     errors: np.ndarray
+
+    def __repr__(self) -> str:
+        # plain ASCII, unlike the names of the methods: terminals that know no UTF-8 can print it
+        return (
+            f"HeldOut({len(self.methods)} methods, {len(self.stops)} stops, "
+            f"{len(self.tilts)} tilts, {', '.join(self.elements)})"
+        )
 
     def mean(self) -> np.ndarray:
         """Return the errors' mean over the tilts, (methods, stops, elements).
