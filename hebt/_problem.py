@@ -130,10 +130,12 @@ class Run:
 
     def ends(self, iteration: int, x: Callable[[], np.ndarray], residuals: Residuals) -> bool:
         """Show callback and rules an iteration; say whether one of them ends the run."""
-        if self.callback is not None and _is_true(self.callback(iteration, x(), residuals)):
+        if self.callback is not None and _is_true(
+            "callback", self.callback, self.callback(iteration, x(), residuals)
+        ):
             return True
         self.history.stopped_by = next(
-            (rule for rule in self.stop if _is_true(rule(iteration, residuals))), None
+            (rule for rule in self.stop if _is_true("stop", rule, rule(iteration, residuals))), None
         )
         return self.history.stopped_by is not None
 
@@ -213,6 +215,12 @@ def _check_rules(stop: Any) -> tuple:
     return rules
 
 
-def _is_true(answer: Any) -> bool:
+def _is_true(name: str, function: Any, answer: Any) -> bool:
+    """Return an answer that ends a run or not; 1 or an array could mean either, and is refused."""
     # a comparison of numpy numbers gives numpy's own True
-    return isinstance(answer, (bool, np.bool_)) and bool(answer)
+    if not isinstance(answer, (bool, np.bool_, type(None))):
+        raise TypeError(
+            f"{name} {function!r} returned {answer!r}; expected True to stop, or False or None to "
+            "go on. Turn what it returns into a bool."
+        )
+    return bool(answer)
