@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hebt import io
+from hebt._units import in_kev
 
 hs = pytest.importorskip("hyperspy.api")
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:hyperspy")
@@ -342,8 +343,6 @@ def test_one_length_in_two_units_is_one_length():
 
 @pytest.mark.parametrize("units", ["keV", "kev", "KeV", "KEV", "kiloelectronvolts"])
 def test_energies_are_read_in_every_spelling(units):
-    from hebt.io.signals import in_kev
-
     assert in_kev(units) == 1 and in_kev("eV") == in_kev("ev") == 1e-3
     for wrong in (None, "", "V", "MeV", "nm"):
         with pytest.raises(ValueError, match=f"measured in '{wrong or ''}.*expected keV or eV"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,44 +20,7 @@ from .._checks import (
     data_of,
 )
 from .._hyperspy import hyperspy, quiet
-
-_METERS = {"": 1e9, "milli": 1e6, "micro": 1e3, "nano": 1.0, "pico": 1e-3}
-_LENGTHS = {"nm": 1.0, "μm": 1e3, "um": 1e3, "m": 1e9, "mm": 1e6, "pm": 1e-3, "Å": 0.1}
-_LENGTHS |= {"å": 0.1, "angstrom": 0.1, "ångstrom": 0.1, "ångström": 0.1, "micron": 1e3}
-_LENGTHS |= {f"{p}met{end}": nm for p, nm in _METERS.items() for end in ("er", "re")}
-_ENERGIES = {"keV": 1.0, "kev": 1.0, "eV": 1e-3, "ev": 1e-3, "EV": 1e-3}
-_ENERGIES |= {"kiloelectronvolt": 1.0, "electronvolt": 1e-3}
-_ANGLES = {"deg": 1.0, "degree": 1.0, "°": 1.0}
-_ANGLES |= {"rad": np.rad2deg(1), "radian": np.rad2deg(1), "mrad": np.rad2deg(1e-3)}
-
-
-def _measure(units: object, known: dict[str, float]) -> float | None:
-    """Return what a unit is worth; long names may have capitals and a plural, symbols not."""
-    text = unicodedata.normalize("NFKC", str(units)).strip()
-    word = text.lower().removesuffix("s")
-    return known.get(text, known.get(word) if len(word) > 2 else None)
-
-
-def in_nm(units: object) -> float:
-    """Return the length of a unit in nm."""
-    length = _measure(units, _LENGTHS)
-    if length is None:
-        raise ValueError(
-            f"Pixels are measured in {str(units)!r}; expected a length: nm, µm, um, Å, pm, mm, m "
-            "or their names. Calibrate the file's axes first (axis.units, axis.scale)."
-        )
-    return length
-
-
-def in_kev(units: object) -> float:
-    """Return the energy of a unit in keV."""
-    energy = _measure(units, _ENERGIES)
-    if energy is None:
-        raise ValueError(
-            f"Energies are measured in {str(units)!r}; expected keV or eV. Calibrate the file's "
-            "energy axis first (axis.units, axis.scale, axis.offset)."
-        )
-    return energy
+from .._units import ANGLES, LENGTHS, in_nm, measure
 
 
 @dataclass(frozen=True)
@@ -314,7 +276,7 @@ def from_signal(
     data = as_float32("signal", signal.data)
     kept = signal.metadata.get_item("HEBT", None)
     kept = kept.as_dictionary() if kept is not None else {}
-    third, is_volume = axes[-3], angles is None and _measure(axes[-3].units, _LENGTHS) is not None
+    third, is_volume = axes[-3], angles is None and measure(axes[-3].units, LENGTHS) is not None
     if pixel_size is None:
         pixel_size = _side(axes[-3:] if is_volume else axes[-2:])
     pixel_size = check_number("pixel_size", pixel_size, "a length in nm above 0")
@@ -364,7 +326,7 @@ def _tilts_of(signal, axis, origins):
     if origins is not None and origins.min() >= 0 and len(set(origins)) == len(origins):
         return listed[_OURS][origins], f"{_OURS}, by the images themselves"
     found: list[tuple[str, NDArray]] = []
-    unit = _measure(axis.units, _ANGLES)
+    unit = measure(axis.units, ANGLES)
     for name, values in listed.items():
         # what was put together anew is not numbered as the lists of its parts
         if str(axis.name) not in ("element", "stack_element") or name == _STACKED:

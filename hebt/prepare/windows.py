@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
 
-from .xray import line_energy, line_width, shell_energies
+from .._checks import as_float32, as_float64, check_names, check_number, data_of
+from .._units import in_kev
+from .xray import check_resolution, line_energy, line_width, shell_energies, shell_lines
+
+_FLAGGED = 0.1  # crosstalk, as a share of what a window counts of its own line
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,6 +47,12 @@ class EnergyWindow:
                 f"the window of {self.name} has backgrounds {self.backgrounds}; expected one or "
                 "two windows (from, to) for each peak."
             )
+        for window in (*self.peaks, *(side for sides in self.backgrounds for side in sides)):
+            if np.shape(window) != (2,) or not window[0] < window[1]:
+                raise ValueError(
+                    f"the window of {self.name} has {window}; expected energies from below to "
+                    "above, in keV."
+                )
 
     def __repr__(self):
         def text(windows):
@@ -76,7 +88,7 @@ class EnergyWindow:
         Raises
         ------
         ValueError
-            If there is no channel within one of the windows.
+            If `energies` are no such energies in keV, or do not hold one of the windows.
 
         Examples
         --------
@@ -86,14 +98,15 @@ class EnergyWindow:
         array([-0.25, -0.5 , -0.25,  0.  ,  0.5 ,  1.  ,  0.5 ,  0.  , -0.25,
                -0.5 , -0.25])
         """
-        energies = np.asarray(energies, np.float64)
+        energies, step = check_energies(energies)
         weights = np.zeros(len(energies))
         for peak, sides in zip(self.peaks, self.backgrounds, strict=True):
-            counted = self._shares(energies, peak)
+            counted = self._shares(energies, step, peak)
             weights += counted
             if not background:
                 continue
-            means = [share / share.sum() for share in (self._shares(energies, s) for s in sides)]
+            seen = (self._shares(energies, step, side) for side in sides)
+            means = [share / share.sum() for share in seen]
             under = means[0]
             if len(sides) == 2:
                 left, right = np.mean(sides[0]), np.mean(sides[1])
@@ -103,19 +116,41 @@ class EnergyWindow:
             weights -= counted.sum() * under
         return weights
 
-    def _shares(self, energies, window):
+    def _shares(self, energies, step, window):
         """Return which share of each channel lies in a window of energies, (channels,)."""
-        step = energies[1] - energies[0]
         low = np.maximum(energies - step / 2, window[0])
         high = np.minimum(energies + step / 2, window[1])
         shares = np.clip((high - low) / step, 0, 1)
-        if not shares.any():
+        seen = shares.sum() * step / (window[1] - window[0])
+        if seen < 0.98:
+            what = f"there is only {100 * seen:.0f} %" if seen else "there is no channel"
             raise ValueError(
-                f"a window of {self.name} goes from {window[0]:g} to {window[1]:g} keV, where "
-                f"energies ({energies.min():g} to {energies.max():g} keV) has no channel; "
-                "expected one."
+                f"a window of {self.name} goes from {window[0]:g} to {window[1]:g} keV, of which "
+                f"{what} in energies ({energies.min():g} to {energies.max():g} keV); expected all "
+                "of it. Was it chosen for spectra of another calibration?"
             )
         return shares
+
+
+def check_energies(energies: ArrayLike) -> tuple[NDArray[np.float64], float]:
+    """Return the energies of channels in keV, and their step; there may be gaps."""
+    energies = as_float64("energies", energies, ndim=(1,))
+    steps = np.diff(energies)
+    step = float(np.median(steps)) if len(steps) else 0.0
+    if step > 0:
+        counts = np.rint(steps / step)
+        if counts.min() >= 1:
+            places = np.concatenate([[0], np.cumsum(counts)])
+            step = float((energies[-1] - energies[0]) / places[-1])
+            # single precision may be what a file holds
+            off = np.abs(energies - energies[0] - step * places).max()
+            if step < 1 and off < 0.1 * step:
+                return energies, step
+    raise ValueError(
+        f"energies go from {energies[0]:g} to {energies[-1]:g}, {len(energies)} channels in steps "
+        f"of {step:g} in the median; expected keV, rising in equal steps below 1 keV (there may be "
+        "gaps). Divide by 1000 if they are eV; interpolate spectra of other channels."
+    )
 
 
 def line_windows(
@@ -131,6 +166,9 @@ def line_windows(
     A window of 1.2 times the peak's full width at half maximum (FWHM) holds 84 % of a Gaussian
     peak. The background under it is read off a straight line through two windows of half a FWHM,
     one on each side, as near as they can be at one FWHM from the centre of every other line.
+
+    There is a warning where the window of a line counts another element's line, of `lines` or
+    `avoid`, more than a tenth as well as its own; `unmix` takes that away.
 
     Parameters
     ----------
@@ -155,16 +193,65 @@ def line_windows(
     ------
     ValueError
         If a line is in no table or not in the spectrum, or has no background within 8 FWHM.
+    TypeError
+        If `lines` or `avoid` is a text or has no order.
     """
-    energies = np.asarray(energies, np.float64)
+    energies, _ = check_energies(energies)
+    resolution = check_resolution(resolution)
+    width = check_number("width", width, "a width in FWHM above 0")
+    lines = _several("lines", lines)
     if not lines:
         raise ValueError("lines is empty; expected X-ray lines such as 'O_Ka'.")
-    names = [*lines, *(a for a in avoid if isinstance(a, str))]
+    lines = check_names(lines, len(lines), kind="lines", name="lines")
+    avoided = _several("avoid", avoid)
+    names = [*lines, *(a for a in avoided if isinstance(a, str))]
     others = sorted({e for name in names for e in shell_energies(name)})
-    forbidden = [tuple(map(float, a)) for a in avoid if not isinstance(a, str)]
+    forbidden = [_range("avoid", a) for a in avoided if not isinstance(a, str)]
     spans = line_width(others, resolution)
     forbidden += [(e - span, e + span) for e, span in zip(others, spans, strict=True)]
-    return [_line_window(energies, name, forbidden, resolution, width) for name in lines]
+    windows = [_line_window(energies, name, forbidden, resolution, width) for name in lines]
+    _flag(windows, names, energies, resolution)
+    return windows
+
+
+def _several(name: str, values: Any) -> list:
+    if not isinstance(values, (list, tuple, np.ndarray)):
+        raise TypeError(
+            f"{name} is {values!r}; expected X-ray lines such as 'O_Ka' in a list or tuple."
+        )
+    return list(values)
+
+
+def _range(name: str, window: Any) -> tuple[float, float]:
+    ends = as_float64(name, window)
+    if ends.shape != (2,) or not ends[0] < ends[1]:
+        raise ValueError(f"{name} holds {window!r}; expected a line, or (from, to) in keV.")
+    return float(ends[0]), float(ends[1])
+
+
+def _flag(windows, names, energies, resolution):
+    """Warn of lines that are counted in the window of another element's line."""
+    counted = _counted(windows, names, energies, resolution)
+    found = []
+    for i, window in enumerate(windows):
+        for j, name in enumerate(names):
+            share = counted[i, j] / counted[i, i]
+            if abs(share) > _FLAGGED and name.split("_")[0] != window.name.split("_")[0]:
+                found.append(f"{window.name} counts {100 * share:.0f} % as well of {name}")
+                if i < j < len(windows):
+                    (a,), (b,) = window.peaks, windows[j].peaks
+                    shared = (min(a[1], b[1]) - max(a[0], b[0])) / max(np.ptp(a), np.ptp(b))
+                    found[-1] += (
+                        f" (both windows share {100 * max(shared, 0):.0f} % of their energies)"
+                    )
+    if found:
+        warnings.warn(
+            f"Energy windows overlap other lines. Compared with its own line, the window of "
+            f"{'; '.join(found)}. Map other lines, or take this away with "
+            "hebt.prepare.unmix(maps, windows, energies).",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _line_window(energies, name, forbidden, resolution, width):
@@ -220,16 +307,148 @@ def element_maps(
     Raises
     ------
     ValueError
-        If there is no channel within one of the windows.
+        If `energies` do not fit the spectra or do not hold one of the windows, or if counts are
+        masked, NaN or infinite there.
     """
-    counts = np.asarray(getattr(spectrum_image, "data", spectrum_image))
+    windows, (energies, step) = _checked(windows), check_energies(energies)
+    counts = data_of(spectrum_image)
+    counts = counts if hasattr(counts, "shape") else np.asarray(counts)
+    if len(counts.shape) != 3 or counts.shape[2] != len(energies):
+        raise ValueError(
+            f"spectrum_image has shape {counts.shape} and there are {len(energies)} energies; "
+            "expected three dimensions, (slices, size, channels), with an energy for each channel."
+        )
+    if counts is not spectrum_image and spectrum_image.axes_manager.signal_dimension == 1:
+        (axis,) = spectrum_image.axes_manager.signal_axes
+        own = np.asarray(axis.axis) * in_kev(axis.units)
+        if np.abs(own - energies).max() > step / 2:
+            raise ValueError(
+                f"spectrum_image has energies from {own[0]:g} to {own[-1]:g} keV, but energies go "
+                f"from {energies[0]:g} to {energies[-1]:g} keV; expected the same calibration."
+            )
     maps = np.empty((len(windows), *counts.shape[:2]), np.float32)
     for made, window in zip(maps, windows, strict=True):
         weights = window.weights(energies).astype(np.float32)
         used = np.flatnonzero(weights)
         part = slice(used[0], used[-1] + 1)
-        np.matmul(counts[..., part].astype(np.float32), weights[part], out=made)
+        np.matmul(as_float32("spectrum_image", counts[..., part]), weights[part], out=made)
     return maps
+
+
+def crosstalk_matrix(
+    windows: Sequence[EnergyWindow], energies: ArrayLike, *, resolution: float = 130.0
+) -> np.ndarray:
+    """Return what each window counts of each line, less background.
+
+    A line and the others of its shell are Gaussian peaks with the weights of exspy's tables, as
+    wide as the detector makes them.
+
+    Parameters
+    ----------
+    windows
+        From `line_windows`, named by their lines.
+    energies
+        Centre of each channel in keV, shape (channels,), evenly spaced.
+    resolution
+        FWHM of the detector at Mn K-alpha, in eV; see `line_width`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (windows, windows). Row: whose window. Column: whose counts, for one in the line.
+
+    Raises
+    ------
+    ValueError
+        If a window is named by no X-ray line of exspy's tables, or `energies` do not hold it.
+
+    Examples
+    --------
+    >>> import hebt, numpy as np
+    >>> energies = 0.01 * np.arange(1000)
+    >>> windows = hebt.prepare.line_windows(energies, ["O_Ka", "Fe_Ka"])
+    >>> hebt.prepare.crosstalk_matrix(windows, energies).round(2) + 0
+    array([[0.83, 0.  ],
+           [0.  , 0.83]])
+    """
+    windows = _checked(windows)
+    return _counted(windows, [w.name for w in windows], check_energies(energies)[0], resolution)
+
+
+def _counted(windows, names, energies, resolution):
+    """Return what each window counts of each line, shape (windows, names)."""
+    _, step = check_energies(energies)
+    peaks = np.zeros((len(names), len(energies)))
+    for peak, name in zip(peaks, names, strict=True):
+        for energy, weight in shell_lines(name):
+            sigma = line_width(energy, check_resolution(resolution)) / np.sqrt(8 * np.log(2))
+            edges = (energies - energy) / sigma, step / 2 / sigma
+            peak += weight * (ndtr(edges[0] + edges[1]) - ndtr(edges[0] - edges[1]))
+    return np.stack([w.weights(energies) for w in windows]) @ peaks.T
+
+
+def unmix(
+    maps: ArrayLike,
+    windows: Sequence[EnergyWindow],
+    energies: ArrayLike,
+    *,
+    resolution: float = 130.0,
+) -> np.ndarray:
+    """Return maps without what each window counted of the other maps' lines.
+
+    Of its own line, a map keeps what its window counts. Windows that overlap much make much noise;
+    there is a warning where it grows more than threefold, for maps that were equally noisy.
+
+    Parameters
+    ----------
+    maps
+        From `element_maps`, shape (elements, ...).
+    windows
+        Those of the maps, from `line_windows`.
+    energies
+        Centre of each channel in keV, shape (channels,), evenly spaced.
+    resolution
+        FWHM of the detector at Mn K-alpha, in eV; see `line_width`.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape of `maps`.
+
+    Raises
+    ------
+    ValueError
+        If there is not one window for each map, or two count the same.
+    """
+    maps = as_float32("maps", maps)
+    matrix = crosstalk_matrix(windows, energies, resolution=resolution)
+    if len(maps) != len(matrix) or maps.ndim < 2:
+        raise ValueError(
+            f"maps has {len(maps)} elements (shape {maps.shape}) and there are {len(matrix)} "
+            "windows; expected one window for each map, (elements, ...)."
+        )
+    names = ", ".join(w.name for w in windows)
+    if np.linalg.cond(matrix) > 1e4:
+        raise ValueError(f"windows of {names} cannot be told apart. Map other lines.")
+    weights = np.diag(matrix)[:, None] * np.linalg.inv(matrix)
+    noise = np.linalg.norm(weights, axis=1)
+    if noise.max() > 3:
+        shown = ", ".join(f"{n:.1f} ({w.name})" for n, w in zip(noise, windows, strict=True))
+        warnings.warn(
+            f"unmixing makes the noise of maps {shown} times as large, as their lines are so near; "
+            "smooth the maps or map other lines.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return np.tensordot(weights.astype(np.float32), maps, 1)
+
+
+def _checked(windows):
+    if not isinstance(windows, (list, tuple)) or not windows:
+        raise TypeError(f"windows is {windows!r}; expected EnergyWindows in a list or tuple.")
+    if not all(isinstance(w, EnergyWindow) for w in windows):
+        raise TypeError(f"windows holds {windows}; expected EnergyWindows, from line_windows.")
+    return windows
 
 
 def channels_near(energies: ArrayLike, ranges: Sequence[tuple[float, float]]) -> np.ndarray:
@@ -247,5 +466,6 @@ def channels_near(energies: ArrayLike, ranges: Sequence[tuple[float, float]]) ->
     numpy.ndarray
         Numbers of the channels, rising.
     """
-    energies = np.asarray(energies)
+    energies = as_float64("energies", energies, ndim=(1,))
+    ranges = [_range("ranges", r) for r in ranges]
     return np.flatnonzero(np.any([(energies >= a) & (energies <= b) for a, b in ranges], axis=0))

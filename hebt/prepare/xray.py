@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._checks import as_float64, check_number
 from .._hyperspy import quiet
 
 
@@ -21,9 +22,16 @@ def xray_lines(element: str) -> dict:
     dict
         Name of the line, as HyperSpy writes it without the element ("Ma"), to its energy in keV
         and its weight relative to the strongest line of its family.
+
+    Raises
+    ------
+    ValueError
+        If there is no such element.
     """
     with quiet():
         from exspy.material import elements
+    if not isinstance(element, str) or element not in elements:
+        raise ValueError(f"{element!r} is no element; expected a symbol such as 'Au'.")
     return elements[element]["Atomic_properties"]["Xray_lines"].as_dictionary()
 
 
@@ -44,14 +52,27 @@ def line_width(energy: ArrayLike, resolution: float = 130.0) -> np.ndarray:
     numpy.ndarray
         In keV, shape of `energy`.
 
+    Raises
+    ------
+    ValueError
+        If `energy` is not in keV, or `resolution` not from 20 to 1000 eV.
+
     Examples
     --------
     >>> import hebt
     >>> float(hebt.prepare.line_width(5.8987, resolution=130))
     0.13
     """
-    energy = np.asarray(energy, np.float64)
+    energy, resolution = as_float64("energy", energy), check_resolution(resolution)
+    if energy.max() > 1000:
+        raise ValueError(f"energy is {energy.max():g}; expected keV. Divide by 1000 if it is eV.")
     return np.sqrt(np.maximum(resolution**2 + 2500 * (energy - 5.8987), 40.0**2)) / 1000
+
+
+def check_resolution(resolution: float) -> float:
+    """Return the FWHM of a detector at Mn K-alpha, after checking that it can be one in eV."""
+    expected = "the FWHM at Mn K-alpha in eV, from 20 to 1000"
+    return check_number("resolution", resolution, expected, least=20, also_least=True, most=1000)
 
 
 def _line_table(name: str) -> dict:
@@ -73,9 +94,15 @@ def line_energy(name: str) -> float:
     return _line_table(name)[name.split("_")[1]]["energy (keV)"]
 
 
+def shell_lines(name: str) -> list[tuple[float, float]]:
+    """Return (energy, weight) of the lines of a shell; the line that is named has the weight 1."""
+    table, line = _line_table(name), name.split("_")[1]
+    lines = [v for k, v in table.items() if k[0] == line[0]]
+    return [(v["energy (keV)"], v["weight"] / table[line]["weight"]) for v in lines]
+
+
 def shell_energies(name: str) -> list[float]:
     """Return the energies of the lines of a shell that have at least 10 % of its intensity."""
-    shell = name.split("_")[1][0]
-    lines = [v for k, v in _line_table(name).items() if k[0] == shell]
-    strongest = max(v["weight"] for v in lines)
-    return [v["energy (keV)"] for v in lines if v["weight"] >= 0.1 * strongest]
+    lines = shell_lines(name)
+    strongest = max(weight for _, weight in lines)
+    return [energy for energy, weight in lines if weight >= 0.1 * strongest]
