@@ -133,23 +133,24 @@ class EnergyWindow:
 
 
 def check_energies(energies: ArrayLike) -> tuple[NDArray[np.float64], float]:
-    """Return the energies of channels in keV, and their step; there may be gaps."""
+    """Return the energies of channels in keV, and their step; in any order, and with gaps."""
     energies = as_float64("energies", energies, ndim=(1,))
-    steps = np.diff(energies)
+    rising = np.sort(energies)
+    steps = np.diff(rising)
     step = float(np.median(steps)) if len(steps) else 0.0
     if step > 0:
         counts = np.rint(steps / step)
         if counts.min() >= 1:
             places = np.concatenate([[0], np.cumsum(counts)])
-            step = float((energies[-1] - energies[0]) / places[-1])
+            step = float((rising[-1] - rising[0]) / places[-1])
             # single precision may be what a file holds
-            off = np.abs(energies - energies[0] - step * places).max()
+            off = np.abs(rising - rising[0] - step * places).max()
             if step < 1 and off < 0.1 * step:
                 return energies, step
     raise ValueError(
-        f"energies go from {energies[0]:g} to {energies[-1]:g}, {len(energies)} channels in steps "
-        f"of {step:g} in the median; expected keV, rising in equal steps below 1 keV (there may be "
-        "gaps). Divide by 1000 if they are eV; interpolate spectra of other channels."
+        f"energies go from {rising[0]:g} to {rising[-1]:g}, {len(energies)} channels in steps "
+        f"of {step:g} in the median; expected different ones in keV, in equal steps below 1 keV "
+        "(there may be gaps). Divide by 1000 if they are eV; interpolate spectra of other channels."
     )
 
 
@@ -196,7 +197,7 @@ def line_windows(
     TypeError
         If `lines` or `avoid` is a text or has no order.
     """
-    energies, _ = check_energies(energies)
+    energies, step = check_energies(energies)
     resolution = check_resolution(resolution)
     width = check_number("width", width, "a width in FWHM above 0")
     lines = _several("lines", lines)
@@ -209,7 +210,7 @@ def line_windows(
     forbidden = [_range("avoid", a) for a in avoided if not isinstance(a, str)]
     spans = line_width(others, resolution)
     forbidden += [(e - span, e + span) for e, span in zip(others, spans, strict=True)]
-    windows = [_line_window(energies, name, forbidden, resolution, width) for name in lines]
+    windows = [_line_window(energies, step, name, forbidden, resolution, width) for name in lines]
     _flag(windows, names, energies, resolution)
     return windows
 
@@ -254,18 +255,18 @@ def _flag(windows, names, energies, resolution):
         )
 
 
-def _line_window(energies, name, forbidden, resolution, width):
+def _line_window(energies, step, name, forbidden, resolution, width):
     energy = line_energy(name)
     fwhm = float(line_width(energy, resolution))
-    step = energies[1] - energies[0]
-    if not energies[0] + fwhm <= energy <= energies[-1] - fwhm:
+    first, last = energies.min(), energies.max()
+    if not first + fwhm <= energy <= last - fwhm:
         raise ValueError(
             f"The line {name} at {energy:.3f} keV lies outside the spectrum, which goes from "
-            f"{energies[0]:.3f} to {energies[-1]:.3f} keV."
+            f"{first:.3f} to {last:.3f} keV."
         )
 
     def clear(low, high):
-        inside = energies[0] <= low and high <= energies[-1]
+        inside = first <= low and high <= last
         return inside and all(high <= a or low >= b for a, b in forbidden)
 
     def search(side):
@@ -368,8 +369,8 @@ def crosstalk_matrix(
     >>> energies = 0.01 * np.arange(1000)
     >>> windows = hebt.prepare.line_windows(energies, ["O_Ka", "Fe_Ka"])
     >>> hebt.prepare.crosstalk_matrix(windows, energies).round(2) + 0
-    array([[0.83, 0.  ],
-           [0.  , 0.83]])
+    array([[0.82, 0.  ],
+           [0.  , 0.82]])
     """
     windows = _checked(windows)
     return _counted(windows, [w.name for w in windows], check_energies(energies)[0], resolution)
