@@ -177,7 +177,7 @@ def spectra_to_signal(
     energies = as_float64("energies", energies)
     if np.ma.is_masked(data):
         raise ValueError("data is masked; expected counts everywhere, e.g. data.filled(0).")
-    data = np.asarray(data)
+    data = data if isinstance(data, np.ndarray) else as_float32("data", data)
     if data.ndim != 3 or energies.shape != data.shape[2:]:
         raise ValueError(
             f"data has shape {data.shape} and energies {energies.shape}; expected (slices, size, "
@@ -192,8 +192,8 @@ def spectra_to_signal(
         )
     pixel_size = check_number("pixel_size", pixel_size, "a length in nm above 0")
     voltage = check_number("voltage", voltage, "a voltage in kV above 0")
-    (tilt,) = check_angles([tilt], "tilt")
-    elements = check_names(elements, len(elements), name="elements")
+    tilt = check_number("tilt", tilt, "degrees from -360 to 360", least=-360, most=360)
+    elements = check_names(elements, np.size(elements), name="elements")
     hs = hyperspy()
     axes: list[dict[str, Any]] = [
         {"name": name, "size": count, "scale": pixel_size, "units": "nm", "navigate": True}
@@ -205,7 +205,7 @@ def spectra_to_signal(
     with quiet():
         signal = hs.signals.Signal1D(data, axes=axes)
         signal.set_signal_type("EDS_TEM")
-        signal.set_microscope_parameters(beam_energy=voltage, tilt_stage=float(tilt))
+        signal.set_microscope_parameters(beam_energy=voltage, tilt_stage=tilt)
         signal.set_elements(elements)
     signal.metadata.General.title = check_text("title", title)
     return signal

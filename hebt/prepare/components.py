@@ -124,15 +124,17 @@ def bin_spectra(
     ValueError
         If shapes do not fit, or `factor` does not divide both.
     """
-    slices, size = shape
+    if not isinstance(shape, (list, tuple)) or len(shape) != 2:
+        raise TypeError(f"shape is {shape!r}; expected two whole numbers, (slices, size).")
+    slices, size = (check_count("shape", n) for n in shape)
+    if not sparse.issparse(spectra):
+        spectra = sparse.csr_array(as_float32("spectra", spectra, ndim=(2,)))
     factor = check_count("factor", factor)
     if slices % factor or size % factor or spectra.shape[0] != slices * size:
         raise ValueError(
             f"spectra has shape {spectra.shape}, shape is {shape} and factor {factor}; expected "
             "slices * size spectra, and a factor that divides both."
         )
-    if not sparse.issparse(spectra):
-        spectra = sparse.csr_array(as_float32("spectra", spectra, ndim=(2,)))
     blocks = (np.arange(slices) // factor)[:, None] * (size // factor) + np.arange(size) // factor
     count = slices * size // factor**2
     kept = np.arange(count)
@@ -149,8 +151,8 @@ def bin_spectra(
 
 
 def _checked_mask(mask, shape):
-    mask = np.asarray(mask)
-    if mask.dtype != bool or mask.shape != shape or not mask.any():
+    mask = as_float32("mask", mask) > 0 if not isinstance(mask, np.ndarray) else mask
+    if np.ma.isMaskedArray(mask) or mask.dtype != bool or mask.shape != shape or not mask.any():
         raise ValueError(
             f"mask is {mask.dtype} of shape {mask.shape} with {np.count_nonzero(mask)} pixels; "
             f"expected bool of shape {shape}, with some True."

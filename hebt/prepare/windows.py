@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from .._checks import as_float32, as_float64, check_names, check_number, data_of
+from .._checks import (
+    as_float32,
+    as_float64,
+    check_flag,
+    check_names,
+    check_number,
+    check_text,
+    data_of,
+)
 from .._units import in_kev
 from .xray import check_resolution, line_energy, line_width, shell_energies, shell_lines
 
@@ -37,6 +45,14 @@ class EnergyWindow:
     backgrounds: tuple[tuple[tuple[float, float], ...], ...]
 
     def __post_init__(self):
+        check_text("name", self.name)
+        several = self.backgrounds if isinstance(self.backgrounds, (list, tuple)) else [None]
+        for windows in (self.peaks, *several):
+            if not isinstance(windows, (list, tuple)) or not all(map(_is_range, windows)):
+                raise ValueError(
+                    f"the window of {self.name} has {windows!r}; expected windows (from, to) in "
+                    "keV, from below to above."
+                )
         if len(self.peaks) != len(self.backgrounds) or not self.peaks:
             raise ValueError(
                 f"the window of {self.name} has {len(self.peaks)} peaks and "
@@ -47,12 +63,6 @@ class EnergyWindow:
                 f"the window of {self.name} has backgrounds {self.backgrounds}; expected one or "
                 "two windows (from, to) for each peak."
             )
-        for window in (*self.peaks, *(side for sides in self.backgrounds for side in sides)):
-            if np.shape(window) != (2,) or not window[0] < window[1]:
-                raise ValueError(
-                    f"the window of {self.name} has {window}; expected energies from below to "
-                    "above, in keV."
-                )
 
     def __repr__(self):
         def text(windows):
@@ -99,6 +109,7 @@ class EnergyWindow:
                -0.5 , -0.25])
         """
         energies, step = check_energies(energies)
+        background = check_flag("background", background)
         weights = np.zeros(len(energies))
         for peak, sides in zip(self.peaks, self.backgrounds, strict=True):
             counted = self._shares(energies, step, peak)
@@ -200,34 +211,35 @@ def line_windows(
     energies, step = check_energies(energies)
     resolution = check_resolution(resolution)
     width = check_number("width", width, "a width in FWHM above 0")
-    lines = _several("lines", lines)
+    lines = _several("lines", lines, "X-ray lines such as 'O_Ka'")
     if not lines:
         raise ValueError("lines is empty; expected X-ray lines such as 'O_Ka'.")
     lines = check_names(lines, len(lines), kind="lines", name="lines")
-    avoided = _several("avoid", avoid)
+    avoided = _several("avoid", avoid, "lines or (from, to) in keV,")
+    ranges = [a for a in avoided if not isinstance(a, str)]
+    if not all(map(_is_range, ranges)):
+        raise ValueError(f"avoid holds {ranges}; expected lines, or (from, to) in keV.")
     names = [*lines, *(a for a in avoided if isinstance(a, str))]
     others = sorted({e for name in names for e in shell_energies(name)})
-    forbidden = [_range("avoid", a) for a in avoided if not isinstance(a, str)]
     spans = line_width(others, resolution)
-    forbidden += [(e - span, e + span) for e, span in zip(others, spans, strict=True)]
+    forbidden = [*ranges, *((e - span, e + span) for e, span in zip(others, spans, strict=True))]
     windows = [_line_window(energies, step, name, forbidden, resolution, width) for name in lines]
     _flag(windows, names, energies, resolution)
     return windows
 
 
-def _several(name: str, values: Any) -> list:
-    if not isinstance(values, (list, tuple, np.ndarray)):
-        raise TypeError(
-            f"{name} is {values!r}; expected X-ray lines such as 'O_Ka' in a list or tuple."
-        )
+def _several(name: str, values: Any, expected: str) -> list:
+    if not isinstance(values, (list, tuple, np.ndarray)) or not getattr(values, "ndim", 1):
+        raise TypeError(f"{name} is {values!r}; expected {expected} in a list or tuple.")
     return list(values)
 
 
-def _range(name: str, window: Any) -> tuple[float, float]:
-    ends = as_float64(name, window)
-    if ends.shape != (2,) or not ends[0] < ends[1]:
-        raise ValueError(f"{name} holds {window!r}; expected a line, or (from, to) in keV.")
-    return float(ends[0]), float(ends[1])
+def _is_range(window: Any) -> bool:
+    """Whether this is (from, to): two energies, the first below the second."""
+    if not isinstance(window, (list, tuple, np.ndarray)) or not getattr(window, "ndim", 1):
+        return False
+    real = all(isinstance(e, (int, float, np.floating, np.integer)) for e in window)
+    return real and len(window) == 2 and -np.inf < window[0] < window[1] < np.inf
 
 
 def _flag(windows, names, energies, resolution):
@@ -313,7 +325,7 @@ def element_maps(
     """
     windows, (energies, step) = _checked(windows), check_energies(energies)
     counts = data_of(spectrum_image)
-    counts = counts if hasattr(counts, "shape") else np.asarray(counts)
+    counts = counts if hasattr(counts, "shape") else as_float32("spectrum_image", counts)
     if len(counts.shape) != 3 or counts.shape[2] != len(energies):
         raise ValueError(
             f"spectrum_image has shape {counts.shape} and there are {len(energies)} energies; "
@@ -403,7 +415,7 @@ def unmix(
     Parameters
     ----------
     maps
-        From `element_maps`, shape (elements, ...).
+        From `element_maps` or a series of them, shape (elements, [tilts,] [slices,] size).
     windows
         Those of the maps, from `line_windows`.
     energies
@@ -421,9 +433,9 @@ def unmix(
     ValueError
         If there is not one window for each map, or two count the same.
     """
-    maps = as_float32("maps", maps)
+    maps = as_float32("maps", maps, ndim=(2, 3, 4))
     matrix = crosstalk_matrix(windows, energies, resolution=resolution)
-    if len(maps) != len(matrix) or maps.ndim < 2:
+    if len(maps) != len(matrix):
         raise ValueError(
             f"maps has {len(maps)} elements (shape {maps.shape}) and there are {len(matrix)} "
             "windows; expected one window for each map, (elements, ...)."
@@ -466,7 +478,14 @@ def channels_near(energies: ArrayLike, ranges: Sequence[tuple[float, float]]) ->
     -------
     numpy.ndarray
         Numbers of the channels, rising.
+
+    Raises
+    ------
+    ValueError
+        If `ranges` are no such ranges.
     """
     energies = as_float64("energies", energies, ndim=(1,))
-    ranges = [_range("ranges", r) for r in ranges]
+    ranges = _several("ranges", ranges, "(from, to) in keV")
+    if not all(map(_is_range, ranges)):
+        raise ValueError(f"ranges is {ranges}; expected (from, to) in keV.")
     return np.flatnonzero(np.any([(energies >= a) & (energies <= b) for a, b in ranges], axis=0))
