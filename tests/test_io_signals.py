@@ -366,3 +366,31 @@ def test_masked_signals_and_arrays_are_no_series():
         io.from_signal(masked)
     with pytest.raises(TypeError, match="signal is of type ndarray; expected a HyperSpy signal"):
         io.from_signal(np.ones((3, 4, 4)))
+
+
+def test_axes_in_another_order_are_refused():
+    signal = series(ANGLES["even"])
+    volume = io.to_signal(np.ones((4, 6, 6)), pixel_size=2)
+    for wrong in (
+        signal.transpose(signal_axes=["slice", "across"]),
+        signal.transpose(navigation_axes=["element", "tilt"]),
+        volume.swap_axes("slice", "across"),
+    ):
+        names = [str(a.name) for a in wrong.axes_manager._axes]
+        with pytest.raises(ValueError, match=f"axes are {', '.join(names)}; expected the order"):
+            io.from_signal(wrong)
+
+
+def test_signals_that_are_not_in_memory_are_read(tmp_path):
+    signal = series(ANGLES["mixed"])
+    signal.save(tmp_path / "series.hspy")
+    found = io.from_signal(hs.load(tmp_path / "series.hspy", lazy=True).inav[1:, ::-1])
+    np.testing.assert_array_equal(found.data, signal.data[::-1, 1:])
+    np.testing.assert_array_equal(found.angles, ANGLES["mixed"][1:])
+    assert found.elements == NAMES[::-1]
+
+
+def test_an_image_is_no_series():
+    image = hs.load(measured("cases/test_STEM_image.dm3"))
+    with pytest.raises(ValueError, match=r"signal has 2 axes \(shape \(68, 68\)\); expected three"):
+        io.from_signal(image)

@@ -254,8 +254,8 @@ def from_signal(
     TypeError
         If `signal` is no HyperSpy signal.
     ValueError
-        If pixels are not square or have no length, if there is no source of tilts and the third
-        axis is no length either, or if sources of tilts differ.
+        If axes have another order, if pixels are not square or have no length, if there is no
+        source of tilts and the third axis is no length either, or if sources of tilts differ.
 
     Examples
     --------
@@ -272,6 +272,12 @@ def from_signal(
         raise ValueError(
             f"signal has {len(axes)} axes (shape {signal.data.shape}); expected three "
             "(a tilt series or volume) or four (one of these for each element)."
+        )
+    named = [str(a.name) for a in axes]
+    if [n for n in named if n in _ORDER] != [n for n in _ORDER if n in named]:
+        raise ValueError(
+            f"signal's axes are {', '.join(named)}; expected the order {', '.join(_ORDER)}. Use "
+            "signal.transpose or signal.swap_axes."
         )
     data = as_float32("signal", signal.data)
     kept = signal.metadata.get_item("HEBT", None)
@@ -351,6 +357,7 @@ def _tilts_of(signal, axis, origins):
     return found[0][1], found[0][0]
 
 
+_ORDER = ("element", "tilt", "slice", "depth", "across")
 _OURS = "metadata.HEBT.angles"
 _STACKED = "stages in original_metadata.stack_elements"
 _SAME = 0.3  # degrees by which a stage may miss the tilt that was asked for
