@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, check_count, check_number
+from ._checks import as_float32, as_float64, check_count
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -39,7 +39,13 @@ class Segmentation:
         -------
         numpy.ndarray
             bool, shape of the volume.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there is no such material.
         """
+        label = check_count("label", label, most=len(self.thresholds))
         return self.labels == label
 
     @property
@@ -98,12 +104,13 @@ def segment(
     from skimage.measure import label
 
     volume = as_float32("volume", volume, ndim=(2, 3))
-    materials = check_count("materials", materials)
-    sigmas = list(np.asarray(sigma)) if np.ndim(sigma) else [sigma] * volume.ndim
-    if len(sigmas) != volume.ndim:
-        raise ValueError(f"sigma is {sigma}; expected one number, or {volume.ndim}, one an axis.")
-    for each in sigmas:
-        check_number("sigma", each, "a number of voxels of at least 0", also_least=True)
+    materials = check_count("materials", materials, most=255)
+    sigmas = as_float64("sigma", sigma, ndim=(0, 1))
+    if sigmas.shape not in ((), (volume.ndim,)) or sigmas.min() < 0:
+        raise ValueError(
+            f"sigma is {sigma}; expected a number of voxels of at least 0, or {volume.ndim}, one "
+            "for each axis."
+        )
     if volume.min() < 0:
         raise ValueError(
             f"volume goes down to {volume.min():g}; expected values of at least 0, as SIRT with "
@@ -113,7 +120,7 @@ def segment(
         raise ValueError(
             f"volume is {volume.flat[0]:g} everywhere; expected a particle on a darker background."
         )
-    smooth = gaussian(volume, sigmas, preserve_range=True) if any(sigmas) else volume
+    smooth = gaussian(volume, sigmas.tolist(), preserve_range=True) if sigmas.any() else volume
     some = smooth[smooth > 0.02 * smooth.max()]
     counts, edges = np.histogram(some, bins=256)
     first = threshold_multiotsu(hist=(counts, (edges[:-1] + edges[1:]) / 2), classes=materials + 1)
