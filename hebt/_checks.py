@@ -80,10 +80,10 @@ def data_of(array: Any) -> Any:
     return array.data if hasattr(array, "axes_manager") else array
 
 
-def check_count(name: str, value: Any, *, least: int = 1, most: int = 2**31 - 1) -> int:
+def check_count(name: str, value: Any, *, least: int = 1, most: float = 2**31 - 1) -> int:
     """Return `value` as an int, after checking that it is a whole number from least to most."""
     expected = f"expected a whole number of at least {least}"
-    expected += "." if most == 2**31 - 1 else f" and at most {most}."
+    expected += "." if most in (2**31 - 1, np.inf) else f" and at most {most}."
     try:
         number = None if np.ma.is_masked(value) else operator.index(value)
     except TypeError:
@@ -104,7 +104,7 @@ def check_counts(name: str, values: Any, *, rising: bool = True) -> list[int]:
     ordered = sorted(set(counts))
     if not counts or (counts != ordered if rising else len(counts) > len(ordered)):
         raise ValueError(
-            f"{name} is {counts}; expected at least one whole number, "
+            f"{name} is {counts}; expected at least one number, "
             f"{'rising' if rising else 'each once'}, e.g. (50, 100, 200)."
         )
     return ordered
@@ -175,9 +175,12 @@ def check_seed(name: str, value: Any) -> int | list[int]:
 
     None would give other numbers at every run.
     """
-    if isinstance(value, (list, tuple, np.ndarray)) and len(np.shape(value)) == 1 and len(value):
-        return [check_count(name, v, least=0, most=2**128) for v in value]
-    return check_count(name, value, least=0, most=2**128)
+    if not np.iterable(value):
+        return check_count(name, value, least=0, most=np.inf)
+    seeds = as_list(name, value, "a whole number or some")
+    if not seeds:
+        raise ValueError(f"{name} is an empty list; expected at least one whole number.")
+    return [check_count(name, v, least=0, most=np.inf) for v in seeds]
 
 
 def check_angles(angles: ArrayLike, name: str = "angles") -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, as_float64, check_count
+from ._checks import as_float32, as_list, check_count, check_number
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -105,12 +105,11 @@ def segment(
 
     volume = as_float32("volume", volume, ndim=(2, 3))
     materials = check_count("materials", materials, most=255)
-    sigmas = as_float64("sigma", sigma, ndim=(0, 1))
-    if sigmas.shape not in ((), (volume.ndim,)) or sigmas.min() < 0:
-        raise ValueError(
-            f"sigma is {sigma}; expected a number of voxels of at least 0, or {volume.ndim}, one "
-            "for each axis."
-        )
+    expected = "a number of voxels of at least 0"
+    sigmas = as_list("sigma", sigma, expected) if np.iterable(sigma) else [sigma] * volume.ndim
+    if len(sigmas) != volume.ndim:
+        raise ValueError(f"sigma is {sigma}; expected one number, or {volume.ndim}, one an axis.")
+    sigmas = [check_number("sigma", s, expected, also_least=True) for s in sigmas]
     if volume.min() < 0:
         raise ValueError(
             f"volume goes down to {volume.min():g}; expected values of at least 0, as SIRT with "
@@ -120,7 +119,7 @@ def segment(
         raise ValueError(
             f"volume is {volume.flat[0]:g} everywhere; expected a particle on a darker background."
         )
-    smooth = gaussian(volume, sigmas.tolist(), preserve_range=True) if sigmas.any() else volume
+    smooth = gaussian(volume, sigmas, preserve_range=True) if any(sigmas) else volume
     some = smooth[smooth > 0.02 * smooth.max()]
     counts, edges = np.histogram(some, bins=256)
     first = threshold_multiotsu(hist=(counts, (edges[:-1] + edges[1:]) / 2), classes=materials + 1)

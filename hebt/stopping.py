@@ -211,12 +211,12 @@ class Discrepancy:
     def __post_init__(self):
         if self.eds is None and self.haadf is None:
             raise ValueError(
-                "eds and haadf are None; expected the norms of the noise of one or both."
+                "Discrepancy needs eds, haadf or both; expected the norms of the noise."
             )
         values: dict[str, Any] = {"factor": check_number("factor", self.factor, "a number above 0")}
         if self.eds is not None:
             eds = np.atleast_1d(as_float64("eds", self.eds, ndim=(0, 1)))
-            values["eds"] = tuple(check_number("eds", e, "numbers above 0") for e in eds)
+            values["eds"] = tuple(check_number("eds", e, "numbers above 0") for e in eds.tolist())
         if self.haadf is not None:
             values["haadf"] = check_number("haadf", self.haadf, "a number above 0")
         for name, value in values.items():

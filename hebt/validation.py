@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, as_float64, check_angles, check_count, check_counts, check_names
+from ._checks import (
+    as_float32,
+    as_float64,
+    as_list,
+    check_angles,
+    check_count,
+    check_counts,
+    check_names,
+)
 from ._problem import check_alpha
 from ._progress import progress_bar
 from .metrics import scaled_mse
@@ -121,10 +129,11 @@ def leave_one_out(
             f"are {len(angles)} angles; expected (tilts, slices, size), twice (elements, tilts, "
             "slices, size), and one angle per tilt."
         )
+    mask = None if mask is None else as_float32("mask", mask)
     places, stops = _check_held(angles, held, stops)
     size = maps.shape[-1]
     margin = check_count("margin", margin, least=0, most=(size - 1) // 2)
-    alphas = [check_alpha("alphas", a) for a in as_float64("alphas", alphas, ndim=(1,))]
+    alphas = [check_alpha("alphas", a) for a in as_list("alphas", alphas, "weights")]
     seen = np.s_[:, margin : size - margin]
     methods = ("EDS only", *(f"HEBT, α = {a:g}" for a in alphas))
     errors = np.empty((len(methods), len(stops), len(places), len(maps)))

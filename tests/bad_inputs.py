@@ -7,6 +7,7 @@ same as a plain value, whose result is then compared with its own.
 import dataclasses
 import datetime
 import functools
+import numbers
 import re
 import types
 import warnings
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 REFUSED = object()
+FINITE = object()  # is refused, or gives finite numbers: no division by zero
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +90,7 @@ def array(valid, *, dask=True):
     mask = np.zeros(valid.shape, bool)
     mask[last] = True
     masked = np.ma.array(spoilt(999.0), mask=mask)
-    whole = np.rint(100 * valid / max(np.abs(valid).max(), 1e-30))
+    whole = np.rint(valid if (valid == np.rint(valid)).all() else 100 * valid / abs(valid).max())
     bad |= {
         "NaN everywhere": np.full(valid.shape, np.nan),
         "masked": masked,
@@ -165,6 +167,8 @@ def same_arrays(valid, whole, dask):
     tiny, huge = valid * 1e-30, np.where(valid == 0, 0.0, 1e39 * np.sign(valid))
     others["beyond float32"] = always(huge), REFUSED
     others["tiny"] = always(tiny), tiny.astype(np.float32)
+    others["zeros"] = always(np.zeros(valid.shape)), FINITE
+    others["all the same"] = always(np.full(valid.shape, 4.0)), FINITE
     return others
 
 
@@ -339,12 +343,25 @@ def is_clear(message, names):
 
 def judge(result, said, names, plain):
     """Return "clear", "equal", "unclear" or "silent"; `plain` is a result, or `REFUSED`."""
-    if isinstance(result, Exception):
-        clear = isinstance(result, (TypeError, ValueError)) and is_clear(str(result), names)
-        return "clear" if clear else "unclear"
-    if plain is not REFUSED and not isinstance(plain, Exception) and equal(result, plain):
+    raised = isinstance(result, Exception)
+    if plain is FINITE and not raised and is_finite(result):
         return "equal"
-    return "clear" if any(is_clear(message, names) for message in said) else "silent"
+    if not (plain is REFUSED or plain is FINITE or raised or isinstance(plain, Exception)):
+        if equal(result, plain):
+            return "equal"
+    messages = [*said, str(result)] if isinstance(result, (TypeError, ValueError)) else said
+    if any(is_clear(message, names) for message in messages):
+        return "clear"
+    return "unclear" if raised else "silent"
+
+
+def is_finite(result):
+    """Whether all numbers of a result are finite."""
+    if isinstance(result, (np.ndarray, np.generic)):
+        return result.dtype.kind not in "fc" or bool(np.isfinite(result).all())
+    if isinstance(result, (list, tuple)):
+        return all(map(is_finite, result))
+    return not isinstance(result, float) or bool(np.isfinite(result))
 
 
 def fingerprint(value):
@@ -372,19 +389,23 @@ def equal(a, b):
             return bool((a == b).all())
         scale = np.abs(b[np.isfinite(b)]).max(initial=0.0)
         return bool(np.allclose(a, b, rtol=1e-4, atol=1e-5 * scale, equal_nan=True))
-    if type(a) is not type(b):
+    if is_number(a) and is_number(b):
+        return bool(np.isclose(a, b, rtol=1e-4, atol=1e-12, equal_nan=True))
+    if type(a).__name__ != type(b).__name__:  # each widget has a class of its own
         return False
     if isinstance(a, (list, tuple)):
         return len(a) == len(b) and all(map(equal, a, b))
     if isinstance(a, Mapping):
         return list(a) == list(b) and all(equal(a[key], b[key]) for key in a)
-    if isinstance(a, float):
-        return bool(np.isclose(a, b, rtol=1e-4, atol=1e-12, equal_nan=True))
     if isinstance(a, types.FunctionType):
         return True
     if isinstance(a, (str, bytes, int, type(None), type)):
         return a == b
     return equal(parts(a), parts(b))
+
+
+def is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def parts(thing):

@@ -165,8 +165,8 @@ class Definition:
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(
-                    f"{name!r} names two things; expected a different name for each control, "
-                    "panel, read-out and curve."
+                    f"{name!r} names two things; expected a different name for each of controls, "
+                    "panels, readouts and curves."
                 )
         if not self.panels and not self.curves:
             raise ValueError("panels and curves are both empty; expected something to show.")

@@ -65,6 +65,8 @@ def tilts(
         )
     order = np.argsort(angles, kind="stable")
     values = [float(angles[i]) for i in order]
+    if len(set(values)) < count:
+        raise ValueError(f"angles is {angles.tolist()}; expected each tilt once.")
     places = {angle: int(i) for angle, i in zip(values, order)}
     shown = min(values, key=abs) if start is None else values[place("start", values, start)]
     return FrameExplorer(
@@ -131,6 +133,8 @@ def sweep(
     alphas = as_float64("alphas", alphas, ndim=(1,)).tolist()
     counts = as_list("iterations", iterations, "whole numbers")
     iterations = [check_count("iterations", n) for n in counts]
+    if len(set(alphas)) < len(alphas):
+        raise ValueError(f"alphas is {alphas}; expected each weight once.")
     if x.shape[:2] != (len(alphas), len(iterations)):
         raise ValueError(
             f"x has shape {x.shape}, alphas {len(alphas)} and iterations {len(iterations)} values; "

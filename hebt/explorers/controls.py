@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import keyword
 import math
 import numbers
@@ -88,8 +89,9 @@ def place(name: str, values: Sequence, value: Any) -> int:
         value = value[()]
     for i, v in enumerate(values):
         if isinstance(v, numbers.Real) and isinstance(value, numbers.Real):
-            if math.isclose(v, value, rel_tol=1e-9, abs_tol=1e-12):
-                if isinstance(v, bool) == isinstance(value, bool):
+            with contextlib.suppress(OverflowError):
+                near = math.isclose(v, value, rel_tol=1e-9, abs_tol=1e-12)
+                if near and isinstance(v, bool) == isinstance(value, bool):
                     return i
         elif isinstance(value, str) and value == v:
             return i

@@ -85,7 +85,7 @@ class FrameExplorer(Explorer):
         filename: str = "hebt",
     ):
         if columns is not None:
-            check_count("columns", columns)
+            columns = check_count("columns", columns)
         for name, value in (("alt", alt or ""), ("caption", caption), ("filename", filename)):
             check_text(name, value)
         self._definition = Definition(compute, controls, panels, readouts, curves, shared_colorbar)

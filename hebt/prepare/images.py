@@ -67,8 +67,8 @@ def bin_images(
             shape.append(length)
         elif length % factor:
             raise ValueError(
-                f"images has {length} pixels along axis {i}, which factor = {factor} does not "
-                f"divide; crop to {length - length % factor} pixels first, or take another factor."
+                f"images has {length} pixels along axis {i}; expected a multiple of factor = "
+                f"{factor}: crop to {length - length % factor} pixels, or take another factor."
             )
         else:
             shape += [length // factor, factor]
@@ -268,8 +268,8 @@ def crop_flat(
         )
     if np.abs(angles).max() >= 90:
         raise ValueError(
-            f"angles go to {np.abs(angles).max():g} degrees; a flat specimen is seen from the "
-            "side at 90 degrees. Leave those tilts out."
+            f"angles go to {np.abs(angles).max():g} degrees; expected less than 90, where a flat "
+            "specimen is seen from the side. Leave those tilts out."
         )
     high, wide = images.shape[-2:]
     size = check_count("size", size)
@@ -377,6 +377,6 @@ def _axes(images, axis):
     if not axes or isinstance(axis, bool):
         raise ValueError(
             f"axis is {axis}, but images has {images.ndim} axes (shape {images.shape}); expected "
-            "numbers of axes that it has, each once."
+            "each axis once, and only axes that it has."
         )
     return sorted(axes)

@@ -49,8 +49,7 @@ def haadf_tilt_series(W: Projector, density: ArrayLike, z: ArrayLike) -> np.ndar
     ValueError
         If there is not one factor for each element, or a factor or a density is negative.
     """
-    check_projector(W)
-    density = check_density(density)
+    density = _check_density(W, density)
     z = _factors("z", z, len(density))
     # projecting is linear, so the elements are weighed and added first: one projection, not k
     weighed = np.einsum("e,e...->...", z, density.astype(np.float64))
@@ -85,8 +84,7 @@ def mean_counts(
     ValueError
         If factors or densities do not fit, as for `haadf_tilt_series`, or `dose` is not above 0.
     """
-    check_projector(W)
-    density = check_density(density)
+    density = _check_density(W, density)
     zeta = _factors("zeta", zeta, len(density))
     dose = check_number("dose", dose, "a finite factor above 0")
     projected = np.moveaxis(W.forward(density), 1, 0).astype(np.float64)
@@ -413,6 +411,8 @@ def spectrum_image(means: ArrayLike, spectra: ArrayLike, *, seed: int) -> sparse
             f"means has shape {means.shape} and spectra {spectra.shape}, with least values "
             f"{means.min():g} and {spectra.min():g}; expected as many of each, and none below 0."
         )
+    if means.sum(axis=(1, 2), dtype=np.float64) @ spectra.sum(axis=1) > 2**31:
+        raise ValueError("means and spectra stand for over 2**31 counts; expected fewer.")
     rng = np.random.default_rng(check_seed("seed", seed))
     pixels, channels = [], []
     for mean, spectrum in zip(means, spectra, strict=True):
@@ -432,6 +432,17 @@ def spectrum_image(means: ArrayLike, spectra: ArrayLike, *, seed: int) -> sparse
     ).tocsr()  # adds up the photons of one pixel and channel
     small = counts.data.max(initial=0) <= np.iinfo(np.uint16).max
     return counts.astype(np.uint16) if small else counts
+
+
+def _check_density(W, density):
+    check_projector(W)
+    density = check_density(density)
+    if density.shape[-2:] != (W.size, W.size):
+        raise ValueError(
+            f"density has shape {density.shape}; expected (elements, [slices,] {W.size}, {W.size}) "
+            f"for a W of size {W.size}."
+        )
+    return density
 
 
 def _factors(name, values, count):

@@ -309,8 +309,9 @@ class _Grid:
         turn = _some("turn", turn, 3)
         if field < 2 * reach:
             raise ValueError(
-                f"field is {field:g} nm, but the particle reaches {reach:.1f} nm from the centre; "
-                f"expected at least {2 * reach:.0f} nm, so that it stays in the frame at all tilts."
+                f"field is {field:g} nm, but with this half_width the particle reaches "
+                f"{reach:.1f} nm from the centre; expected at least {2 * reach:.0f} nm, so that it "
+                "stays in the frame at all tilts."
             )
         self.voxel = field / self.size
         self.at = ((np.arange(self.size) - (self.size - 1) / 2) * self.voxel).astype(np.float32)

@@ -1,14 +1,17 @@
-"""Bad arguments: every public function says what is wrong, or does as with the plain ones."""
+"""Calls of all public functions that work, with other values for each of their arguments.
+
+A new function or argument gets a line here; tests/bad_inputs.py has the values. What an argument
+accepts for good reasons is named with `but`, and what it refuses beyond the usual with `refused`.
+Where arguments exclude each other, a function has several calls: "hebt.sweep, start".
+"""
 
 import dataclasses
-import time
-from collections import Counter
+import json
 from collections.abc import Callable
 
 import numpy as np
 from bad_inputs import (
     NOTHING,
-    REFUSED,
     angles,
     argument,
     array,
@@ -17,11 +20,9 @@ from bad_inputs import (
     counts,
     flag,
     function,
-    judge,
     names,
     number,
     progress,
-    run,
     seed,
     text,
     thing,
@@ -220,9 +221,9 @@ entry(
 entry(
     "hebt.metrics.structure_map",
     metrics.structure_map,
-    x=array(X[0, 0]),
-    y=array(X[0, 1]),
-    c3=number(0.5, -1),
+    x=array(X[0, 0]).but("beyond float32"),
+    y=array(X[0, 1]).but("beyond float32"),
+    c3=number(0.5, 0, -1),
 )
 entry(
     "hebt.segmentation.segment",
@@ -243,7 +244,11 @@ entry(
     maps=Q,
     held=array([0.0, 30.0]).but(*ROWS, refused={"no tilt": [0.0, 31.0]}),
     targets=Q.but("None"),
-    alphas=array([0.0, 0.5]).but(*ROWS, refused={"1": [0.5, 1.0], "below 0": [-0.1, 0.5]}),
+    alphas=array([0.0, 0.5]).but(
+        *ROWS,
+        *("empty", "an empty list", "no rows", "no columns"),
+        refused={"1": [0.5, 1.0], "below 0": [-0.1, 0.5]},
+    ),
     stops=counts([1, 2]),
     mask=M.but("None"),
     margin=count(1, N // 2, least=0),
@@ -253,7 +258,7 @@ entry(
 
 # --- from recorded to aligned images ---
 
-IMAGES, S = array(HAADF), array(SHIFTS)
+IMAGES, S = array(HAADF), array(SHIFTS).but("beyond float32")
 AXIS = argument(
     -1,
     bad={"too far": 4, "one twice": (-1, -1), "a text": "x", "None": None, "a fraction": 1.0}
@@ -328,7 +333,7 @@ entry("hebt.prepare.alignment_error", prepare.alignment_error, shifts=S, drift=S
 REPROJECTED = dict(
     haadf=array(BLOB).but(*COLUMNS),
     angles=angles([-40.0, 0.0, 40.0]),
-    shifts=array(SHIFTS[:3]),
+    shifts=array(SHIFTS[:3]).but("beyond float32"),
     solve=function(hebt.sirt),
     size=count(12, 13, 18),
     depth=number(4.0, 0, -1),
@@ -514,7 +519,7 @@ entry(
 
 # --- specimens and a microscope ---
 
-D = array(DENSITY).but(refused={"below 0": -DENSITY})
+D = array(DENSITY).but("one axis less", refused={"below 0": -DENSITY})
 Z = array(RATIOS).but(refused={"below 0": [-1.0, 1.0]})
 WITH_SLICES = "one axis less", *ROWS
 entry("hebt.simulate.haadf_tilt_series", simulate.haadf_tilt_series, W=PROJECTOR, density=D, z=Z)
@@ -564,7 +569,7 @@ entry(
     "hebt.simulate.Specimen",
     simulate.Specimen,
     elements=names(["Au", "Ag"]),
-    density=D.but("one axis less"),
+    density=D,
     voxel_size=number(1.0, 0, -1).but("None"),
 )
 entry(
@@ -577,7 +582,7 @@ entry(
     cut=number(0.25, -1, 1),
 )
 entry("hebt.simulate.graded_disc", simulate.graded_disc, size=count(16))
-TURN = array([25.0, 18.0, 35.0]).but("tiny")
+TURN = array([25.0, 18.0, 35.0]).but("tiny", "beyond float32")
 entry(
     "hebt.simulate.embedded_octahedron",
     simulate.embedded_octahedron,
@@ -623,9 +628,13 @@ entry(
     explorers.tilts,
     images=array(HAADF).but(*COLUMNS),
     angles=A,
-    start=number(30.0, 31.0).but("None"),
     columns=COLUMNS_SHOWN,
     **LOOK,
+)
+entry(
+    "hebt.explorers.tilts, start",
+    lambda start: explorers.tilts(HAADF, TILTS, start=start),
+    start=number(30.0, 31.0).but("None"),
 )
 SWEPT = RNG.integers(1, 9, (2, 3, 2, 4, 4)).astype(float)
 entry(
@@ -636,13 +645,17 @@ entry(
     iterations=counts([1, 2, 5]).but("falling"),
     names=names(["Au", "Ag"]),
     reference=array(SWEPT[0, 0]).but("None"),
+    **LOOK,
+)
+entry(
+    "hebt.explorers.sweep, start",
+    lambda start: explorers.sweep(SWEPT, [0.25, 0.5], [1, 2, 5], start=start),
     start=argument(
         (0.5, 2),
         bad={k: v for k, v in NOTHING.items() if k != "None"}
         | {"NaN": (np.nan, 2), "elsewhere": (0.3, 2), "one": (0.5,), "a number": 0.5},
         same={"a list": ([0.5, 2], (0.5, 2)), "numpy's": (np.array([0.5, 2]), (0.5, 2))},
     ),
-    **LOOK,
 )
 IDENTIFIER = text("a").but(refused={"two words": "a b", "a keyword": "for", "no word": ""})
 DEPENDS = argument(
@@ -786,16 +799,20 @@ entry(
     ),
     turns=array([0.0, 90.0]).but("tiny", "bool", refused={"one twice": [90.0, 90.0]}),
     tips=array([30.0]).but("tiny", "bool", "masked in a list in a list"),
+    alts=argument(
+        {"a": "What is seen."}, bad={"a text": "a", "no body": {"b": "c"}, "a number": 3}
+    ),
+    caption=TITLE,
+)
+entry(
+    "hebt.explorers.Turntable, start",
+    lambda start: explorers.Turntable({"a": VIEWS}, turns=[0, 90], tips=[30], start=start),
     start=argument(
         (90.0, 30.0),
         bad={k: v for k, v in NOTHING.items() if k != "None"}
         | {"elsewhere": (45.0, 30.0), "one": (90.0,), "NaN": (np.nan, 30.0), "a number": 90.0},
         same={"a list": ([90.0, 30.0], (90.0, 30.0))},
     ),
-    alts=argument(
-        {"a": "What is seen."}, bad={"a text": "a", "no body": {"b": "c"}, "a number": 3}
-    ),
-    caption=TITLE,
 )
 
 # --- files ---
@@ -837,72 +854,36 @@ entry(
 )
 
 
-# --- tests ---
-
-SHAPES = {*LEAD, *ROWS, *COLUMNS, "one less", "one more", "a number", "empty", "no rows"}
-SHAPES |= {"no columns", "an empty list", "an array without axes", "another size"}
-DOCUMENTED: dict[tuple[str, str, str], str] = {}
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    place: str
-    changes: dict
-    plain: object
-    names: tuple[str, ...]
-    label: str
+def tomviz(folder):
+    """Put the call that needs a file into the table."""
+    path = folder / "shifts.json"
+    path.write_text(json.dumps([[1.0, 2.0]] * len(TILTS)))
+    entry(
+        "hebt.io.read_tomviz_shifts",
+        io.read_tomviz_shifts,
+        path=argument(path, bad={"None": None, "a number": 3.5, "a list": []}),
+        tilts=A,
+        keep=array([0.0, 30.0]).but(*ROWS, refused={"no tilt": [0.0, 31.0]}),
+    )
 
 
-def cases():
-    for place, one in TABLE.items():
-        for name, kind in one.arguments.items():
-            for label, (make, plain) in kind.others.items():
-                known = tuple(one.arguments) if label in SHAPES else (name,)
-                changes = plain if plain is REFUSED else {name: plain}
-                yield Case(place, {name: make}, changes, known, f"{name} = {label}")
-
-
-def outcome(case, plain_results):
-    one = TABLE[case.place]
-    valid = {name: kind.valid() for name, kind in one.arguments.items()}
-    made = {name: make() for name, make in case.changes.items()}
-    result, said, changed = run(one.call, valid | made)
-    plain = case.plain
-    if plain is not REFUSED:
-        plain, _, _ = run(one.call, valid | plain)
-    verdict = "changed" if changed else judge(result, said, case.names, plain)
-    return verdict, result
-
-
-def test_table():
-    import os
-
-    found = Counter()
-    slow = Counter()
-    only = os.environ.get("ONLY", "")
-    for case in cases():
-        if only not in case.place:
-            continue
-        t = time.perf_counter()
-        verdict, result = outcome(case, {})
-        slow[case.place] += time.perf_counter() - t
-        found[verdict] += 1
-        if verdict not in ("clear", "equal"):
-            print(
-                verdict.upper(),
-                case.place,
-                "|",
-                case.label,
-                "->",
-                type(result).__name__,
-                " ".join(str(result).split())[:150] if isinstance(result, Exception) else "",
-            )
-    print(found, sum(found.values()))
-    print(slow.most_common(25))
-
-
-def test_valid():
-    for place, one in TABLE.items():
-        result, said, changed = run(one.call, {n: k.valid() for n, k in one.arguments.items()})
-        if isinstance(result, Exception) or said or changed:
-            print("VALID", place, repr(result)[:300], said, changed)
+# Made by functions, which check what goes into them.
+RESULTS = {
+    "hebt.Interrupted",
+    "hebt.Residuals",
+    "hebt.ResponseRatios",
+    "hebt.io.Calibrated",
+    "hebt.io.TiltSeries",
+    "hebt.prepare.Alignment",
+    "hebt.prepare.Components",
+    "hebt.prepare.Damping",
+    "hebt.segmentation.Segmentation",
+    "hebt.validation.HeldOut",
+}
+# Called by solvers and by IPython alone, or by what has checked its arguments.
+INSIDE_ONLY = {
+    "hebt.History.add": "a solver writes its residuals down",
+    "hebt.Projector.check_projections": "a check itself, of the shape alone",
+    "hebt.explorers.Explorer": "a base of classes; traitlets check its traits",
+    "hebt.explorers.Explorer.save": "as html, whose bytes it writes",
+}
