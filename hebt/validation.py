@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -135,6 +136,13 @@ def leave_one_out(
     margin = check_count("margin", margin, least=0, most=(size - 1) // 2)
     alphas = [check_alpha("alphas", a) for a in as_list("alphas", alphas, "weights")]
     seen = np.s_[:, margin : size - margin]
+    for place, (e, name) in itertools.product(places, enumerate(names)):
+        if np.ptp(targets[e, place][seen]) == 0:
+            raise ValueError(
+                f"targets is {targets[e, place][seen][0, 0]:g} everywhere for {name} at "
+                f"{angles[place]:g} degrees; expected maps that show something. Hold out another "
+                "tilt, or leave the element out."
+            )
     methods = ("EDS only", *(f"HEBT, α = {a:g}" for a in alphas))
     errors = np.empty((len(methods), len(stops), len(places), len(maps)))
 

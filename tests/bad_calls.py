@@ -792,13 +792,15 @@ entry(
     explorers.Turntable,
     pictures=argument(
         {"a": VIEWS},
-        bad={k: v for k, v in NOTHING.items()}
+        bad=NOTHING
         | {"floats": {"a": VIEWS / 255}, "masked": {"a": np.ma.array(VIEWS, mask=VIEWS > 9)}}
         | {"none": {}, "one view less": {"a": VIEWS[:, :1]}, "no colors": {"a": VIEWS[..., 0]}},
         same={"Fortran's order": ({"a": VIEWS.copy("F")}, {"a": VIEWS})},
     ),
-    turns=array([0.0, 90.0]).but("tiny", "bool", refused={"one twice": [90.0, 90.0]}),
-    tips=array([30.0]).but("tiny", "bool", "masked in a list in a list"),
+    turns=array([0.0, 90.0]).but(
+        "tiny", "bool", "beyond float32", refused={"one twice": [90.0, 90.0]}
+    ),
+    tips=array([30.0]).but("tiny", "bool", "beyond float32", "masked in a list in a list"),
     alts=argument(
         {"a": "What is seen."}, bad={"a text": "a", "no body": {"b": "c"}, "a number": 3}
     ),

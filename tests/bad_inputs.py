@@ -218,7 +218,7 @@ def count(valid, *outside, least=1):
 
 
 def seed(valid):
-    bad = {k: v for k, v in NO_NUMBER.items() if k != "a list"}
+    bad = {k: v for k, v in NO_NUMBER.items() if k not in ("a list", "too large")}
     bad |= {"below 0": -1, "a fraction": 1.5, "fractions": [1.5], "below 0, in a list": [-1]}
     bad |= {"an empty list": []}
     return argument(valid, bad=bad, same={"numpy's": (np.int64(valid), valid)})

@@ -17,7 +17,7 @@ from hebt import _checks
 # Values whose shape does not fit another argument's, which the message may name instead.
 MISFITS = {"one more axis", "one axis less", "a row less", "a row more", "a column less"}
 MISFITS |= {"a column more", "one less", "one more", "a number", "an array without axes", "empty"}
-MISFITS |= {"no rows", "no columns", "an empty list", "another size"}
+MISFITS |= {"no rows", "no columns", "an empty list", "another size", "zeros", "all the same"}
 # What a message calls an argument besides its name.
 ALSO = {("hebt.explorers.FrameExplorer", "compute"): ("readout",)}
 # Results that are meant.
