@@ -80,10 +80,10 @@ def data_of(array: Any) -> Any:
     return array.data if hasattr(array, "axes_manager") else array
 
 
-def check_count(name: str, value: Any, *, least: int = 1, most: int = 2**31 - 1) -> int:
+def check_count(name: str, value: Any, *, least: int = 1, most: float = 2**31 - 1) -> int:
     """Return `value` as an int, after checking that it is a whole number from least to most."""
     expected = f"expected a whole number of at least {least}"
-    expected += "." if most == 2**31 - 1 else f" and at most {most}."
+    expected += "." if most in (2**31 - 1, np.inf) else f" and at most {most}."
     try:
         number = None if np.ma.is_masked(value) else operator.index(value)
     except TypeError:
@@ -95,14 +95,19 @@ def check_count(name: str, value: Any, *, least: int = 1, most: int = 2**31 - 1)
     return number
 
 
-def check_counts(name: str, values: Any) -> list[int]:
-    """Return whole numbers of at least 1 that rise, such as iteration counts."""
-    counts = [check_count(name, n) for n in _listed(name, values, "whole numbers")]
-    if not counts or counts != sorted(set(counts)):
+def check_counts(name: str, values: Any, *, rising: bool = True) -> list[int]:
+    """Return rising whole numbers of at least 1, such as iteration counts.
+
+    If they may come in any order, they are sorted.
+    """
+    counts = [check_count(name, n) for n in as_list(name, values, "whole numbers")]
+    ordered = sorted(set(counts))
+    if not counts or (counts != ordered if rising else len(counts) > len(ordered)):
         raise ValueError(
-            f"{name} is {counts}; expected at least one whole number, rising, e.g. (50, 100, 200)."
+            f"{name} is {counts}; expected at least one number, "
+            f"{'rising' if rising else 'each once'}, e.g. (50, 100, 200)."
         )
-    return counts
+    return ordered
 
 
 def check_number(
@@ -170,9 +175,12 @@ def check_seed(name: str, value: Any) -> int | list[int]:
 
     None would give other numbers at every run.
     """
-    if isinstance(value, (list, tuple, np.ndarray)) and len(np.shape(value)) == 1 and len(value):
-        return [check_count(name, v, least=0, most=2**128) for v in value]
-    return check_count(name, value, least=0, most=2**128)
+    if not np.iterable(value):
+        return check_count(name, value, least=0, most=np.inf)
+    seeds = as_list(name, value, "a whole number or some")
+    if not seeds:
+        raise ValueError(f"{name} is an empty list; expected at least one whole number.")
+    return [check_count(name, v, least=0, most=np.inf) for v in seeds]
 
 
 def check_angles(angles: ArrayLike, name: str = "angles") -> NDArray[np.float64]:
@@ -217,7 +225,7 @@ def check_names(
     """
     if names is None:
         return [f"element {i}" for i in range(count)]
-    names = _listed(name, names, f"{count} names, one for each of the {kind}")
+    names = as_list(name, names, f"{count} names, one for each of the {kind}")
     if not all(isinstance(n, str) for n in names):
         raise TypeError(f"{name} is {_short(names)}; expected texts, e.g. ['Au', 'Ag'].")
     names = [str(n) for n in names]
@@ -231,7 +239,7 @@ def check_names(
     return names
 
 
-def _listed(name: str, values: Any, expected: str) -> list:
+def as_list(name: str, values: Any, expected: str) -> list:
     """Return some values as a list; neither a text nor what has no order is one."""
     if isinstance(values, (str, bytes, set, frozenset, Mapping)) or not np.iterable(values):
         raise TypeError(f"{name} is {_short(values)}; expected {expected}, e.g. in a list.")
@@ -244,6 +252,25 @@ def _short(value: Any) -> str:
     """Return what a message shows of a value that may be long."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def check_ratios(
+    ratios: ArrayLike, elements: int, lead: tuple[int, ...] = ()
+) -> NDArray[np.float32]:
+    """Return response ratios as float32, one for each element, or for each slice of each."""
+    ratios = as_float32("ratios", ratios)
+    if ratios.shape not in ((elements,), (elements, *lead)):
+        each = f" or {(elements, *lead)}, one for each slice of each" if lead else ""
+        raise ValueError(
+            f"ratios has shape {ratios.shape}; expected ({elements},), one for each element "
+            f"map{each}."
+        )
+    if (ratios <= 0).any():
+        raise ValueError(
+            f"ratios is {ratios.tolist()}; expected values above 0. An element whose ratio came "
+            "out as 0 cannot be told from the others by these data: leave its map out."
+        )
+    return ratios
 
 
 def check_signs(name: str, array: NDArray[np.float32], *, counts: bool = False) -> None:

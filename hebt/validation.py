@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, check_angles, check_count, check_names
+from ._checks import (
+    as_float32,
+    as_float64,
+    as_list,
+    check_angles,
+    check_count,
+    check_counts,
+    check_names,
+)
+from ._problem import check_alpha
 from ._progress import progress_bar
 from .metrics import scaled_mse
 from .projector import Projector
@@ -120,11 +130,19 @@ def leave_one_out(
             f"are {len(angles)} angles; expected (tilts, slices, size), twice (elements, tilts, "
             "slices, size), and one angle per tilt."
         )
+    mask = None if mask is None else as_float32("mask", mask)
     places, stops = _check_held(angles, held, stops)
     size = maps.shape[-1]
-    if not 0 <= margin < size / 2:
-        raise ValueError(f"margin is {margin}; expected 0 to less than half of {size} columns.")
+    margin = check_count("margin", margin, least=0, most=(size - 1) // 2)
+    alphas = [check_alpha("alphas", a) for a in as_list("alphas", alphas, "weights")]
     seen = np.s_[:, margin : size - margin]
+    for place, (e, name) in itertools.product(places, enumerate(names)):
+        if np.ptp(targets[e, place][seen]) == 0:
+            raise ValueError(
+                f"targets is {targets[e, place][seen][0, 0]:g} everywhere for {name} at "
+                f"{angles[place]:g} degrees; expected maps that show something. Hold out another "
+                "tilt, or leave the element out."
+            )
     methods = ("EDS only", *(f"HEBT, α = {a:g}" for a in alphas))
     errors = np.empty((len(methods), len(stops), len(places), len(maps)))
 
@@ -159,12 +177,10 @@ def leave_one_out(
 
 def _check_held(angles, held, stops):
     """Return the places of the tilts held out, and the iteration counts."""
+    held = as_float64("held", held, ndim=(1,)).tolist()
     places = [int(np.flatnonzero(angles == t)[0]) if t in angles else -1 for t in held]
-    if not places or -1 in places:
-        raise ValueError(f"held is {list(held)}; expected some of the tilts {list(angles)}.")
+    if -1 in places:
+        raise ValueError(f"held is {held}; expected some of the tilts {angles.tolist()}.")
     if len(angles) < 3:
-        raise ValueError(f"There are {len(angles)} tilts; expected at least three.")
-    stops = [check_count("stops", s) for s in stops]
-    if not stops or stops != sorted(set(stops)):
-        raise ValueError(f"stops is {stops}; expected rising iteration counts.")
-    return places, stops
+        raise ValueError(f"angles has {len(angles)} tilts; expected at least three.")
+    return places, check_counts("stops", stops)
