@@ -14,6 +14,7 @@ from scipy.special import ndtr
 from .._checks import (
     as_float32,
     as_float64,
+    as_list,
     check_flag,
     check_names,
     check_number,
@@ -211,11 +212,11 @@ def line_windows(
     energies, step = check_energies(energies)
     resolution = check_resolution(resolution)
     width = check_number("width", width, "a width in FWHM above 0")
-    lines = _several("lines", lines, "X-ray lines such as 'O_Ka'")
+    lines = as_list("lines", lines, "X-ray lines such as 'O_Ka'")
     if not lines:
         raise ValueError("lines is empty; expected X-ray lines such as 'O_Ka'.")
     lines = check_names(lines, len(lines), kind="lines", name="lines")
-    avoided = _several("avoid", avoid, "lines or (from, to) in keV,")
+    avoided = as_list("avoid", avoid, "lines or (from, to) in keV")
     ranges = [a for a in avoided if not isinstance(a, str)]
     if not all(map(_is_range, ranges)):
         raise ValueError(f"avoid holds {ranges}; expected lines, or (from, to) in keV.")
@@ -226,12 +227,6 @@ def line_windows(
     windows = [_line_window(energies, step, name, forbidden, resolution, width) for name in lines]
     _flag(windows, names, energies, resolution)
     return windows
-
-
-def _several(name: str, values: Any, expected: str) -> list:
-    if not isinstance(values, (list, tuple, np.ndarray)) or not getattr(values, "ndim", 1):
-        raise TypeError(f"{name} is {values!r}; expected {expected} in a list or tuple.")
-    return list(values)
 
 
 def _is_range(window: Any) -> bool:
@@ -485,7 +480,7 @@ def channels_near(energies: ArrayLike, ranges: Sequence[tuple[float, float]]) ->
         If `ranges` are no such ranges.
     """
     energies = as_float64("energies", energies, ndim=(1,))
-    ranges = _several("ranges", ranges, "(from, to) in keV")
+    ranges = as_list("ranges", ranges, "(from, to) in keV")
     if not all(map(_is_range, ranges)):
         raise ValueError(f"ranges is {ranges}; expected (from, to) in keV.")
     return np.flatnonzero(np.any([(energies >= a) & (energies <= b) for a, b in ranges], axis=0))
