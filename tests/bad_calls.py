@@ -411,7 +411,7 @@ entry(
 entry(
     "hebt.prepare.EnergyWindow.weights",
     WINDOW.weights,
-    energies=E.but(*ROWS, refused={"uneven": ENERGIES**2, "falling": ENERGIES[::-1]}),
+    energies=E.but(*ROWS, refused={"uneven": ENERGIES**2}),
     background=flag(True),
 )
 entry(
@@ -451,10 +451,21 @@ entry(
 entry(
     "hebt.prepare.line_windows, energies",
     lambda energies: prepare.line_windows(energies, ["O_Ka"]),
-    energies=angles(LINE_ENERGIES[:99]).but(
-        *ROWS, "radians", "texts", "a fill value", refused={"falling": LINE_ENERGIES[98::-1]}
-    ),
+    energies=angles(LINE_ENERGIES[:99]).but(*ROWS, "radians", "texts", "a fill value"),
 )
+LINE_WINDOWS = prepare.line_windows(LINE_ENERGIES, ["O_Ka", "Fe_Ka"])
+OVERLAP = dict(
+    windows=argument(
+        LINE_WINDOWS,
+        bad={"None": None, "a text": "text", "a number": 3, "pairs": [(0.9, 1.1)], "none": []}
+        | {"no line": [WINDOW], "alone": LINE_WINDOWS[0]},
+        same={"a tuple": (tuple(LINE_WINDOWS), LINE_WINDOWS)},
+    ),
+    energies=array(LINE_ENERGIES).but(*ROWS),
+    resolution=number(130.0, 0, -1),
+)
+entry("hebt.prepare.crosstalk_matrix", prepare.crosstalk_matrix, **OVERLAP)
+entry("hebt.prepare.unmix", prepare.unmix, maps=array(X).but(*LEAD, *COLUMNS), **OVERLAP)
 entry(
     "hebt.prepare.line_width",
     prepare.line_width,
@@ -513,7 +524,7 @@ entry(
 entry(
     "hebt.prepare.Components.weights",
     PARTS.weights,
-    weights=array(SPECTRA - 4).but("one more axis", "one axis less", *ROWS),
+    weights=array(SPECTRA - 4).but("one more axis", "one axis less", "beyond float32", *ROWS),
     count=KEPT,
 )
 
@@ -820,6 +831,13 @@ entry(
 # --- files ---
 
 PIXEL = number(1.5, 0, -1)
+
+
+def in_float64(signal):
+    signal.data = signal.data.astype(np.float64)
+    return signal
+
+
 entry(
     "hebt.io.to_signal",
     io.to_signal,
@@ -831,7 +849,7 @@ entry(
 )
 entry(
     "hebt.io.spectra_to_signal",
-    io.spectra_to_signal,
+    lambda **k: in_float64(io.spectra_to_signal(**k)),  # it keeps the type of the counts
     data=array(RNG.integers(0, 9, (3, 4, 9))).but(*ROWS),
     pixel_size=PIXEL,
     energies=E.but(refused={"uneven": ENERGIES**2, "falling": ENERGIES[::-1]}),
@@ -841,7 +859,13 @@ entry(
     title=TITLE,
 )
 SIGNAL = io.to_signal(MAPS, pixel_size=1.5, angles=TILTS, elements=["Au", "Ag"])
-entry("hebt.io.from_signal", io.from_signal, signal=thing(SIGNAL, MAPS))
+entry(
+    "hebt.io.from_signal",
+    io.from_signal,
+    signal=thing(SIGNAL, MAPS),
+    angles=A.but("None"),
+    pixel_size=PIXEL.but("None"),
+)
 entry(
     "hebt.io.TiltSeries.pick",
     lambda lines: SERIES.pick(*lines),

@@ -175,9 +175,8 @@ def spectra_to_signal(
         If an argument does not fit the above.
     """
     energies = as_float64("energies", energies)
-    if np.ma.is_masked(data):
-        raise ValueError("data is masked; expected counts everywhere, e.g. data.filled(0).")
-    data = data if isinstance(data, np.ndarray) else as_float32("data", data)
+    as_float32("data", data)
+    data = np.asarray(data)
     if data.ndim != 3 or energies.shape != data.shape[2:]:
         raise ValueError(
             f"data has shape {data.shape} and energies {energies.shape}; expected (slices, size, "
@@ -193,7 +192,7 @@ def spectra_to_signal(
     pixel_size = check_number("pixel_size", pixel_size, "a length in nm above 0")
     voltage = check_number("voltage", voltage, "a voltage in kV above 0")
     tilt = check_number("tilt", tilt, "degrees from -360 to 360", least=-360, most=360)
-    elements = check_names(elements, np.size(elements), name="elements")
+    elements = check_names(elements, max(1, np.size(elements)), name="elements")
     hs = hyperspy()
     axes: list[dict[str, Any]] = [
         {"name": name, "size": count, "scale": pixel_size, "units": "nm", "navigate": True}

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from .._checks import as_float32, as_float64, check_count, check_flag, data_of
 from .._hyperspy import hyperspy, quiet
+from .xray import as_kev
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +130,8 @@ def bin_spectra(
     slices, size = (check_count("shape", n) for n in shape)
     if not sparse.issparse(spectra):
         spectra = sparse.csr_array(as_float32("spectra", spectra, ndim=(2,)))
+    elif spectra.nnz:
+        as_float32("spectra", spectra.data)
     factor = check_count("factor", factor)
     if slices % factor or size % factor or spectra.shape[0] != slices * size:
         raise ValueError(
@@ -221,7 +224,7 @@ def decompose(
     """
     hs = hyperspy()
     spectra = as_float32("spectra", data_of(spectra))
-    energies, scaled = as_float64("energies", energies, ndim=(1,)), check_flag("scaled", scaled)
+    energies, scaled = as_kev("energies", energies), check_flag("scaled", scaled)
     components = check_count("components", components)
     if spectra.ndim < 2 or spectra.shape[-1] != len(energies) or spectra.min() < 0:
         raise ValueError(

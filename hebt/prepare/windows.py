@@ -13,7 +13,6 @@ from scipy.special import ndtr
 
 from .._checks import (
     as_float32,
-    as_float64,
     as_list,
     check_flag,
     check_names,
@@ -22,7 +21,7 @@ from .._checks import (
     data_of,
 )
 from .._units import in_kev
-from .xray import check_resolution, line_energy, line_width, shell_energies, shell_lines
+from .xray import as_kev, check_resolution, line_energy, line_width, shell_energies, shell_lines
 
 _FLAGGED = 0.1  # crosstalk, as a share of what a window counts of its own line
 
@@ -47,13 +46,16 @@ class EnergyWindow:
 
     def __post_init__(self):
         check_text("name", self.name)
-        several = self.backgrounds if isinstance(self.backgrounds, (list, tuple)) else [None]
-        for windows in (self.peaks, *several):
+        sides = self.backgrounds if isinstance(self.backgrounds, (list, tuple)) else [None]
+        given = [("peaks", self.peaks), *(("backgrounds", side) for side in sides)]
+        for name, windows in given:
             if not isinstance(windows, (list, tuple)) or not all(map(_is_range, windows)):
                 raise ValueError(
-                    f"the window of {self.name} has {windows!r}; expected windows (from, to) in "
-                    "keV, from below to above."
+                    f"{name} of the window of {self.name} holds {windows!r}; expected windows "
+                    "(from, to) in keV, from below to above."
                 )
+        object.__setattr__(self, "peaks", _as_tuples(self.peaks))
+        object.__setattr__(self, "backgrounds", tuple(map(_as_tuples, self.backgrounds)))
         if len(self.peaks) != len(self.backgrounds) or not self.peaks:
             raise ValueError(
                 f"the window of {self.name} has {len(self.peaks)} peaks and "
@@ -146,7 +148,7 @@ class EnergyWindow:
 
 def check_energies(energies: ArrayLike) -> tuple[NDArray[np.float64], float]:
     """Return the energies of channels in keV, and their step; in any order, and with gaps."""
-    energies = as_float64("energies", energies, ndim=(1,))
+    energies = as_kev("energies", energies)
     rising = np.sort(energies)
     steps = np.diff(rising)
     step = float(np.median(steps)) if len(steps) else 0.0
@@ -227,6 +229,10 @@ def line_windows(
     windows = [_line_window(energies, step, name, forbidden, resolution, width) for name in lines]
     _flag(windows, names, energies, resolution)
     return windows
+
+
+def _as_tuples(windows):
+    return tuple((float(low), float(high)) for low, high in windows)
 
 
 def _is_range(window: Any) -> bool:
@@ -326,8 +332,9 @@ def element_maps(
             f"spectrum_image has shape {counts.shape} and there are {len(energies)} energies; "
             "expected three dimensions, (slices, size, channels), with an energy for each channel."
         )
-    if counts is not spectrum_image and spectrum_image.axes_manager.signal_dimension == 1:
-        (axis,) = spectrum_image.axes_manager.signal_axes
+    own_axes = getattr(spectrum_image, "axes_manager", None)
+    if own_axes and own_axes.signal_dimension == 1:
+        (axis,) = own_axes.signal_axes
         own = np.asarray(axis.axis) * in_kev(axis.units)
         if np.abs(own - energies).max() > step / 2:
             raise ValueError(
@@ -479,7 +486,7 @@ def channels_near(energies: ArrayLike, ranges: Sequence[tuple[float, float]]) ->
     ValueError
         If `ranges` are no such ranges.
     """
-    energies = as_float64("energies", energies, ndim=(1,))
+    energies = as_kev("energies", energies)
     ranges = as_list("ranges", ranges, "(from, to) in keV")
     if not all(map(_is_range, ranges)):
         raise ValueError(f"ranges is {ranges}; expected (from, to) in keV.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .._checks import as_float64, check_number
 from .._hyperspy import quiet
@@ -30,8 +30,11 @@ def xray_lines(element: str) -> dict:
     """
     with quiet():
         from exspy.material import elements
-    if not isinstance(element, str) or element not in elements:
-        raise ValueError(f"{element!r} is no element; expected a symbol such as 'Au'.")
+    symbols = elements.keys()  # the dictionary itself finds " Au" too
+    if not isinstance(element, str) or element not in symbols:
+        raise ValueError(
+            f"element is {element!r}, which is no element; expected a symbol such as 'Au'."
+        )
     return elements[element]["Atomic_properties"]["Xray_lines"].as_dictionary()
 
 
@@ -63,10 +66,23 @@ def line_width(energy: ArrayLike, resolution: float = 130.0) -> np.ndarray:
     >>> float(hebt.prepare.line_width(5.8987, resolution=130))
     0.13
     """
-    energy, resolution = as_float64("energy", energy), check_resolution(resolution)
-    if energy.max() > 1000:
-        raise ValueError(f"energy is {energy.max():g}; expected keV. Divide by 1000 if it is eV.")
+    energy, resolution = as_kev("energy", energy, ndim=None), check_resolution(resolution)
+    if energy.min() < 0:
+        raise ValueError(f"energy goes down to {energy.min():g} keV; expected at least 0.")
     return np.sqrt(np.maximum(resolution**2 + 2500 * (energy - 5.8987), 40.0**2)) / 1000
+
+
+def as_kev(
+    name: str, energies: ArrayLike, ndim: tuple[int, ...] | None = (1,)
+) -> NDArray[np.float64]:
+    """Return energies in keV, after checking that they are not in eV."""
+    energies = as_float64(name, energies, ndim=ndim)
+    if np.abs(energies).max() > 1000:
+        raise ValueError(
+            f"{name} go from {energies.min():g} to {energies.max():g}; expected keV. Divide by "
+            "1000 if they are eV."
+        )
+    return energies
 
 
 def check_resolution(resolution: float) -> float:
@@ -84,7 +100,8 @@ def _line_table(name: str) -> dict:
         line = None
     if line not in table:
         raise ValueError(
-            f"{name!r} is no X-ray line of exspy's tables; expected a name such as 'O_Ka'"
+            f"{name!r} is no X-ray line of exspy's tables; expected lines, lines to avoid and "
+            "names of windows such as 'O_Ka'"
             + (f"; this element has {', '.join(table)}." if table else ".")
         )
     return table
