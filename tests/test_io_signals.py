@@ -83,6 +83,16 @@ def test_images_that_were_put_in_another_order_by_hand_keep_their_names_and_tilt
     assert io.from_signal(stacked).elements == ("Au", "O")
 
 
+@pytest.mark.parametrize("turn", [2, 0.2])
+def test_an_axis_that_was_calibrated_anew_is_not_overruled(turn):
+    signal = series(ANGLES["even"])
+    signal.axes_manager["tilt"].offset += turn
+    for changed in (signal, signal * 2.0):
+        with pytest.raises(ValueError, match=f"from {turn - 40:g} to .*from -40 to 20"):
+            io.from_signal(changed)
+    assert io.from_signal(signal, angles=[-38, -18, 2, 22]).angles[0] == -38
+
+
 def test_processed_images_keep_the_names_of_their_axis():
     smoothed = series(ANGLES["even"])
     smoothed.data = smoothed.data * 2 + 1
@@ -212,7 +222,7 @@ def test_lists_that_agree_with_the_axis_do_not_stand_in_its_way(tmp_path):
     signal = mrc(tmp_path / "fei.mrc", tilts)
     axis = signal.axes_manager._axes[0]
     axis.scale, axis.offset, axis.units = 10, -30, "degrees"
-    signal.metadata.set_item("Tomography.tilts", tilts + 0.01)
+    signal.metadata.set_item("Tomography.tilts", tilts + 0.005)
     np.testing.assert_allclose(io.from_signal(signal).angles, tilts, atol=0.02)
     np.testing.assert_allclose(io.from_signal(signal.inav[2:5]).angles, [-10, 0, 10])
 

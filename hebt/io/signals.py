@@ -328,10 +328,11 @@ def _tilts_of(signal, axis, origins):
     shown += [f"{k} from {v[0]:g} to {v[-1]:g}, size {len(v)}" for k, v in listed.items()]
     if str(axis.name) == "element" or _OURS not in listed:
         origins = None
-    if origins is not None and origins.min() >= 0 and len(set(origins)) == len(origins):
-        return listed[_OURS][origins], f"{_OURS}, by the images themselves"
     found: list[tuple[str, NDArray]] = []
     unit = measure(axis.units, ANGLES)
+    if origins is not None and origins.min() >= 0 and len(set(origins)) == len(origins):
+        if _matched(axis, unit, _OURS, listed[_OURS], place):
+            return listed[_OURS][origins], f"{_OURS}, by the images themselves"
     for name, values in listed.items():
         # what was put together anew is not numbered as the lists of its parts
         if str(axis.name) not in ("element", "stack_element") or name == _STACKED:
@@ -343,10 +344,10 @@ def _tilts_of(signal, axis, origins):
         if unit or (named and np.abs(values).max() > 2 * np.pi):
             found = [(place, values)]
     choices = [tilts for _, tilts in found]
-    agree = choices and np.allclose(choices, choices[0], rtol=0, atol=_SAME)
+    agree = choices and np.allclose(choices, choices[0], rtol=0, atol=_STAGE)
     if agree and origins is not None:
         known = origins >= 0
-        agree = np.allclose(choices[0][known], listed[_OURS][origins[known]], rtol=0, atol=_SAME)
+        agree = np.allclose(choices[0][known], listed[_OURS][origins[known]], rtol=0, atol=_STAGE)
     if len(found) < max(1, len(listed)) or not agree:
         raise ValueError(
             f"signal has no tilts that are known for sure; found {'; '.join(shown)}. Numbers of "
@@ -359,7 +360,9 @@ def _tilts_of(signal, axis, origins):
 _ORDER = ("element", "tilt", "slice", "depth", "across")
 _OURS = "metadata.HEBT.angles"
 _STACKED = "stages in original_metadata.stack_elements"
-_SAME = 0.3  # degrees by which a stage may miss the tilt that was asked for
+_HEADER = "original_metadata.fei_header.a_tilt"
+_STAGES = (_HEADER, _STACKED)
+_STAGE = 0.3  # degrees by which a stage may miss the tilt that was asked for
 
 
 def _listed_tilts(signal):
@@ -373,7 +376,7 @@ def _listed_tilts(signal):
     found = {
         _OURS: known.get_item("HEBT.angles"),
         "metadata.Tomography.tilts": data_of(known.get_item("Tomography.tilts")),
-        "original_metadata.fei_header.a_tilt": np.ravel(header)[: int(count)],
+        _HEADER: np.ravel(header)[: int(count)],
         _STACKED: [v for v in stages if np.ndim(v) == 0 and v is not None],
     }
     lists = {k: np.ravel(v).astype(float) for k, v in found.items() if v is not None}
@@ -393,15 +396,14 @@ def _matched(axis, unit, name, listed, place):
     by_number = listed[numbers] if whole else np.full(axis.size, np.nan)
     if unit is None:
         return [(name, by_number)] if whole else []
-    degrees = axis.axis * unit
-    ends = len(listed) == len(degrees) and np.allclose(
-        degrees[[0, -1]], listed[[0, -1]], atol=_SAME
-    )
-    if ends or (len(listed) == len(degrees) and _is_index(axis)):
+    degrees, same = axis.axis * unit, _STAGE if name in _STAGES else 0.01
+    whole_list = len(listed) == len(degrees)
+    ends = whole_list and np.allclose(degrees[[0, -1]], listed[[0, -1]], rtol=0, atol=same)
+    if ends or (whole_list and _is_index(axis)):
         return [(name, listed)]  # of which the axis may hold but the mean step
-    is_there = np.isclose(degrees[:, None], listed, rtol=0, atol=_SAME).any(axis=1).all()
+    is_there = np.isclose(degrees[:, None], listed, rtol=0, atol=same).any(axis=1).all()
     # an axis that others made may be in degrees by name and count images
-    sure = name == _OURS or not whole or np.allclose(by_number, degrees, rtol=0, atol=_SAME)
+    sure = name == _OURS or not whole or np.allclose(by_number, degrees, rtol=0, atol=same)
     return [(place, degrees)] if is_there and sure else []
 
 
