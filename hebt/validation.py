@@ -17,6 +17,7 @@ from ._checks import (
     check_count,
     check_counts,
     check_names,
+    check_series,
 )
 from ._problem import check_alpha
 from ._progress import progress_bar
@@ -120,11 +121,10 @@ def leave_one_out(
         If shapes do not fit, a held tilt is not among `angles`, or fewer than two would be left.
     """
     angles = check_angles(angles)
-    haadf = as_float32("haadf", haadf, ndim=(3,))
-    maps = as_float32("maps", maps, ndim=(4,))
+    haadf, maps = check_series(as_float32("haadf", haadf, ndim=(3,)), maps)
     targets = maps if targets is None else as_float32("targets", targets, ndim=(4,))
     names = check_names(names, len(maps))
-    if maps.shape[1:] != haadf.shape or targets.shape != maps.shape or len(angles) != len(haadf):
+    if targets.shape != maps.shape or len(angles) != len(haadf):
         raise ValueError(
             f"haadf has shape {haadf.shape}, maps {maps.shape}, targets {targets.shape}, and there "
             f"are {len(angles)} angles; expected (tilts, slices, size), twice (elements, tilts, "
