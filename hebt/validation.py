@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -136,13 +135,8 @@ def leave_one_out(
     margin = check_count("margin", margin, least=0, most=(size - 1) // 2)
     alphas = [check_alpha("alphas", a) for a in as_list("alphas", alphas, "weights")]
     seen = np.s_[:, margin : size - margin]
-    for place, (e, name) in itertools.product(places, enumerate(names)):
-        if np.ptp(targets[e, place][seen]) == 0:
-            raise ValueError(
-                f"targets is {targets[e, place][seen][0, 0]:g} everywhere for {name} at "
-                f"{angles[place]:g} degrees; expected maps that show something. Hold out another "
-                "tilt, or leave the element out."
-            )
+    for target, name in zip(targets, names, strict=True):
+        _check_shown(target[places][:, *seen], name, angles[places])
     methods = ("EDS only", *(f"HEBT, α = {a:g}" for a in alphas))
     errors = np.empty((len(methods), len(stops), len(places), len(maps)))
 
@@ -173,6 +167,16 @@ def leave_one_out(
                 errors[method, :, there] = keep.values
                 bar.update()
     return HeldOut(methods, np.array(stops), angles[places], tuple(names), errors)
+
+
+def _check_shown(images, name, angles):
+    for image, angle in zip(images, angles, strict=True):
+        if np.ptp(image) == 0:
+            raise ValueError(
+                f"targets is {image.flat[0]:g} everywhere for {name} at {angle:g} degrees; "
+                "expected maps that show something. Hold out another tilt, or leave the element "
+                "out."
+            )
 
 
 def _check_held(angles, held, stops):
