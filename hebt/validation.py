@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from ._checks import (
     check_count,
     check_counts,
     check_names,
+    check_series,
 )
 from ._problem import check_alpha
 from ._progress import progress_bar
@@ -120,11 +120,10 @@ def leave_one_out(
         If shapes do not fit, a held tilt is not among `angles`, or fewer than two would be left.
     """
     angles = check_angles(angles)
-    haadf = as_float32("haadf", haadf, ndim=(3,))
-    maps = as_float32("maps", maps, ndim=(4,))
+    haadf, maps = check_series(as_float32("haadf", haadf, ndim=(3,)), maps)
     targets = maps if targets is None else as_float32("targets", targets, ndim=(4,))
     names = check_names(names, len(maps))
-    if maps.shape[1:] != haadf.shape or targets.shape != maps.shape or len(angles) != len(haadf):
+    if targets.shape != maps.shape or len(angles) != len(haadf):
         raise ValueError(
             f"haadf has shape {haadf.shape}, maps {maps.shape}, targets {targets.shape}, and there "
             f"are {len(angles)} angles; expected (tilts, slices, size), twice (elements, tilts, "
@@ -136,13 +135,8 @@ def leave_one_out(
     margin = check_count("margin", margin, least=0, most=(size - 1) // 2)
     alphas = [check_alpha("alphas", a) for a in as_list("alphas", alphas, "weights")]
     seen = np.s_[:, margin : size - margin]
-    for place, (e, name) in itertools.product(places, enumerate(names)):
-        if np.ptp(targets[e, place][seen]) == 0:
-            raise ValueError(
-                f"targets is {targets[e, place][seen][0, 0]:g} everywhere for {name} at "
-                f"{angles[place]:g} degrees; expected maps that show something. Hold out another "
-                "tilt, or leave the element out."
-            )
+    for target, name in zip(targets, names, strict=True):
+        _check_shown(target[places][:, *seen], name, angles[places])
     methods = ("EDS only", *(f"HEBT, α = {a:g}" for a in alphas))
     errors = np.empty((len(methods), len(stops), len(places), len(maps)))
 
@@ -173,6 +167,16 @@ def leave_one_out(
                 errors[method, :, there] = keep.values
                 bar.update()
     return HeldOut(methods, np.array(stops), angles[places], tuple(names), errors)
+
+
+def _check_shown(images, name, angles):
+    for image, angle in zip(images, angles, strict=True):
+        if np.ptp(image) == 0:
+            raise ValueError(
+                f"targets is {image.flat[0]:g} everywhere for {name} at {angle:g} degrees; "
+                "expected maps that show something. Hold out another tilt, or leave the element "
+                "out."
+            )
 
 
 def _check_held(angles, held, stops):

@@ -11,7 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 from bad_inputs import (
+    NO_VALUE,
     NOTHING,
+    Argument,
     angles,
     argument,
     array,
@@ -37,8 +39,12 @@ N = 8
 TILTS = [-60.0, -30.0, 0.0, 30.0, 60.0]
 W = hebt.Projector(TILTS, N)
 OTHER = hebt.Projector(TILTS, N + 1)
-DENSITY = RNG.integers(1, 5, (2, 2, N, N)).astype(float)
-MAPS = np.rint(np.moveaxis(W.forward(DENSITY), 1, 0)).astype(float)
+# side by side and bright, so that ratios can be told from counting noise
+DENSITY = RNG.integers(1, 5, (2, 2, N, N)) * (
+    np.arange(N) // 4 == np.arange(2)[:, None, None, None]
+)
+DENSITY[:, :, :, [0, -1]] = 0
+MAPS = np.rint(200 * np.moveaxis(W.forward(DENSITY), 1, 0)).astype(float)
 RATIOS = [2.0, 3.0]
 HAADF = np.tensordot(RATIOS, MAPS, 1)
 X = RNG.integers(1, 9, (2, 2, N, N)).astype(float)
@@ -73,6 +79,11 @@ class Entry:
 
 
 TABLE = {}
+
+
+def refusing(**bad):
+    """An argument of a call that there is no working one of."""
+    return Argument(lambda: NO_VALUE, argument(None, bad=bad).others)
 
 
 def entry(name, call, /, **arguments):
@@ -240,8 +251,8 @@ entry(
     "hebt.validation.leave_one_out",
     validation.leave_one_out,
     angles=A,
-    haadf=P,
-    maps=Q,
+    haadf=P.but(refused={"below 0": -HAADF}),
+    maps=Q.but(refused={"below 0": -MAPS}),
     held=array([0.0, 30.0]).but(*ROWS, refused={"no tilt": [0.0, 31.0]}),
     targets=Q.but("None"),
     alphas=array([0.0, 0.5]).but(
@@ -873,10 +884,15 @@ entry(
         ("Fe_Ka",), bad={"a text": "Fe_Ka", "none": (), "another": ("Au_La",), "numbers": (1, 2)}
     ),
 )
+NO_FILES = {"files": ["-1.bcf", "1.bcf"], "lines": ["O_Ka"]}
 entry(
     "hebt.io.read_tilt_series",
-    lambda **k: io.read_tilt_series(**{"files": ["-1.bcf", "1.bcf"], "lines": ["O_Ka"], **k}),
-    files=argument(None, bad={"one text": "1.bcf", "none": [], "a number": 3, "numbers": [1, 2]}),
+    lambda **k: io.read_tilt_series(**NO_FILES | k),
+    files=refusing(**{"one text": "1.bcf", "none": [], "a number": 3, "numbers": [1, 2]}),
+    lines=refusing(**{"one text": "O_Ka", "none": [], "a number": 3, "a set": {"O_Ka"}}),
+    angles=refusing(one=[1.0], NaN=[np.nan, 1.0], twice=[1.0, 1.0], texts=["a", "b"]),
+    avoid=refusing(**{"one text": "O_Ka", "a number": 3}),
+    progress=refusing(**{"a text": "no", "a number": 1}),
 )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 REFUSED = object()
+NO_VALUE = object()  # where there is no working call
 FINITE = object()  # is refused, or gives finite numbers: no division by zero
 
 
@@ -90,7 +91,9 @@ def array(valid, *, dask=True):
     mask = np.zeros(valid.shape, bool)
     mask[last] = True
     masked = np.ma.array(spoilt(999.0), mask=mask)
-    whole = np.rint(valid if (valid == np.rint(valid)).all() else 100 * valid / abs(valid).max())
+    whole = np.rint(valid)
+    if (valid != whole).any() or abs(whole).max() > 127:
+        whole = np.rint(100 * valid / abs(valid).max())
     bad |= {
         "NaN everywhere": np.full(valid.shape, np.nan),
         "masked": masked,
@@ -150,7 +153,7 @@ def same_arrays(valid, whole, dask):
     }
     others: dict[str, tuple[Callable, Any]] = {k: (always(v), valid) for k, v in same.items()}
     if valid.ndim == 2:
-        others["a matrix"] = (lambda: np.matrix(valid)), valid
+        others["a matrix"] = always(np.asmatrix(valid.copy())), valid
     if dask:
         others["Dask"] = functools.partial(_dask, valid), valid
     for dtype in ("float32", "float16", "longdouble", ">f4"):

@@ -130,11 +130,7 @@ def sweep(
     >>> hebt.explorers.sweep(x, alphas, iterations, names=["Au", "Ag"])      # doctest: +SKIP
     """
     x = as_float32("x", x, ndim=(5,))
-    alphas = as_float64("alphas", alphas, ndim=(1,)).tolist()
-    counts = as_list("iterations", iterations, "whole numbers")
-    iterations = [check_count("iterations", n) for n in counts]
-    if len(set(alphas)) < len(alphas):
-        raise ValueError(f"alphas is {alphas}; expected each weight once.")
+    alphas, iterations, (alpha, steps) = _swept(alphas, iterations, start)
     if x.shape[:2] != (len(alphas), len(iterations)):
         raise ValueError(
             f"x has shape {x.shape}, alphas {len(alphas)} and iterations {len(iterations)} values; "
@@ -165,13 +161,6 @@ def sweep(
             result["mse"] = {name: mse[:, i, e] for e, name in enumerate(names)}
         return result
 
-    alpha, steps = alphas[len(alphas) // 2], iterations[len(iterations) // 2]
-    if start is not None:
-        pair = as_list("start", start, "a weight and a number of iterations")
-        if len(pair) != 2:
-            raise ValueError(f"start is {start!r}; expected a weight and a number of iterations.")
-        alpha, steps = alphas[place("start", alphas, pair[0])], pair[1]
-        steps = iterations[place("start", iterations, steps)]
     return FrameExplorer(
         compute,
         [
@@ -275,6 +264,25 @@ def _named(what: str, arrays: Any) -> dict[str, np.ndarray]:
     if len(set(shapes.values())) > 1:
         raise ValueError(f"{what} has the shapes {shapes}; expected the same for all.")
     return arrays
+
+
+def _swept(alphas, iterations, start):
+    """Weights and iteration counts of a sweep, each once, and the two that are shown first."""
+    alphas = as_float64("alphas", alphas, ndim=(1,)).tolist()
+    counts = as_list("iterations", iterations, "whole numbers")
+    counts = [check_count("iterations", n) for n in counts]
+    if len(set(alphas)) < len(alphas) or not counts:
+        raise ValueError(
+            f"alphas is {alphas} and iterations {counts}; expected each weight once, and at least "
+            "one number of iterations."
+        )
+    pair = [alphas[len(alphas) // 2], counts[len(counts) // 2]]
+    if start is not None:
+        pair = as_list("start", start, "a weight and a number of iterations")
+    if len(pair) != 2:
+        raise ValueError(f"start is {start!r}; expected a weight and a number of iterations.")
+    values = zip((alphas, counts), pair)
+    return alphas, counts, [known[place("start", known, value)] for known, value in values]
 
 
 def _against(reference, x):
