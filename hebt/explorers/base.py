@@ -16,6 +16,7 @@ from typing import Any
 import anywidget
 import traitlets
 
+from .._checks import check_count
 from .._files import written_aside
 
 
@@ -133,7 +134,7 @@ class Explorer(anywidget.AnyWidget):
         ValueError
             If the data take more. The message says what to do.
         """
-        most = self.max_bytes if max_bytes is None else max_bytes
+        most = self.max_bytes if max_bytes is None else check_count("max_bytes", max_bytes)
         return self._wrap(*self._collect(most, _files()))
 
     def _collect(self, most, folder):
@@ -188,6 +189,7 @@ class Explorer(anywidget.AnyWidget):
         ValueError
             If the data take more than `max_bytes`.
         """
+        max_bytes = check_count("max_bytes", max_bytes)
         path = pathlib.Path(path).expanduser()
         text = (
             '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">'
@@ -214,7 +216,8 @@ class Explorer(anywidget.AnyWidget):
             if taken > limit:
                 raise ValueError(
                     f"The data of this explorer take {taken / 1e6:.1f} MB {part} after "
-                    f"compression; at most {limit / 1e6:.1f} MB are accepted. {self._advice()}"
+                    f"compression; expected at most {limit / 1e6:.1f} MB (max_bytes). "
+                    f"{self._advice()}"
                 )
         if not files:
             return texts

@@ -27,7 +27,14 @@ from .images import (
 )
 from .maps import normalize_tilts, tilt_response
 from .reprojection import Alignment, refine_alignment, reprojection_residual
-from .windows import EnergyWindow, channels_near, element_maps, line_windows
+from .windows import (
+    EnergyWindow,
+    channels_near,
+    crosstalk_matrix,
+    element_maps,
+    line_windows,
+    unmix,
+)
 from .xray import line_width, xray_lines
 
 __all__ = [
@@ -44,6 +51,7 @@ __all__ = [
     "channels_near",
     "correct_damping",
     "crop_flat",
+    "crosstalk_matrix",
     "decompose",
     "element_maps",
     "estimate_center_shifts",
@@ -62,5 +70,6 @@ __all__ = [
     "smooth",
     "smoothing_kernel",
     "tilt_response",
+    "unmix",
     "xray_lines",
 ]
