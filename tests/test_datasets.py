@@ -14,6 +14,7 @@ from typing import ClassVar
 import jupytext
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 from conftest import ROOT
 
 from companion import datasets
@@ -295,6 +296,23 @@ def test_the_card_shows_licence_and_state_but_no_path(shelf, tmp_path):
     for text in (found._repr_html_(), repr(found)):
         assert "licence" in text and "measured data" in text
         assert str(tmp_path) not in text, "pages must not differ between machines"
+
+
+def test_what_a_registry_says_cannot_become_html(shelf):
+    """A card of any name and text shows them as text, whether its data are here or not."""
+    shelf("good")
+    planted = "<img src=x onerror=alert(1)>`<b>`"
+    series = json.loads(datasets.REGISTRY.read_text())["series"]["small"]
+    entry = {key: planted for key in series} | {"files": series["files"], "measured": False}
+    entry["acquisition"] = {planted: planted}
+    for missing in ((), (planted,)):
+        page = BeautifulSoup(
+            datasets.DataCard(planted, entry, planted, missing)._repr_html_(), "html.parser"
+        )
+        assert {tag.name for tag in page.find_all()} <= {"table", "tr", "th", "td"} | (
+            {"div", "p", "code"} if missing else set()
+        )
+        assert page.get_text().count("onerror=alert(1)>") >= 7
 
 
 @pytest.mark.slow

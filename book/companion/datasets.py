@@ -256,7 +256,7 @@ class DataCard:
         )
         note = ""
         if self.missing:
-            get = re.sub("`(.*?)`", r"<code>\1</code>", _how_to_get(self.name))
+            get = re.sub("`(.*?)`", r"<code>\1</code>", html.escape(_how_to_get(self.name)))
             note = (
                 '<div class="admonition warning"><p class="admonition-title">Data not here</p>'
                 "<p>These data are not on this machine, so the code below was not run and its "
