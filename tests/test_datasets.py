@@ -303,7 +303,7 @@ def test_what_a_registry_says_cannot_become_html(shelf):
     shelf("good")
     planted = "<img src=x onerror=alert(1)>`<b>`"
     series = json.loads(datasets.REGISTRY.read_text())["series"]["small"]
-    entry = {key: planted for key in series} | {"files": series["files"], "measured": False}
+    entry = dict.fromkeys(series, planted) | {"files": series["files"], "measured": False}
     entry["acquisition"] = {planted: planted}
     for missing in ((), (planted,)):
         page = BeautifulSoup(

@@ -94,6 +94,10 @@ def _set_cache(app, config):
     config.nb_execution_cache_path = str(cache)
     # Explorers put large data here, one file each, to be loaded when a reader asks for them.
     os.environ["HEBT_STATIC_FILES"] = str(cache / EXPLORER_DATA)
+    # Where chapters leave word of what is no fault of theirs: on stderr it would fail the build.
+    notes = cache / "notes.txt"
+    notes.unlink(missing_ok=True)
+    os.environ["HEBT_NOTES"] = str(notes)
     old = sorted(build.glob(".cache-*"), key=lambda p: p.stat().st_mtime)[:-KEPT_CACHES]
     for path in old:
         shutil.rmtree(path, ignore_errors=True)
@@ -289,6 +293,9 @@ def write_notebook(app, page):
 
 def finish(app, exception):
     """Copy what lies beside the pages (notebooks, explorers' data) and note the run times."""
+    notes = Path(os.environ["HEBT_NOTES"])
+    for note in sorted(set(notes.read_text("utf-8").splitlines() if notes.is_file() else ())):
+        logger.info(f"Note: {note}")
     if exception or app.builder.format != "html":
         return
     outdir = Path(app.outdir)
