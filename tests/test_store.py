@@ -483,10 +483,10 @@ OTHERS = {
 }
 
 
-@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has no such permissions")
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has no such permissions")
 @pytest.mark.parametrize("case", OTHERS)
 def test_what_others_can_write_to_is_not_used(store, tmp_path, monkeypatch, case):
-    if "another's" in case and os.getuid():
+    if "another's" in case and os.geteuid():
         pytest.skip("only root gives files away")
     top = tmp_path / "top"
     monkeypatch.setenv("HEBT_CACHE", str(top))
@@ -504,6 +504,38 @@ def test_what_others_can_write_to_is_not_used(store, tmp_path, monkeypatch, case
     assert everything(top) == before
 
 
+@pytest.fixture
+def another_user():
+    """From here on this process is a user who may not even look into the temporary folder."""
+    if not hasattr(os, "geteuid") or os.geteuid():
+        pytest.skip("only root becomes another user")
+    yield lambda: os.seteuid(12345)
+    os.seteuid(0)
+
+
+def test_another_users_store_costs_nothing_but_time(store, another_user):
+    noisy_square(5)
+    entry = {"folder": "series"}
+    calls.clear()
+    another_user()
+    with pytest.warns(UserWarning, match="HEBT_CACHE"):
+        np.testing.assert_array_equal(noisy_square(5)["value"], 25.0)
+    assert calls == [(5, 2)]
+    file = {"path": "0.bcf", "size": 1, "sha256": "0" * 64}
+    assert datasets._look(entry, [file]) == ({}, [file], [])
+
+
+def test_without_users_and_locks_as_on_windows_it_keeps_results(store, monkeypatch):
+    monkeypatch.delattr(os, "geteuid", raising=False)
+    monkeypatch.setattr(files, "fcntl", None)
+    monkeypatch.setattr(files, "_FLAGS", getattr(os, "O_BINARY", 0))
+    calls.clear()
+    for _ in range(2):
+        np.testing.assert_array_equal(noisy_square(5)["value"], 25.0)
+    assert calls == [(5, 2)] and len(kept(store)) == 1
+    assert "Removed 1 stored results" in results.clean()
+
+
 def test_what_has_another_sha256_is_not_unpickled(store, tmp_path):
     noisy_square(5)
     (path,) = store.rglob("*.result")
@@ -515,7 +547,7 @@ def test_what_has_another_sha256_is_not_unpickled(store, tmp_path):
     assert (tmp_path / "victim").exists(), "the plant above would have run"
 
 
-@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has no such permissions")
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has no such permissions")
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
 def test_new_folders_and_files_are_this_users_alone(store, tmp_path, monkeypatch, umask):
     monkeypatch.setenv("HEBT_CACHE", str(tmp_path / "a" / "b"))

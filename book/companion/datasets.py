@@ -88,7 +88,7 @@ def _look(entry: dict, files: Sequence[dict]) -> tuple[dict[Path, str], list[dic
     right, missing, wrong = {}, [], []
     for file in files:
         places = {folder / file["path"]: where for where, folder in _folders(entry).items()}
-        path = next(filter(Path.is_file, places), None)
+        path = next(filter(os.path.isfile, places), None)
         if path is None:
             missing.append(file)
         elif _is_right(path, file):
@@ -104,7 +104,7 @@ def _sha256(path: Path, size: int, changed: int) -> str:
 
 
 def _is_right(path: Path, wanted: dict) -> bool:
-    if not path.is_file():
+    if not os.path.isfile(path):  # also where this user may not look
         return False
     status = path.stat()
     return (

@@ -40,9 +40,9 @@ def check_ours(status: os.stat_result, path: Path) -> None:
 
     Windows, which has neither owners by number nor these permissions, is trusted.
     """
-    if not hasattr(os, "getuid"):
+    if not hasattr(os, "geteuid"):
         return
-    if status.st_uid != os.getuid():
+    if status.st_uid != os.geteuid():
         raise PermissionError(f"{path} belongs to another user")
     if status.st_mode & 0o022:
         raise PermissionError(f"others can write to {path}; if it is yours alone, chmod go-w it")
