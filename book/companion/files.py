@@ -59,7 +59,7 @@ def open_ours(path: Path, flags: int = os.O_RDONLY, mode: str = "rb") -> BinaryI
     return file
 
 
-def _lock(file: BinaryIO, until: float) -> bool:
+def _lock(file: BinaryIO, path: Path, until: float) -> bool:
     """Lock an open file, or say that files cannot be locked here."""
     while fcntl is not None:
         try:
@@ -67,7 +67,7 @@ def _lock(file: BinaryIO, until: float) -> bool:
             return True
         except BlockingIOError:
             if time.monotonic() >= until:
-                raise TimeoutError(f"another process is still writing {file.name}") from None
+                raise TimeoutError(f"another process is still writing {path}") from None
             time.sleep(0.05)
         except OSError:  # a file system without locks
             return False
@@ -84,7 +84,7 @@ def _claim(part: Path, until: float) -> BinaryIO:
     while True:
         file = open_ours(part, os.O_RDWR | os.O_CREAT, "r+b")
         try:
-            _lock(file, until)
+            _lock(file, part, until)
             if _lies_at(part, os.fstat(file.fileno())):
                 return file
         except BaseException:
@@ -132,7 +132,7 @@ def remove_dead(part: Path) -> None:
     """Remove a claimed file whose process is gone; an OSError if there is none, or it is not."""
     with open_ours(part) as file:
         status = os.fstat(file.fileno())
-        if _lock(file, 0.0):
+        if _lock(file, part, 0.0):
             if _lies_at(part, status):
                 part.unlink()
             return

@@ -223,17 +223,18 @@ def prune(folder: Path) -> None:
 def clean() -> str:
     """Remove all results, and nothing else; return what was removed."""
     folder = cache_folder() / FOLDER
+    if folder.is_symlink() or not folder.is_dir():
+        return f"There are no stored results in {folder}."
     removed, size = 0, 0
-    for path in sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else ():
+    for path in filter(_is_ours, sorted(folder.iterdir())):
         with contextlib.suppress(OSError):
             taken = path.lstat().st_size
-            if _is_ours(path):
-                remove_dead(path) if path.suffix == ".part" else path.unlink()
+            remove_dead(path) if path.suffix == ".part" else path.unlink()
+            if not path.exists():
                 removed, size = removed + 1, size + taken
-    with contextlib.suppress(OSError):
-        if _is_made_here(folder) and [*folder.iterdir()] == [folder / TAG]:
-            (folder / TAG).unlink()
-            folder.rmdir()
+    if _is_made_here(folder) and [*folder.iterdir()] == [folder / TAG]:
+        (folder / TAG).unlink()
+        folder.rmdir()
     left = f" Left there, as not ours: {len([*folder.iterdir()])}." if folder.is_dir() else ""
     return f"Removed {removed} stored results ({size / 1e6:.1f} MB) from {folder}.{left}"
 
