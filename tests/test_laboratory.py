@@ -243,3 +243,14 @@ def test_at_a_low_dose_the_errors_of_the_elements_cancel(outcomes):
     assert correlation["hebt"] < -0.3 < correlation["eds"]
     scores = outcome.scores
     assert scores["mse", "hebt", "Au"] < scores["mse", "eds", "Au"]
+
+
+def test_a_message_beside_the_controls_is_text(monkeypatch):
+    from companion.laboratory import widgets
+
+    def refuse(*_):
+        raise ValueError("specimen is '<img src=x onerror=alert(1)>'")
+
+    monkeypatch.setattr(widgets, "run", refuse)
+    table = widgets.LaboratoryWidgets().table
+    assert "<img" not in table.value and "&lt;img" in table.value
