@@ -13,6 +13,7 @@ from .haadf import (
     binarize,
     correct_damping,
     estimate_damping,
+    estimate_offset,
     particle_masks,
     remove_offset,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "element_maps",
     "estimate_center_shifts",
     "estimate_damping",
+    "estimate_offset",
     "estimate_shifts",
     "estimate_shifts_to",
     "line_width",
