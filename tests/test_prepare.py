@@ -581,7 +581,9 @@ def test_black_levels_of_recorded_series_are_found(file, key, level):
     W = hebt.Projector(np.linspace(-60, 60, len(images)), images.shape[-1])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(ValueError if level < 0 else UserWarning, match="p (reads|has values).*black level"):
+        with pytest.raises(
+            ValueError if level < 0 else UserWarning, match="p (reads|has values).*black level"
+        ):
             hebt.sirt(W, images[:, ::5], 1)
         offset = prepare.estimate_offset(images)
         assert np.median(offset) == pytest.approx(level, rel=0.05)
@@ -633,3 +635,77 @@ def test_a_film_that_fills_the_view_has_no_offset_that_images_could_tell():
 def test_masks_are_not_widened_by_less_than_nothing():
     with pytest.raises(ValueError, match="margin is -1; expected a whole number of at least 0"):
         prepare.particle_masks(ball(np.zeros((1, 2))), margin=-1)
+
+
+# --- tilt axis -----------------------------------------------------------------------------------
+
+
+def lump(seed, top, drift):
+    """An uneven ellipsoid about a vertical axis, with noise: (angles, images)."""
+    rng = np.random.default_rng(seed)
+    size = 40
+    inside = (np.indices([size] * 3) - (size - 1) / 2) / rng.uniform(7, 14, (3, 1, 1, 1))
+    texture = ndimage.gaussian_filter(rng.random([size] * 3), 2)
+    volume = ((inside**2).sum(axis=0) < 1) * np.maximum(1 + 8 * (texture - 0.5), 0)
+    angles = np.arange(-top, top + 1, 5.0)
+    images = hebt.Projector(angles, size).forward(volume)
+    images += 0.01 * images.max() * rng.standard_normal(images.shape)
+    return angles, prepare.apply_shifts(images, rng.normal(0, drift, (len(angles), 2)))
+
+
+def read_needle(name):
+    """Recorded series of needles, which turn about their length; it lies along the rows."""
+    if name == "dm3":
+        return np.arange(-90, 91, 2.0), prepare.remove_offset(case("etspy_HAADF_91tilts.dm3"))
+    needle = case("needle_raw_bin2.npz")
+    return needle["angles"], prepare.remove_offset(needle["haadf"])
+
+
+@pytest.mark.promise
+def test_the_tilt_axis_is_told_by_what_predicts_left_out_tilts(promise):
+    series = {(s, top, d): lump(s, top, d) for s in range(2) for top in (40, 70) for d in (0, 1)}
+    for key, (angles, images) in series.items():
+        found = prepare.estimate_tilt_axis(images, angles)
+        assert found.direction == "vertical" and np.argmin(found.errors) == 0, key
+    angles, images = series[0, 70, 1]
+    turned = np.rot90(images, axes=(1, 2))[::-1]
+    assert prepare.estimate_tilt_axis(turned, angles[::-1]).direction == "horizontal"
+    recorded = 0
+    for name in ("npz", "dm3"):
+        angles, images = read_needle(name)
+        for top in (90, 60):
+            some = np.abs(angles) <= top
+            found = prepare.estimate_tilt_axis(images[some], angles[some])
+            assert found.direction == "horizontal", (name, top)
+            upright = np.rot90(images[some], axes=(1, 2))
+            found = prepare.estimate_tilt_axis(upright, angles[some])
+            assert found.direction == "vertical", (name, top)
+            recorded += 2
+    promise("tilt_axes", simulated=len(series) + 1, recorded=recorded)
+
+
+def test_an_alignment_says_that_the_axis_lies_the_other_way():
+    angles, images = lump(0, 70, 0)
+    options = dict(size=40, depth=30, factor=1, rounds=1, iterations=3)
+    still = np.zeros((len(angles), 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prepare.refine_alignment(images, angles, still, hebt.sirt, **options)
+        turned = np.rot90(images, axes=(1, 2))
+        with pytest.raises(UserWarning, match="tilt axis of haadf looks horizontal.*np.rot90"):
+            prepare.refine_alignment(turned, angles, still, hebt.sirt, **options)
+
+
+def test_sums_over_rows_prefer_the_wrong_axis_of_the_needle():
+    _, needle = read_needle("npz")
+    assert prepare.mass_inconsistency(needle) > 2 * prepare.mass_inconsistency(needle.mT)
+
+
+def test_a_tilt_axis_that_images_do_not_tell_is_undecided():
+    angles = np.arange(-70, 71, 10.0)
+    found = prepare.estimate_tilt_axis(ball(np.zeros((len(angles), 2))), angles)
+    assert found.direction == "undecided"
+    with pytest.raises(ValueError, match="haadf has 5 tilts.*at least 6"):
+        prepare.estimate_tilt_axis(ball(np.zeros((5, 2))), angles[:5])
+    with pytest.raises(ValueError, match="haadf has 14 tilts and there are 15 angles"):
+        prepare.estimate_tilt_axis(ball(np.zeros((14, 2))), angles)

@@ -27,7 +27,13 @@ from .images import (
     smoothing_kernel,
 )
 from .maps import normalize_tilts, tilt_response
-from .reprojection import Alignment, refine_alignment, reprojection_residual
+from .reprojection import (
+    Alignment,
+    TiltAxis,
+    estimate_tilt_axis,
+    refine_alignment,
+    reprojection_residual,
+)
 from .windows import EnergyWindow, channels_near, element_maps, line_windows
 from .xray import line_width, xray_lines
 
@@ -36,6 +42,7 @@ __all__ = [
     "Components",
     "Damping",
     "EnergyWindow",
+    "TiltAxis",
     "alignment_error",
     "apply_shifts",
     "bin_images",
@@ -52,6 +59,7 @@ __all__ = [
     "estimate_offset",
     "estimate_shifts",
     "estimate_shifts_to",
+    "estimate_tilt_axis",
     "line_width",
     "line_windows",
     "mass_inconsistency",
