@@ -24,7 +24,7 @@ class Background:
     Attributes
     ----------
     level
-        What it reads: the mode of the darker half of all values.
+        What it reads: the mode of the darkest values.
     noise
         Its standard deviation, from the values below the mode.
     low, high
@@ -46,7 +46,7 @@ class Background:
 
 
 def darkest(image: NDArray, most: int = _ENOUGH) -> Background:
-    """Find the darkest area of an image by the half-sample mode of the darker half of its values.
+    """Find the darkest area of an image by the half-sample mode of its darkest values.
 
     At most so many of the values are looked at.
     """
@@ -55,17 +55,19 @@ def darkest(image: NDArray, most: int = _ENOUGH) -> Background:
         step += 1
     values = np.sort(image.reshape(-1)[::step]).astype(np.float64)
     low, high = np.quantile(values, (0.01, 0.99), method="nearest")
-    mode = values[: np.searchsorted(values, (low + high) / 2, "right")]
+    mode = values[: np.searchsorted(values, low + (high - low) / 8, "right")]
     while len(mode) > 3:
         half = (len(mode) + 1) // 2
         first = int((mode[half - 1 :] - mode[: len(mode) - half + 1]).argmin())
         mode = mode[first : first + half]
     level, noise = float(mode.mean()), 0.0
-    for _ in range(5):  # towards the middle of the peak
-        below, above = np.searchsorted(values, level), np.searchsorted(values, level, "right")
-        noise = 1.4826 * (level - float(np.median(values[:below]))) if below else 0.0
-        peak = values[np.abs(values - level) <= 2 * noise] if noise else values[below:above]
-        level = float(peak.mean()) if peak.size else level
+    for _ in range(20):  # towards the middle of the peak
+        below = int(np.searchsorted(values, level))
+        noise = 1.4826 * (level - float(values[below // 2])) if below else 0.0
+        first, last = np.searchsorted(values, (level - 2 * noise, level + 2 * noise))
+        before, level = level, float(values[first:last].mean()) if last > first else level
+        if level == before:
+            break
     rest = np.abs(values - level).mean()
     share = abs(level) / rest if rest else math.inf
     return Background(level, noise, float(low), float(high), share)

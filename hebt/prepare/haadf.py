@@ -106,7 +106,7 @@ def binarize(haadf: ArrayLike, *, fraction: float = 0.05) -> np.ndarray:
 def estimate_offset(haadf: ArrayLike) -> np.ndarray:
     """Estimate what the detector reads without a specimen, its black level, at each tilt.
 
-    It is the mode of the darker half of an image. The specimen need not lie alone nor wholly in
+    It is the mode of the darkest values of an image. The specimen need not lie alone nor wholly in
     the image; but some part must be empty.
 
     Parameters

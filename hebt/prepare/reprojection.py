@@ -246,7 +246,7 @@ def _warn_if_horizontal(axis):
         vertical, horizontal = axis.errors
         warnings.warn(
             "the tilt axis of haadf looks horizontal: so left-out tilts are predicted with an "
-            f"error of {horizontal:.2g}, with a vertical one of {vertical:.2g}. All of hebt expects "
+            f"error of {horizontal:.2g}, with a vertical one of {vertical:.2g}. hebt expects "
             "it vertical: turn haadf and maps by np.rot90(images, axes=(-2, -1)).",
             UserWarning,
             stacklevel=3,
