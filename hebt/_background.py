@@ -80,7 +80,9 @@ def check_background(name: str, images: NDArray, *, counts: bool = False) -> Non
     """
     if images.size < _LEAST:
         return
-    areas = np.array([astuple(darkest(i, _ENOUGH // len(images) + 1)) for i in images])
+    # single lines are too short to have a mode each
+    series = images if images[0].size >= _LEAST else images[None]
+    areas = np.array([astuple(darkest(i, _ENOUGH // len(series) + 1)) for i in series])
     level, noise, low, high, share = np.median(areas, axis=0)
     found = Background(level, noise, low, high, share)
     if share < _SHARE or abs(level) <= (2 if level > 0 else 3) * noise:
