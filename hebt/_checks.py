@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._background import check_background
+
 
 def as_float32(
     name: str, array: ArrayLike, *, ndim: tuple[int, ...] | None = None
@@ -278,12 +280,14 @@ def check_signs(name: str, array: NDArray[np.float32], *, counts: bool = False) 
 
     Background subtraction and denoising leave values around 0 on both sides, but no negative
     value that is larger than the largest positive one. With `counts` these are X-ray counts:
-    whole numbers are then raw and cannot be negative at all.
+    whole numbers are then raw and cannot be negative at all. Nor do they have a black level.
     """
     low = array.min()
     if low < 0:
         whole = counts and bool((array == np.rint(array)).all())
         check_range(name, float(low), float(array.max()), whole=whole)
+    if low < 0 or not counts:
+        check_background(name, array, counts=counts)
 
 
 def check_range(name: str, low: float, high: float, *, whole: bool) -> None:
@@ -294,7 +298,7 @@ def check_range(name: str, low: float, high: float, *, whole: bool) -> None:
         raise ValueError(
             f"{name} has values from {low:g} to {high:g}; expected intensities or counts of at "
             "least 0 (slightly negative ones after background subtraction are accepted). Check "
-            "its sign and its background."
+            "its sign and its background: hebt.prepare.remove_offset takes a black level away."
         )
     if whole:
         raise ValueError(

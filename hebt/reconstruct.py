@@ -75,6 +75,11 @@ def sirt(
     Interrupted
         At Ctrl-C or a notebook's stop button; a KeyboardInterrupt that holds what was reached.
 
+    Warns
+    -----
+    UserWarning
+        If p seems to hold a detector's black level; see `hebt.prepare.remove_offset`.
+
     References
     ----------
     .. [1] Gregor and Benson, "Computational analysis and improvement of SIRT", IEEE

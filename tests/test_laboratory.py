@@ -125,7 +125,9 @@ def test_residuals_and_images_are_those_of_the_solvers():
     np.testing.assert_allclose(outcome.ratios, outcome.fit.ratios * [1.2, 1])
     x = hebt.reconstruct(series.W, series.haadf, series.maps, outcome.ratios, iterations=12)
     np.testing.assert_allclose(
-        outcome.densities["hebt"], hebt.density(x, outcome.ratios, series.zeta), rtol=1e-5
+        outcome.densities["hebt"],
+        hebt.density(x, outcome.ratios, eds_response=series.zeta),
+        rtol=1e-5,
     )
     left = series.haadf - series.W.forward(x.sum(axis=0))
     assert outcome.residuals["hebt"][-1, 0] == pytest.approx(

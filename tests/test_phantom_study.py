@@ -122,7 +122,7 @@ def test_pictures_are_densities_of_the_first_seed(study, data):
     s = data.settings
     fit = hebt.response_ratios(data.haadf, data.maps[:, :, 0], variance=None)
     x = hebt.reconstruct(data.W, data.haadf, data.maps[:, :, 0], fit.ratios, 0.7, 24)
-    density = hebt.density(x, fit.ratios, s.binning**2 * np.array(s.zeta))
+    density = hebt.density(x, fit.ratios, eds_response=s.binning**2 * np.array(s.zeta))
     np.testing.assert_allclose(study.images[0], density, atol=1e-3)
     eds = np.stack([hebt.sirt(data.W, m, 24) for m in data.maps[:, :, 0]])
     counts = s.binning**2 * np.array(s.zeta)
@@ -269,7 +269,7 @@ def test_the_sweep_holds_the_runs_that_it_stands_for():
     x = hebt.reconstruct(data.W, data.haadf, maps, fit.ratios, 0.7, 10)
     cut = slice(16, 112)
     np.testing.assert_allclose(
-        swept.hebt[1, 1], hebt.density(x, fit.ratios, counts)[:, cut, cut], atol=1e-3
+        swept.hebt[1, 1], hebt.density(x, fit.ratios, eds_response=counts)[:, cut, cut], atol=1e-3
     )
     eds = hebt.sirt(data.W, np.moveaxis(maps, 0, 1), 10)
     np.testing.assert_allclose(swept.eds[1], eds[:, cut, cut] / counts[:, None, None], atol=1e-3)

@@ -13,6 +13,7 @@ from .haadf import (
     binarize,
     correct_damping,
     estimate_damping,
+    estimate_offset,
     particle_masks,
     remove_offset,
 )
@@ -26,7 +27,13 @@ from .images import (
     smoothing_kernel,
 )
 from .maps import normalize_tilts, tilt_response
-from .reprojection import Alignment, refine_alignment, reprojection_residual
+from .reprojection import (
+    Alignment,
+    TiltAxis,
+    estimate_tilt_axis,
+    refine_alignment,
+    reprojection_residual,
+)
 from .windows import (
     EnergyWindow,
     channels_near,
@@ -42,6 +49,7 @@ __all__ = [
     "Components",
     "Damping",
     "EnergyWindow",
+    "TiltAxis",
     "alignment_error",
     "apply_shifts",
     "bin_images",
@@ -56,8 +64,10 @@ __all__ = [
     "element_maps",
     "estimate_center_shifts",
     "estimate_damping",
+    "estimate_offset",
     "estimate_shifts",
     "estimate_shifts_to",
+    "estimate_tilt_axis",
     "line_width",
     "line_windows",
     "mass_inconsistency",

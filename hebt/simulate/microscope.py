@@ -70,7 +70,8 @@ def mean_counts(
     density
         (elements, [slices,] size, size): density ρ of each element.
     zeta
-        (elements,): EDS response factors ζ, counts per density and pixel length.
+        (elements,): EDS response factors, the paper's ζ: counts per density and pixel length, the
+        reciprocal of published ζ-factors.
     dose
         Factor on all counts, not on HAADF: 2 for twice the beam current or twice the time.
 

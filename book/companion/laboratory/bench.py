@@ -276,7 +276,7 @@ def run(
     # EDS alone is HEBT at a weight of 0, and its residuals come for nothing too
     for method, alpha in (("hebt", now.alpha), ("eds", 0)):
         x, residuals[method] = _reconstruct(series, ratios, alpha, now.iterations)
-        densities[method] = hebt.density(x, ratios, series.zeta)
+        densities[method] = hebt.density(x, ratios, eds_response=series.zeta)
     scores = _scores(series.density, densities)
     return Outcome(series, fit, ratios, densities, residuals, scores)
 
