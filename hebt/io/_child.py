@@ -79,6 +79,7 @@ def read(path, reader):
         data = signal["data"]
         head = described(signal)
         spectra = data.ndim == 3 and head["kind"].startswith("EDS")
+        head["counts"] = counts_by_header(path) if spectra and reader == "bruker" else None
         head["sent"] = (data.ndim == 2 or spectra) and data.dtype.kind in "biuf" and data.size > 0
         heads.append(head)
         if head["sent"]:
@@ -105,6 +106,14 @@ def described(signal):
         "tilt": tilt,
         "resolution": number(value_at(metadata, resolution)),
     }
+
+
+def counts_by_header(path):
+    """Return how many counts the sum spectrum in the header of a Bruker file has."""
+    from rsciio.bruker._api import BCF_reader
+
+    file = BCF_reader(path)
+    return int(file.header.spectra_data[file.def_index].data.sum())
 
 
 def value_at(metadata, place):

@@ -47,6 +47,8 @@ class Signal:
         Of the stage about its first axis, in degrees; None where the file does not say.
     resolution
         FWHM of the X-ray detector at Mn K-alpha, in eV; None where the file does not say.
+    counts
+        How many it has by the file's own sum spectrum; None where there is none.
     data
         The array, numpy.ndarray; None where it is neither an image nor an EDS spectrum image.
     """
@@ -57,6 +59,7 @@ class Signal:
     axes: list[dict[str, Any]]
     tilt: float | None
     resolution: float | None
+    counts: int | None
     data: Any
 
     def __str__(self):

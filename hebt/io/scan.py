@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,8 @@ class Scan:
         (slices, size), HAADF, float32.
     cube
         (slices, size, channels), X-ray counts.
+    spectrum
+        (channels,), counts of all pixels.
     pixel_size
         In nm.
     energies
@@ -45,6 +48,7 @@ class Scan:
 
     image: np.ndarray
     cube: np.ndarray
+    spectrum: np.ndarray
     pixel_size: float
     energies: np.ndarray
     resolution: float
@@ -100,14 +104,26 @@ def scan_of(name: str, signals: list[Signal], haadf: str | None = None) -> Scan:
         )
     (cube,) = cubes
     image = _image(name, [s for s in signals if s.data is not None], cube, haadf, held)
-    if not cube.data.any() or not image.data.any():
+    # whole numbers stay whole, and real ones are not cut
+    whole = np.int64 if cube.data.dtype.kind in "iub" else np.float64
+    spectrum = cube.data.sum(axis=(0, 1), dtype=whole)
+    counts = spectrum.sum()
+    if not counts or not image.data.any():
         raise ValueError(
-            f"{name} holds {'no image' if cube.data.any() else 'no X-ray counts'}: all values "
+            f"{name} holds {'no image' if counts else 'no X-ray counts'}: all values "
             "are 0; expected a measurement. It may be damaged; leave this file out."
+        )
+    if cube.counts is not None and abs(counts - cube.counts) > 1e-3 * cube.counts:
+        warnings.warn(
+            f"{name} has {counts:.0f} X-ray counts, but {cube.counts} by the sum spectrum in its "
+            "header; expected as many. It may be damaged: compare it with the original.",
+            UserWarning,
+            stacklevel=3,
         )
     return Scan(
         image=as_float32(f"the image {image.title!r} of {name}", image.data),
         cube=cube.data,
+        spectrum=spectrum,
         pixel_size=_pixel_size(name, cube, image),
         energies=_energies(name, cube),
         resolution=cube.resolution or 130.0,

@@ -184,8 +184,7 @@ def read_tilt_series(
                     "Rebin or crop the files to one size first."
                 )
             images.append(scan.image)
-            whole = np.int64 if scan.cube.dtype.kind in "iub" else np.float64
-            spectra.append(scan.cube.sum(axis=(0, 1), dtype=whole))
+            spectra.append(scan.spectrum)
             maps.append(element_maps(scan.cube, windows, scan.energies))
             del scan
             bar.update()
