@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from companion import datasets
 from hebt import io, prepare
-from hebt.io.tilt_series import _tilt_of
+from hebt.io.angles import tilts_of
 from hebt.prepare import xray
 
 LINES = ("C_Ka", "O_Ka", "Mg_Ka", "Si_Ka", "Fe_Ka", "Pt_Ma")
@@ -50,12 +50,13 @@ def test_tilts_come_from_the_file_names_in_rising_order(three):
     assert series.haadf.shape == (3, 256, 256) and series.haadf.dtype == np.float32
     assert series.maps.shape == (6, 3, 256, 256) and series.maps.dtype == np.float32
     assert series.elements == ("C", "O", "Mg", "Si", "Fe", "Pt")
-    assert "3 tilts from -40 to 10" in repr(series)
+    assert "3 tilts from -40 to 10 degrees (names)" in repr(series)
 
 
 def test_the_whole_series_has_sixteen_tilts():
-    tilts = [_tilt_of(p) for p in bcf_files()]
-    assert tilts == list(range(-40, 36, 5))
+    files = bcf_files()
+    tilts, source = tilts_of(files, [None] * len(files), None)
+    assert tilts.tolist() == list(range(-40, 36, 5)) and source == "names"
 
 
 def test_no_count_is_lost_on_the_way(three):
@@ -167,7 +168,8 @@ def test_errors_of_reading_say_what_to_do(tmp_path, three):
     files, _ = three
     with pytest.raises(ValueError, match="files is empty"):
         io.read_tilt_series([], lines=LINES)
-    with pytest.raises(ValueError, match=r"map_a\.bcf is no tilt.*-40\.bcf.*angles"):
+    (tmp_path / "map_a.bcf").symlink_to(files[0])
+    with pytest.raises(ValueError, match=r"map_a\.bcf \(no numbers\).*nothing.*-40\.bcf.*angles="):
         io.read_tilt_series([tmp_path / "map_a.bcf"], lines=LINES)
     with pytest.raises(ValueError, match="angles has 1 entries, but there are 3 files"):
         io.read_tilt_series(files, lines=LINES, angles=[0])

@@ -73,9 +73,14 @@ def read(path, reader):
         registry.entries.pop("pickle", None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        signals = [s for s in module.file_reader(path) if "data" in s]
+        # of Velox's maps, every frame has an image
+        options = {"load_SI_image_stack": True} if reader == "emd" else {}
+        signals = [s for s in module.file_reader(path, **options) if "data" in s]
     heads, arrays = [], []
     for signal in signals:
+        if signal["data"].ndim == 3 and signal["axes"][0].get("name") == "Time":
+            signal["data"] = signal["data"].mean(axis=0, dtype=np.float64).astype(np.float32)
+            del signal["axes"][0]
         data = signal["data"]
         head = described(signal)
         spectra = data.ndim == 3 and head["kind"].startswith("EDS")

@@ -55,12 +55,17 @@ def tilts_of(
             'degrees, one per file, or angles="names" or "stage" for the source to believe.'
         )
     best = "stage" if "stage" in found else "names"
-    check_once(found[best], best)
+    check_once(found[best], len(paths), best)
     return found[best], best
 
 
-def check_once(tilts: np.ndarray, source: str) -> None:
-    """Refuse tilts of which two are the same."""
+def check_once(tilts: np.ndarray, count: int, source: str) -> None:
+    """Refuse tilts that are not one for each of so many files, or of which two are the same."""
+    if len(tilts) != count:
+        raise ValueError(
+            f"angles has {len(tilts)} entries, but there are {count} files; expected one tilt per "
+            "file."
+        )
     values, counts = np.unique(tilts.round(3), return_counts=True)
     if (counts > 1).any():
         raise ValueError(

@@ -26,7 +26,7 @@ READERS = {
     ".dm4": "digitalmicrograph",
 }
 # how long a file may take: seconds, and seconds per byte
-PATIENCE = 60.0, 1e-6
+PATIENCE = 600.0, 1e-6
 
 
 @dataclass(frozen=True)

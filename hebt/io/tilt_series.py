@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,7 +28,7 @@ class TiltSeries:
     angles
         (tilts,), degrees.
     haadf
-        (tilts, slices, size), as the detector gave it.
+        (tilts, slices, size), as the detector gave it; the mean of frames, where there are many.
     maps
         (elements, tilts, slices, size), X-ray counts in the line less background.
     lines
@@ -146,23 +146,16 @@ def read_tilt_series(
     FileNotFoundError
         If a file does not exist.
     """
-    if isinstance(files, (str, Path)):
-        raise ValueError(f"files is {str(files)!r}; expected several, one file per tilt.")
-    paths = [Path(f).expanduser() for f in files]
+    paths = [Path(f).expanduser() for f in _several("files", files, "one file per tilt")]
     if not paths:
         raise ValueError("files is empty; expected one file per tilt.")
-    if isinstance(lines, (str, set, frozenset)):
-        raise ValueError(f"lines is {lines!r}; expected several in order: ('O_Ka', 'Fe_Ka').")
-    given = None
+    lines = tuple(_several("lines", lines, "('O_Ka', 'Fe_Ka')"))
+    if not isinstance(haadf, str | None):
+        raise TypeError(f"haadf is {haadf!r}; expected the title of an image, or None.")
     wanted = angles if isinstance(angles, str) else None
-    if angles is not None and wanted is None:
-        given = check_angles(angles)
-        if len(given) != len(paths):
-            raise ValueError(
-                f"angles has {len(given)} entries, but there are {len(paths)} files; expected one "
-                "tilt per file."
-            )
-        check_once(given, "given")
+    given = None if angles is None or wanted is not None else check_angles(angles)
+    if given is not None:
+        check_once(given, len(paths), "given")
 
     images, maps, spectra, stage = [], [], [], []
     first: Scan | None = None
@@ -195,13 +188,19 @@ def read_tilt_series(
         angles=tilts[order],
         haadf=np.stack(images)[order],
         maps=np.stack(maps, axis=1)[:, order],
-        lines=tuple(lines),
+        lines=lines,
         pixel_size=first.pixel_size,
         energies=first.energies,
         spectra=np.stack(spectra)[order],
         windows=tuple(windows),
         angles_from=source,
     )
+
+
+def _several(name: str, values: Any, expected: str) -> list:
+    if isinstance(values, (str, Path, set, frozenset)) or not isinstance(values, Iterable):
+        raise ValueError(f"{name} is {values!r}; expected several, in order: {expected}.")
+    return list(values)
 
 
 def read_tomviz_shifts(
