@@ -50,7 +50,7 @@ def test_tilts_come_from_the_file_names_in_rising_order(three):
     assert series.haadf.shape == (3, 256, 256) and series.haadf.dtype == np.float32
     assert series.maps.shape == (6, 3, 256, 256) and series.maps.dtype == np.float32
     assert series.elements == ("C", "O", "Mg", "Si", "Fe", "Pt")
-    assert "3 tilts from -40 to 10 degrees (names)" in repr(series)
+    assert "3 tilts from -40 to 10 degrees (source: names)" in repr(series)
 
 
 def test_the_whole_series_has_sixteen_tilts():

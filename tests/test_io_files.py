@@ -229,6 +229,29 @@ def test_velox_files_of_version_11_are_read(velox):
     np.testing.assert_allclose(series.pixel_size, 1.99684875, rtol=1e-6)
 
 
+def test_velox_files_need_no_place_for_compiled_code(velox, tmp_path, monkeypatch):
+    """Neither the package nor a home can be written to, as in containers and on clusters."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    (tmp_path / "sitecustomize.py").write_text(
+        "import numba.core.caching as caching\n"
+        "ensure = caching._CacheLocator.ensure_cache_path\n"
+        "def refuse(self):\n"
+        f"    if not self.get_cache_path().startswith({str(scratch)!r}):\n"
+        "        raise OSError('read-only file system')\n"
+        "    ensure(self)\n"
+        "caching._CacheLocator.ensure_cache_path = refuse\n"
+    )
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    with files.Reader() as reader:
+        assert (
+            sum(s.data.sum() for s in reader.read(velox[1]) if s.kind and s.data is not None) == 72
+        )
+    assert not list(scratch.iterdir())
+
+
 def test_velox_images_are_the_mean_of_all_frames(velox, tmp_path):
     """The spectra are those of all frames; one of them would be a noisier image."""
     path = shutil.copy(velox[1], tmp_path / "0.emd")
@@ -278,6 +301,13 @@ def test_of_two_haadf_images_one_is_asked_for(tmp_path):
     np.testing.assert_array_equal(two[0], other["data"])
     with pytest.raises(ValueError, match="holds 0 images .* called 'BF'"):
         read(path, angles=[0], haadf="BF")
+
+
+def test_an_overview_of_the_same_name_is_told_by_its_pixels(tmp_path):
+    overview = signal("HAADF", image()["data"] + 1, axes=image(scale=100.0)["axes"])
+    path = save(tmp_path / "x.hspy", overview, spectra(), image())
+    for options in ({}, {"haadf": "HAADF"}):
+        np.testing.assert_array_equal(read(path, angles=[0], **options).haadf[0], image()["data"])
 
 
 # --- units ---
@@ -337,6 +367,16 @@ def test_files_without_counts_are_refused(tmp_path):
     path = save(tmp_path / "x.hspy", spectra(data=np.zeros(CUBE, np.uint8)), image())
     with pytest.raises(ValueError, match=r"x\.hspy holds no X-ray counts"):
         read(path, angles=[0])
+
+
+def test_values_that_are_no_numbers_are_refused(tmp_path):
+    for place, title in enumerate(("spectra", "image")):
+        signals = [spectra(data=np.ones(CUBE, np.float32)), image()]
+        signals[1]["data"] = signals[1]["data"].astype(np.float32)
+        signals[place]["data"][1, 2] = np.nan
+        path = save(tmp_path / f"{title}.hspy", *signals)
+        with pytest.raises(ValueError, match=rf"{title}\.hspy .*NaN or infinite"):
+            read(path, angles=[0])
 
 
 def test_other_formats_are_refused_by_name(tmp_path):
@@ -410,6 +450,11 @@ def test_a_source_can_be_asked_for():
         tilts_of(stems, [1.0, None, 3.0], "stage")
     with pytest.raises(ValueError, match="angles is 'index'"):
         tilts_of(stems, stage, "index")
+    # before any file is opened
+    with pytest.raises(ValueError, match="angles is 'index'"):
+        read("no file.hspy", angles="index")
+    with pytest.raises(ValueError, match="not certain"):
+        read("no file.hspy", angles="names")
     with pytest.raises(ValueError, match="a tilt twice"):
         tilts_of(stems, [1.0, 1.0, 3.0], "stage")
 
@@ -423,7 +468,7 @@ def test_the_series_says_where_its_tilts_come_from(tmp_path):
     series = read(*paths)
     np.testing.assert_array_equal(series.angles, [-60, -30, 0, 30, 60])
     np.testing.assert_array_equal(series.haadf[:, 0, 0], [5, 4, 3, 2, 1])
-    assert series.angles_from == "stage" and "(stage)" in repr(series)
+    assert series.angles_from == "stage" and "(source: stage)" in repr(series)
     assert series.pick("Cu_Ka").angles_from == "stage"
     by_name = read(*paths[::-1], angles="names")
     np.testing.assert_array_equal(by_name.haadf[:, 0, 0], [1, 2, 3, 4, 5])

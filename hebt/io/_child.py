@@ -13,9 +13,12 @@ import json
 import math
 import os
 import sys
+import tempfile
 import warnings
 
 import numpy as np
+
+SCRATCH: list[tempfile.TemporaryDirectory] = []
 
 
 def main():
@@ -62,6 +65,21 @@ def limit_memory(size):
     resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
+def find_a_cache():
+    """Compile RosettaSciIO's reader of spectrum streams also where nothing else can be written.
+
+    Without a place for what it compiles, in the package or in the user's home, numba refuses.
+    """
+    from numba.core import config
+
+    try:
+        importlib.import_module("rsciio.utils._fei_stream_readers")
+    except RuntimeError:
+        SCRATCH.append(tempfile.TemporaryDirectory())
+        os.environ["NUMBA_CACHE_DIR"] = SCRATCH[-1].name
+        config.reload_config()
+
+
 def read(path, reader):
     """Return what is known of each signal in a file, and the arrays of those marked as sent."""
     module = importlib.import_module(f"rsciio.{reader}")
@@ -71,6 +89,8 @@ def read(path, reader):
 
         registry.codec_registry.pop("pickle", None)
         registry.entries.pop("pickle", None)
+    elif reader == "emd":
+        find_a_cache()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # of Velox's maps, every frame has an image
@@ -78,10 +98,10 @@ def read(path, reader):
         signals = [s for s in module.file_reader(path, **options) if "data" in s]
     heads, arrays = [], []
     for signal in signals:
-        if signal["data"].ndim == 3 and signal["axes"][0].get("name") == "Time":
-            signal["data"] = signal["data"].mean(axis=0, dtype=np.float64).astype(np.float32)
-            del signal["axes"][0]
         data = signal["data"]
+        if data.ndim == 3 and data.dtype.kind in "uif" and signal["axes"][0].get("name") == "Time":
+            data = signal["data"] = data.mean(axis=0, dtype=np.float64).astype(np.float32)
+            del signal["axes"][0]
         head = described(signal)
         spectra = data.ndim == 3 and head["kind"].startswith("EDS")
         head["counts"] = counts_by_header(path) if spectra and reader == "bruker" else None

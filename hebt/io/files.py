@@ -107,7 +107,7 @@ class Reader:
         seconds = PATIENCE[0] + PATIENCE[1] * size
         memory = _memory(size if path.is_file() and path.suffix.lower() != ".asw" else None)
         request = {
-            "path": str(path.resolve()),
+            "path": str(path.absolute()),
             "reader": READERS[path.suffix.lower()],
             "memory": memory,
         }

@@ -108,6 +108,11 @@ def scan_of(name: str, signals: list[Signal], haadf: str | None = None) -> Scan:
     whole = np.int64 if cube.data.dtype.kind in "iub" else np.float64
     spectrum = cube.data.sum(axis=(0, 1), dtype=whole)
     counts = spectrum.sum()
+    if not np.isfinite(counts):
+        raise ValueError(
+            f"{name} has NaN or infinite values in its spectra; expected counts. Replace them, or "
+            "leave this file out."
+        )
     if not counts or not image.data.any():
         raise ValueError(
             f"{name} holds {'no image' if counts else 'no X-ray counts'}: all values "
@@ -133,7 +138,16 @@ def scan_of(name: str, signals: list[Signal], haadf: str | None = None) -> Scan:
 
 def _is_cube(signal):
     navigated = [bool(axis["navigate"]) for axis in signal.axes]
-    return signal.kind.startswith("EDS") and navigated == [True, True, False]
+    return (
+        signal.kind.startswith("EDS") and navigated == [True, True, False] and signal.shape[2] > 1
+    )
+
+
+def _same_pixels(one, other):
+    return all(
+        a["units"] == b["units"] and a["scale"] and np.isclose(a["scale"], b["scale"] or 0)
+        for a, b in zip(one.axes, other.axes)
+    )
 
 
 def _image(name, signals, cube, haadf, held):
@@ -144,6 +158,8 @@ def _image(name, signals, cube, haadf, held):
     else:
         chosen = [s for s in images if _HAADF.search(s.title)]
         chosen = chosen or [s for s in images if not _is_something_else(s.title)]
+    if len(chosen) > 1:  # an overview has other pixels
+        chosen = [s for s in chosen if _same_pixels(s, cube)] or chosen
     if len(chosen) != 1:
         expected = "the HAADF image" if haadf is None else f"one that is called {haadf!r}"
         raise ValueError(

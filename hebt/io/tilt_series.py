@@ -92,7 +92,8 @@ class TiltSeries:
         tilts, slices, size = self.haadf.shape
         return (
             f"TiltSeries: {tilts} tilts from {self.angles.min():g} to {self.angles.max():g} "
-            f"degrees ({self.angles_from})\n{slices} x {size} pixels of {self.pixel_size:.4g} nm\n"
+            f"degrees (source: {self.angles_from})\n"
+            f"{slices} x {size} pixels of {self.pixel_size:.4g} nm\n"
             f"maps of {', '.join(self.elements)}\n"
             f"{self.spectra.sum() / 1e6:.2f} million X-ray counts"
         )
@@ -156,6 +157,8 @@ def read_tilt_series(
     given = None if angles is None or wanted is not None else check_angles(angles)
     if given is not None:
         check_once(given, len(paths), "given")
+    elif wanted not in (None, "stage"):
+        tilts_of(paths, [None] * len(paths), wanted)
 
     images, maps, spectra, stage = [], [], [], []
     first: Scan | None = None
