@@ -116,7 +116,7 @@ class Reader:
             answer, arrays = self._ask(request, seconds, late)
         except (OSError, EOFError, ValueError) as error:
             code = self._end()
-            why = f"did not finish in {seconds:.0f} s" if late.is_set() else f"ended ({code})"
+            why = f"did not finish in {seconds:.0f} s" if late.is_set() else f"crashed ({code})"
             raise ValueError(
                 f"{path.name} cannot be read: the process that read it {why}. The file is "
                 "damaged; get it again from the microscope's computer."
