@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._background import check_background
 from ._checks import as_float32, check_range, check_seen, check_signs
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ def _solve_block(*arrays, solve, problem, run, names):
     block = dict(zip(names, arrays, strict=True))
     for name in ("haadf", "maps"):
         block[name] = as_float32(name, block[name])
+    check_background("haadf", block["haadf"])
     images = [("haadf", block["haadf"], False)]
     images += [(f"maps[{e}]", m, True) for e, m in enumerate(block["maps"])]
     for name, array, counts in images:

@@ -166,7 +166,7 @@ def test_reading_stays_far_below_a_gigabyte():
 
 def test_errors_of_reading_say_what_to_do(tmp_path, three):
     files, _ = three
-    with pytest.raises(ValueError, match="files is empty"):
+    with pytest.raises(ValueError, match=r"files is \[\]; expected one file per tilt"):
         io.read_tilt_series([], lines=LINES)
     (tmp_path / "map_a.bcf").symlink_to(files[0])
     with pytest.raises(ValueError, match=r"map_a\.bcf \(no numbers\).*nothing.*-40\.bcf.*angles="):
@@ -175,7 +175,7 @@ def test_errors_of_reading_say_what_to_do(tmp_path, three):
         io.read_tilt_series(files, lines=LINES, angles=[0])
     with pytest.raises(ValueError, match="a tilt twice"):
         io.read_tilt_series(files[:2], lines=LINES, angles=[5, 5])
-    with pytest.raises(ValueError, match="expected several"):
+    with pytest.raises(TypeError, match="lines is .O_Ka.; expected X-ray lines"):
         io.read_tilt_series(files, lines="O_Ka")
     with pytest.raises(ValueError, match="'Xx_Ka' is no X-ray line"):
         io.read_tilt_series(files[:1], lines=["Xx_Ka"])
@@ -253,8 +253,12 @@ def test_tomviz_shifts_are_turned_into_ours(tmp_path):
     np.testing.assert_array_equal(shifts, [[0, 5], [1, 0], [-1, -4]])
     with pytest.raises(ValueError, match="shape"):
         io.read_tomviz_shifts(path, [0], keep=[0])
-    with pytest.raises(ValueError, match=r"\[15\]"):
+    with pytest.raises(ValueError, match=r"keep is \[15\.0\]; expected some of the tilts"):
         io.read_tomviz_shifts(path, [-10, 0, 10, 20], keep=[15])
+    for text in ('[[1, 2], "x"', '{"a": 1}', "[[NaN, 1]]", '[["a", 1]]'):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"shifts\.json .*expected"):
+            io.read_tomviz_shifts(path, [0], keep=[0])
 
 
 # --- HyperSpy signals ---

@@ -119,7 +119,7 @@ def test_a_process_that_dies_is_an_error_of_that_file(tmp_path):
     with files.Reader() as reader:
         whole = reader.read(path)
         reader._child.kill()
-        with pytest.raises(ValueError, match=r"test_TEM\.bcf cannot be read: .* ended \(-9\)"):
+        with pytest.raises(ValueError, match=r"test_TEM\.bcf cannot be read: .* crashed \(-9\)"):
             reader.read(path)
         again = reader.read(path)
         child = reader._child

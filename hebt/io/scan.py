@@ -11,8 +11,8 @@ import numpy as np
 import periodictable
 
 from .._checks import as_float32
+from .._units import in_kev, in_nm
 from .files import Signal
-from .signals import in_nm
 
 _HAADF = re.compile(r"HAADF|high[ -]?angle", re.IGNORECASE)
 # other detectors and processed images; an annular dark field need not be of high angle
@@ -188,10 +188,7 @@ def _scale(name: str, axis: dict[str, Any]) -> float:
 def _pixel_size(name, cube, image):
     """Return the length of a pixel's side in nm, after checking all axes that have a unit."""
     axes = cube.axes[:2] + [axis for axis in image.axes if axis["units"]]
-    try:
-        sides = [_scale(name, axis) * in_nm(axis["units"]) for axis in axes]
-    except ValueError as error:
-        raise error if str(error).startswith(name) else ValueError(f"{name}: {error}") from None
+    sides = [_scale(name, axis) * _unit(name, in_nm, axis) for axis in axes]
     if not np.allclose(sides, sides[0], rtol=1e-3, atol=0):
         raise ValueError(
             f"{name}: pixels have sides of {', '.join(f'{s:.5g}' for s in dict.fromkeys(sides))} "
@@ -203,12 +200,13 @@ def _pixel_size(name, cube, image):
 
 def _energies(name, cube):
     axis = cube.axes[2]
-    units = {"kev": 1.0, "ev": 1e-3}
-    unit = str(axis["units"] or "").strip().lower()
-    if unit not in units:
-        raise ValueError(
-            f"{name}: energies are measured in {axis['units']!r}; expected keV or eV. The "
-            "spectra are not calibrated; set scale, offset and units of their axis first."
-        )
     offset = axis["offset"] if isinstance(axis["offset"], float) else 0.0
-    return (offset + _scale(name, axis) * np.arange(cube.shape[2])) * units[unit]
+    channels = offset + _scale(name, axis) * np.arange(cube.shape[2])
+    return channels * _unit(name, in_kev, axis)
+
+
+def _unit(name, worth, axis):
+    try:
+        return worth(axis["units"])
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

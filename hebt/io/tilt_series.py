@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._checks import check_angles
+from .._checks import as_list, check_angles, check_text
 from .._progress import progress_bar
 from ..prepare.windows import EnergyWindow, element_maps, line_windows
 from .angles import check_once, tilts_of
@@ -100,7 +101,7 @@ class TiltSeries:
 
 
 def read_tilt_series(
-    files: Iterable[str | Path],
+    files: Iterable[str | os.PathLike],
     *,
     lines: Sequence[str],
     angles: ArrayLike | Literal["names", "stage"] | None = None,
@@ -147,12 +148,13 @@ def read_tilt_series(
     FileNotFoundError
         If a file does not exist.
     """
-    paths = [Path(f).expanduser() for f in _several("files", files, "one file per tilt")]
-    if not paths:
-        raise ValueError("files is empty; expected one file per tilt.")
-    lines = tuple(_several("lines", lines, "('O_Ka', 'Fe_Ka')"))
-    if not isinstance(haadf, str | None):
-        raise TypeError(f"haadf is {haadf!r}; expected the title of an image, or None.")
+    paths = _paths(files)
+    lines = tuple(as_list("lines", lines, "X-ray lines such as 'O_Ka'"))
+    if not lines or not all(isinstance(line, str) for line in lines):
+        raise ValueError(f"lines is {lines}; expected X-ray lines such as 'O_Ka'.")
+    avoid = as_list("avoid", avoid, "X-ray lines, or (from, to) in keV")
+    if haadf is not None:
+        check_text("haadf", haadf)
     wanted = angles if isinstance(angles, str) else None
     given = None if angles is None or wanted is not None else check_angles(angles)
     if given is not None:
@@ -200,15 +202,14 @@ def read_tilt_series(
     )
 
 
-def _several(name: str, values: Any, expected: str) -> list:
-    if isinstance(values, (str, Path, set, frozenset)) or not isinstance(values, Iterable):
-        raise ValueError(f"{name} is {values!r}; expected several, in order: {expected}.")
-    return list(values)
+def _paths(files: Any) -> list[Path]:
+    files = as_list("files", files, "one file per tilt")
+    if not files or not all(isinstance(file, (str, os.PathLike)) for file in files):
+        raise ValueError(f"files is {str(files)[:200]}; expected one file per tilt.")
+    return [Path(file).expanduser() for file in files]
 
 
-def read_tomviz_shifts(
-    path: str | Path, tilts: Sequence[float], keep: Sequence[float]
-) -> np.ndarray:
+def read_tomviz_shifts(path: str | os.PathLike, tilts: ArrayLike, keep: ArrayLike) -> np.ndarray:
     """Read shifts that were found by hand in Tomviz and saved as a list of [across, along].
 
     Parameters
@@ -229,17 +230,24 @@ def read_tomviz_shifts(
     Raises
     ------
     ValueError
-        If the file has another number of entries than `tilts`, or a wanted tilt is not there.
+        If the file is no list of as many finite pairs as `tilts`, or a wanted tilt is not there.
     """
-    pairs = np.asarray(json.loads(Path(path).read_text(encoding="utf-8")), np.float64)
-    tilts = list(tilts)
-    if pairs.shape != (len(tilts), 2):
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path is {path!r}; expected the path of a JSON file.")
+    path, known = Path(path).expanduser(), check_angles(tilts, "tilts").tolist()
+    wanted = check_angles(keep, "keep").tolist()
+    try:
+        pairs = np.asarray(json.loads(path.read_text(encoding="utf-8")), np.float64)
+    except (ValueError, TypeError) as error:
         raise ValueError(
-            f"{Path(path).name} holds shifts of shape {pairs.shape}; expected "
-            f"{(len(tilts), 2)}, an [across, along] for each of the tilts."
+            f"{path.name} cannot be read ({error}); expected JSON, an [across, along] per tilt."
+        ) from None
+    if pairs.shape != (len(known), 2) or not np.isfinite(pairs).all():
+        raise ValueError(
+            f"{path.name} holds shifts of shape {pairs.shape}; expected {(len(known), 2)}, an "
+            "[across, along] of finite pixels for each of the tilts."
         )
-    absent = [t for t in keep if t not in tilts]
-    if absent:
-        raise ValueError(f"keep has tilts {absent}, which are not among the tilts {tilts}.")
-    shifts = np.array([[-pairs[tilts.index(t), 1], pairs[tilts.index(t), 0]] for t in keep])
+    if not set(wanted) <= set(known):
+        raise ValueError(f"keep is {wanted}; expected some of the tilts {known}.")
+    shifts = np.array([[-pairs[known.index(t), 1], pairs[known.index(t), 0]] for t in wanted])
     return shifts - np.median(shifts, axis=0)
