@@ -892,6 +892,7 @@ entry(
     lines=refusing(**{"one text": "O_Ka", "none": [], "a number": 3, "a set": {"O_Ka"}}),
     angles=refusing(one=[1.0], NaN=[np.nan, 1.0], twice=[1.0, 1.0], texts=["a", "b"]),
     avoid=refusing(**{"one text": "O_Ka", "a number": 3}),
+    haadf=refusing(**{"a number": 1, "a list": ["HAADF"]}),
     progress=refusing(**{"a text": "no", "a number": 1}),
 )
 

@@ -28,8 +28,6 @@ ELSEWHERE = {
     "hebt.ResponseRatios.predict",
     "hebt.composition",
     "hebt.density",
-    "hebt.io.read_tilt_series",
-    "hebt.io.read_tomviz_shifts",
     "hebt.prepare.alignment_error",
     "hebt.prepare.correct_damping",
     "hebt.prepare.estimate_center_shifts",
