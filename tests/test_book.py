@@ -26,8 +26,14 @@ WIDTHS = (390, 820, 1440)
 HEAVIEST_PAGE = 8_000_000  # bytes, before the reader touches anything
 REPOSITORY = "https://github.com/someone/hebt-book"
 HEADER = """---
-jupytext: {text_representation: {extension: .md, format_name: myst}}
-kernelspec: {display_name: Python 3, language: python, name: python3}
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3 (ipykernel)
+  language: python
+  name: python3
 ---
 
 """
