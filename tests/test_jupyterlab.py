@@ -129,7 +129,9 @@ def prose(page):
     return "\n".join(page.locator(PROSE).all_inner_texts())
 
 
-CHAPTERS = [p for p in sorted((ROOT / "book").glob("*.md")) if "{code-cell}" in p.read_text("utf-8")]
+CHAPTERS = [
+    p for p in sorted((ROOT / "book").glob("*.md")) if "{code-cell}" in p.read_text("utf-8")
+]
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

@@ -22,7 +22,7 @@ case "$*" in
     mkdir -p "$2/_build/html" && touch "$2/_build/html/index.html" ;;
 esac
 """
-NAMES = ["plain", "with space", "it's", "it's a \"test\""]
+NAMES = ["plain", "with space", "it's", 'it\'s a "test"']
 
 
 class Checkout:
