@@ -84,11 +84,10 @@ serve: setup
 	@echo 'The pages are at http://127.0.0.1:$(PORT) until you press Ctrl-C.'
 	@$(RUN) -m http.server --bind 127.0.0.1 --directory $(HTML) $(PORT)
 
+# Small sizes make another picture than README's, which stays.
 picture: setup
 	@echo 'Running the phantom study at $(or $(HEBT_FIDELITY),paper) fidelity'
-	@$(RUN) -c 'import sys; sys.path.insert(0, "book"); \
-	  from companion import phantom; phantom.figure4(phantom.study()).savefig( \
-	  "book/figure4.png", dpi=90, pil_kwargs={"optimize": True})'
+	@$(RUN) benchmarks/picture.py
 
 bench: setup
 	@$(RUN) benchmarks/run.py

@@ -1,7 +1,9 @@
 """The chapter on speed: drawn from measured results, and right about them."""
 
 import copy
+import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -221,6 +223,49 @@ def test_figures_show_the_medians(results):
 def test_missing_results_name_the_command(tmp_path):
     with pytest.raises(FileNotFoundError, match="run make bench"):
         speed.results(tmp_path / "benchmark.json")
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """What ``make bench`` runs, as a module."""
+    spec = importlib.util.spec_from_file_location("bench", ROOT / "benchmarks" / "run.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_only_a_whole_run_replaces_the_record(bench, monkeypatch, capsys):
+    monkeypatch.delenv("HEBT_FIDELITY", raising=False)
+    record = ROOT / "data" / "benchmark.json"
+    assert bench.parse([]).out == record
+    settings = speed.results()["settings"]
+    for name, value in settings.items():
+        assert bench.FULL[name] == value
+        assert bench.parse([f"--{name}={value}"]).out == record
+        assert bench.parse([f"--{name}=2"]).out is None
+    assert bench.parse(["--quick"]).out is None
+    monkeypatch.setenv("HEBT_FIDELITY", "quick")
+    assert bench.parse([]).quick and bench.parse([]).out is None
+    with pytest.raises(SystemExit):
+        bench.parse(["--out", str(ROOT / "book" / ".." / "data" / "benchmark.json")])
+    assert "Name another file" in capsys.readouterr().err
+    assert bench.parse(["--out", "mine.json"]).out == Path("mine.json")
+
+
+@pytest.mark.slow
+def test_a_quick_picture_is_not_the_one_in_readme(tmp_path):
+    readme = ROOT / "book" / "figure4.png"
+    before = readme.read_bytes()
+    command = [sys.executable, str(ROOT / "benchmarks" / "picture.py")]
+    environment = os.environ | {"HEBT_FIDELITY": "quick"}
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert readme.read_bytes() == before and "stays" in run.stdout
+    (picture,) = tmp_path.iterdir()
+    assert picture.read_bytes().startswith(b"\x89PNG") and str(picture) in run.stdout
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "benchmarks/picture.py" in makefile and "figure4.png" not in makefile
 
 
 @pytest.mark.slow
