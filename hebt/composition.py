@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, check_names
+from ._checks import as_float32, check_names, check_number
 
 
 def density(
@@ -134,6 +134,8 @@ def composition(
         raise ValueError(
             f"x has values down to {np.min(x):g}; expected at least 0, as reconstruct returns."
         )
+    least = check_number("least", least, "a total density of at least 0", also_least=True)
+    names = check_names(elements, len(parts))
     total = parts.sum(axis=0)
     defined = (total > 0) & (total >= least)
     if kind == "atomic":
@@ -141,7 +143,7 @@ def composition(
             raise ValueError(
                 'elements is None; atomic fractions need symbols, e.g. elements=["Au", "Ag"].'
             )
-        weights = _atomic_weights(check_names(elements, len(parts)))
+        weights = _atomic_weights(names)
         parts = parts / weights.reshape(-1, *[1] * (parts.ndim - 1))
         total = parts.sum(axis=0)
     fractions = np.full(parts.shape, np.nan, np.float32)
@@ -159,6 +161,8 @@ def _masses(x: ArrayLike, ratios: ArrayLike, **factors: ArrayLike | None) -> np.
             "eds_response, the paper's ζ, counts per mass-thickness."
         )
     x = as_float32("x", x)
+    if x.ndim == 0:
+        raise ValueError(f"x is a single number, {x}; expected shape (elements, ...).")
     ((name, values),) = given.items()
     weights = _positive(name, values, x) ** (-1 if name == "eds_response" else 1)
     weights /= _positive("ratios", ratios, x)

@@ -144,6 +144,9 @@ def test_thin_voxels_can_be_left_undefined():
         (dict(eds_response=[1, -1]), "eds_response is .*expected values above 0"),
         (dict(eds_response=[np.nan, 1]), "eds_response holds 1 NaN"),
         (dict(x=-np.ones((2, 3, 3))), "x has values down to -1"),
+        (dict(x=5), "x is a single number, 5.0; expected shape"),
+        (dict(least=np.nan), "least is nan; expected a total density of at least 0"),
+        (dict(elements=["Au", "Ag", "Cu"]), "names has 3 entries|expected 2"),
     ],
 )
 def test_bad_input_is_refused_by_name(arguments, message):

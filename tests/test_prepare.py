@@ -719,7 +719,9 @@ def test_a_tilt_axis_that_images_do_not_tell_is_undecided():
     angles = np.arange(-70, 71, 10.0)
     found = prepare.estimate_tilt_axis(ball(np.zeros((len(angles), 2))), angles)
     assert found.direction == "undecided"
-    with pytest.raises(ValueError, match="haadf has 5 tilts.*at least 6"):
+    with pytest.raises(ValueError, match="5 images in haadf, 5 angles.*at least 6"):
         prepare.estimate_tilt_axis(ball(np.zeros((5, 2))), angles[:5])
-    with pytest.raises(ValueError, match="haadf has 14 tilts and there are 15 angles"):
+    with pytest.raises(ValueError, match="15 angles and 1 shifts; expected as many"):
+        prepare.estimate_tilt_axis(ball(np.zeros((15, 2))), angles, shifts=np.zeros((1, 2)))
+    with pytest.raises(ValueError, match="14 images in haadf, 15 angles"):
         prepare.estimate_tilt_axis(ball(np.zeros((14, 2))), angles)

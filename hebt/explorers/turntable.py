@@ -65,7 +65,7 @@ class Turntable(Explorer):
             if len(set(views)) < len(views):
                 raise ValueError(f"{name} is {views}; expected each angle once.")
         if not isinstance(pictures, Mapping) or not pictures:
-            raise TypeError(f"pictures is {pictures!r}; expected at least one body by its title.")
+            raise ValueError(f"pictures is {pictures!r}; expected at least one body by its title.")
         given = {check_text("pictures", title): p for title, p in pictures.items()}
         pictures = {title: np.asarray(p) for title, p in given.items()}
         size = next(iter(pictures.values())).shape[-2:-1]

@@ -90,21 +90,21 @@ def estimate_tilt_axis(
     haadf = as_float32("haadf", haadf, ndim=(3,))
     check_signs("haadf", haadf)
     angles = check_angles(angles)
-    if not _LEAST <= len(angles) == len(haadf):
+    moves = None if shifts is None else check_shifts(shifts)
+    counts = [len(haadf), len(angles), len(angles if moves is None else moves)]
+    if len(set(counts)) > 1 or len(angles) < _LEAST:
         raise ValueError(
-            f"haadf has {len(haadf)} tilts and there are {len(angles)} angles; expected as many, "
-            f"and at least {_LEAST}."
+            f"there are {counts[0]} images in haadf, {counts[1]} angles and {counts[2]} shifts; "
+            f"expected as many, and at least {_LEAST}."
         )
+    order = np.argsort(angles)
     factor = max(1, min(haadf.shape[1:]) // _SMALL)
     high, wide = (n // factor * factor for n in haadf.shape[1:])
-    images = bin_images(haadf[np.argsort(angles), :high, :wide], factor)
-    if shifts is None:
-        shifts = estimate_shifts(images, upsample=5)
-    else:
-        shifts = check_shifts(shifts)[np.argsort(angles)] / factor
+    images = bin_images(haadf[order, :high, :wide] / max(haadf.max(), 1e-30), factor)
+    moves = estimate_shifts(images, upsample=5) if moves is None else moves[order] / factor
     few = slice(None, None, -(-len(angles) // _FEW))
-    images = np.maximum(apply_shifts(images, shifts), 0)[few]
-    angles = np.sort(angles)[few]
+    images = np.maximum(apply_shifts(images, moves), 0)[few]
+    angles = angles[order][few]
     errors = []
     for p in (images, np.rot90(images, axes=(1, 2))):
         middle = np.array([[0, center_of_mass(p)[:, 1].mean()]])

@@ -9,8 +9,7 @@ import hebt
 from ..tables import Table
 
 # What each test of `data/promises.json` tries, and what it asks for; counts in braces.
-PROMISES = {
-}
+PROMISES = {}
 
 
 def promises_table(tried: dict) -> Table:
