@@ -224,7 +224,8 @@ def test_velox_files_are_read(velox):
 
 
 def test_velox_files_of_version_11_are_read(velox):
-    series = read(velox[1], angles=[0])
+    with pytest.warns(UserWarning, match=r"SI_empty selection\.emd has 65535 in every pixel"):
+        series = read(velox[1], angles=[0])
     assert series.haadf.shape == (1, 16, 20) and series.spectra.sum() == 72
     np.testing.assert_allclose(series.pixel_size, 1.99684875, rtol=1e-6)
 
@@ -308,6 +309,20 @@ def test_an_overview_of_the_same_name_is_told_by_its_pixels(tmp_path):
     path = save(tmp_path / "x.hspy", overview, spectra(), image())
     for options in ({}, {"haadf": "HAADF"}):
         np.testing.assert_array_equal(read(path, angles=[0], **options).haadf[0], image()["data"])
+
+
+def test_a_missing_package_is_said(tmp_path, monkeypatch):
+    path = save(tmp_path / "0.hspy", spectra(), image())
+    (tmp_path / "rsciio").mkdir()
+    (tmp_path / "rsciio" / "__init__.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'rsciio'\")"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with (
+        files.Reader() as reader,
+        pytest.raises(ImportError, match=r"0\.hspy .*'rsciio'.*pip install \"hebt\[io\]\""),
+    ):
+        reader.read(path)
 
 
 # --- units ---
@@ -463,7 +478,7 @@ def test_the_series_says_where_its_tilts_come_from(tmp_path):
     """Running numbers, while the stage goes from 60 down: sorted by the stage."""
     paths = [
         save(tmp_path / f"00{n}.hspy", spectra(tilt=60.0 - 30 * n), signal("HAADF", made))
-        for n, made in enumerate(np.arange(1, 6)[:, None, None] * np.ones(IMAGE))
+        for n, made in enumerate(np.arange(1, 6)[:, None, None] * np.tri(*IMAGE))
     ]
     series = read(*paths)
     np.testing.assert_array_equal(series.angles, [-60, -30, 0, 30, 60])
@@ -493,7 +508,8 @@ def test_velox_stages_are_read_in_degrees(velox, tmp_path):
                     metadata[:, column] = np.frombuffer(
                         new.ljust(metadata.shape[0], b"\0"), np.uint8
                     )
-    series = read(*paths)
+    with pytest.warns(UserWarning, match="in every pixel"):
+        series = read(*paths)
     np.testing.assert_allclose(series.angles, [-30, 45], atol=1e-3)
     assert series.angles_from == "stage"
 

@@ -118,13 +118,19 @@ def scan_of(name: str, signals: list[Signal], haadf: str | None = None) -> Scan:
             f"{name} holds {'no image' if counts else 'no X-ray counts'}: all values "
             "are 0; expected a measurement. It may be damaged; leave this file out."
         )
+    doubts = []
     if cube.counts is not None and abs(counts - cube.counts) > 1e-3 * cube.counts:
-        warnings.warn(
+        doubts.append(
             f"{name} has {counts:.0f} X-ray counts, but {cube.counts} by the sum spectrum in its "
-            "header; expected as many. It may be damaged: compare it with the original.",
-            UserWarning,
-            stacklevel=3,
+            "header; expected as many. It may be damaged: compare it with the original."
         )
+    if np.ptp(image.data) == 0:
+        doubts.append(
+            f"{name} has {image.data.flat[0]} in every pixel of {image.title!r}; expected an "
+            "image. The detector may have been saturated: look at it before you go on."
+        )
+    for doubt in doubts:
+        warnings.warn(doubt, UserWarning, stacklevel=3)
     return Scan(
         image=as_float32(f"the image {image.title!r} of {name}", image.data),
         cube=cube.data,
