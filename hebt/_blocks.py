@@ -15,8 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _store
 from ._checks import as_float32, check_range, check_seen, check_signs
+from ._store import (
+    check_about,
+    check_inputs,
+    chunk_digest,
+    claim,
+    code_digest,
+    finish,
+    key_of,
+    lazy_result,
+    open_group,
+    owned,
+    resolved,
+)
 
 if TYPE_CHECKING:
     from ._problem import Problem, Run
@@ -80,12 +92,14 @@ def reconstruct(
             align_arrays=False,
             meta=np.empty((0, 0, 0, 0), np.float32),
         )
-    _store.check_about(about, len(problem.maps))
-    out = _store.place(out)
-    with _store.owned(out):
+    check_about(about, len(problem.maps))
+    out = resolved(out)
+    with owned(out):
         prints = _fingerprints(problem, arguments, names)
         description = _description(whole, run, max(blocks), names, prints)
-        _store.claim(out, description, about, overwrite)
+        if overwrite:
+            check_inputs(out, {name: getattr(problem, name) for name in names})
+        claim(out, description, about, overwrite)
         prints = da.from_array(prints, chunks=(blocks, -1, -1))
         return _write(out, description, [prints, "sqw", *arguments], settings, blocks)
 
@@ -168,7 +182,7 @@ def _description(problem, run, thickness, names, prints):
         alpha=problem.alpha,
         iterations=run.iterations,
         **{name: sums.get(name) for name in ("haadf", "maps", "mask", "x0")},
-        code=_store.code(),
+        code=code_digest(),
     )
 
 
@@ -177,7 +191,7 @@ def _write(out, description, arguments, settings, blocks):
     import dask.array as da
 
     shape, thickness = description["shape"], description["block"]
-    key = _store.key_of(description)
+    key = key_of(description)
     numbers = da.from_array(np.repeat(np.arange(len(blocks)), blocks), chunks=(blocks,))
     written = da.blockwise(
         _write_block,
@@ -200,15 +214,15 @@ def _write(out, description, arguments, settings, blocks):
         raise KeyboardInterrupt(
             f"interrupted; the finished blocks are in {out}, and the same call goes on from there"
         ) from None
-    there = (_store.open_group(out, "r")["done"][:] == done).all(axis=(1, 2))
+    there = (open_group(out, "r")["done"][:] == done).all(axis=(1, 2))
     if not there.all():
         raise RuntimeError(
             f"out, {out}, has {np.count_nonzero(there)} of {len(blocks)} blocks; expected all. The "
             "workers wrote somewhere else, or others wrote there too: give a path or address that "
             "all workers reach, and nobody else writes to."
         )
-    _store.finish(out, key, done)
-    return _store.lazy(out, key, done, shape, thickness)
+    finish(out, key, done)
+    return lazy_result(out, key, done, shape, thickness)
 
 
 def _solve_block(*arrays, solve, problem, run, names):
@@ -249,15 +263,15 @@ def _fingerprint_block(*arrays, names):
 def _write_block(number, prints, *arrays, store, key, code, thickness, **settings):
     """Reconstruct one block into the store, unless it is there already; return its digests."""
     n = int(number[0])
-    group = _store.open_group(store, "r+")
-    if _store.key_of(group.attrs.get("run")) != key:
+    group = open_group(store, "r+")
+    if key_of(group.attrs.get("run")) != key:
         raise RuntimeError(f"out, {store}, has been taken by another run, which goes on there.")
-    if _store.code() != code:
+    if code_digest() != code:
         raise RuntimeError("A worker has another version of hebt than the caller; expected one.")
     x, done, own = group["x"], group["done"], slice(n * thickness, n * thickness + len(number))
 
     def digests(values):
-        return np.stack([_store.digest(key, e, n, v) for e, v in enumerate(values)])
+        return np.stack([chunk_digest(key, e, n, v) for e, v in enumerate(values)])
 
     found = None
     with contextlib.suppress(ValueError):  # what is damaged may not even be read

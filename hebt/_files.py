@@ -44,8 +44,8 @@ def locked(path: str | os.PathLike, name: str) -> Iterator[None]:
         os.ftruncate(file, 0)
         os.write(file, f"process {os.getpid()} on {socket.gethostname()} since {since}".encode())
         yield
-        # still held, so that nobody else holds what is removed; Windows keeps what is open
     finally:
+        # removed while it is held, so that it is nobody else's; Windows keeps what is open
         with contextlib.suppress(OSError):
             os.unlink(path)
         os.close(file)

@@ -34,14 +34,15 @@ _CODE = ("projector", "reconstruct", "_problem", "_solve", "_blocks", "_store", 
 _SHOWN = ("shape", "block", "alpha", "iterations", "ratios")
 
 
-def place(out: Any) -> Any:
+def resolved(out: Any) -> Any:
     """Return where to write: an absolute path if it is one; workers may run in another folder."""
     import zarr.storage
 
     if isinstance(out, zarr.storage.LocalStore) and not out.read_only:
         out = out.root
-    if isinstance(out, (str, os.PathLike)) and "://" not in str(out):
-        return os.path.abspath(os.path.expanduser(out))
+    if isinstance(out, (str, os.PathLike)):
+        path = os.path.expanduser(str(out).removeprefix("file://"))
+        return out if "://" in path else os.path.abspath(path)
     return out
 
 
@@ -55,7 +56,7 @@ def owned(out: Any) -> contextlib.AbstractContextManager:
 
 
 @functools.cache
-def code() -> str:
+def code_digest() -> str:
     """Return the SHA-256 of the source files that compute a result."""
     folder = Path(__file__).parent
     files = [folder / f"{name}.py" for name in _CODE] + sorted(folder.glob("_engine/*.py"))
@@ -76,8 +77,6 @@ def open_group(store: Any, mode: Any) -> Any:
 
 def claim(out: Any, run: dict, about: Mapping | None, overwrite: bool) -> None:
     """Make the store, or go on in it; raise a ValueError if it holds something else."""
-    from zarr.codecs import Crc32cCodec, ZstdCodec
-
     try:
         group = open_group(out, "a")
     except (TypeError, ValueError, FileExistsError) as error:
@@ -85,32 +84,9 @@ def claim(out: Any, run: dict, about: Mapping | None, overwrite: bool) -> None:
             f"out is {out!r}, which zarr cannot open as a group ({error}); expected a path or "
             "address of a new place, or of one that such a run has written."
         ) from error
-    elements, slices, *plane = run["shape"]
-    wanted: dict[str, dict] = {
-        "x": dict(
-            # what is missing is no number, and what has changed cannot be read
-            **dict(shape=(elements, slices, *plane), chunks=(1, run["block"], *plane)),
-            **dict(dtype="float32", fill_value=np.nan),
-            compressors=[ZstdCodec(level=0), Crc32cCodec()],
-        ),
-        "done": dict(
-            **dict(shape=(-(-slices // run["block"]), elements, 32), chunks=(1, elements, 32)),
-            **dict(dtype="uint8", fill_value=0, compressors=None),
-        ),
-    }
+    wanted = _layout(run)
     there = group.attrs.get("run") if "hebt" in group.attrs else None
-    missing, problems = [], []
-    for name, layout in wanted.items():
-        try:
-            array = group[name]
-            if (array.shape, array.chunks, array.dtype) != tuple(
-                layout[k] for k in ("shape", "chunks", "dtype")
-            ):
-                problems.append(f"its array {name} has another layout")
-        except KeyError:
-            missing.append(name)
-        except ValueError as error:
-            problems.append(f"its array {name} is damaged ({error})")
+    missing, problems = _compare(group, wanted)
     if there is None:
         is_path = isinstance(out, str) and "://" not in out
         found = [n for n in wanted if n not in missing or (is_path and Path(out, n).exists())]
@@ -119,7 +95,7 @@ def claim(out: Any, run: dict, about: Mapping | None, overwrite: bool) -> None:
                 f"out, {out}, holds {' and '.join(found)}, which no such run has written; expected "
                 "a new place, or that of a run. Give another place."
             )
-    if there is not None and there != run:
+    elif there != run:
         problems = _differences(run, there)
     if problems and not overwrite:
         raise ValueError(
@@ -142,7 +118,7 @@ def claim(out: Any, run: dict, about: Mapping | None, overwrite: bool) -> None:
     elif about:
         group.attrs.update(about)
     for name in missing:
-        group.create_array(name, **wanted[name])
+        group.create_array(name, **wanted[name], overwrite=there is not None)
 
 
 def check_about(about: Mapping | None, elements: int) -> None:
@@ -171,7 +147,7 @@ def finish(out: Any, key: bytes, done: np.ndarray) -> None:
         group.attrs["hebt"] = group.attrs["hebt"] | {"finished": _now(), "digest": digest}
 
 
-def digest(key: bytes, element: int, block: int, values: np.ndarray) -> np.ndarray:
+def chunk_digest(key: bytes, element: int, block: int, values: np.ndarray) -> np.ndarray:
     """Return the SHA-256 of a chunk of the result, in its place in its run."""
     head = f" {element} {block} {values.shape}".encode()
     made = hashlib.sha256(key + head)
@@ -179,7 +155,7 @@ def digest(key: bytes, element: int, block: int, values: np.ndarray) -> np.ndarr
     return np.frombuffer(made.digest(), np.uint8)
 
 
-def lazy(out: Any, key: bytes, done: np.ndarray, shape: Any, thickness: int) -> Any:
+def lazy_result(out: Any, key: bytes, done: np.ndarray, shape: Any, thickness: int) -> Any:
     """Return the result as a Dask array, whose chunks are checked against `done` when read."""
     import dask.array as da
 
@@ -187,6 +163,7 @@ def lazy(out: Any, key: bytes, done: np.ndarray, shape: Any, thickness: int) -> 
     blocks = tuple(min(thickness, slices - first) for first in range(0, slices, thickness))
     return da.map_blocks(
         _read,
+        token=_token(out),
         store=out,
         key=key,
         done=done,
@@ -197,15 +174,29 @@ def lazy(out: Any, key: bytes, done: np.ndarray, shape: Any, thickness: int) -> 
     )
 
 
+def check_inputs(out: Any, inputs: Mapping[str, dask.array.Array]) -> None:
+    """Raise a ValueError if an array is worked out from the result in `out`."""
+    for name, array in inputs.items():
+        if any(layer.startswith(_token(out)) for layer in array.dask.layers):
+            raise ValueError(
+                f"{name} is read from out, {out}, which is to be overwritten; give another place, "
+                f"or {name}.compute()."
+            )
+
+
+def _token(out):
+    return f"read-{hashlib.sha256(str(out).encode()).hexdigest()[:16]}"
+
+
 def _read(store, key, done, thickness, block_id):
     """Return a chunk of the result, if it is the one that was written."""
     element, n = block_id[:2]
     group, first, why = open_group(store, "r"), n * thickness, "what was written differs"
     try:
         values = group["x"][element : element + 1, first : first + thickness]
-        if np.array_equal(digest(key, element, n, values[0]), done[n, element]):
+        if np.array_equal(chunk_digest(key, element, n, values[0]), done[n, element]):
             return values
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         why = str(error)
     if key_of(group.attrs.get("run")) != key:
         why = "another run has replaced this one"
@@ -245,7 +236,7 @@ def open_result(path: Any) -> tuple[dask.array.Array, dict[str, Any]]:
     >>> about["run"]["alpha"]                                     # doctest: +SKIP
     0.7
     """
-    store = place(path)
+    store = resolved(path)
     try:
         group = open_group(store, "r")
         run, made = group.attrs["run"], group.attrs["hebt"]
@@ -267,7 +258,47 @@ def open_result(path: Any) -> tuple[dask.array.Array, dict[str, Any]]:
             f"{store} has changed: what it says of its run and blocks is not what was written. The "
             "call that made it makes what is damaged again."
         )
-    return lazy(store, key, done, shape, block), group.attrs.asdict()
+    return lazy_result(store, key, done, shape, block), group.attrs.asdict()
+
+
+def _layout(run):
+    """Return the arrays of a store: their names, and how they are made."""
+    from zarr.codecs import Crc32cCodec, ZstdCodec
+
+    elements, slices, *plane = run["shape"]
+    return dict(
+        x=dict(
+            shape=(elements, slices, *plane),
+            chunks=(1, run["block"], *plane),
+            dtype="float32",
+            # what is missing is no number, and what is damaged cannot be read
+            fill_value=np.nan,
+            compressors=[ZstdCodec(level=0), Crc32cCodec()],
+        ),
+        done=dict(
+            shape=(-(-slices // run["block"]), elements, 32),
+            chunks=(1, elements, 32),
+            dtype="uint8",
+            fill_value=0,
+            compressors=None,
+        ),
+    )
+
+
+def _compare(group, wanted):
+    """Return which arrays are missing, and what is wrong with the others."""
+    missing, problems = [], []
+    for name, layout in wanted.items():
+        try:
+            array = group[name]
+        except KeyError:
+            missing.append(name)
+        except (TypeError, ValueError) as error:
+            problems.append(f"its array {name} is damaged ({error})")
+        else:
+            if any(getattr(array, k, None) != layout[k] for k in ("shape", "chunks", "dtype")):
+                problems.append(f"its array {name} has another layout")
+    return missing, problems
 
 
 def _differences(run, there):

@@ -104,7 +104,7 @@ KILLS = 20
 # In a process of its own, which has loaded everything and then forks: each child starts at once.
 # Dask's threads start in the children; zarr's are its own after a fork.
 KILLED = """
-import os, random, signal, sys, threading, time
+import os, random, shutil, signal, sys, threading, time
 import dask, dask.array as da, numpy as np, zarr, zarr.storage
 from tqdm.auto import tqdm
 from numba.np.ufunc import parallel
@@ -116,7 +116,8 @@ data = np.load(sys.argv[1])
 folder, least, seed = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 W = hebt.Projector(data["angles"], data["maps"].shape[-1])
 haadf, maps = da.from_array(data["haadf"], chunks=(-1, 2, -1)), data["maps"]
-options = dict(ratios=[3.0, 0.7], device="cpu")  # a GPU cannot be used after a fork
+# a GPU cannot be used after a fork
+options = dict(ratios=[3.0, 0.7], device="cpu", overwrite=True)
 
 def start(name):
     child = os.fork()
@@ -143,6 +144,8 @@ chance = random.Random(seed)
 kills = stores = partly = 0
 while kills < least:
     name = f"killed{stores}"
+    if stores % 2:  # another run is there, which is replaced
+        shutil.copytree(f"{folder}/first", f"{folder}/{name}")
     longest = takes
     while True:
         assert longest < 100 * takes, "a run does not end"
@@ -156,7 +159,8 @@ while kills < least:
             break
         kills += 1
         records = os.path.join(folder, name, "done", "c")
-        partly += os.path.isdir(records)
+        about = os.path.join(folder, name, "zarr.json")
+        partly += os.path.isdir(records) and '"iterations": 20,' in open(about).read()
     stores += 1
 print(kills, stores, partly)
 """

@@ -157,7 +157,7 @@ def test_a_result_of_other_code_is_another_one(tmp_path):
     code = """if True:
         import sys, numpy as np, hebt
         from hebt import _store
-        run = dict(hebt.open_result(sys.argv[1])[1]["run"], code=_store.code())
+        run = dict(hebt.open_result(sys.argv[1])[1]["run"], code=_store.code_digest())
         try:
             _store.claim(sys.argv[1], run, None, False)
         except ValueError as error:
@@ -399,32 +399,38 @@ def test_out_understands_the_home_folder_and_relative_paths(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     x = reconstruct("~/x.zarr")
     reconstruct("here/x.zarr")
+    reconstruct(f"file://{tmp_path}/here/y.zarr")
     assert (tmp_path / "home" / "x.zarr" / "zarr.json").is_file()
     assert (tmp_path / "here" / "x.zarr" / "zarr.json").is_file()
+    assert (tmp_path / "here" / "y.zarr" / "zarr.json").is_file()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["here", "home"]
     monkeypatch.chdir("/")
     np.testing.assert_array_equal(hebt.open_result("~/x.zarr")[0].compute(), x.compute())
 
 
 def test_data_that_change_between_two_readings_are_refused(tmp_path):
-    read = []
+    out = tmp_path / "x.zarr"
 
     def block(block_info=None):
-        read.append(1)
         first, last = block_info[None]["array-location"][1]
-        return CALL["haadf"][:, first:last] * np.float32(1 + 0.1 * (len(read) > 40))
+        return CALL["haadf"][:, first:last] * np.float32(1 + (out / "x").exists())
 
-    def call():
-        return hebt.reconstruct(
-            **CALL | {"haadf": da.map_blocks(block, chunks=((7,), (2,) * 4, (SIZE,)), dtype="f4")},
-            out=tmp_path / "x.zarr",
-        )
-
-    call()
-    shutil.rmtree(tmp_path / "x.zarr")
-    read[:] = [1] * (40 - len(read) // 2)
+    images = da.map_blocks(block, chunks=((7,), (2,) * 4, (SIZE,)), dtype=np.float32)
     with pytest.raises(RuntimeError, match="The data changed during the run"):
-        call()
+        hebt.reconstruct(**CALL | {"haadf": images}, out=out)
+
+
+def test_a_result_that_the_run_itself_needs_is_not_replaced(tmp_path):
+    out = tmp_path / "x.zarr"
+    first = reconstruct(out)
+    for x0 in (first, hebt.open_result(out)[0] + 1):
+        with pytest.raises(ValueError, match="x0 is read from out.*give another place, or x0.comp"):
+            reconstruct(out, x0=x0, overwrite=True)
+    expected = first.compute()
+    more = reconstruct(tmp_path / "more.zarr", x0=first)
+    np.testing.assert_array_equal(more.compute(), plain(x0=expected))
+    more = reconstruct(out, x0=expected, overwrite=True)
+    np.testing.assert_array_equal(more.compute(), plain(x0=expected))
 
 
 @pytest.mark.parametrize(
