@@ -99,7 +99,7 @@ def reconstruct(
         description = _description(whole, run, max(blocks), names, prints)
         if overwrite:
             check_inputs(out, {name: getattr(problem, name) for name in names})
-        claim(out, description, about, overwrite)
+        description = claim(out, description, about, overwrite)
         prints = da.from_array(prints, chunks=(blocks, -1, -1))
         return _write(out, description, [prints, "sqw", *arguments], settings, blocks)
 

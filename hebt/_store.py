@@ -75,8 +75,11 @@ def open_group(store: Any, mode: Any) -> Any:
     return zarr.open_group(store, mode=mode, use_consolidated=False)
 
 
-def claim(out: Any, run: dict, about: Mapping | None, overwrite: bool) -> None:
-    """Make the store, or go on in it; raise a ValueError if it holds something else."""
+def claim(out: Any, run: dict, about: Mapping | None, overwrite: bool) -> dict:
+    """Make the store, or go on in it; raise a ValueError if it holds something else.
+
+    Returns the run as it stands there.
+    """
     try:
         group = open_group(out, "a")
     except (TypeError, ValueError, FileExistsError) as error:
@@ -119,6 +122,7 @@ def claim(out: Any, run: dict, about: Mapping | None, overwrite: bool) -> None:
         group.attrs.update(about)
     for name in missing:
         group.create_array(name, **wanted[name], overwrite=there is not None)
+    return there if there == run else run
 
 
 def check_about(about: Mapping | None, elements: int) -> None:

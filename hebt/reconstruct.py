@@ -161,7 +161,8 @@ def reconstruct(
         ``{"elements": ["Au", "Ag"], "pixel_size": "0.74 nm"}``. It need not be the same in the
         call that goes on.
     overwrite
-        Replace another run that `out` holds. Where it holds the same, the call goes on there.
+        Replace another run that `out` holds; what it had is gone once all data are checked. Where
+        `out` holds the same run, the call goes on there.
     device
         ``"cpu"``, ``"cuda"`` for an NVIDIA GPU, or ``"auto"``: a GPU where there is one that has
         room for the run. Data stay there between iterations; results agree to rounding.
@@ -202,13 +203,13 @@ def reconstruct(
     checked for the whole series with `out`, which reads the data once more, else block by block.
     Ctrl-C there is a plain KeyboardInterrupt; the blocks that are finished are in `out`.
 
-    Two calls are the same run if tilt angles, data (as float32), ratios, `alpha`, `iterations`,
-    `mask`, `x0`, blocks of slices and hebt's code are the same; `device` may differ. Unfinished or
-    not, a result of other code is another one. The array is checked when it is read: a missing or
-    damaged chunk, or one of another run, is a ValueError. Zarr itself reads what is missing as
-    NaN and refuses what is damaged. A path is locked by the calling process as long as it is at
-    work, beside the store. An address (with ``://``) is not: then two runs at one place stop with
-    an error, or their arrays do when they are read, and see to it yourself that there is one.
+    With `out`, two calls are the same run if tilt angles, data (as float32), ratios, `alpha`,
+    `iterations`, `mask`, `x0`, blocks of slices and the code of hebt are the same; `device` may
+    differ. Results of other code can be opened, but are no part of a new run. The array that
+    comes back is checked as it is read: a chunk that is missing, damaged or of another run is a
+    ValueError. Zarr by itself reads NaN for what is missing and refuses what is damaged. While the
+    call is at work, it holds a lock file beside the store. An address (``s3://...``) has no lock:
+    two runs at once there end in errors, now or when their arrays are read.
 
     SIRT weighs each row of Eq. 11 by its inverse row sum, so what it minimises weighs the two
     modalities by (1 - alpha) and alpha / k, not by the squares of Eq. 9.

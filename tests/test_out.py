@@ -113,8 +113,9 @@ def test_the_same_call_computes_only_what_is_missing(tmp_path, monkeypatch):
     out = tmp_path / "x.zarr"
     reconstruct(out)
     assert len(solved) == 4
-    # neither the device nor a type that holds the same values makes another run of it
-    reconstruct(out, device="auto", maps=MAPS.astype(float), overwrite=True)
+    # neither the device nor another way to write the same numbers makes another run of it
+    same = dict(W=hebt.Projector(-W.angles[::-1], SIZE), maps=MAPS.astype(float))  # 0 is -0
+    reconstruct(out, **same, device="auto", overwrite=True)
     assert len(solved) == 4
     shutil.rmtree(out / "done" / "c" / "2")
     with pytest.raises(ValueError, match="is damaged|has changed|not finished"):
@@ -146,6 +147,25 @@ def test_a_run_that_stops_while_it_replaces_another_goes_on(tmp_path, monkeypatc
     with pytest.raises(ValueError, match="alpha is 0.7, the run there has 0.5"):
         reconstruct(out)
     np.testing.assert_array_equal(reconstruct(out, alpha=0.5).compute(), plain(alpha=0.5))
+
+
+def test_ctrl_c_says_that_the_same_call_goes_on(tmp_path, monkeypatch):
+    solved, solve = [], large._solve_block
+
+    def third(*arrays, **settings):
+        solved.append(1)
+        if len(solved) == 3:
+            raise KeyboardInterrupt
+        return solve(*arrays, **settings)
+
+    monkeypatch.setattr(large, "_solve_block", third)
+    with dask.config.set(scheduler="synchronous"):
+        with pytest.raises(KeyboardInterrupt, match="the finished blocks are in .* goes on from"):
+            reconstruct(tmp_path / "x.zarr")
+        with pytest.raises(ValueError, match="is not finished: it has 2 of 4 blocks"):
+            hebt.open_result(tmp_path / "x.zarr")
+        np.testing.assert_array_equal(reconstruct(tmp_path / "x.zarr").compute(), plain())
+    assert len(solved) == 3 + 2 + 4
 
 
 def test_a_result_of_other_code_is_another_one(tmp_path):
