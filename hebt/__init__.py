@@ -15,7 +15,7 @@ from ._solve import Interrupted
 from ._store import open_result
 from .composition import composition, density
 from .projector import Projector, common_tilts
-from .ratios import ResponseRatios, response_ratios
+from .ratios import ResponseRatios, response_ratios, split_counts
 from .reconstruct import reconstruct, sirt, sweep
 from .stopping import Discrepancy, History, RelativeChange, Residuals, Snapshots, poisson_noise
 
@@ -40,6 +40,7 @@ __all__ = [
     "reconstruct",
     "response_ratios",
     "sirt",
+    "split_counts",
     "sweep",
     *_MODULES,
 ]

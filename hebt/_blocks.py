@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._background import check_background
 from ._checks import as_float32, check_range, check_seen, check_signs
 from ._store import (
-    check_about,
     check_inputs,
+    checked_about,
     chunk_digest,
     claim,
     code_digest,
@@ -92,7 +93,7 @@ def reconstruct(
             align_arrays=False,
             meta=np.empty((0, 0, 0, 0), np.float32),
         )
-    check_about(about, len(problem.maps))
+    about = checked_about(about, len(problem.maps))
     out = resolved(out)
     with owned(out):
         prints = _fingerprints(problem, arguments, names)
@@ -232,6 +233,7 @@ def _solve_block(*arrays, solve, problem, run, names):
     block = dict(zip(names, arrays, strict=True))
     for name in ("haadf", "maps"):
         block[name] = as_float32(name, block[name])
+    check_background("haadf", block["haadf"])
     images = [("haadf", block["haadf"], False)]
     images += [(f"maps[{e}]", m, True) for e, m in enumerate(block["maps"])]
     for name, array, counts in images:

@@ -6,10 +6,13 @@ with a TypeError where there are no numbers at all, with a ValueError where thes
 
 import operator
 import warnings
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ._background import check_background
 
 
 def as_float32(
@@ -21,12 +24,27 @@ def as_float32(
     numbers of dimensions that are accepted; any, if None. Values that are not real numbers, NaN or
     infinite, or masked, are refused, and so is an empty array.
     """
-    if np.ma.is_masked(array):
+    return _as_real(name, array, np.float32, ndim)
+
+
+def as_float64(
+    name: str, array: ArrayLike, *, ndim: tuple[int, ...] | None = None
+) -> NDArray[np.float64]:
+    """Do the same as `as_float32` for what needs the precision: angles, energies, factors."""
+    return _as_real(name, array, np.float64, ndim)
+
+
+def _as_real(name: str, array: Any, dtype: Any, ndim: tuple[int, ...] | None) -> NDArray:
+    masked = _count_masked(array)
+    if masked:
         raise ValueError(
-            f"{name} is a masked array with {np.ma.count_masked(array)} masked values; expected "
+            f"{name} is a masked array with {masked} masked values; expected "
             "values everywhere. Say what they are, e.g. by array.filled(0)."
         )
-    array = np.asarray(array)
+    try:
+        array = np.asarray(array)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} is no array ({error}); expected real numbers.") from None
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} holds values of type {array.dtype}; expected real numbers.")
     if ndim is not None and array.ndim not in ndim:
@@ -36,83 +54,225 @@ def as_float32(
         )
     if array.size == 0:
         raise ValueError(f"{name} is empty (shape {array.shape}); expected at least one value.")
-    result = array.astype(np.float32, copy=False)
-    # the sum is finite where all values are, and it needs no array of flags
-    if not np.isfinite(result.sum(dtype=np.float64)):
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = array.astype(dtype, copy=False)
+        # the sum is finite where all values are, and it needs no array of flags
+        total = result.sum(dtype=np.float64)
+    if not np.isfinite(total):
         bad = np.argwhere(~np.isfinite(result))
         if len(bad):
+            first = tuple(int(i) for i in bad[0])
+            limit = f" up to {np.finfo(dtype).max:.2g}" if np.isfinite(array[first]) else ""
             raise ValueError(
-                f"{name} holds {len(bad)} NaN or infinite values, the first at index "
-                f"{tuple(int(i) for i in bad[0])}; expected finite values. "
-                "Replace or mask them first."
+                f"{name} holds {len(bad)} NaN or infinite values, the first at index {first} "
+                f"({array[first]}); expected finite values{limit}. Replace or mask them first."
             )
     return result
 
 
-def check_count(name: str, value: Any, *, least: int = 1) -> int:
-    """Return `value` as an int, after checking that it is a whole number of at least `least`."""
-    expected = f"expected a whole number of at least {least}."
+def _count_masked(array: Any) -> int:
+    """Return how many values are masked, also of masked arrays in a list."""
+    if isinstance(array, (list, tuple)):
+        return sum(map(_count_masked, array))
+    return int(np.ma.count_masked(array)) if isinstance(array, np.ma.MaskedArray) else 0
+
+
+def data_of(array: Any) -> Any:
+    """Return the array of a HyperSpy signal; what is no signal as it is."""
+    return array.data if hasattr(array, "axes_manager") else array
+
+
+def check_count(name: str, value: Any, *, least: int = 1, most: float = 2**31 - 1) -> int:
+    """Return `value` as an int, after checking that it is a whole number from least to most."""
+    expected = f"expected a whole number of at least {least}"
+    expected += "." if most in (2**31 - 1, np.inf) else f" and at most {most}."
     try:
-        number = operator.index(value)
+        number = None if np.ma.is_masked(value) else operator.index(value)
     except TypeError:
         number = None
     if number is None or isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} is {value!r}; {expected}")
-    if number < least:
+        raise TypeError(f"{name} is {_short(value)}; {expected}")
+    if not least <= number <= most:
         raise ValueError(f"{name} is {number}; {expected}")
     return number
 
 
+def check_counts(name: str, values: Any, *, rising: bool = True) -> list[int]:
+    """Return rising whole numbers of at least 1, such as iteration counts.
+
+    If they may come in any order, they are sorted.
+    """
+    counts = [check_count(name, n) for n in as_list(name, values, "whole numbers")]
+    ordered = sorted(set(counts))
+    if not counts or (counts != ordered if rising else len(counts) > len(ordered)):
+        raise ValueError(
+            f"{name} is {counts}; expected at least one number, "
+            f"{'rising' if rising else 'each once'}, e.g. (50, 100, 200)."
+        )
+    return ordered
+
+
 def check_number(
-    name: str, value: Any, expected: str, *, least: float = 0.0, also_least: bool = False
+    name: str,
+    value: Any,
+    expected: str,
+    *,
+    least: float = 0.0,
+    also_least: bool = False,
+    most: float = np.inf,
+    also_most: bool = True,
 ) -> float:
-    """Return `value` as a finite float above `least` (or of at least it), as `expected` says."""
-    number = float(value) if isinstance(value, (int, float, np.number)) else np.nan
-    if not np.isfinite(number) or not (number > least or (also_least and number == least)):
-        raise ValueError(f"{name} is {value!r}; expected {expected}.")
+    """Return `value` as a float between two bounds; `expected` says which.
+
+    It is above `least` (or, with `also_least`, at least that) and at most `most` (or, without
+    `also_most`, below it). Infinity is refused.
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0 and not np.ma.isMaskedArray(value):
+        value = value[()]
+    is_number = isinstance(value, (int, float, np.integer, np.floating))
+    try:
+        number = float(value) if is_number and not isinstance(value, bool) else np.nan
+    except OverflowError:
+        number = np.nan
+    above = number > least or (also_least and number == least)
+    below = number < most or (also_most and number == most)
+    if not (np.isfinite(number) and above and below):
+        raise ValueError(f"{name} is {_short(value)}; expected {expected}.")
     return number
 
 
-def check_angles(angles: ArrayLike) -> NDArray[np.float64]:
-    """Return tilt angles as a float64 array of shape (tilts,), in degrees.
+def check_flag(name: str, value: Any) -> bool:
+    """Return `value` as a bool, after checking that it is one: "no" would count as true."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {_short(value)}; expected True or False.")
+    return bool(value)
 
-    Warns if they look like radians: at least three of them, all within ±π, in steps that are
-    smaller than 0.2 in the median.
+
+def check_choice(name: str, value: Any, options: Iterable[str | None]) -> Any:
+    """Return `value`, after checking that it is one of some words (or None, if that is one)."""
+    options = tuple(options)
+    if not isinstance(value, (str, type(None))) or value not in options:
+        *others, last = [f'"{o}"' if isinstance(o, str) else str(o) for o in options]
+        listed = f"{', '.join(others)} or {last}" if others else last
+        raise ValueError(f"{name} is {_short(value)}; expected {listed}.")
+    return value
+
+
+def check_function(name: str, value: Any, expected: str) -> Any:
+    """Return `value`, after checking that it can be called; a class would make an object of it."""
+    if isinstance(value, type) or not callable(value):
+        raise TypeError(f"{name} is {_short(value)}; expected {expected}.")
+    return value
+
+
+def check_text(name: str, value: Any) -> str:
+    """Return `value`, after checking that it is text."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {_short(value)}; expected text.")
+    return value
+
+
+def check_seed(name: str, value: Any) -> int | list[int]:
+    """Return the seed of random numbers: a whole number from 0, or a list of some.
+
+    None would give other numbers at every run.
     """
-    angles = np.asarray(angles)
-    if angles.dtype.kind not in "fiu":
-        raise TypeError(f"angles holds values of type {angles.dtype}; expected degrees.")
-    if angles.ndim != 1 or angles.size == 0:
+    if not np.iterable(value):
+        return check_count(name, value, least=0, most=np.inf)
+    seeds = as_list(name, value, "a whole number or some")
+    if not seeds:
+        raise ValueError(f"{name} is an empty list; expected at least one whole number.")
+    return [check_count(name, v, least=0, most=np.inf) for v in seeds]
+
+
+def check_angles(angles: ArrayLike, name: str = "angles") -> NDArray[np.float64]:
+    """Return tilt angles as a new float64 array of shape (tilts,), in degrees.
+
+    Warns if they look like radians: at least three of them, all within ±2π, and not all whole
+    numbers, which radians hardly ever are.
+    """
+    if isinstance(angles, np.ndarray) and angles.dtype.kind == "b":
+        raise TypeError(f"{name} holds values of type bool; expected degrees.")
+    angles = np.array(as_float64(name, angles))
+    if angles.ndim != 1:
         raise ValueError(
-            f"angles has shape {angles.shape}; expected (tilts,) with at least one tilt."
+            f"{name} has shape {angles.shape}; expected (tilts,) with at least one tilt."
         )
-    angles = angles.astype(np.float64)
-    if not np.isfinite(angles).all():
-        raise ValueError(f"angles holds NaN or infinite values ({angles}); expected degrees.")
+    if np.abs(angles).max() > 360:
+        raise ValueError(
+            f"{name} go from {angles.min():g} to {angles.max():g}; expected degrees from -360 to "
+            "360. Leave out what stands for an unknown tilt."
+        )
     if (
         angles.size >= 3
-        and np.abs(angles).max() <= np.pi
-        and np.median(np.abs(np.diff(angles))) < 0.2
+        and np.ptp(angles) > 0
+        and np.abs(angles).max() <= 6.3
+        and (angles != np.rint(angles)).any()
     ):
         warnings.warn(
-            f"angles run from {angles.min():.3g} to {angles.max():.3g} in steps below 0.2 and "
-            "look like radians; expected degrees. Use numpy.rad2deg(angles) if they are radians.",
+            f"{name} run from {angles.min():.3g} to {angles.max():.3g} and look like radians; "
+            f"expected degrees. Use numpy.rad2deg({name}) if they are radians.",
             UserWarning,
             stacklevel=3,
         )
     return angles
 
 
-def check_names(names: Any, count: int, *, kind: str = "elements") -> list[str]:
-    """Return `count` element names; "element 0", "element 1", ... if `names` is None."""
+def check_names(
+    names: Any, count: int, *, kind: str = "elements", name: str = "names"
+) -> list[str]:
+    """Return `count` different names; "element 0", "element 1", ... if `names` is None.
+
+    A set has no order, and "CO" is one name, not two: both are refused.
+    """
     if names is None:
         return [f"element {i}" for i in range(count)]
+    names = as_list(name, names, f"{count} names, one for each of the {kind}")
+    if not all(isinstance(n, str) for n in names):
+        raise TypeError(f"{name} is {_short(names)}; expected texts, e.g. ['Au', 'Ag'].")
     names = [str(n) for n in names]
     if len(names) != count:
         raise ValueError(
-            f"names has {len(names)} entries {names}; expected {count}, one for each of the {kind}."
+            f"{name} has {len(names)} entries {names}; expected {count}, one for each of the "
+            f"{kind}."
         )
+    if len(set(names)) < count:
+        raise ValueError(f"{name} is {names}; expected a different one for each of the {kind}.")
     return names
+
+
+def as_list(name: str, values: Any, expected: str) -> list:
+    """Return some values as a list; neither a text nor what has no order is one."""
+    if isinstance(values, (str, bytes, set, frozenset, Mapping)) or not np.iterable(values):
+        raise TypeError(f"{name} is {_short(values)}; expected {expected}, e.g. in a list.")
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name} is {_short(values)}; expected {expected}, none of them masked.")
+    return list(values)
+
+
+def _short(value: Any) -> str:
+    """Return what a message shows of a value that may be long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def check_ratios(
+    ratios: ArrayLike, elements: int, lead: tuple[int, ...] = ()
+) -> NDArray[np.float32]:
+    """Return response ratios as float32, one for each element, or for each slice of each."""
+    ratios = as_float32("ratios", ratios)
+    if ratios.shape not in ((elements,), (elements, *lead)):
+        each = f" or {(elements, *lead)}, one for each slice of each" if lead else ""
+        raise ValueError(
+            f"ratios has shape {ratios.shape}; expected ({elements},), one for each element "
+            f"map{each}."
+        )
+    if (ratios <= 0).any():
+        raise ValueError(
+            f"ratios is {ratios.tolist()}; expected values above 0. An element whose ratio came "
+            "out as 0 cannot be told from the others by these data: leave its map out."
+        )
+    return ratios
 
 
 def check_signs(name: str, array: NDArray[np.float32], *, counts: bool = False) -> None:
@@ -120,12 +280,14 @@ def check_signs(name: str, array: NDArray[np.float32], *, counts: bool = False) 
 
     Background subtraction and denoising leave values around 0 on both sides, but no negative
     value that is larger than the largest positive one. With `counts` these are X-ray counts:
-    whole numbers are then raw and cannot be negative at all.
+    whole numbers are then raw and cannot be negative at all. Nor do they have a black level.
     """
     low = array.min()
     if low < 0:
         whole = counts and bool((array == np.rint(array)).all())
         check_range(name, float(low), float(array.max()), whole=whole)
+    if low < 0 or not counts:
+        check_background(name, array, counts=counts)
 
 
 def check_range(name: str, low: float, high: float, *, whole: bool) -> None:
@@ -136,7 +298,7 @@ def check_range(name: str, low: float, high: float, *, whole: bool) -> None:
         raise ValueError(
             f"{name} has values from {low:g} to {high:g}; expected intensities or counts of at "
             "least 0 (slightly negative ones after background subtraction are accepted). Check "
-            "its sign and its background."
+            "its sign and its background: hebt.prepare.remove_offset takes a black level away."
         )
     if whole:
         raise ValueError(

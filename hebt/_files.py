@@ -19,8 +19,13 @@ def written_aside(path: str | os.PathLike) -> Iterator[Path]:
 
     The path does not exist yet, lies in the same folder and has the same ending. If the block
     raises (a full disk, Ctrl-C), what was written is removed and `path` is as it was before.
+    A ``~`` stands for the user's home.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(Path(path).expanduser()))  # a link stays one
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"path is {path}, but there is no folder {path.parent}; make it first, or give another."
+        )
     part = path.with_name(f".{path.stem[:100]}-{secrets.token_hex(4)}{path.suffix}")
     try:
         yield part

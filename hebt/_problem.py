@@ -7,10 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ._blocks import is_lazy
-from ._checks import as_float32, check_count, check_series
+from ._checks import (
+    as_float32,
+    check_count,
+    check_function,
+    check_number,
+    check_ratios,
+    check_series,
+)
 from ._engine.device import check_device
 from ._engine.system import Residuals
 from .projector import Projector
@@ -117,6 +123,8 @@ class Run:
         set_ = object.__setattr__
         set_(self, "iterations", check_count("iterations", self.iterations))
         check_device(self.device)
+        if self.callback is not None:
+            check_function("callback", self.callback, "a function of iteration, x and residuals")
         set_(self, "stop", _check_rules(self.stop))
         if self.history is None:
             set_(self, "history", History())
@@ -130,10 +138,12 @@ class Run:
 
     def ends(self, iteration: int, x: Callable[[], np.ndarray], residuals: Residuals) -> bool:
         """Show callback and rules an iteration; say whether one of them ends the run."""
-        if self.callback is not None and _is_true(self.callback(iteration, x(), residuals)):
+        if self.callback is not None and _is_true(
+            "callback", self.callback, self.callback(iteration, x(), residuals)
+        ):
             return True
         self.history.stopped_by = next(
-            (rule for rule in self.stop if _is_true(rule(iteration, residuals))), None
+            (rule for rule in self.stop if _is_true("stop", rule, rule(iteration, residuals))), None
         )
         return self.history.stopped_by is not None
 
@@ -153,40 +163,17 @@ def check_haadf_projector(W: Projector, haadf_projector: Any) -> None:
         not isinstance(haadf_projector, Projector) or haadf_projector.size != W.size
     ):
         raise ValueError(
-            f"haadf_projector is {haadf_projector!r}; expected a Projector of size {W.size}, as "
+            f"haadf_projector is {haadf_projector!r}; expected a Projector of size {W.size}, as W, "
             "that of the element maps."
         )
 
 
-def check_ratios(ratios: ArrayLike, elements: int, lead: tuple[int, ...]) -> np.ndarray:
-    """Return response ratios as float32, one for each element, or for each slice of each."""
-    ratios = as_float32("ratios", ratios)
-    if ratios.shape not in ((elements,), (elements, *lead)):
-        each = f" or {(elements, *lead)}, one for each slice of each" if lead else ""
-        raise ValueError(
-            f"ratios has shape {ratios.shape}; expected ({elements},), one for each element "
-            f"map{each}."
-        )
-    if (ratios <= 0).any():
-        raise ValueError(
-            f"ratios is {ratios.tolist()}; expected values above 0. An element whose ratio came "
-            "out as 0 cannot be told from the others by these data: leave its map out."
-        )
-    return ratios
-
-
 def check_alpha(name: str, alpha: Any) -> float:
     """Return a weight of HAADF, from 0 to below 1."""
-    try:
-        value = float(alpha)
-    except (TypeError, ValueError):
-        value = np.nan
-    if not 0 <= value < 1:
-        raise ValueError(
-            f"{name} is {alpha!r}; expected a weight of at least 0 and below 1, e.g. 0.7; 0 is "
-            "EDS alone. For HAADF alone, use sirt."
-        )
-    return value
+    expected = (
+        "a weight of at least 0 and below 1, e.g. 0.7; 0 is EDS alone. For HAADF alone, use sirt"
+    )
+    return check_number(name, alpha, expected, also_least=True, most=1, also_most=False)
 
 
 def _check_mask(mask: Any, lead: tuple[int, ...], size: int) -> np.ndarray:
@@ -205,14 +192,16 @@ def _check_mask(mask: Any, lead: tuple[int, ...], size: int) -> np.ndarray:
 def _check_rules(stop: Any) -> tuple:
     rules = () if stop is None else tuple(stop) if isinstance(stop, (list, tuple)) else (stop,)
     for rule in rules:
-        if isinstance(rule, type) or not callable(rule):
-            raise TypeError(
-                f"stop is {stop!r}; expected a rule such as hebt.RelativeChange(1e-3), or a list "
-                "of rules."
-            )
+        check_function("stop", rule, "a rule such as hebt.RelativeChange(1e-3), or a list of rules")
     return rules
 
 
-def _is_true(answer: Any) -> bool:
+def _is_true(name: str, function: Any, answer: Any) -> bool:
+    """Return an answer that ends a run or not; 1 or an array could mean either, and is refused."""
     # a comparison of numpy numbers gives numpy's own True
-    return isinstance(answer, (bool, np.bool_)) and bool(answer)
+    if not isinstance(answer, (bool, np.bool_, type(None))):
+        raise TypeError(
+            f"{name} {function!r} returned {answer!r}; expected True to stop, or False or None to "
+            "go on. Turn what it returns into a bool."
+        )
+    return bool(answer)

@@ -6,6 +6,8 @@ import os
 import sys
 from typing import Any
 
+from ._checks import check_flag
+
 
 def progress_bar(total: int, label: str, show: bool | None = None) -> Any:
     """Return a tqdm progress bar of so many steps.
@@ -19,4 +21,4 @@ def progress_bar(total: int, label: str, show: bool | None = None) -> Any:
         live = "ipykernel" in sys.modules and os.environ.get("HEBT_STATIC") != "1"
         show = live or (sys.stderr is not None and sys.stderr.isatty())
         return tqdm(total=total, desc=label, disable=not show, delay=1, leave=False)
-    return tqdm(total=total, desc=label, disable=not show)
+    return tqdm(total=total, desc=label, disable=not check_flag("progress", show))

@@ -75,7 +75,7 @@ def open_group(store: Any, mode: Any) -> Any:
     return zarr.open_group(store, mode=mode, use_consolidated=False)
 
 
-def claim(out: Any, run: dict, about: Mapping | None, overwrite: bool) -> dict:
+def claim(out: Any, run: dict, about: dict, overwrite: bool) -> dict:
     """Make the store, or go on in it; raise a ValueError if it holds something else.
 
     Returns the run as it stands there.
@@ -111,7 +111,6 @@ def claim(out: Any, run: dict, about: Mapping | None, overwrite: bool) -> dict:
             if name not in missing:
                 del group[name]
         missing = list(wanted)
-    about = {} if about is None else dict(about)
     if there != run:
         from . import __version__
 
@@ -125,22 +124,23 @@ def claim(out: Any, run: dict, about: Mapping | None, overwrite: bool) -> dict:
     return there if there == run else run
 
 
-def check_about(about: Mapping | None, elements: int) -> None:
-    """Check what else a store should say of itself."""
+def checked_about(about: Any, elements: int) -> dict[str, Any]:
+    """Return what else a store should say of itself."""
     if about is None:
-        return
-    taken = {"what", "run", "hebt"}.intersection(about)
-    try:
-        json.dumps({**about}, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"about is {about!r}; expected a dictionary of texts, numbers and lists of them, as "
-            f"JSON has them ({error})."
-        ) from error
-    if taken:
-        raise ValueError(f"about has {sorted(taken)}, which the store itself says; leave it out.")
+        return {}
+    expected = "expected a dictionary of texts, numbers and lists of them, as JSON has them"
+    if not isinstance(about, Mapping):
+        raise TypeError(f"about is {about!r}; {expected}.")
+    about = dict(about)
     if "elements" in about:
-        check_names(about["elements"], elements)
+        about["elements"] = check_names(about["elements"], elements, name="about['elements']")
+    if taken := {"what", "run", "hebt"}.intersection(about):
+        raise ValueError(f"about has {sorted(taken)}; expected other names, as these are taken.")
+    try:
+        json.dumps(about, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"about is {about!r}; {expected} ({error}).") from error
+    return about
 
 
 def finish(out: Any, key: bytes, done: np.ndarray) -> None:

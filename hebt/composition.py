@@ -7,70 +7,96 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, check_names
+from ._checks import as_float32, check_names, check_number
 
 
-def density(x: ArrayLike, ratios: ArrayLike, zeta: ArrayLike) -> np.ndarray:
-    """Turn HEBT's result into densities: rho_e = x_e / z_e = x_e / (r_e zeta_e).
+def density(
+    x: ArrayLike,
+    ratios: ArrayLike,
+    *,
+    zeta_factors: ArrayLike | None = None,
+    eds_response: ArrayLike | None = None,
+) -> np.ndarray:
+    """Turn HEBT's result into densities.
+
+    x_e / r_e are the counts that a voxel adds to the map of its element. A ζ-factor, as
+    microscopists publish it [1]_, turns counts into mass: rho_e = ζ_e x_e / r_e. The paper calls
+    ζ what is the reciprocal of that: rho_e = x_e / (r_e ζ_e); here it is `eds_response`.
+    k-factors know only the ratios of masses, and give no density.
 
     Parameters
     ----------
     x
         HEBT's result x_e = z_e rho_e, in HAADF intensity per voxel, shape (elements, ...).
     ratios
-        Response ratios r_e = z_e / zeta_e, shape (elements,).
-    zeta
-        Zeta factors zeta_e, shape (elements,): counts per mass-thickness, thickness in voxels.
+        Response ratios r_e, HAADF intensity per count, shape (elements,).
+    zeta_factors
+        Mass-thickness per count, shape (elements,): published ζ-factors, in kg electrons / m²,
+        divided by the electrons on each pixel of a map.
+    eds_response
+        In their place the paper's ζ, counts per mass-thickness, shape (elements,).
 
     Returns
     -------
     numpy.ndarray
-        float32, shape of x, in the unit of mass per volume that `zeta` implies.
+        float32, shape of x: mass-thickness per voxel. Where thickness is counted in voxels, that
+        is the density; else divide by the size of a voxel.
 
     Raises
     ------
     TypeError, ValueError
-        If shapes do not fit, or a ratio or zeta factor is not above 0.
+        If not just one of the factors is given, shapes do not fit, or a value is not above 0.
+
+    References
+    ----------
+    .. [1] Watanabe and Williams, "The quantitative analysis of thin specimens", Journal of
+       Microscopy 221 (2006) 89-109.
 
     Examples
     --------
     >>> import hebt
-    >>> hebt.density([[8, 4], [0, 6]], ratios=[2, 3], zeta=[2, 1])
+    >>> hebt.density([[8, 4], [0, 6]], ratios=[2, 3], zeta_factors=[0.5, 1])
     array([[2., 1.],
            [0., 2.]], dtype=float32)
     """
-    x = as_float32("x", x)
-    factors = _positive("ratios", ratios, x) * _positive("zeta", zeta, x)
-    return (x / factors.reshape(-1, *[1] * (x.ndim - 1))).astype(np.float32)
+    return _masses(x, ratios, zeta_factors=zeta_factors, eds_response=eds_response)
 
 
 def composition(
     x: ArrayLike,
     ratios: ArrayLike,
-    zeta: ArrayLike,
     elements: Sequence[str] | None = None,
-    kind: str = "mass",
     *,
+    zeta_factors: ArrayLike | None = None,
+    k_factors: ArrayLike | None = None,
+    eds_response: ArrayLike | None = None,
+    kind: str = "mass",
     least: float = 0.0,
 ) -> np.ndarray:
     """Turn HEBT's result into mass or atomic fractions.
 
-    x alone is no composition: it is density times the HAADF response factor of each element.
+    x alone is no composition: it is density times the HAADF response factor of each element. Give
+    one kind of factors, by its name; a common scale of all of them cancels.
 
     Parameters
     ----------
     x
         HEBT's result, shape (elements, ...).
     ratios
-        Response ratios, shape (elements,).
-    zeta
-        EDS response factors, shape (elements,). A common scale of all of them cancels.
+        Response ratios, HAADF intensity per count, shape (elements,).
     elements
         Element symbols, e.g. ["Au", "Ag"]; needed for ``kind="atomic"``.
+    zeta_factors
+        Published ζ-factors, mass-thickness per count, shape (elements,); see `density`.
+    k_factors
+        Cliff-Lorimer k-factors, shape (elements,), for masses: C_A / C_B = k_A I_A / (k_B I_B).
+    eds_response
+        The paper's ζ, counts per mass-thickness, shape (elements,): the reciprocal of ζ-factors.
     kind
         ``"mass"`` or ``"atomic"``.
     least
-        Total density (in the unit that `zeta` implies) below which a voxel has no composition.
+        Total density below which a voxel has no composition, in the unit of `density`; with
+        k-factors, in counts of an element whose k is 1.
 
     Returns
     -------
@@ -81,27 +107,35 @@ def composition(
     Raises
     ------
     TypeError, ValueError
-        If shapes do not fit, a symbol is unknown, `kind` is another word, or x is negative.
+        If not just one of the factors is given, shapes do not fit, a symbol is unknown, `kind` is
+        another word, or x is negative.
 
     Examples
     --------
-    Gold and silver, half and half by mass, are about one atom to two:
+    As many counts of one element as of the other:
 
     >>> import hebt
-    >>> hebt.composition([[6], [3]], [2, 1], [1, 1])
-    array([[0.5],
-           [0.5]], dtype=float32)
-    >>> hebt.composition([[6], [3]], [2, 1], [1, 1], ["Au", "Ag"], "atomic").round(2)
+    >>> hebt.composition([[6], [3]], [2, 1], zeta_factors=[1900, 1000]).round(3)
+    array([[0.655],
+           [0.345]], dtype=float32)
+
+    Half and half by mass are about one atom to two:
+
+    >>> hebt.composition([[6], [3]], [2, 1], ["Au", "Ag"], k_factors=[1, 1], kind="atomic").round(2)
     array([[0.35],
            [0.65]], dtype=float32)
     """
     if kind not in ("mass", "atomic"):
         raise ValueError(f'kind is {kind!r}; expected "mass" or "atomic".')
-    parts = density(x, ratios, zeta)
+    parts = _masses(
+        x, ratios, zeta_factors=zeta_factors, k_factors=k_factors, eds_response=eds_response
+    )
     if parts.min() < 0:
         raise ValueError(
             f"x has values down to {np.min(x):g}; expected at least 0, as reconstruct returns."
         )
+    least = check_number("least", least, "a total density of at least 0", also_least=True)
+    names = check_names(elements, len(parts))
     total = parts.sum(axis=0)
     defined = (total > 0) & (total >= least)
     if kind == "atomic":
@@ -109,12 +143,30 @@ def composition(
             raise ValueError(
                 'elements is None; atomic fractions need symbols, e.g. elements=["Au", "Ag"].'
             )
-        weights = _atomic_weights(check_names(elements, len(parts)))
+        weights = _atomic_weights(names)
         parts = parts / weights.reshape(-1, *[1] * (parts.ndim - 1))
         total = parts.sum(axis=0)
     fractions = np.full(parts.shape, np.nan, np.float32)
     np.divide(parts, total, out=fractions, where=np.broadcast_to(defined, parts.shape))
     return fractions
+
+
+def _masses(x: ArrayLike, ratios: ArrayLike, **factors: ArrayLike | None) -> np.ndarray:
+    """Return the counts x / r times the one kind of factors that is not None."""
+    given = {name: values for name, values in factors.items() if values is not None}
+    if len(given) != 1:
+        raise TypeError(
+            f"factors given by name: {', '.join(given) or 'none'}; expected just one of "
+            f"{', '.join(factors)}. zeta_factors are mass-thickness per count, as published, "
+            "eds_response, the paper's ζ, counts per mass-thickness."
+        )
+    x = as_float32("x", x)
+    if x.ndim == 0:
+        raise ValueError(f"x is a single number, {x}; expected shape (elements, ...).")
+    ((name, values),) = given.items()
+    weights = _positive(name, values, x) ** (-1 if name == "eds_response" else 1)
+    weights /= _positive("ratios", ratios, x)
+    return (x * weights.reshape(-1, *[1] * (x.ndim - 1))).astype(np.float32)
 
 
 def _atomic_weights(symbols: Iterable[str]) -> np.ndarray:

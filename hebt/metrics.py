@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32
+from ._checks import as_float32, as_float64, check_choice, check_number
 
 
 def ssim_structure(
@@ -58,8 +58,7 @@ def ssim_structure(
        from error visibility to structural similarity", IEEE Transactions on Image Processing 13
        (2004) 600-612.
     """
-    if window not in ("gaussian", None):
-        raise ValueError(f'window is {window!r}; expected "gaussian" or None.')
+    check_choice("window", window, ("gaussian", None))
     reference, image = _check_pair(reference, image)
     if window is None:
         x, y = reference - reference.mean(), image - image.mean()
@@ -127,8 +126,7 @@ def scaled_mse(reference: ArrayLike, image: ArrayLike, normalise: str = "referen
     >>> hebt.metrics.scaled_mse([[0, 1], [1, 0]], [[1, 1], [1, 1]])
     0.5
     """
-    if normalise not in ("reference", "pixels"):
-        raise ValueError(f'normalise is {normalise!r}; expected "reference" or "pixels".')
+    check_choice("normalise", normalise, ("reference", "pixels"))
     reference, image = _check_pair(reference, image)
     error = ((reference - _scale(reference, image) * image) ** 2).sum()
     return float(error / (reference.size if normalise == "pixels" else (reference**2).sum()))
@@ -201,22 +199,32 @@ def _as_slices(array):
     return array.reshape(-1, *array.shape[-2:])
 
 
-def structure_map(x: np.ndarray, y: np.ndarray, c3: np.floating) -> np.ndarray:
+def structure_map(x: ArrayLike, y: ArrayLike, c3: float) -> np.ndarray:
     """Return SSIM's structure term in each window of an image.
 
     Parameters
     ----------
     x, y
-        Reference and image, scaled to it, float32, shape (rows, columns).
+        Reference and image, scaled to it, shape (rows, columns).
     c3
-        The constant that keeps windows without structure from dividing by 0.
+        The constant above 0 that keeps windows without structure from dividing by 0.
 
     Returns
     -------
     numpy.ndarray
-        Shape (rows, columns).
+        float64, shape (rows, columns).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes differ, values are not finite, or `c3` is not above 0.
     """
     from scipy.ndimage import gaussian_filter
+
+    x, y = as_float64("x", x, ndim=(2,)), as_float64("y", y, ndim=(2,))
+    if x.shape != y.shape:
+        raise ValueError(f"x has shape {x.shape} and y {y.shape}; expected the same.")
+    c3 = check_number("c3", c3, "a number above 0")
 
     def mean(a):
         return gaussian_filter(a, 1.5, mode="nearest", radius=5)

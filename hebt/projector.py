@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, check_angles, check_count
+from ._checks import as_float32, check_angles, check_count, check_number
 from ._engine.arrays import empty, slices_first, slices_last
 from ._engine.beam import Beam
 
@@ -234,9 +234,8 @@ def common_tilts(
     >>> hebt.common_tilts([-30, 0, 30], [-30, -15, 0, 15, 30])
     (array([0, 1, 2]), array([0, 2, 4]))
     """
-    angles, others = check_angles(angles), check_angles(other_angles)
-    if not within >= 0:
-        raise ValueError(f"within is {within!r}; expected degrees of at least 0.")
+    angles, others = check_angles(angles), check_angles(other_angles, "other_angles")
+    within = check_number("within", within, "degrees of at least 0", also_least=True)
     away = np.abs(angles[:, None] - others)
     pairs: list[tuple[int, int]] = []
     # nearest pairs first; decimal angles such as 0.1 are not exact

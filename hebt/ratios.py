@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import check_names, check_series
+from ._checks import as_float32, check_names, check_series
 
 # Belsley, Kuh and Welsch's limits for a harmful collinearity: the condition index, and the share
 # of an element in the direction that the data cannot tell.
 _CONDITION = 30
 _SHARE = 0.3
+# Below it, more of the HAADF images' variation is left over than is explained.
+_R_SQUARED = 0.5
+# Differences between tilts are reported where noise alone makes such ones in about one of a
+# thousand fits (more where counts are very few), and where they matter: the ratios with which the
+# paper's HEBT is as good as with the true ones are off by 11 and 17 % (section 4.1, Table 1).
+_CHANCE = 1e-3
+_SPREAD = 0.1
+# Noise within such a block may be correlated, unless it is that of raw counts; the block is longer
+# than the paper's kernels.
+_BLOCK = 16
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -26,21 +36,47 @@ class ResponseRatios:
     ratios
         r_e = z_e / zeta_e: HAADF intensity per X-ray count, shape (elements,), float64.
     r_squared
-        Coefficient of determination, centred: 1 - SS_res / SS_tot over the fitted pixels.
+        Coefficient of determination, centered: 1 - SS_res / SS_tot over the fitted pixels. Where
+        `variance` is not None, SS_res is without what the noise of the maps adds to it, so that
+        this judges Eq. 6 and not the dose; at most 1.
     names
         Element names, in the order of the maps.
     pixels
         How many pixels were fitted.
+    standard_errors
+        Of the ratios, shape (elements,), from the noise: what is left over in one pixel of raw
+        counts, or else in one block of 16 pixels along each axis, is taken to be independent of
+        the next, once each tilt has a brightness of its own. NaN for a ratio of 0.
+    tilt_errors
+        Of the ratios, shape (elements,), from the spread over the tilts: what is left over at one
+        tilt is taken to be independent of the next. Larger than `standard_errors` where tilts
+        disagree. NaN for a ratio of 0, and if there is one tilt.
+    variance
+        What was taken for the noise of the maps: "counts", "given", "halves", or None.
     """
 
     ratios: np.ndarray
     r_squared: float
     names: tuple[str, ...]
     pixels: int
+    standard_errors: np.ndarray
+    tilt_errors: np.ndarray
+    variance: str | None
 
     def __repr__(self) -> str:
-        parts = ", ".join(f"{n} {r:.3e}" for n, r in zip(self.names, self.ratios))
-        return f"ResponseRatios({parts}; R² = {self.r_squared:.3f} over {self.pixels} pixels)"
+        # plain ASCII: terminals that know no UTF-8 can print it
+        with np.errstate(divide="ignore", invalid="ignore"):
+            errors = 100 * self.standard_errors / self.ratios
+        parts = ", ".join(
+            f"{n} {r:.3e} +- {e:.2g} %" for n, r, e in zip(self.names, self.ratios, errors)
+        )
+        noise = {
+            "counts": "maps are counts, their noise is taken off",
+            "given": "the noise with the given variance is taken off",
+            "halves": "noise is taken off by halves of the counts",
+        }.get(self.variance or "", "noise in the maps is not taken off (variance=None)")
+        fit = f"R2 = {self.r_squared:.3f} over {self.pixels} pixels"
+        return f"ResponseRatios({parts}; {fit}; {noise})"
 
     def predict(self, maps: ArrayLike) -> np.ndarray:
         """Return the HAADF images that the maps predict, sum_e r_e p_e (Eq. 6).
@@ -65,11 +101,17 @@ class ResponseRatios:
 
 
 def response_ratios(
-    haadf: ArrayLike, maps: ArrayLike, names: Sequence[str] | None = None
+    haadf: ArrayLike,
+    maps: ArrayLike,
+    names: Sequence[str] | None = None,
+    *,
+    variance: str | ArrayLike | None = "auto",
+    half: ArrayLike | None = None,
 ) -> ResponseRatios:
     """Estimate the response ratios r_e = z_e / zeta_e from the tilt series alone (Eq. 6).
 
-    Non-negative least squares of p_h = sum_e r_e p_e over the pixels with haadf > 0 [1]_.
+    Non-negative least squares of p_h = sum_e r_e p_e over the pixels with haadf > 0 [1]_, without
+    the pull of the maps' counting noise towards 0 where its variance is known.
 
     Parameters
     ----------
@@ -77,32 +119,51 @@ def response_ratios(
         Z-contrast tilt series p_h, shape (tilts, [slices,] size).
     maps
         Element maps p_e in X-ray counts, shape (elements, tilts, [slices,] size), aligned with
-        the HAADF images and smoothed as they will be for the reconstruction.
+        the HAADF images.
     names
         Element names for messages, e.g. ["Au", "Ag"].
+    variance
+        Noise of the maps. ``"counts"``: they are raw counts, whose variance is the count. An
+        array in a shape that broadcasts to that of `maps`: the variance of each value, e.g. for
+        filtered counts the counts through the same filter with squared weights (those of
+        `hebt.prepare.smoothing_kernel`). None: noise is left in, as in the paper. ``"auto"``:
+        counts where all maps are whole numbers, else None.
+    half
+        Maps from a random half of the counts, from `split_counts`, in the shape of `maps`. Treat
+        both halves alike, shift and smooth them as you like, and give their sum as `maps`: no
+        variance is needed, as the noise of one half is independent of the other's.
 
     Returns
     -------
     ResponseRatios
-        With `ratios`, shape (elements,), in HAADF intensity per count, and `r_squared`.
+        With `ratios`, shape (elements,), in HAADF intensity per count, their errors, and
+        `r_squared`.
 
     Raises
     ------
     TypeError, ValueError
         If the arrays are no finite real numbers of fitting shapes; if a map is empty within the
-        fitted pixels; if there are fewer such pixels than elements, or all have one intensity.
+        fitted pixels; if there are fewer such pixels than elements, or all have one intensity; if
+        nothing that tells the elements apart is left when the noise is taken off.
 
     Warns
     -----
     UserWarning
-        If elements are collinear, so that only a combination of their ratios is determined, or
-        if a ratio comes out as 0. The message names the elements.
+        If elements are collinear, so that only a combination of their ratios is determined; if a
+        ratio comes out as 0, or with a standard error above half of it; if R² is below 0.5, or
+        negative, as with a detector offset; if ratios differ between tilts by more than 10 %, and
+        by more than noise would in about one of a thousand fits. Messages name the elements.
 
     Notes
     -----
-    Noise in the maps sits in the regressors, which draws the estimates towards 0 (attenuation):
-    smooth the maps, or fit where counts are high. Ratios are determined together with the scale
-    of the HAADF images; an offset (detector background) must have been removed.
+    Noise in the maps sits in the regressors P, which draws least squares towards 0 (attenuation).
+    Its expected part N of the normal matrix is taken off: (P Pᵀ - N) r = P p_h, with N the
+    diagonal of the summed variances, or D Dᵀ with D = 2 `half` - `maps` [3]_. Errors come from
+    the sandwich formula, with the sums of the scores over blocks of pixels, or over tilts.
+
+    Ratios are determined together with the scale of the HAADF images; an offset (detector
+    background) must have been removed. Pixels are chosen by haadf alone, whose noise is
+    independent of the maps': a choice by the maps would choose their noise too.
 
     Collinearity is reported where the condition index of the maps exceeds 30 [2]_.
 
@@ -110,6 +171,7 @@ def response_ratios(
     ----------
     .. [1] Lawson and Hanson, "Solving Least Squares Problems", SIAM (1995), ch. 23.
     .. [2] Belsley, Kuh and Welsch, "Regression Diagnostics", Wiley (1980), ch. 3.
+    .. [3] Fuller, "Measurement Error Models", Wiley (1987), ch. 2.
 
     Examples
     --------
@@ -119,23 +181,143 @@ def response_ratios(
     >>> haadf = hebt.simulate.haadf_tilt_series(W, specimen.density, [79, 47])
     >>> maps = hebt.simulate.eds_tilt_series(W, specimen.density, [9, 4], seed=1)
     >>> fit = hebt.response_ratios(haadf, maps, names=["Au", "Ag"])
-    >>> bool(np.allclose(fit.ratios, [79 / 9, 47 / 4], rtol=0.05)), fit.r_squared > 0.95
-    (True, True)
+    >>> fit.variance, bool(np.allclose(fit.ratios, [79 / 9, 47 / 4], rtol=0.02))
+    ('counts', True)
     """
-    import scipy.optimize
-
     haadf, maps = check_series(haadf, maps)
     names = check_names(names, len(maps))
+    taken, noise = _noise(maps, variance, half)
     inside = haadf > 0
     target = haadf[inside].astype(np.float64)
-    if target.size < len(maps):
+    regressors = maps[:, inside].astype(np.float64)
+    spread = _check_pixels(names, target, regressors)
+    noise = noise[:, inside].astype(np.float64)
+    taken_off = noise @ noise.T if taken == "halves" else np.diag(noise.sum(axis=1))
+    matrix = regressors @ regressors.T - taken_off
+    ratios, units, norms = _solve(names, matrix, regressors @ target, taken)
+    # the part of the noise in each pixel's normal equations, times the ratios
+    share = noise * (ratios @ noise if taken == "halves" else ratios[:, None])
+    predicted, own = ratios @ regressors, ratios @ share
+    r_squared = 1 - (((target - predicted) ** 2).sum() - own.sum()) / spread
+
+    def scores(factor):
+        return ((target - factor * predicted) * regressors + factor * share) / norms[:, None]
+
+    tilts = np.nonzero(inside)[0]
+    # raw counts of neighbors are independent
+    blocks = np.arange(target.size) if taken == "counts" else _blocks(haadf.shape)[inside]
+    by_tilt = _errors(units, ratios > 0, scores(1), tilts) / norms
+    factor, fitted = np.ones(len(haadf)), 1
+    if _count(blocks) > _count(tilts):
+        # noise is what is left over once each tilt has a brightness of its own
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = np.bincount(tilts, target * predicted) / np.bincount(tilts, predicted**2 - own)
+        factor, fitted = np.nan_to_num(factor).clip(0, 2), _count(tilts)
+    by_block = _errors(units, ratios > 0, scores(factor[tilts]), blocks, fitted) / norms
+    found = (ratios, min(float(r_squared), 1.0), tuple(names), target.size)
+    fit = ResponseRatios(*found, by_block, by_tilt, taken)
+    for message in (*_collinear(names, units), *_doubts(fit, haadf, inside)):
+        warnings.warn(message, UserWarning, stacklevel=2)
+    return fit
+
+
+def split_counts(counts: ArrayLike, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Give each count to one of two halves at random (binomial thinning).
+
+    Of counts with Poisson noise, both halves have Poisson noise that is independent of the
+    other's. They serve as `half` of `response_ratios`, also after filters and interpolation.
+
+    Parameters
+    ----------
+    counts
+        Whole numbers from 0, of any shape: element maps, or spectra before their windows.
+    seed
+        Seed of the random numbers.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Both halves, in the shape and type of `counts`, which is their sum.
+
+    Raises
+    ------
+    ValueError
+        If values are no whole numbers from 0.
+
+    Examples
+    --------
+    >>> import hebt, numpy as np
+    >>> first, second = hebt.split_counts(np.array([0, 7, 100]), seed=1)
+    >>> first + second
+    array([  0,   7, 100])
+    """
+    counts = np.asarray(counts)
+    if not _are_counts(as_float32("counts", counts)):
+        raise ValueError(
+            f"counts holds values from {counts.min():g} to {counts.max():g} that are not all "
+            "whole numbers from 0; expected raw counts. Split them before they are processed."
+        )
+    first = counts.copy()
+    some = counts > 0
+    first[some] = np.random.default_rng(seed).binomial(counts[some].astype(np.int64), 0.5)
+    return first, counts - first
+
+
+def _are_counts(maps: np.ndarray) -> bool:
+    return bool(maps.min() >= 0 and (maps == np.rint(maps)).all())
+
+
+def _noise(maps, variance, half):
+    """Return what is taken for noise, and the variances (or, of halves, the noise itself)."""
+    if half is not None:
+        if not (isinstance(variance, str) and variance == "auto"):
+            raise ValueError("variance and half are both given; expected one of them.")
+        half = as_float32("half", half)
+        if half.shape != maps.shape:
+            raise ValueError(
+                f"half has shape {half.shape} and maps {maps.shape}; expected the same shape."
+            )
+        share = half.sum(dtype=np.float64) / (maps.sum(dtype=np.float64) or 1)
+        if not 0.25 < share < 0.75:
+            raise ValueError(
+                f"half holds {100 * share:.0f} % of the counts of maps; expected about 50 %. Give "
+                "the sum of both halves as maps, and one of them as half."
+            )
+        return "halves", 2 * half - maps
+    if variance is None:
+        return None, np.broadcast_to(np.float32(0), maps.shape)
+    if not isinstance(variance, str):
+        variance = as_float32("variance", variance)
+        try:
+            given = np.broadcast_to(variance, maps.shape)
+        except ValueError:
+            raise ValueError(
+                f"variance has shape {variance.shape} and maps {maps.shape}; expected a shape "
+                "that broadcasts to that of maps."
+            ) from None
+        if variance.min() < 0:
+            raise ValueError(f"variance has values from {variance.min():g}; expected none below 0.")
+        return "given", given
+    if variance not in ("auto", "counts"):
+        raise ValueError(f'variance is {variance!r}; expected "auto", "counts", an array, or None.')
+    if _are_counts(maps):
+        return "counts", maps
+    if variance == "counts":
+        raise ValueError(
+            'variance is "counts", but maps are not whole numbers from 0; expected raw counts. '
+            "Give the variance of each value, or half (see split_counts) for processed ones."
+        )
+    return None, np.broadcast_to(np.float32(0), maps.shape)
+
+
+def _check_pixels(names, target, regressors):
+    """Return the sum of squares about the mean, after checking that there is a fit to do."""
+    if target.size < len(names):
         raise ValueError(
             f"haadf has {target.size} pixels above 0; expected at least as many as there are "
-            f"elements ({len(maps)}). Check its background and its sign."
+            f"elements ({len(names)}). Check its background and its sign."
         )
-    regressors = np.stack([element[inside] for element in maps]).astype(np.float64)
-    norms = np.sqrt((regressors**2).sum(axis=1))
-    empty = [name for name, norm in zip(names, norms) if norm == 0]
+    empty = [name for name, element in zip(names, regressors) if not element.any()]
     if empty:
         raise ValueError(
             f"maps of {', '.join(empty)} are empty (all 0 where haadf > 0); expected counts. "
@@ -147,35 +329,119 @@ def response_ratios(
             f"haadf has the same intensity {target[0]:g} in all {target.size} pixels above 0; "
             "expected images of a specimen."
         )
-    # the normal equations of unit-length regressors, then least squares with their square root
-    units = regressors / norms[:, None]
-    values, vectors = np.linalg.eigh(units @ units.T)
-    _warn_collinear(names, values, vectors)
-    values = np.maximum(values, values[-1] * 1e-15)
-    root = np.sqrt(values)[:, None] * vectors.T
-    ratios, _ = scipy.optimize.nnls(root, (vectors.T @ (units @ target)) / np.sqrt(values))
-    ratios /= norms
-    zero = [name for name, ratio in zip(names, ratios) if ratio == 0]
-    if zero:
-        warnings.warn(
-            f"the response ratio of {', '.join(zero)} came out as 0: the HAADF images can be "
-            "explained without it, better than with it. The reconstruction needs ratios above 0; "
-            "leave the element out, or find what its map shares with the others.",
-            UserWarning,
-            stacklevel=2,
+    return spread
+
+
+def _eigen(matrix):
+    """Return eigenvalues that can be divided by, rising, and eigenvectors."""
+    values, vectors = np.linalg.eigh(matrix)
+    return np.maximum(values, values[-1] * 1e-15), vectors
+
+
+def _solve(names, matrix, right, taken):
+    """Return the ratios, the normal matrix of maps of unit length, and the maps' lengths."""
+    import scipy.optimize
+
+    lost = [name for name, square in zip(names, np.diag(matrix)) if square <= 0]
+    if not lost:
+        norms = np.sqrt(np.diag(matrix))
+        units = matrix / np.outer(norms, norms)
+        values, vectors = np.linalg.eigh(units)
+        lost = _involved(names, vectors[:, 0]) if taken and values[0] <= 0 else []
+    if lost:
+        raise ValueError(
+            f"too few counts for the response ratios: nothing of the maps of {', '.join(lost)} is "
+            "left when their noise is taken off. Bin or smooth the maps (with variance=... or "
+            "half=...), leave elements out, or give variance=None for plain least squares, which "
+            "noise draws towards 0."
         )
-    residual = ((target - ratios @ regressors) ** 2).sum()
-    return ResponseRatios(ratios, float(1 - residual / spread), tuple(names), target.size)
+    # least squares with the square root of the matrix of unit-length regressors
+    values, vectors = _eigen(units)
+    root = np.sqrt(values)[:, None] * vectors.T
+    ratios, _ = scipy.optimize.nnls(root, (vectors.T @ (right / norms)) / np.sqrt(values))
+    return ratios / norms, units, norms
 
 
-def _warn_collinear(names: Sequence[str], values: np.ndarray, vectors: np.ndarray) -> None:
+def _blocks(shape):
+    """Number the blocks of each tilt that pixels lie in."""
+    places = [np.arange(n) // (_BLOCK if axis else 1) for axis, n in enumerate(shape)]
+    return np.ravel_multi_index(np.meshgrid(*places, indexing="ij", sparse=True), shape)
+
+
+def _count(blocks):
+    return np.count_nonzero(np.bincount(blocks))
+
+
+def _errors(units, free, scores, blocks, fitted=1):
+    """Return the standard errors by the sandwich formula, with scores added up over blocks."""
+    errors = np.full(len(free), np.nan)
+    count = _count(blocks)
+    if count > fitted and free.any():
+        sums = np.stack([np.bincount(blocks, score) for score in scores[free]])
+        values, vectors = _eigen(units[np.ix_(free, free)])
+        bread = (vectors / values) @ vectors.T
+        errors[free] = np.linalg.norm(bread @ sums, axis=1) * np.sqrt(count / (count - fitted))
+    return errors
+
+
+def _involved(names, vector):
+    return [name for name, part in zip(names, vector) if abs(part) > _SHARE]
+
+
+def _collinear(names: Sequence[str], units: np.ndarray) -> Iterator[str]:
+    values, vectors = np.linalg.eigh(units)
     for value, vector in zip(values, vectors.T):
         if value * _CONDITION**2 < values[-1]:
-            involved = [name for name, part in zip(names, vector) if abs(part) > _SHARE]
-            warnings.warn(
-                f"the maps of {', '.join(involved)} are collinear: only a combination of their "
-                "response ratios is determined by these data, not each of them. Leave all but "
-                "one of them out, or add them up into one map.",
-                UserWarning,
-                stacklevel=3,
+            yield (
+                f"the maps of {', '.join(_involved(names, vector))} are collinear: only a "
+                "combination of their response ratios is determined by these data, not each of "
+                "them. Leave all but one of them out, or add them up into one map."
             )
+
+
+def _doubts(fit: ResponseRatios, haadf: np.ndarray, inside: np.ndarray) -> Iterator[str]:
+    """Say what speaks against the ratios."""
+    from scipy.special import chdtri
+
+    def named(which):
+        return ", ".join(name for name, chosen in zip(fit.names, which) if chosen)
+
+    if (zero := fit.ratios == 0).any():
+        yield (
+            f"the response ratio of {named(zero)} came out as 0: the HAADF images can be "
+            "explained without it, better than with it. The reconstruction needs ratios above 0; "
+            "leave the element out, or find what its map shares with the others."
+        )
+    if (unsure := fit.standard_errors > fit.ratios / 2).any():
+        yield (
+            f"the response ratio of {named(unsure)} is hardly determined: its standard error is "
+            "more than half of it. More counts are needed, or the element left out."
+        )
+    noise = "" if fit.variance else "noise in the maps (give variance=... or half=...), "
+    if fit.r_squared < 0:
+        low, high = haadf[inside].min(), haadf[inside].max()
+        yield (
+            f"a constant explains haadf better than the maps do (R2 = {fit.r_squared:.3f}). Its "
+            f"values run from {low:.4g} to {high:.4g}: it seems to have a black level (detector "
+            "offset), which must be removed first, e.g. by hebt.prepare.remove_offset. Otherwise "
+            f"look for {noise}signals that are not aligned, or an element that is missing."
+        )
+    elif fit.r_squared < _R_SQUARED:
+        yield (
+            f"the maps explain only {100 * fit.r_squared:.0f} % of the variation of haadf (R2 = "
+            f"{fit.r_squared:.3f}): its ratios are not to be trusted. Look for {noise}a detector "
+            "offset, signals that are not aligned, or an element that is missing."
+        )
+    tilts = np.count_nonzero(inside.reshape(len(inside), -1).any(axis=1))
+    freedom = max(tilts - 1, 1)
+    limit = np.sqrt(chdtri(freedom, _CHANCE / len(fit.ratios)) / freedom)
+    spread = np.sqrt(tilts) * fit.tilt_errors
+    differ = (fit.tilt_errors > limit * fit.standard_errors) & (spread > _SPREAD * fit.ratios)
+    if (differ := differ & ~unsure).any():
+        each = ", ".join(f"{100 * s / r:.0f} %" for s, r in zip(spread[differ], fit.ratios[differ]))
+        yield (
+            f"the response ratio of {named(differ)} differs between tilts (standard deviation "
+            f"{each}), by more than noise explains. Look for detectors that the holder shadows "
+            "(hebt.prepare.normalize_tilts), for tilts that are not aligned, or for HAADF that is "
+            "not linear in the thickness."
+        )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._blocks import reconstruct as reconstruct_in_blocks
-from ._checks import as_float32, check_count, check_signs
+from ._checks import as_float32, as_float64, check_counts, check_flag, check_function, check_signs
 from ._problem import Problem, Run, check_alpha, check_projector
 from ._solve import solve
 from .projector import Projector
@@ -75,6 +75,11 @@ def sirt(
     Interrupted
         At Ctrl-C or a notebook's stop button; a KeyboardInterrupt that holds what was reached.
 
+    Warns
+    -----
+    UserWarning
+        If p seems to hold a detector's black level; see `hebt.prepare.remove_offset`.
+
     References
     ----------
     .. [1] Gregor and Benson, "Computational analysis and improvement of SIRT", IEEE
@@ -85,7 +90,7 @@ def sirt(
     W.check_projections("p", p)
     check_signs("p", p)
     if callback is not None:
-        user = callback
+        user = check_function("callback", callback, "a function of iteration, x and residual")
         callback = lambda n, x, residuals: user(n, x, float(residuals.eds[0]))  # noqa: E731
     run = Run(iterations, callback, stop, history, device, progress, "SIRT")
     problem = Problem(W, None, p[None], mask=mask, x0=x0)
@@ -234,8 +239,8 @@ def reconstruct(
     """
     problem = Problem.checked(W, haadf, maps, ratios, alpha, haadf_projector, mask, x0)
     run = Run(iterations, callback, stop, history, device, progress, "HEBT")
-    if out is None and (about or overwrite):
-        raise ValueError("about or overwrite is given without out; expected a place to write to.")
+    if (check_flag("overwrite", overwrite) or about is not None) and out is None:
+        raise ValueError("about or overwrite is given without out; expected out, a place to write.")
     if out is None and not problem.is_lazy:
         return solve(problem, run)
     for name, value in (("callback", callback), ("stop", stop), ("history", history)):
@@ -292,13 +297,10 @@ def sweep(
     RuntimeError, MemoryError
         If `device` is "cuda" and no such device can be used, or it has no room for the run.
     """
-    weights = [check_alpha("alphas", a) for a in np.atleast_1d(alphas)]
-    counts = [check_count("iterations", n) for n in np.atleast_1d(np.asarray(iterations))]
-    if not weights or not counts or counts != sorted(set(counts)):
-        raise ValueError(
-            f"alphas has {len(weights)} values and iterations is {counts}; expected at least one "
-            "of each, and iterations rising, e.g. (50, 100, 200)."
-        )
+    alphas = np.atleast_1d(as_float64("alphas", alphas, ndim=(0, 1)))
+    weights = [check_alpha("alphas", a) for a in alphas]
+    counts = check_counts("iterations", iterations if np.iterable(iterations) else [iterations])
+    haadf, maps = as_float32("haadf", haadf), as_float32("maps", maps)
     one = Problem.checked(W, haadf, maps, ratios, weights[0])
     # the weights count as slices: all slices at the first weight, then at the second, ...
     n, slices = len(weights), int(np.prod(one.lead))

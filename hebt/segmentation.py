@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, check_count, check_number
+from ._checks import as_float32, as_list, check_count, check_number
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -39,7 +39,13 @@ class Segmentation:
         -------
         numpy.ndarray
             bool, shape of the volume.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there is no such material.
         """
+        label = check_count("label", label, most=len(self.thresholds))
         return self.labels == label
 
     @property
@@ -98,12 +104,12 @@ def segment(
     from skimage.measure import label
 
     volume = as_float32("volume", volume, ndim=(2, 3))
-    materials = check_count("materials", materials)
-    sigmas = list(np.asarray(sigma)) if np.ndim(sigma) else [sigma] * volume.ndim
+    materials = check_count("materials", materials, most=255)
+    expected = "a number of voxels of at least 0"
+    sigmas = as_list("sigma", sigma, expected) if np.iterable(sigma) else [sigma] * volume.ndim
     if len(sigmas) != volume.ndim:
         raise ValueError(f"sigma is {sigma}; expected one number, or {volume.ndim}, one an axis.")
-    for each in sigmas:
-        check_number("sigma", each, "a number of voxels of at least 0", also_least=True)
+    sigmas = [check_number("sigma", s, expected, also_least=True) for s in sigmas]
     if volume.min() < 0:
         raise ValueError(
             f"volume goes down to {volume.min():g}; expected values of at least 0, as SIRT with "

@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, check_count, check_number
+from ._checks import (
+    as_float32,
+    as_float64,
+    check_counts,
+    check_function,
+    check_number,
+    check_ratios,
+)
 from ._engine.system import Residuals
 
 
@@ -121,14 +128,10 @@ class Snapshots:
     """
 
     def __init__(self, iterations: Iterable[int], score: Callable | None = None):
-        counts = [check_count("iterations", n) for n in iterations]
-        if not counts or len(set(counts)) < len(counts):
-            raise ValueError(
-                f"iterations is {counts}; expected at least one number, and each once."
-            )
-        if score is not None and not callable(score):
-            raise TypeError(f"score is {score!r}; expected a function of the reconstruction.")
-        self.iterations, self.score = tuple(sorted(counts)), score
+        self.iterations = tuple(check_counts("iterations", iterations, rising=False))
+        if score is not None:
+            check_function("score", score, "a function of the reconstruction")
+        self.score = score
         self._kept: dict = {}
 
     def __call__(self, iteration: int, x: np.ndarray, residuals: Residuals) -> None:
@@ -171,7 +174,8 @@ class RelativeChange:
     tolerance: float = 1e-3
 
     def __post_init__(self):
-        check_number("tolerance", self.tolerance, "a number above 0")
+        tolerance = check_number("tolerance", self.tolerance, "a number above 0")
+        object.__setattr__(self, "tolerance", tolerance)
 
     def __call__(self, iteration: int, residuals: Residuals) -> bool:
         return bool(residuals.change <= self.tolerance)
@@ -207,16 +211,16 @@ class Discrepancy:
     def __post_init__(self):
         if self.eds is None and self.haadf is None:
             raise ValueError(
-                "Discrepancy needs eds, haadf or both: the expected norms of the noise."
+                "Discrepancy needs eds, haadf or both; expected the norms of the noise."
             )
-        check_number("factor", self.factor, "a number above 0")
+        values: dict[str, Any] = {"factor": check_number("factor", self.factor, "a number above 0")}
         if self.eds is not None:
-            eds = tuple(float(e) for e in np.atleast_1d(self.eds))
-            for e in eds:
-                check_number("eds", e, "a number above 0")
-            object.__setattr__(self, "eds", eds)
+            eds = np.atleast_1d(as_float64("eds", self.eds, ndim=(0, 1)))
+            values["eds"] = tuple(check_number("eds", e, "numbers above 0") for e in eds.tolist())
         if self.haadf is not None:
-            check_number("haadf", self.haadf, "a number above 0")
+            values["haadf"] = check_number("haadf", self.haadf, "a number above 0")
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     def __call__(self, iteration: int, residuals: Residuals) -> bool:
         explained: Any = True
@@ -260,12 +264,10 @@ def poisson_noise(maps: ArrayLike, ratios: ArrayLike) -> np.ndarray:
     TypeError, ValueError
         If an argument is no finite real array of that shape, or a map has no counts.
     """
-    maps, ratios = as_float32("maps", maps), as_float32("ratios", ratios, ndim=(1,))
-    if maps.ndim < 2 or len(maps) != len(ratios):
-        raise ValueError(
-            f"maps has shape {maps.shape} and ratios {ratios.shape}; expected (elements, ...) and "
-            "(elements,)."
-        )
+    maps = as_float32("maps", maps)
+    if maps.ndim < 2:
+        raise ValueError(f"maps has shape {maps.shape}; expected (elements, ...).")
+    ratios = check_ratios(ratios, len(maps))
     counts = maps.reshape(len(maps), -1).sum(axis=1, dtype=np.float64)
     if (counts <= 0).any():
         raise ValueError(

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, check_angles, check_count, check_names
+from ._checks import (
+    as_float32,
+    as_float64,
+    as_list,
+    check_angles,
+    check_count,
+    check_counts,
+    check_names,
+    check_series,
+)
+from ._problem import check_alpha
 from ._progress import progress_bar
 from .metrics import scaled_mse
 from .projector import Projector
@@ -17,7 +27,7 @@ from .reconstruct import reconstruct, sirt
 from .stopping import Snapshots
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HeldOut:
     """Errors of predicted element maps.
 
@@ -41,6 +51,13 @@ class HeldOut:
     tilts: np.ndarray
     elements: tuple[str, ...]
     errors: np.ndarray
+
+    def __repr__(self) -> str:
+        # plain ASCII, unlike the names of the methods: terminals that know no UTF-8 can print it
+        return (
+            f"HeldOut({len(self.methods)} methods, {len(self.stops)} stops, "
+            f"{len(self.tilts)} tilts, {', '.join(self.elements)})"
+        )
 
     def mean(self) -> np.ndarray:
         """Return the errors' mean over the tilts, (methods, stops, elements).
@@ -110,21 +127,23 @@ def leave_one_out(
         If shapes do not fit, a held tilt is not among `angles`, or fewer than two would be left.
     """
     angles = check_angles(angles)
-    haadf = as_float32("haadf", haadf, ndim=(3,))
-    maps = as_float32("maps", maps, ndim=(4,))
+    haadf, maps = check_series(as_float32("haadf", haadf, ndim=(3,)), maps)
     targets = maps if targets is None else as_float32("targets", targets, ndim=(4,))
     names = check_names(names, len(maps))
-    if maps.shape[1:] != haadf.shape or targets.shape != maps.shape or len(angles) != len(haadf):
+    if targets.shape != maps.shape or len(angles) != len(haadf):
         raise ValueError(
             f"haadf has shape {haadf.shape}, maps {maps.shape}, targets {targets.shape}, and there "
             f"are {len(angles)} angles; expected (tilts, slices, size), twice (elements, tilts, "
             "slices, size), and one angle per tilt."
         )
+    mask = None if mask is None else as_float32("mask", mask)
     places, stops = _check_held(angles, held, stops)
     size = maps.shape[-1]
-    if not 0 <= margin < size / 2:
-        raise ValueError(f"margin is {margin}; expected 0 to less than half of {size} columns.")
+    margin = check_count("margin", margin, least=0, most=(size - 1) // 2)
+    alphas = [check_alpha("alphas", a) for a in as_list("alphas", alphas, "weights")]
     seen = np.s_[:, margin : size - margin]
+    for target, name in zip(targets, names, strict=True):
+        _check_shown(target[places][:, *seen], name, angles[places])
     methods = ("EDS only", *(f"HEBT, α = {a:g}" for a in alphas))
     errors = np.empty((len(methods), len(stops), len(places), len(maps)))
 
@@ -157,14 +176,22 @@ def leave_one_out(
     return HeldOut(methods, np.array(stops), angles[places], tuple(names), errors)
 
 
+def _check_shown(images, name, angles):
+    for image, angle in zip(images, angles, strict=True):
+        if np.ptp(image) == 0:
+            raise ValueError(
+                f"targets is {image.flat[0]:g} everywhere for {name} at {angle:g} degrees; "
+                "expected maps that show something. Hold out another tilt, or leave the element "
+                "out."
+            )
+
+
 def _check_held(angles, held, stops):
     """Return the places of the tilts held out, and the iteration counts."""
+    held = as_float64("held", held, ndim=(1,)).tolist()
     places = [int(np.flatnonzero(angles == t)[0]) if t in angles else -1 for t in held]
-    if not places or -1 in places:
-        raise ValueError(f"held is {list(held)}; expected some of the tilts {list(angles)}.")
+    if -1 in places:
+        raise ValueError(f"held is {held}; expected some of the tilts {angles.tolist()}.")
     if len(angles) < 3:
-        raise ValueError(f"There are {len(angles)} tilts; expected at least three.")
-    stops = [check_count("stops", s) for s in stops]
-    if not stops or stops != sorted(set(stops)):
-        raise ValueError(f"stops is {stops}; expected rising iteration counts.")
-    return places, stops
+        raise ValueError(f"angles has {len(angles)} tilts; expected at least three.")
+    return places, check_counts("stops", stops)

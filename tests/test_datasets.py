@@ -1,22 +1,24 @@
 """The registry of measured data: looking up, fetching, and chapters with and without them."""
 
+import contextlib
 import hashlib
 import http.server
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from typing import ClassVar
 
 import jupytext
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 from conftest import ROOT
 
-from companion import datasets
+from companion import datasets, files
 from hebt import io
 
 LINES = ("C_Ka", "O_Ka", "Mg_Ka", "Si_Ka", "Fe_Ka", "Pt_Ma")
@@ -60,13 +62,19 @@ def test_a_package_without_the_repository_says_so(monkeypatch, tmp_path):
 # --- looking up and fetching ---
 
 GOOD = b"counts, " * 4000
+MUCH = 300_000_000
+PART = f".0.bcf-{hashlib.sha256(GOOD).hexdigest()[:16]}.part"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     asked: ClassVar[list[str]] = []
+    sent = 0
 
     def do_GET(self):
         Handler.asked.append(self.path)
+        if self.path in ("/large", "/endless"):
+            self.send_much()
+            return
         if self.path == "/absent":
             self.send_error(404)
             return
@@ -77,6 +85,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         # one address breaks off half way
         self.wfile.write(content[: len(content) // 2] if self.path == "/broken" else content)
 
+    def send_much(self):
+        """More than expected, with its length said before or not."""
+        self.send_response(200)
+        if self.path == "/large":
+            self.send_header("Content-Length", str(MUCH))
+        self.end_headers()
+        with contextlib.suppress(OSError):  # the other side has gone
+            while Handler.sent < MUCH:
+                Handler.sent += self.wfile.write(bytes(1 << 16))
+
     def log_message(self, *args):
         pass
 
@@ -86,7 +104,7 @@ def shelf(monkeypatch, tmp_path):
     """A registry of one file on a local server; gives a function that sets its addresses."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    Handler.asked = []
+    Handler.asked, Handler.sent = [], 0
     monkeypatch.setattr(datasets, "REGISTRY", tmp_path / "registry.json")
     monkeypatch.setenv("HEBT_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("HEBT_DATA", raising=False)
@@ -144,8 +162,9 @@ def test_a_wrong_file_is_kept_apart_and_never_used(shelf):
     target = shelf("wrong", "good")
     with pytest.raises(datasets.WrongDataError, match="another sha256.*never used"):
         datasets.fetch("small", progress=False)
-    assert left_over(target) == ["0.bcf.wrong"]
-    assert (target.parent / "0.bcf.wrong").read_bytes() == b"something else"
+    (wrong,) = left_over(target)
+    assert re.fullmatch(r"0\.bcf\.[0-9a-f]{8}\.wrong", wrong)
+    assert (target.parent / wrong).read_bytes() == b"something else"
     with pytest.raises(datasets.MissingDataError):
         datasets.locate("small")
     shelf("good")
@@ -166,7 +185,7 @@ def test_an_interrupted_download_leaves_nothing(shelf, monkeypatch):
     import pooch
 
     def stopped(self, url, output_file, pooch):
-        Path(output_file).write_bytes(GOOD[:100])
+        output_file.write(GOOD[:100])
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pooch.HTTPDownloader, "__call__", stopped)
@@ -181,23 +200,69 @@ def test_a_killed_download_leaves_nothing_after_the_next_one(shelf):
         "import os, pathlib, pooch\n"
         "from companion import datasets\n"
         "def die(self, url, part, pooch):\n"
-        "    pathlib.Path(part).write_bytes(b'counts')\n"
+        "    part.write(b'counts')\n"
+        "    part.flush()\n"
         "    os._exit(9)\n"
         "pooch.HTTPDownloader.__call__ = die\n"
         f"datasets.REGISTRY = pathlib.Path({str(datasets.REGISTRY)!r})\n"
         "datasets.fetch('small', progress=False)\n"
     )
-    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT / "book").returncode == 9
-    (part,) = target.parent.iterdir()
-    assert part.read_bytes() == b"counts" and part.name != target.name
+    for _ in range(3):
+        assert subprocess.run([sys.executable, "-c", script], cwd=ROOT / "book").returncode == 9
+    assert left_over(target) == [PART]
+    assert (target.parent / PART).read_bytes() == b"counts"
     with pytest.raises(datasets.MissingDataError):
         datasets.locate("small")
-    # one that writes no more, and one at work
-    os.utime(part, (0, 0))
-    at_work = target.parent / "tmp_at_work"
-    at_work.touch()
+    # a user's own, whatever they are called
+    own = [".0.bcf-0123456789abcdef.part", ".0.bcf.part", ".part-1", "tmp12345678"]
+    for name in own:
+        (target.parent / name).write_bytes(b"mine")
+        os.utime(target.parent / name, (0, 0))
     datasets.fetch("small", progress=False)
-    assert left_over(target) == ["0.bcf", "tmp_at_work"]
+    assert left_over(target) == sorted([*own, "0.bcf"])
+    assert {(target.parent / name).read_bytes() for name in own} == {b"mine"}
+
+
+def test_a_dead_part_goes_where_nothing_is_left_to_fetch(shelf):
+    target = shelf("good")
+    datasets.fetch("small", progress=False)
+    (target.parent / PART).write_bytes(b"counts")
+    (target.parent / PART).chmod(0o600)
+    datasets.fetch("small", progress=False)
+    assert left_over(target) == ["0.bcf"]
+
+
+def test_a_download_at_work_is_waited_for(shelf, monkeypatch):
+    target = shelf("good")
+    target.parent.mkdir(parents=True)
+    monkeypatch.setattr(files, "WAIT_SECONDS", 0.0)
+    with files.claimed(target.parent / PART) as at_work:
+        at_work.write(b"counts")
+        at_work.flush()
+        with pytest.raises(TimeoutError, match="another process is still writing"):
+            datasets.fetch("small", progress=False)
+        assert (target.parent / PART).read_bytes() == b"counts" and Handler.asked == []
+    assert datasets.fetch("small", progress=False) == [target]
+    assert left_over(target) == ["0.bcf"]
+
+
+@pytest.mark.parametrize("path", ["large", "endless"])
+def test_no_more_is_read_than_the_registry_names(shelf, path):
+    target = shelf(path, "good")
+    with pytest.raises(datasets.WrongDataError, match=f"more than the {len(GOOD)} bytes"):
+        datasets.fetch("small", progress=False)
+    assert left_over(target) == []
+    assert Handler.sent < MUCH // 10, "what buffers hold"
+
+
+def test_no_two_wrong_files_take_each_others_place(shelf):
+    target = shelf("good")
+    for content in (b"one", b"two", b"two"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        datasets.fetch("small", progress=False)
+    apart = [p for p in target.parent.iterdir() if p.suffix == ".wrong"]
+    assert {p.read_bytes() for p in apart} == {b"one", b"two"} and len(apart) == 2
 
 
 def test_a_right_copy_in_the_cache_is_not_fetched_again(shelf, monkeypatch, tmp_path):
@@ -225,11 +290,12 @@ def test_a_damaged_file_is_refused_and_fetched_anew(shelf):
     target = shelf("good")
     datasets.fetch("small", progress=False)
     target.write_bytes(GOOD[:-1] + b"?")
+    sha256 = hashlib.sha256(GOOD[:-1] + b"?").hexdigest()
     with pytest.raises(datasets.WrongDataError, match="not the file that the registry names"):
         datasets.locate("small")
     datasets.fetch("small", progress=False)
     assert target.read_bytes() == GOOD
-    assert left_over(target) == ["0.bcf", "0.bcf.wrong"]
+    assert left_over(target) == ["0.bcf", f"0.bcf.{sha256[:8]}.wrong"]
 
 
 def test_hebt_data_comes_first(shelf, monkeypatch, tmp_path):
@@ -295,6 +361,23 @@ def test_the_card_shows_licence_and_state_but_no_path(shelf, tmp_path):
     for text in (found._repr_html_(), repr(found)):
         assert "licence" in text and "measured data" in text
         assert str(tmp_path) not in text, "pages must not differ between machines"
+
+
+def test_what_a_registry_says_cannot_become_html(shelf):
+    """A card of any name and text shows them as text, whether its data are here or not."""
+    shelf("good")
+    planted = "<img src=x onerror=alert(1)>`<b>`"
+    series = json.loads(datasets.REGISTRY.read_text())["series"]["small"]
+    entry = dict.fromkeys(series, planted) | {"files": series["files"], "measured": False}
+    entry["acquisition"] = {planted: planted}
+    for missing in ((), (planted,)):
+        page = BeautifulSoup(
+            datasets.DataCard(planted, entry, planted, missing)._repr_html_(), "html.parser"
+        )
+        assert {tag.name for tag in page.find_all()} <= {"table", "tr", "th", "td"} | (
+            {"div", "p", "code"} if missing else set()
+        )
+        assert page.get_text().count("onerror=alert(1)>") >= 7
 
 
 @pytest.mark.slow

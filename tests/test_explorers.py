@@ -1003,6 +1003,34 @@ def test_a_missing_file_is_said_and_may_come_back(browser, filed, tmp_path):
     one.context.close()
 
 
+SAVE_ON_A_FULL_DISK = """
+import resource, sys
+import numpy as np
+from hebt import explorers
+e = explorers.FrameExplorer(
+    lambda n: {"p": np.full((4, 4), n)},
+    [explorers.Control("n", "N", (0, 1))],
+    [explorers.Panel("p", "Picture", (0, 1))],
+)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    e.save(sys.argv[1])
+except OSError as error:
+    print("not saved:", error)
+"""
+
+
+def test_a_full_disk_leaves_the_page_that_was_there(tmp_path):
+    page = tmp_path / "explorer.html"
+    page.write_text("a good page")
+    run = subprocess.run(
+        [sys.executable, "-c", SAVE_ON_A_FULL_DISK, page], capture_output=True, text=True
+    )
+    assert run.stdout.startswith("not saved"), run.stderr
+    assert page.read_text() == "a good page"
+    assert list(tmp_path.iterdir()) == [page]
+
+
 def test_a_saved_explorer_is_one_file(filed, tmp_path, browser):
     e, noise = filed
     one = Page(browser, e.save(tmp_path / "alone.html").as_uri())

@@ -67,3 +67,13 @@ def test_where_there_are_no_locks_one_is_told(tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match="out lies where files cannot be locked.*no locks"):
         with locked(tmp_path / "lock", "out"):
             pass
+
+
+def test_a_link_stays_one_and_a_missing_folder_is_named(tmp_path):
+    (tmp_path / "far").write_text("old")
+    (tmp_path / "near").symlink_to(tmp_path / "far")
+    with written_aside(tmp_path / "near") as part:
+        part.write_text("new")
+    assert (tmp_path / "near").is_symlink() and (tmp_path / "far").read_text() == "new"
+    with pytest.raises(FileNotFoundError, match="no folder .*nowhere; make it first"):
+        written_aside(tmp_path / "nowhere" / "page.html").__enter__()

@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from companion import datasets
 from hebt import io, prepare
-from hebt.io.tilt_series import _tilt_of
+from hebt.io.angles import tilts_of
 from hebt.prepare import xray
 
 LINES = ("C_Ka", "O_Ka", "Mg_Ka", "Si_Ka", "Fe_Ka", "Pt_Ma")
@@ -50,12 +50,13 @@ def test_tilts_come_from_the_file_names_in_rising_order(three):
     assert series.haadf.shape == (3, 256, 256) and series.haadf.dtype == np.float32
     assert series.maps.shape == (6, 3, 256, 256) and series.maps.dtype == np.float32
     assert series.elements == ("C", "O", "Mg", "Si", "Fe", "Pt")
-    assert "3 tilts from -40 to 10" in repr(series)
+    assert "3 tilts from -40 to 10 degrees (source: names)" in repr(series)
 
 
 def test_the_whole_series_has_sixteen_tilts():
-    tilts = [_tilt_of(p) for p in bcf_files()]
-    assert tilts == list(range(-40, 36, 5))
+    files = bcf_files()
+    tilts, source = tilts_of(files, [None] * len(files), None)
+    assert tilts.tolist() == list(range(-40, 36, 5)) and source == "names"
 
 
 def test_no_count_is_lost_on_the_way(three):
@@ -165,15 +166,16 @@ def test_reading_stays_far_below_a_gigabyte():
 
 def test_errors_of_reading_say_what_to_do(tmp_path, three):
     files, _ = three
-    with pytest.raises(ValueError, match="files is empty"):
+    with pytest.raises(ValueError, match=r"files is \[\]; expected one file per tilt"):
         io.read_tilt_series([], lines=LINES)
-    with pytest.raises(ValueError, match=r"map_a\.bcf is no tilt.*-40\.bcf.*angles"):
+    (tmp_path / "map_a.bcf").symlink_to(files[0])
+    with pytest.raises(ValueError, match=r"map_a\.bcf \(no numbers\).*nothing.*-40\.bcf.*angles="):
         io.read_tilt_series([tmp_path / "map_a.bcf"], lines=LINES)
     with pytest.raises(ValueError, match="angles has 1 entries, but there are 3 files"):
         io.read_tilt_series(files, lines=LINES, angles=[0])
     with pytest.raises(ValueError, match="a tilt twice"):
         io.read_tilt_series(files[:2], lines=LINES, angles=[5, 5])
-    with pytest.raises(ValueError, match="expected several"):
+    with pytest.raises(TypeError, match="lines is .O_Ka.; expected X-ray lines"):
         io.read_tilt_series(files, lines="O_Ka")
     with pytest.raises(ValueError, match="'Xx_Ka' is no X-ray line"):
         io.read_tilt_series(files[:1], lines=["Xx_Ka"])
@@ -251,8 +253,12 @@ def test_tomviz_shifts_are_turned_into_ours(tmp_path):
     np.testing.assert_array_equal(shifts, [[0, 5], [1, 0], [-1, -4]])
     with pytest.raises(ValueError, match="shape"):
         io.read_tomviz_shifts(path, [0], keep=[0])
-    with pytest.raises(ValueError, match=r"\[15\]"):
+    with pytest.raises(ValueError, match=r"keep is \[15\.0\]; expected some of the tilts"):
         io.read_tomviz_shifts(path, [-10, 0, 10, 20], keep=[15])
+    for text in ('[[1, 2], "x"', '{"a": 1}', "[[NaN, 1]]", '[["a", 1]]'):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"shifts\.json .*expected"):
+            io.read_tomviz_shifts(path, [0], keep=[0])
 
 
 # --- HyperSpy signals ---

@@ -125,7 +125,9 @@ def test_residuals_and_images_are_those_of_the_solvers():
     np.testing.assert_allclose(outcome.ratios, outcome.fit.ratios * [1.2, 1])
     x = hebt.reconstruct(series.W, series.haadf, series.maps, outcome.ratios, iterations=12)
     np.testing.assert_allclose(
-        outcome.densities["hebt"], hebt.density(x, outcome.ratios, series.zeta), rtol=1e-5
+        outcome.densities["hebt"],
+        hebt.density(x, outcome.ratios, eds_response=series.zeta),
+        rtol=1e-5,
     )
     left = series.haadf - series.W.forward(x.sum(axis=0))
     assert outcome.residuals["hebt"][-1, 0] == pytest.approx(
@@ -243,3 +245,14 @@ def test_at_a_low_dose_the_errors_of_the_elements_cancel(outcomes):
     assert correlation["hebt"] < -0.3 < correlation["eds"]
     scores = outcome.scores
     assert scores["mse", "hebt", "Au"] < scores["mse", "eds", "Au"]
+
+
+def test_a_message_beside_the_controls_is_text(monkeypatch):
+    from companion.laboratory import widgets
+
+    def refuse(*_):
+        raise ValueError("specimen is '<img src=x onerror=alert(1)>'")
+
+    monkeypatch.setattr(widgets, "run", refuse)
+    table = widgets.LaboratoryWidgets().table
+    assert "<img" not in table.value and "&lt;img" in table.value

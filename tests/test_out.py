@@ -179,7 +179,7 @@ def test_a_result_of_other_code_is_another_one(tmp_path):
         from hebt import _store
         run = dict(hebt.open_result(sys.argv[1])[1]["run"], code=_store.code_digest())
         try:
-            _store.claim(sys.argv[1], run, None, False)
+            _store.claim(sys.argv[1], run, {}, False)
         except ValueError as error:
             print(hebt.__file__, error)
     """
@@ -458,10 +458,11 @@ def test_a_result_that_the_run_itself_needs_is_not_replaced(tmp_path):
     [
         (dict(overwrite=True), ValueError, "given without out"),
         (dict(about={"elements": ["Au", "Ag"]}), ValueError, "given without out"),
-        (dict(out=True, about={"elements": ["Au"]}), ValueError, "names has 1 entries"),
+        (dict(out=True, about={"elements": ["Au"]}), ValueError, "about.* has 1 entries"),
         (dict(out=True, about={"run": 1}), ValueError, r"about has \['run'\]"),
         (dict(out=True, about={"a": np.ones(2)}), TypeError, "expected a dictionary of texts"),
         (dict(out=True, about=["Au"]), TypeError, "about is"),
+        (dict(out=True, overwrite="no"), TypeError, "overwrite is 'no'; expected True or False"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_written(tmp_path, options, error, message):

@@ -36,7 +36,7 @@ maps = np.moveaxis(W.forward(x), 1, 0)
 haadf = maps.sum(axis=0)
 fit = hebt.response_ratios(haadf, maps)
 y = hebt.reconstruct(W, haadf, maps, fit.ratios, iterations=3)
-hebt.composition(y, fit.ratios, [1, 1], ["Au", "Ag"], kind="atomic")
+hebt.composition(y, fit.ratios, ["Au", "Ag"], k_factors=[1, 1], kind="atomic")
 print(hebt.metrics.scaled_mse(x, y))
 """
     assert 0 < float(run(code)) < 1

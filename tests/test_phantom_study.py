@@ -90,7 +90,7 @@ def test_selecting_pixels_by_their_maps_selects_them(data):
     both = phantom.estimate_ratios(data, 0, both=True)
     chosen = (data.haadf > 0) & (data.maps[:, :, 0] > 0).all(axis=0)
     maps = data.maps[:, :, 0][:, chosen]
-    by_hand = hebt.response_ratios(data.haadf[chosen][:, None], maps[..., None])
+    by_hand = hebt.response_ratios(data.haadf[chosen][:, None], maps[..., None], variance=None)
     np.testing.assert_allclose(both.ratios, by_hand.ratios, rtol=1e-6)
     assert both.pixels == chosen.sum() < plain.pixels
 
@@ -99,7 +99,7 @@ def test_the_batch_of_all_seeds_and_methods_equals_single_runs(study, data):
     """One plain call for the second seed gives the study's scores of that seed."""
     s = data.settings
     maps = data.maps[:, :, 1]
-    fit = hebt.response_ratios(data.haadf, maps)
+    fit = hebt.response_ratios(data.haadf, maps, variance=None)
     np.testing.assert_allclose(study.ratios[1], fit.ratios, rtol=1e-6)
     assert study.r_squared[1] == pytest.approx(fit.r_squared)
     results = {
@@ -120,9 +120,9 @@ def test_the_batch_of_all_seeds_and_methods_equals_single_runs(study, data):
 
 def test_pictures_are_densities_of_the_first_seed(study, data):
     s = data.settings
-    fit = hebt.response_ratios(data.haadf, data.maps[:, :, 0])
+    fit = hebt.response_ratios(data.haadf, data.maps[:, :, 0], variance=None)
     x = hebt.reconstruct(data.W, data.haadf, data.maps[:, :, 0], fit.ratios, 0.7, 24)
-    density = hebt.density(x, fit.ratios, s.binning**2 * np.array(s.zeta))
+    density = hebt.density(x, fit.ratios, eds_response=s.binning**2 * np.array(s.zeta))
     np.testing.assert_allclose(study.images[0], density, atol=1e-3)
     eds = np.stack([hebt.sirt(data.W, m, 24) for m in data.maps[:, :, 0]])
     counts = s.binning**2 * np.array(s.zeta)
@@ -264,12 +264,12 @@ def test_the_sweep_holds_the_runs_that_it_stands_for():
     (swept,) = phantom.sweeps([2], size=128, alphas=alphas, iterations=iterations)
     data = phantom.data(phantom.PhantomSettings.paper(size=128, seeds=(0,), dose=2))
     maps = data.maps[:, :, 0]
-    fit = hebt.response_ratios(data.haadf, maps)
+    fit = hebt.response_ratios(data.haadf, maps, variance=None)
     counts = np.array(data.settings.zeta) * 2 * 16
     x = hebt.reconstruct(data.W, data.haadf, maps, fit.ratios, 0.7, 10)
     cut = slice(16, 112)
     np.testing.assert_allclose(
-        swept.hebt[1, 1], hebt.density(x, fit.ratios, counts)[:, cut, cut], atol=1e-3
+        swept.hebt[1, 1], hebt.density(x, fit.ratios, eds_response=counts)[:, cut, cut], atol=1e-3
     )
     eds = hebt.sirt(data.W, np.moveaxis(maps, 0, 1), 10)
     np.testing.assert_allclose(swept.eds[1], eds[:, cut, cut] / counts[:, None, None], atol=1e-3)

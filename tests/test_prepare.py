@@ -1,5 +1,9 @@
 """Binning, smoothing and alignment, against what they must conserve and known shifts."""
 
+import os
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -501,3 +505,223 @@ def test_a_binarized_image_holds_what_is_above_the_fraction():
         prepare.binarize(images, fraction=1)
     with pytest.raises(ValueError, match="saturation is -inf"):
         prepare.correct_damping(images, -np.inf)
+
+
+# --- black level ---------------------------------------------------------------------------------
+
+
+def case(name):
+    """Return a file from outside, as its arrays."""
+    file = Path(os.environ.get("HEBT_DATA", "")) / "cases" / name
+    if not file.is_file():
+        pytest.skip(f"{file} is not here")
+    if file.suffix == ".npz":
+        return dict(np.load(file))
+    from rsciio.digitalmicrograph import file_reader
+
+    return file_reader(file)[0]["data"]
+
+
+def crowd(size=48, slices=24):
+    """Two bars that leave the image along the tilt axis, and a bead: nothing lies alone."""
+    at = (np.arange(size) - (size - 1) / 2) / size
+    y, x = np.meshgrid(at, at, indexing="ij")
+    bars = ((x - 0.2) ** 2 + y**2 < 0.015) + 2.0 * ((x + 0.2) ** 2 + (y - 0.1) ** 2 < 0.01)
+    volume = np.repeat(bars[None], slices, axis=0)
+    volume[8:14] += (x - 0.05) ** 2 + (y + 0.2) ** 2 < 0.008
+    W = hebt.Projector(np.arange(-60.0, 61, 10), size)
+    return W, W.forward(volume)
+
+
+@pytest.mark.parametrize("level", [-31900, -300, -40, 40, 500])
+def test_a_black_level_is_said_and_removed_where_nothing_lies_alone(level):
+    W, clean = crowd()
+    rng = np.random.default_rng(0)
+    recorded = np.rint(100 * clean + level + rng.normal(0, 4, clean.shape)).astype(np.int16)
+    with pytest.raises(
+        ValueError, match="shows (something in|nothing that stands out from) the border"
+    ):
+        prepare.particle_masks(recorded)
+    if level < -100:
+        with pytest.raises(ValueError, match="p (reads|has values).* black level"):
+            hebt.sirt(W, recorded, 2)
+        with pytest.raises(ValueError, match="haadf (reads|has values).* black level"):
+            hebt.response_ratios(recorded, clean[None])
+        with pytest.raises(ValueError, match="haadf (reads|has values).* black level"):
+            hebt.reconstruct(W, recorded, clean[None], [100], iterations=2)
+        with pytest.raises(ValueError, match="images (reads|has values).* black level"):
+            prepare.estimate_center_shifts(recorded)
+    else:
+        with pytest.warns(UserWarning, match="p reads .* Is this the detector's black level"):
+            hebt.sirt(W, recorded, 2)
+        with pytest.warns(UserWarning, match="haadf reads .* Is this the detector's black level"):
+            hebt.reconstruct(W, recorded, clean[None], [100], iterations=2)
+    np.testing.assert_allclose(prepare.estimate_offset(recorded), level, atol=1.5)
+    linear = prepare.remove_offset(recorded)
+    assert linear.sum() == pytest.approx(100 * clean.sum(), rel=0.02)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        x = hebt.sirt(W, linear, 60)
+    assert x.sum() * len(W.angles) == pytest.approx(100 * clean.sum(), rel=0.05)
+
+
+def test_a_black_level_is_found_in_blocks_too(tmp_path):
+    da = pytest.importorskip("dask.array")
+    W, clean = crowd()
+    haadf = da.from_array(clean - 3, chunks=(-1, 12, -1))
+    x = hebt.reconstruct(W, haadf, clean[None], [1], iterations=2)
+    with pytest.raises(ValueError, match="haadf reads -3.*black level"):
+        x.compute()
+    with pytest.raises(ValueError, match="haadf reads -3.*black level"):
+        hebt.reconstruct(W, haadf, clean[None], [1], iterations=2, out=tmp_path / "x.zarr")
+
+
+def test_functions_of_images_without_offset_say_that_there_is_one():
+    images = ball(np.zeros((6, 2)), stretch=0.3) + 0.5
+    for function in (prepare.binarize, prepare.estimate_damping, prepare.estimate_center_shifts):
+        with pytest.warns(UserWarning, match="reads 0.5.*black level"):
+            function(images)
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "level"),
+    [
+        ("needle_raw_bin2.npz", "haadf", -31890),
+        ("etspy_HAADF_91tilts.dm3", None, 516),
+        ("msaem_Co3O4_Mn3O4.npz", "HAADF", 1.3e7),
+        ("SAIT_024_2_6.npz", "haadf", 24),
+    ],
+)
+def test_black_levels_of_recorded_series_are_found(file, key, level):
+    """Levels are the peaks of the histograms, and what the files say of themselves."""
+    images = np.asarray(case(file) if key is None else case(file)[key], np.float32)
+    images = images if images.ndim == 3 else images[None]
+    W = hebt.Projector(np.linspace(-60, 60, len(images)), images.shape[-1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(
+            ValueError if level < 0 else UserWarning, match="p (reads|has values).*black level"
+        ):
+            hebt.sirt(W, images[:, ::5], 1)
+        offset = prepare.estimate_offset(images)
+        assert np.median(offset) == pytest.approx(level, rel=0.05)
+        # it is the detector's, and stays the same
+        assert np.ptp(offset) < 0.1 * (images.max() - level)
+        hebt.sirt(W, prepare.remove_offset(images)[:, ::5], 1)
+
+
+def specimens_without_black_level():
+    rng = np.random.default_rng(1)
+    W, clean = crowd()
+    angles = np.deg2rad(W.angles)[:, None, None]
+    film = (10 + ndimage.gaussian_filter(rng.normal(0, 8, (13, 24, 48)), (0, 2, 2))) / np.cos(
+        angles
+    )
+    noise = rng.normal(0, 1, clean.shape)
+    spot = np.pad(np.ones((13, 4, 4)), ((0, 0), (10, 10), (22, 22)))
+    yield "clean", clean
+    yield "as noisy as bright", clean + clean.max() * noise
+    yield "noise and a spot", noise + 9 * spot
+    yield "smoothed noise", ndimage.gaussian_filter(noise + 9 * spot, 2)
+    yield "the same less a background taken a little too high", noise + 9 * spot - 0.5
+    yield "net counts of nothing", rng.poisson(1.0, clean.shape) - rng.poisson(1.0, clean.shape)
+    yield "net counts", rng.poisson(clean + 3) - rng.poisson(3.0, clean.shape)
+    yield "counts", rng.poisson(clean)
+    yield "overshoot of a spline", ndimage.shift(clean, (0, 0.5, 0.5), order=3)
+    yield "a film that fills the view", film
+    yield "a film with noise", film + 0.1 * noise
+
+
+@pytest.mark.parametrize("what", [name for name, _ in specimens_without_black_level()])
+def test_what_has_no_black_level_is_taken_without_a_word(what):
+    images = dict(specimens_without_black_level())[what]
+    W = hebt.Projector(np.arange(-60.0, 61, 10), 48)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hebt.sirt(W, images, 1)
+        if what == "clean":
+            hebt.response_ratios(images, images[None])
+
+
+def test_a_film_that_fills_the_view_has_no_offset_that_images_could_tell():
+    film = dict(specimens_without_black_level())["a film with noise"]
+    with pytest.raises(ValueError, match="no empty area at 13 tilts, the first 0: .*blanked beam"):
+        prepare.estimate_offset(film)
+
+
+def test_masks_are_not_widened_by_less_than_nothing():
+    with pytest.raises(ValueError, match="margin is -1; expected a whole number of at least 0"):
+        prepare.particle_masks(ball(np.zeros((1, 2))), margin=-1)
+
+
+# --- tilt axis -----------------------------------------------------------------------------------
+
+
+def lump(seed, top, drift):
+    """An uneven ellipsoid about a vertical axis, with noise: (angles, images)."""
+    rng = np.random.default_rng(seed)
+    size = 40
+    inside = (np.indices([size] * 3) - (size - 1) / 2) / rng.uniform(7, 14, (3, 1, 1, 1))
+    texture = ndimage.gaussian_filter(rng.random([size] * 3), 2)
+    volume = ((inside**2).sum(axis=0) < 1) * np.maximum(1 + 8 * (texture - 0.5), 0)
+    angles = np.arange(-top, top + 1, 5.0)
+    images = hebt.Projector(angles, size).forward(volume)
+    images += 0.01 * images.max() * rng.standard_normal(images.shape)
+    return angles, prepare.apply_shifts(images, rng.normal(0, drift, (len(angles), 2)))
+
+
+def read_needle(name):
+    """Recorded series of needles, which turn about their length; it lies along the rows."""
+    if name == "dm3":
+        return np.arange(-90, 91, 2.0), prepare.remove_offset(case("etspy_HAADF_91tilts.dm3"))
+    needle = case("needle_raw_bin2.npz")
+    return needle["angles"], prepare.remove_offset(needle["haadf"])
+
+
+@pytest.mark.promise
+def test_the_tilt_axis_is_told_by_what_predicts_left_out_tilts(promise):
+    series = [(0, 70, 1), (1, 40, 0), (2, 40, 1)]
+    for key in series[::-1]:
+        angles, images = lump(*key)
+        found = prepare.estimate_tilt_axis(images, angles)
+        assert found.direction == "vertical" and np.argmin(found.errors) == 0, key
+    turned = np.rot90(images, axes=(1, 2))[::-1]
+    assert prepare.estimate_tilt_axis(turned, angles[::-1]).direction == "horizontal"
+    recorded = 0
+    for name in ("npz", "dm3"):
+        angles, images = read_needle(name)
+        for top in (90, 60):
+            some = np.abs(angles) <= top
+            found = prepare.estimate_tilt_axis(images[some], angles[some])
+            assert found.direction == "horizontal", (name, top)
+            recorded += 1
+    promise("tilt_axes", simulated=len(series) + 1, recorded=recorded)
+
+
+def test_an_alignment_says_that_the_axis_lies_the_other_way():
+    angles, images = lump(0, 70, 0)
+    options = dict(size=40, depth=30, factor=1, rounds=1, iterations=3)
+    still = np.zeros((len(angles), 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prepare.refine_alignment(images, angles, still, hebt.sirt, **options)
+        turned = np.rot90(images, axes=(1, 2))
+        with pytest.raises(UserWarning, match="tilt axis of haadf looks horizontal.*np.rot90"):
+            prepare.refine_alignment(turned, angles, still, hebt.sirt, **options)
+
+
+def test_sums_over_rows_prefer_the_wrong_axis_of_the_needle():
+    _, needle = read_needle("npz")
+    assert prepare.mass_inconsistency(needle) > 2 * prepare.mass_inconsistency(needle.mT)
+
+
+def test_a_tilt_axis_that_images_do_not_tell_is_undecided():
+    angles = np.arange(-70, 71, 10.0)
+    found = prepare.estimate_tilt_axis(ball(np.zeros((len(angles), 2))), angles)
+    assert found.direction == "undecided"
+    with pytest.raises(ValueError, match="5 images in haadf, 5 angles.*at least 6"):
+        prepare.estimate_tilt_axis(ball(np.zeros((5, 2))), angles[:5])
+    with pytest.raises(ValueError, match="15 angles and 1 shifts; expected as many"):
+        prepare.estimate_tilt_axis(ball(np.zeros((15, 2))), angles, shifts=np.zeros((1, 2)))
+    with pytest.raises(ValueError, match="14 images in haadf, 15 angles"):
+        prepare.estimate_tilt_axis(ball(np.zeros((14, 2))), angles)

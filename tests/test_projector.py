@@ -218,9 +218,9 @@ def test_inputs_are_never_changed():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([], 4), r"angles has shape \(0,\).*at least one"),
+        (([], 4), r"angles is empty \(shape \(0,\)\).*at least one"),
         (([[0, 1]], 4), r"angles has shape \(1, 2\); expected \(tilts,\)"),
-        (([0, np.nan], 4), "angles holds NaN"),
+        (([0, np.nan], 4), "angles holds 1 NaN or infinite"),
         (([0, 10], 0), "size is 0; expected a whole number of at least 1"),
         (([0, 10], -3), "size is -3"),
     ],

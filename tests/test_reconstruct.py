@@ -472,7 +472,7 @@ def test_slightly_negative_processed_maps_are_accepted():
     ("change", "message"),
     [
         (dict(alphas=[0.5, 1.0]), "alphas is .*1.0"),
-        (dict(alphas=[]), "alphas has 0 values"),
+        (dict(alphas=[]), "alphas is empty"),
         (dict(iterations=[20, 10]), r"iterations is \[20, 10\]; expected .*rising"),
         (dict(iterations=[0, 10]), "iterations is"),
     ],

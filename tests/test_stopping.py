@@ -146,7 +146,10 @@ def test_the_first_rule_that_holds_stops_and_rules_may_be_functions():
         (lambda: hebt.Discrepancy([1, -1]), "eds is -1.0"),
         (lambda: hebt.Discrepancy(haadf=0), "haadf is 0"),
         (lambda: hebt.Discrepancy(1, factor=-1), "factor is -1"),
-        (lambda: hebt.poisson_noise(np.ones((2, 3)), [1.0]), r"maps has shape \(2, 3\) and ratios"),
+        (
+            lambda: hebt.poisson_noise(np.ones((2, 3)), [1.0]),
+            r"ratios has shape \(1,\); expected \(2,\)",
+        ),
         (lambda: hebt.poisson_noise(np.eye(2) * [1, 0], [1, 1]), "Leave an element without"),
     ],
 )

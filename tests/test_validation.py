@@ -83,7 +83,7 @@ def test_the_error_is_what_a_single_run_gives(consistent):
 
 def test_what_does_not_fit_is_refused(consistent):
     haadf, maps = consistent
-    with pytest.raises(ValueError, match=r"held is \[7\]"):
+    with pytest.raises(ValueError, match=r"held is \[7.0\]"):
         validation.leave_one_out(ANGLES, haadf, maps, held=[7])
     with pytest.raises(ValueError, match="one angle per tilt"):
         validation.leave_one_out(ANGLES[1:], haadf, maps, held=[0])

@@ -93,4 +93,4 @@ def test_the_readme_example_runs(bare):
     example = textwrap.dedent(example)
     assert "hebt.reconstruct(" in example
     printed = bare(example)
-    assert "R² = 0.9" in printed or "R² = 1" in printed, printed
+    assert "R2 = 0.9" in printed or "R2 = 1" in printed, printed

@@ -10,6 +10,7 @@ Loaded by ``_config.yml``. Environment variables:
 """
 
 import ast
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -43,6 +44,9 @@ logger = logging.getLogger(__name__)
 SOURCES = ("hebt", "book/companion", "data", "requirements.lock", "book/_ext")
 # Executed chapters that are kept: those of this many code versions or fidelities.
 KEPT_CACHES = 4
+# The file in such a folder that says so, and what it says: no other folder is ever removed.
+MADE_BY = "made-by"
+MADE_HERE = "Executed chapters of the HEBT companion.\n"
 # The folder beside the pages in which explorers look for their data.
 EXPLORER_DATA = "_explorers"
 # A cell of code: its options between ---, its tags, and the code.
@@ -86,16 +90,27 @@ def cache_key(root: Path) -> str:
     return digest.hexdigest()[:12]
 
 
+def _is_made_here(cache):
+    mark = cache / MADE_BY
+    return not cache.is_symlink() and mark.is_file() and mark.read_bytes() == MADE_HERE.encode()
+
+
 def _set_cache(app, config):
     build = Path(app.outdir).parent
     cache = build / f".cache-{cache_key(Path(app.srcdir))}"
-    cache.mkdir(parents=True, exist_ok=True)
-    cache.touch()
+    with contextlib.suppress(FileExistsError):
+        cache.mkdir(parents=True)
+        (cache / MADE_BY).write_text(MADE_HERE, encoding="utf-8")
+    os.utime(cache)
     config.nb_execution_cache_path = str(cache)
     # Explorers put large data here, one file each, to be loaded when a reader asks for them.
     os.environ["HEBT_STATIC_FILES"] = str(cache / EXPLORER_DATA)
-    old = sorted(build.glob(".cache-*"), key=lambda p: p.stat().st_mtime)[:-KEPT_CACHES]
-    for path in old:
+    # Where chapters leave word of what is no fault of theirs: on stderr it would fail the build.
+    notes = cache / "notes.txt"
+    notes.unlink(missing_ok=True)
+    os.environ["HEBT_NOTES"] = str(notes)
+    made = [path for path in build.glob(f".cache-{12 * '[0-9a-f]'}") if _is_made_here(path)]
+    for path in sorted(made, key=lambda p: p.stat().st_mtime)[:-KEPT_CACHES]:
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -289,6 +304,9 @@ def write_notebook(app, page):
 
 def finish(app, exception):
     """Copy what lies beside the pages (notebooks, explorers' data) and note the run times."""
+    notes = Path(os.environ["HEBT_NOTES"])
+    for note in sorted(set(notes.read_text("utf-8").splitlines() if notes.is_file() else ())):
+        logger.info(f"Note: {note}")
     if exception or app.builder.format != "html":
         return
     outdir = Path(app.outdir)

@@ -5,13 +5,14 @@
 """
 
 import argparse
+import contextlib
 import functools
+import hashlib
 import html
 import json
 import os
 import re
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -21,11 +22,15 @@ import pooch
 
 from hebt import io
 
+from .files import ROOT, claimed, folder_of, give_name, make_private, remove_dead
 from .store import cache_folder, cached
 
-REGISTRY = Path(__file__).resolve().parents[2] / "data" / "measured.json"
+REGISTRY = ROOT / "data" / "measured.json"
 BOOK_SERIES = "dust"  # what `make data` fetches
-UNFINISHED_SECONDS = 60  # longer than a download waits for its next bytes
+_TRY_AGAIN = (
+    "Try again; if it stays so, the source has changed: please say so in an issue of the book's "
+    "repository."
+)
 
 
 class MissingDataError(FileNotFoundError):
@@ -72,8 +77,8 @@ def _how_to_get(name: str) -> str:
 def _folders(entry: dict) -> dict[str, Path]:
     """Return the folders where a series may lie, in the order in which they are looked into."""
     folders = {}
-    if os.environ.get("HEBT_DATA"):
-        folders["HEBT_DATA"] = Path(os.environ["HEBT_DATA"]) / entry["folder"]
+    if own := folder_of("HEBT_DATA"):
+        folders["HEBT_DATA"] = own / entry["folder"]
     folders["the cache"] = cache_folder() / "data" / entry["folder"]
     return folders
 
@@ -83,7 +88,7 @@ def _look(entry: dict, files: Sequence[dict]) -> tuple[dict[Path, str], list[dic
     right, missing, wrong = {}, [], []
     for file in files:
         places = {folder / file["path"]: where for where, folder in _folders(entry).items()}
-        path = next(filter(Path.is_file, places), None)
+        path = next(filter(os.path.isfile, places), None)
         if path is None:
             missing.append(file)
         elif _is_right(path, file):
@@ -99,7 +104,7 @@ def _sha256(path: Path, size: int, changed: int) -> str:
 
 
 def _is_right(path: Path, wanted: dict) -> bool:
-    if not path.is_file():
+    if not os.path.isfile(path):  # also where this user may not look
         return False
     status = path.stat()
     return (
@@ -152,63 +157,99 @@ def fetch(name: str, pattern: str = "*", *, progress: bool = True) -> list[Path]
     """Download what is missing of a series into the cache, check it, and return all paths.
 
     A file gets its name once it is whole and its sha256 is right. One with another sha256 is
-    kept beside it with the ending ``.wrong`` and never used.
+    kept beside it with the ending ``.wrong`` and never used. No more is read than the size that
+    the registry names. What a killed download has left is removed, or written to again.
     """
     entry = _entry(name)
-    shelf = pooch.create(
-        path=_folders(entry)["the cache"],
-        base_url="",
-        registry={f["path"]: f"sha256:{f['sha256']}" for f in entry["files"]},
-    )
+    folder = _folders(entry)["the cache"]
     for file in _wanted(entry, pattern):
+        target = folder / file["path"]
+        part = target.with_name(f".{target.name}-{file['sha256'][:16]}.part")
+        with contextlib.suppress(OSError):
+            remove_dead(part)
         if any(_is_right(f / file["path"], file) for f in _folders(entry).values()):
             continue
-        target = shelf.abspath / file["path"]
-        if target.is_file():
-            _keep_apart(target, target)
-        _remove_unfinished(target.parent)
-        shelf.fetch(file["path"], downloader=_downloader(file, target, progress))
+        make_private(target.parent)
+        with claimed(part) as opened:
+            if _is_right(target, file):  # another process has fetched it meanwhile
+                continue
+            if target.is_file():
+                target.replace(_wrong_name(target, pooch.file_hash(target)))
+            address = _download(file, opened, progress)
+            opened.seek(0)
+            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+            is_right = sha256 == file["sha256"]
+            apart = target if is_right else _wrong_name(target, sha256)
+            give_name(opened, part, apart)
+            if not is_right:
+                raise WrongDataError(
+                    f"{address} gave a file of {apart.stat().st_size} bytes with another sha256 "
+                    f"than the registry names ({file['size']} bytes). It is kept as {apart} and "
+                    f"never used. {_TRY_AGAIN}"
+                )
     return locate(name, pattern)
 
 
-def _keep_apart(path: Path, target: Path) -> Path:
-    return path.replace(target.with_name(target.name + ".wrong"))
+def _wrong_name(target: Path, sha256: str) -> Path:
+    """Return where a wrong file is kept: no other content has that name."""
+    return target.with_name(f"{target.name}.{sha256[:8]}.wrong")
 
 
-def _remove_unfinished(folder: Path) -> None:
-    """Remove what a killed download left: pooch's parts, which one at work writes to all along."""
-    for part in folder.glob("tmp????????"):
-        if time.time() - part.stat().st_mtime > UNFINISHED_SECONDS:
-            part.unlink(missing_ok=True)
+class _AtMost:
+    """A file to write a download to, which takes no more than the registry's size."""
 
+    def __init__(self, file, size: int, address: str):
+        self.file, self.size, self.address = file, size, address
+        self.flush = file.flush
 
-def _downloader(file: dict, target: Path, progress: bool):
-    """Return a downloader for pooch that tries every address, and keeps a wrong file."""
-
-    def download(_, part, shelf):
-        failures = []
-        get = pooch.HTTPDownloader(progressbar=progress, chunk_size=1 << 16)
-        for address in file["addresses"]:
-            try:
-                get(address, part, shelf)
-            except OSError as error:
-                failures.append(f"{address}: {error}")
-                continue
-            if _is_right(Path(part), file):
-                return
-            apart = _keep_apart(Path(part), target)
+    def check(self, size: int) -> None:
+        if size > self.size:
             raise WrongDataError(
-                f"{address} gave a file of {apart.stat().st_size} bytes with another sha256 "
-                f"than the registry names ({file['size']} bytes). It is kept as {apart} and "
-                "never used. Try again; if it stays so, the source has changed: please say "
-                "so in an issue of the book's repository."
+                f"{self.address} gives more than the {self.size} bytes that the registry names, "
+                f"so no more of it was read, and nothing kept. {_TRY_AGAIN}"
             )
-        raise OSError(
-            f"{target.name} could not be downloaded. Check the connection and run the same "
-            "command again: what is here already stays. " + "; ".join(failures)
-        )
 
-    return download
+    def write(self, data: bytes) -> int:
+        self.check(self.file.tell() + len(data))
+        return self.file.write(data)
+
+
+def _get(address: str, target: _AtMost, progress: bool) -> None:
+    answers = []
+
+    def look(answer, **_):
+        answers.append(answer)
+        if answer.ok and not answer.is_redirect:
+            target.check(int(answer.headers.get("Content-Length", 0)))
+
+    get = pooch.HTTPDownloader(
+        progressbar=progress,
+        chunk_size=1 << 16,
+        hooks={"response": look},
+        headers={"Accept-Encoding": "identity"},  # else the length is that of packed bytes
+    )
+    try:
+        get(address, target, None)
+    finally:
+        for answer in answers:
+            answer.close()
+
+
+def _download(file: dict, opened, progress: bool) -> str:
+    """Write a download to an open file; return the first address that gives one."""
+    failures = []
+    for address in file["addresses"]:
+        opened.seek(0)
+        opened.truncate()
+        try:
+            _get(address, _AtMost(opened, file["size"], address), progress)
+            return address
+        except OSError as error:
+            failures.append(f"{address}: {error}")
+    raise OSError(
+        f"{PurePosixPath(file['path']).name} could not be downloaded. Check the connection and "
+        "run the same command again: what is here already stays. " + "; ".join(failures)
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -256,7 +297,7 @@ class DataCard:
         )
         note = ""
         if self.missing:
-            get = re.sub("`(.*?)`", r"<code>\1</code>", _how_to_get(self.name))
+            get = re.sub("`(.*?)`", r"<code>\1</code>", html.escape(_how_to_get(self.name)))
             note = (
                 '<div class="admonition warning"><p class="admonition-title">Data not here</p>'
                 "<p>These data are not on this machine, so the code below was not run and its "

@@ -1,5 +1,6 @@
 """Results that take long are kept on disk, and found again only by the code that made them."""
 
+import argparse
 import ast
 import contextlib
 import functools
@@ -8,9 +9,8 @@ import importlib.metadata
 import inspect
 import os
 import re
-import shutil
+import stat
 import sys
-import tempfile
 import time
 import warnings
 from importlib.util import resolve_name
@@ -21,23 +21,44 @@ import platformdirs
 from joblib.hashing import NumpyHasher
 
 from .fidelity import fidelity
+from .files import (
+    ROOT,
+    check_ours,
+    claimed,
+    folder_of,
+    give_name,
+    make_private,
+    open_ours,
+    remove_dead,
+)
 
-ROOT = Path(__file__).resolve().parents[2]
 # where the packages whose code makes results lie
 PACKAGES = {"hebt": ROOT, "companion": ROOT / "book"}
 LIBRARIES = ("numpy", "scipy", "numba", "scikit-image", "periodictable")  # they compute
 LIBRARIES += ("hyperspy", "exspy", "rosettasciio")  # they read
+# what was measured of speed, or tried by tests, changes no result
+RECORDS = ("benchmark.json", "promises.json")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-# lies in each folder of results: only such folders are ever removed
-MARKER = ".hebt-results"
-KEEP_FOLDERS = 5
+# Results lie side by side in this folder. Only files whose name and first line say that they are
+# results are ever removed.
+FOLDER = "hebt-results"
+NAME = re.compile(
+    r"(?P<part>\.)?"
+    r"(?P<result>(?P<module>[\w.]+)-(?P<key>[0-9a-f]{16})-[a-z]+-\w+-[0-9a-f]{40}\.result)"
+    r"(?(part)\.part)"
+)
+TAG = "CACHEDIR.TAG"  # by which backups know a folder that they may leave out
+TAG_TEXT = b"""Signature: 8a477f597d28d172789f06886806bc55
+# Results of the HEBT companion; `make clean` removes them.
+"""
+LIMIT_BYTES = 2_000_000_000  # the book's results take 0.9 GB
 KEEP_ALWAYS_SECONDS = 3600.0
 DROP_AFTER_SECONDS = 30 * 86400.0
 
 
 def cache_folder() -> Path:
     """Return the folder for results: ``HEBT_CACHE``, or ``hebt`` in the user's cache folder."""
-    return Path(os.environ.get("HEBT_CACHE") or platformdirs.user_cache_dir("hebt", False))
+    return folder_of("HEBT_CACHE") or Path(platformdirs.user_cache_dir("hebt", False))
 
 
 def _file(module: str) -> Path | None:
@@ -89,7 +110,7 @@ def _imports(tree: ast.Module, module: str, is_package: bool):
 
 @functools.cache
 def _surroundings() -> bytes:
-    """Return a digest of Python, the libraries that compute, and the data (less benchmarks)."""
+    """Return a digest of Python, the libraries that compute, and the data (less records)."""
     digest = hashlib.sha256(sys.version.encode())
     for name in LIBRARIES:
         version = "none"
@@ -97,7 +118,7 @@ def _surroundings() -> bytes:
             version = importlib.metadata.version(name)
         digest.update(f"\0{name} {version}".encode())
     for path in sorted((ROOT / "data").glob("*.json")):
-        if path.name != "benchmark.json":  # what was measured of speed changes no result
+        if path.name not in RECORDS:
             digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
     return digest.digest()
 
@@ -121,40 +142,168 @@ def code_key(module: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def prune(results: Path, *, keep: Path, now: float) -> None:
-    """Delete what code no longer in use has left of one module.
+def _open_folder() -> Path:
+    """Return the folder of results, which is made if need be, and is this user's alone."""
+    top = cache_folder()
+    folder = top / FOLDER
+    if not os.path.lexists(folder):
+        make_private(top)
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            folder.mkdir(0o700)
+            with open_ours(folder / TAG, os.O_WRONLY | os.O_CREAT, "wb") as tag:
+                tag.write(TAG_TEXT)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectoryError(f"{folder} is not a folder")
+    check_ours(top.stat(), top)
+    check_ours(status, folder)
+    return folder
 
-    A folder stays if it is `keep`, was not made here (its name is no key, or its marker is
-    missing), was used within the last hour (another run may be at work in it), or is among the
-    few used last and within a month.
+
+def _header(name: str, digest: str) -> bytes:
+    return f"hebt result 1 {digest} {name}\n".encode()
+
+
+def _is_made_here(folder: Path) -> bool:
+    tag = folder / TAG
+    with contextlib.suppress(OSError):
+        return not tag.is_symlink() and tag.read_bytes() == TAG_TEXT
+    return False
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is a result or the part of one: its name and its first line say so."""
+    name = NAME.fullmatch(path.name)
+    with contextlib.suppress(OSError):
+        if name and stat.S_ISREG(path.lstat().st_mode):
+            with open_ours(path) as file:
+                first = file.readline(500)
+            if not first and name["part"]:  # its process was killed before it wrote a byte
+                return _is_made_here(path.parent)
+            return re.sub(rb" [0-9a-f]{64} ", b"  ", first, count=1) == _header(name["result"], "")
+    return False
+
+
+def _newest_key(module: str) -> str | None:
+    with contextlib.suppress(Exception):  # code that is being written may be none
+        return code_key(module) if _file(module) else None
+    return None
+
+
+def prune(folder: Path) -> None:
+    """Remove what killed runs left, results unused for a month and, above the limit, older ones.
+
+    First those of other code than the present, and those used last at the end. What was used
+    within the last hour stays, as another run may be at work with it.
     """
-    ages = {}
-    for folder in results.iterdir() if results.is_dir() else ():
+    found: dict[Path, os.stat_result] = {}
+    for path in folder.iterdir():
+        name = NAME.fullmatch(path.name)
         with contextlib.suppress(OSError):  # another process may just have removed it
-            ours = re.fullmatch("[0-9a-f]{16}", folder.name) and (folder / MARKER).is_file()
-            if ours and not folder.is_symlink() and folder != keep:
-                ages[folder] = now - folder.stat().st_mtime
-    for place, folder in enumerate(sorted(ages, key=ages.get)):
-        superfluous = place >= KEEP_FOLDERS - 1 or ages[folder] > DROP_AFTER_SECONDS
-        if superfluous and ages[folder] > KEEP_ALWAYS_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
+            if name and name["part"] and _is_ours(path):
+                remove_dead(path)
+            elif name and not name["part"]:
+                found[path] = path.lstat()
+    total, now = sum(s.st_size for s in found.values()), time.time()
+    newest = functools.cache(_newest_key)
+
+    def is_present(path):
+        name = NAME.fullmatch(path.name)
+        return total > LIMIT_BYTES and newest(name["module"]) == name["key"]
+
+    idle = [p for p, s in found.items() if now - s.st_mtime > KEEP_ALWAYS_SECONDS]
+    for path in sorted(idle, key=lambda p: (is_present(p), found[p].st_mtime)):
+        is_old = now - found[path].st_mtime > DROP_AFTER_SECONDS
+        if (is_old or total > LIMIT_BYTES) and _is_ours(path):
+            with contextlib.suppress(OSError):
+                path.unlink()
+                total -= found[path].st_size
 
 
-def _keep(value, path: Path) -> None:
-    """Write a result under another name and move it into place once it is whole."""
-    folder = path.parents[1]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    (folder / MARKER).touch()
-    os.utime(folder)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-    os.close(handle)
+def clean() -> str:
+    """Remove all results, and nothing else; return what was removed."""
+    folder = cache_folder() / FOLDER
+    if folder.is_symlink() or not folder.is_dir():
+        return f"There are no stored results in {folder}."
+    removed, size = 0, 0
+    for path in filter(_is_ours, sorted(folder.iterdir())):
+        with contextlib.suppress(OSError):
+            taken = path.lstat().st_size
+            remove_dead(path) if path.suffix == ".part" else path.unlink()
+            if not path.exists():
+                removed, size = removed + 1, size + taken
+    if _is_made_here(folder) and [*folder.iterdir()] == [folder / TAG]:
+        (folder / TAG).unlink()
+        folder.rmdir()
+    left = f" Left there, as not ours: {len([*folder.iterdir()])}." if folder.is_dir() else ""
+    return f"Removed {removed} stored results ({size / 1e6:.1f} MB) from {folder}.{left}"
+
+
+class _Hashed:
+    """A file to write to, and the sha256 of what was written."""
+
+    def __init__(self, file):
+        self.file, self.digest, self.tell = file, hashlib.sha256(), file.tell
+
+    def write(self, data):
+        self.digest.update(data)
+        return self.file.write(data)
+
+
+def _find(path: Path) -> tuple:
+    """Return a kept result as (value,), or () if there is none or it is damaged."""
     try:
-        joblib.dump(value, part)
-        os.replace(part, path)
-    finally:
-        Path(part).unlink(missing_ok=True)
-    for module in folder.parents[1].iterdir():
-        prune(module, keep=folder, now=time.time())
+        file = open_ours(path)
+    except FileNotFoundError:
+        return ()
+    with file:
+        first = file.readline(500)
+        if first != _header(path.name, hashlib.file_digest(file, "sha256").hexdigest()):
+            return ()
+        file.seek(len(first))
+        with contextlib.suppress(Exception):  # pickle can raise anything
+            value = joblib.load(file)
+            with contextlib.suppress(OSError):
+                os.utime(path)  # still in use
+            return (value,)
+    return ()
+
+
+@contextlib.contextmanager
+def _claimed(path: Path):
+    """Yield a function that keeps a result; no other process computes it meanwhile."""
+    part = path.with_name(f".{path.name}.part")
+    with claimed(part) as file:
+        # at once, so that a part is known as ours also when this process is killed
+        file.truncate(0)
+        file.write(_header(path.name, "0" * 64))
+        file.flush()
+
+        def keep(value):
+            hashed = _Hashed(file)
+            joblib.dump(value, hashed)
+            file.seek(0)
+            file.write(_header(path.name, hashed.digest.hexdigest()))
+            give_name(file, part, path)
+            with contextlib.suppress(OSError):
+                prune(path.parent)
+
+        yield keep
+
+
+@functools.cache
+def _say(error: str) -> None:
+    """Warn once; while the book is built, in a file that the build reads (stderr fails it)."""
+    message = (
+        f"Results cannot be kept in {cache_folder() / FOLDER} ({error}), and are computed each "
+        "time. The environment variable HEBT_CACHE sets another folder."
+    )
+    notes = os.environ.get("HEBT_NOTES")
+    if not notes:
+        warnings.warn(message, stacklevel=3)
+        return
+    with contextlib.suppress(OSError), open(notes, "a", encoding="utf-8") as file:
+        file.write(" ".join(message.split()) + "\n")
 
 
 class _ByValue(NumpyHasher):
@@ -165,9 +314,10 @@ class _ByValue(NumpyHasher):
 def cached(function):
     """Keep the results of `function` on disk, for the same arguments, code and fidelity.
 
-    The function must depend on its arguments and on `companion.fidelity` alone. Runs side by
-    side see a whole result or none; one that cannot be read is computed again. A change of what
-    `code_key` holds starts an empty store. ``function.__wrapped__`` computes without the store.
+    The function must depend on its arguments and on `companion.fidelity` alone. Of runs side by
+    side one computes and the others wait. A result that is damaged, or that another user may have
+    written, is computed again; without a folder to write to it warns and computes. A change of
+    what `code_key` holds starts an empty store. ``function.__wrapped__`` computes without it.
     """
     module, signature = function.__module__, inspect.signature(function)
     # now, while this code is what gets imported: a file edited later is not the code that runs
@@ -180,23 +330,31 @@ def cached(function):
         arguments = signature.bind(*args, **kwargs)
         arguments.apply_defaults()
         digest = _ByValue("sha1").hash((function.__qualname__, arguments.arguments))
-        folder = cache_folder() / "results" / module / key
-        path = folder / fidelity() / f"{function.__name__.strip('_')}-{digest}.pkl"
-        # whatever a damaged file raises, and pickle can raise anything
-        with contextlib.suppress(Exception):
-            value = joblib.load(path)
-            with contextlib.suppress(OSError):
-                os.utime(folder)  # still in use
+        name = f"{module}-{key}-{fidelity()}-{function.__name__.strip('_')}-{digest}.result"
+        with contextlib.ExitStack() as claims:
+            keep = None
+            try:
+                path = _open_folder() / name
+                if found := _find(path):
+                    return found[0]
+                keep = claims.enter_context(_claimed(path))
+                if found := _find(path):  # kept by the process that this one waited for
+                    return found[0]
+            except OSError as error:
+                _say(str(error))
+            value = function(*args, **kwargs)
+            try:
+                if keep:
+                    keep(value)
+            except Exception as error:  # what took long is not lost to a full disk or to pickle
+                _say(str(error))
             return value
-        value = function(*args, **kwargs)
-        try:
-            _keep(value, path)
-        except Exception as error:  # nor is what took long lost to a full disk or to pickle
-            warnings.warn(
-                f"A result cannot be kept as {path} ({error}), and is computed each time. Perhaps "
-                "the folder cannot be written; the environment variable HEBT_CACHE sets another.",
-                stacklevel=2,
-            )
-        return value
 
     return wrapper
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m companion.store")
+    parser.add_argument("command", choices=["clean"], help="remove all stored results")
+    parser.parse_args()
+    print(clean())

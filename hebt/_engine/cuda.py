@@ -21,6 +21,7 @@ from numba import cuda
 
 from . import kernels
 from .arrays import empty, slices_last
+from .compiled import kept
 from .kernels import _EDGE, _LEAST, _footprint, _walk
 from .system import Residuals, System
 
@@ -32,7 +33,7 @@ _NOTHING = np.uint64(2**64 - 1)
 _ZERO, _HALF = np.float32(0), np.float32(0.5)
 # One run at a time: each wants the memory for itself.
 turn = threading.RLock()
-_kernel = cuda.jit(cache=True)
+_kernel = kept(cuda.jit)
 # numba does not see when this changes: after that, delete the compiled code in __pycache__
 _shadow = cuda.jit(device=True)(kernels._shadow.py_func)
 

@@ -11,7 +11,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 def check_device(device: object) -> str:
     """Return `device`, or raise a ValueError if it is none of `DEVICES`."""
-    if device not in DEVICES:
+    if not isinstance(device, str) or device not in DEVICES:
         raise ValueError(
             f"device is {device!r}; expected one of {', '.join(map(repr, DEVICES))}. 'auto' takes "
             "a CUDA device where there is one."

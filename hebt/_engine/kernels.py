@@ -12,6 +12,7 @@ with a column for each slice of each element. Detector coordinates count bins, b
 """
 
 import math
+from functools import partial
 
 import numba
 import numpy as np
@@ -19,14 +20,16 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from .compiled import kept
+
 _LANES = 16  # floats in a vector; LLVM splits it where the processor has shorter ones
 TILE = 28  # pixels along the edge of a tile
 _ROOM = 32  # for what a line of a tile holds or is seen by: at most TILE + 2 bins for two lines
 _EDGE = 1e-9  # overlaps narrower than this (in pixels) are rounding, not weights,
 _LEAST = np.float32(3e-7)  # and so are weights below this, in single precision
 _ZERO = np.float32(0)
-_jit = numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-_inline = numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy", inline="always")
+_compiler = partial(numba.njit, nogil=True, fastmath=True, error_model="numpy")
+_jit, _inline = kept(_compiler), kept(partial(_compiler, inline="always"))
 
 
 @intrinsic

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import as_float32
+from .._checks import as_float32, as_list, check_flag, check_function
 from .controls import Control, Curve, Panel, Readout, quantize, with_unit
 
 _FIELD = re.compile(r"\{(\w+)\}")
@@ -30,17 +30,17 @@ class Definition:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict, init=False)
 
     def __post_init__(self):
-        if not callable(self.compute):
-            raise TypeError(f"compute is {self.compute!r}; expected a function of the controls.")
+        check_function("compute", self.compute, "a function of the controls")
         kinds = {"controls": Control, "panels": Panel, "readouts": Readout, "curves": Curve}
         for name, kind in kinds.items():
             object.__setattr__(self, name, _all_of(kind, name, getattr(self, name)))
         self._check_names()
         self._check_curves()
+        check_flag("shared_colorbar", self.shared_colorbar)
         if self.shared_colorbar and len({(p.limits, p.unit, p.cmap) for p in self.panels}) > 1:
             raise ValueError(
-                "shared_colorbar needs panels with the same limits, unit and cmap. Make them "
-                "equal, or leave one colour bar to each."
+                "shared_colorbar needs panels with one colour bar; expected the same limits, unit "
+                "and cmap. Make them equal, or leave one colour bar to each."
             )
 
     @property
@@ -145,10 +145,11 @@ class Definition:
         rows = []
         for line in curve.lines:
             y = np.asarray(result[line])
-            if y.dtype.kind not in "fiub" or y.shape not in ((n,), (3, n)):
+            fits = y.dtype.kind in "fiub" and y.shape in ((n,), (3, n))
+            if not fits or np.ma.is_masked(result[line]):
                 raise ValueError(
                     f"{owner}[{line!r}] has shape {y.shape} and type {y.dtype}; expected real "
-                    f"numbers of shape ({n},) or (3, {n})."
+                    f"numbers of shape ({n},) or (3, {n}), NaN where one is missing, none masked."
                 )
             y = np.atleast_2d(y.astype(np.float64))
             if "y" in curve.log and (y <= 0).any():
@@ -164,8 +165,8 @@ class Definition:
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(
-                    f"{name!r} names two things; expected a different name for each control, "
-                    "panel, read-out and curve."
+                    f"{name!r} names two things; expected a different name for each of controls, "
+                    "panels, readouts and curves."
                 )
         if not self.panels and not self.curves:
             raise ValueError("panels and curves are both empty; expected something to show.")
@@ -205,8 +206,8 @@ class Definition:
 
 
 def _all_of(kind, name, items):
-    items = (items,) if isinstance(items, kind) else tuple(items)
+    items = [items] if isinstance(items, kind) else as_list(name, items, f"{kind.__name__} objects")
     for item in items:
         if not isinstance(item, kind):
             raise TypeError(f"{name} holds {item!r}; expected {kind.__name__} objects.")
-    return items
+    return tuple(items)

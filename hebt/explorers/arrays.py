@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._checks import as_float32, check_angles, check_names
+from .._checks import as_float32, as_float64, as_list, check_angles, check_count, check_names
 from ..metrics import optimal_scale, scaled_mse
-from .controls import Control, Curve, Panel
+from .controls import Control, Curve, Panel, place
 from .frames import FrameExplorer
 
 Limits: TypeAlias = tuple[float, float] | Mapping[str, tuple[float, float]] | None
@@ -65,8 +65,10 @@ def tilts(
         )
     order = np.argsort(angles, kind="stable")
     values = [float(angles[i]) for i in order]
+    if len(set(values)) < count:
+        raise ValueError(f"angles is {angles.tolist()}; expected each tilt once.")
     places = {angle: int(i) for angle, i in zip(values, order)}
-    shown = min(values, key=abs) if start is None else start
+    shown = min(values, key=abs) if start is None else values[place("start", values, start)]
     return FrameExplorer(
         lambda tilt: {f"series{k}": v[places[tilt]] for k, v in enumerate(series.values())},
         [Control("tilt", "Tilt", values, default=shown, unit="°")],
@@ -128,7 +130,7 @@ def sweep(
     >>> hebt.explorers.sweep(x, alphas, iterations, names=["Au", "Ag"])      # doctest: +SKIP
     """
     x = as_float32("x", x, ndim=(5,))
-    alphas, iterations = [float(a) for a in alphas], [int(i) for i in iterations]
+    alphas, iterations, (alpha, steps) = _swept(alphas, iterations, start)
     if x.shape[:2] != (len(alphas), len(iterations)):
         raise ValueError(
             f"x has shape {x.shape}, alphas {len(alphas)} and iterations {len(iterations)} values; "
@@ -159,7 +161,6 @@ def sweep(
             result["mse"] = {name: mse[:, i, e] for e, name in enumerate(names)}
         return result
 
-    alpha, steps = start or (alphas[len(alphas) // 2], iterations[len(iterations) // 2])
     return FrameExplorer(
         compute,
         [
@@ -232,14 +233,15 @@ def slices(
     """
     volumes = _named("volume", volume)
     shape = next(iter(volumes.values())).shape
-    if axis not in (0, 1, 2):
-        raise ValueError(f"axis is {axis!r}; expected 0, 1 or 2.")
+    axis = check_count("axis", axis, least=0, most=2)
+    numbers = range(shape[axis])
+    shown = shape[axis] // 2 if start is None else place("start", numbers, start)
     what = ("Slice", "Row", "Column")[axis]
     return FrameExplorer(
         lambda slice: {
             f"volume{k}": v.take(slice, axis=axis) for k, v in enumerate(volumes.values())
         },
-        [Control("slice", what, range(shape[axis]), shape[axis] // 2 if start is None else start)],
+        [Control("slice", what, numbers, shown)],
         _panels("volume", volumes, limits, unit=unit, cmap=cmap, smooth=smooth),
         alt=f"{what} {{slice}} of {shape[axis]}"
         + (f" of the volumes {', '.join(volumes)}." if any(volumes) else " of a volume."),
@@ -262,6 +264,25 @@ def _named(what: str, arrays: Any) -> dict[str, np.ndarray]:
     if len(set(shapes.values())) > 1:
         raise ValueError(f"{what} has the shapes {shapes}; expected the same for all.")
     return arrays
+
+
+def _swept(alphas, iterations, start):
+    """Weights and iteration counts of a sweep, each once, and the two that are shown first."""
+    alphas = as_float64("alphas", alphas, ndim=(1,)).tolist()
+    counts = as_list("iterations", iterations, "whole numbers")
+    counts = [check_count("iterations", n) for n in counts]
+    if len(set(alphas)) < len(alphas) or not counts:
+        raise ValueError(
+            f"alphas is {alphas} and iterations {counts}; expected each weight once, and at least "
+            "one number of iterations."
+        )
+    pair = [alphas[len(alphas) // 2], counts[len(counts) // 2]]
+    if start is not None:
+        pair = as_list("start", start, "a weight and a number of iterations")
+    if len(pair) != 2:
+        raise ValueError(f"start is {start!r}; expected a weight and a number of iterations.")
+    values = zip((alphas, counts), pair)
+    return alphas, counts, [known[place("start", known, value)] for known, value in values]
 
 
 def _against(reference, x):

@@ -16,6 +16,9 @@ from typing import Any
 import anywidget
 import traitlets
 
+from .._checks import check_count
+from .._files import written_aside
+
 
 def read(name: str) -> str:
     """Return the text of a script or style that lies beside this module."""
@@ -131,7 +134,7 @@ class Explorer(anywidget.AnyWidget):
         ValueError
             If the data take more. The message says what to do.
         """
-        most = self.max_bytes if max_bytes is None else max_bytes
+        most = self.max_bytes if max_bytes is None else check_count("max_bytes", max_bytes)
         return self._wrap(*self._collect(most, _files()))
 
     def _collect(self, most, folder):
@@ -171,7 +174,8 @@ class Explorer(anywidget.AnyWidget):
         Parameters
         ----------
         path
-            The file to write, such as ``"explorer.html"``.
+            The file to write, such as ``"explorer.html"``. One that is there already is replaced
+            once the new one is whole.
         max_bytes
             The most bytes that the data may take after compression.
 
@@ -185,7 +189,8 @@ class Explorer(anywidget.AnyWidget):
         ValueError
             If the data take more than `max_bytes`.
         """
-        path = pathlib.Path(path)
+        max_bytes = check_count("max_bytes", max_bytes)
+        path = pathlib.Path(path).expanduser()
         text = (
             '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -194,7 +199,8 @@ class Explorer(anywidget.AnyWidget):
             "max-width:60rem;margin:1.5rem auto;padding:0 1rem}</style></head>\n"
             f"<body>\n{self._wrap(*self._collect(max_bytes, None))}\n</body>\n</html>\n"
         )
-        path.write_text(text, encoding="utf-8", newline="\n")
+        with written_aside(path) as part:
+            part.write_text(text, encoding="utf-8", newline="\n")
         return path
 
     def _place(self, blobs, most, folder):
@@ -210,7 +216,8 @@ class Explorer(anywidget.AnyWidget):
             if taken > limit:
                 raise ValueError(
                     f"The data of this explorer take {taken / 1e6:.1f} MB {part} after "
-                    f"compression; at most {limit / 1e6:.1f} MB are accepted. {self._advice()}"
+                    f"compression; expected at most {limit / 1e6:.1f} MB (max_bytes). "
+                    f"{self._advice()}"
                 )
         if not files:
             return texts
@@ -222,9 +229,8 @@ class Explorer(anywidget.AnyWidget):
                 placed.append(text)
                 continue
             key = hashlib.sha256(text.encode()).hexdigest()[:20]
-            part = folder / f"{key}.{os.getpid()}.part"
-            part.write_text(f'(self.hebtBlocks??={{}})["{key}"]="{text}"\n', encoding="ascii")
-            part.replace(folder / f"{key}.js")
+            with written_aside(folder / f"{key}.js") as part:
+                part.write_text(f'(self.hebtBlocks??={{}})["{key}"]="{text}"\n', encoding="ascii")
             placed.append({"file": f"{_FOLDER}/{key}.js", "key": key})
         return placed
 

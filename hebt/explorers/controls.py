@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import keyword
 import math
 import numbers
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._checks import as_float32
+from .._checks import as_float32, as_list, check_choice, check_flag, check_names, check_text
 
 
 def _check_name(kind: str, name: Any) -> str:
@@ -31,9 +32,24 @@ def _set(thing: Any, **fields: Any) -> None:
         object.__setattr__(thing, name, value)
 
 
+def _check_texts(owner: str, **texts: Any) -> None:
+    for name, value in texts.items():
+        check_text(f"{name} of {owner}", value)
+
+
+def _check_format(owner: str, spec: Any, *examples: Any) -> None:
+    try:
+        for example in examples:
+            format(example, spec)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"format of {owner} is {spec!r}; expected a format specification, such as '.3f'."
+        ) from None
+
+
 def _check_limits(owner: str, limits: Any) -> tuple[float, float]:
     try:
-        low, high = (float(v) for v in limits)
+        low, high = (float(v) for v in as_list("limits", limits, "a pair of numbers"))
     except (TypeError, ValueError):
         raise TypeError(
             f"limits of {owner} are {limits!r}; expected a pair of numbers (lowest, highest)."
@@ -63,7 +79,23 @@ def _depends(owner: str, depends: Any) -> tuple[str, ...] | None:
             f"depends of {owner} is {depends!r}; expected a tuple of control names such as "
             f"({depends!r},)."
         )
-    return tuple(depends)
+    depends = as_list(f"depends of {owner}", depends, "names of controls")
+    return tuple(check_text(f"depends of {owner}", name) for name in depends)
+
+
+def place(name: str, values: Sequence, value: Any) -> int:
+    """Return the place of `value` among values of a control; `name` is what messages call it."""
+    if isinstance(value, np.ndarray) and value.ndim == 0 and not np.ma.isMaskedArray(value):
+        value = value[()]
+    for i, v in enumerate(values):
+        if isinstance(v, numbers.Real) and isinstance(value, numbers.Real):
+            with contextlib.suppress(OverflowError):
+                near = math.isclose(v, value, rel_tol=1e-9, abs_tol=1e-12)
+                if near and isinstance(v, bool) == isinstance(value, bool):
+                    return i
+        elif isinstance(value, str) and value == v:
+            return i
+    raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, values))}.")
 
 
 @dataclass(frozen=True)
@@ -101,25 +133,28 @@ class Control:
 
     def __post_init__(self):
         _check_name("Control", self.name)
-        if isinstance(self.values, str):
-            raise TypeError(
-                f"values of control {self.name!r} are {self.values!r}; expected a sequence."
-            )
-        values = tuple(v.item() if isinstance(v, np.generic) else v for v in self.values)
+        owner = f"control {self.name!r}"
+        _check_texts(owner, label=self.label, unit=self.unit)
+        values = as_list(f"values of {owner}", self.values, "a sequence of numbers or texts")
+        values = [v.item() if isinstance(v, np.generic) else v for v in values]
         if not values:
-            raise ValueError(f"values of control {self.name!r} are empty; expected at least one.")
-        numeric = all(isinstance(v, numbers.Real) for v in values)
-        if numeric and not all(math.isfinite(v) for v in values):
-            raise ValueError(f"values of control {self.name!r} hold NaN or infinite values.")
-        _set(self, values=values)
+            raise ValueError(f"values of {owner} are empty; expected at least one.")
+        for v in values:
+            if not isinstance(v, str) and not (isinstance(v, numbers.Real) and math.isfinite(v)):
+                raise ValueError(
+                    f"values of {owner} hold {v!r}; expected finite numbers or texts, no NaN."
+                )
+        if self.format is not None and not callable(self.format):
+            _check_format(owner, self.format, *values)
+        _set(self, values=tuple(values))
         if len(set(self.texts)) < len(values):
             same = next(t for t in self.texts if self.texts.count(t) > 1)
             raise ValueError(
                 f"two values of control {self.name!r} read {same!r}; expected different texts. "
                 "Remove the repeated value, or give a finer format."
             )
-        place = 0 if self.default is None else self.index(self.default)
-        _set(self, default=values[place])
+        at = 0 if self.default is None else place(f"default of {self.name}", values, self.default)
+        _set(self, default=values[at])
 
     @property
     def numeric(self) -> bool:
@@ -159,15 +194,7 @@ class Control:
         ValueError
             If it is none of them.
         """
-        if self.numeric and isinstance(value, numbers.Real):
-            for i, v in enumerate(self.values):
-                if math.isclose(v, value, rel_tol=1e-9, abs_tol=1e-12):
-                    return i
-        elif value in self.values:
-            return self.values.index(value)
-        raise ValueError(
-            f"{self.name} is {value!r}; expected one of {', '.join(map(repr, self.values))}."
-        )
+        return place(self.name, self.values, value)
 
 
 @dataclass(frozen=True)
@@ -208,6 +235,9 @@ class Panel:
     def __post_init__(self):
         owner = f"panel {self.name!r}"
         _check_name("Panel", self.name)
+        alt = self.title if self.alt is None else self.alt
+        _check_texts(owner, title=self.title, unit=self.unit, alt=alt)
+        check_flag(f"smooth of {owner}", self.smooth)
         _set(self, limits=_check_limits(owner, self.limits), depends=_depends(owner, self.depends))
         colormap_table(self.cmap)
 
@@ -247,14 +277,11 @@ class Readout:
 
     def __post_init__(self):
         _check_name("Readout", self.name)
-        _set(self, depends=_depends(f"readout {self.name!r}", self.depends))
-        try:
-            format(0.5, self.format)
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"format of readout {self.name!r} is {self.format!r}; expected a format "
-                "specification for a number, such as '.3f'."
-            ) from None
+        owner = f"readout {self.name!r}"
+        panel = "" if self.panel is None else self.panel
+        _check_texts(owner, label=self.label, unit=self.unit, panel=panel)
+        _set(self, depends=_depends(owner, self.depends))
+        _check_format(owner, self.format, 0.5)
 
     def text(self, value: Any) -> str:
         """Return what the reader sees for `value`, without unit.
@@ -269,10 +296,16 @@ class Readout:
         str
             The number in the format of the read-out; a dash where it is not finite.
         """
-        flat = isinstance(value, np.ndarray) and not value.ndim
-        if not flat and not isinstance(value, (numbers.Real, np.number)):
-            raise TypeError(f"readout {self.name!r} is {value!r}; expected a number.")
-        value = float(value)
+        if isinstance(value, np.ndarray) and value.ndim == 0 and not np.ma.is_masked(value):
+            value = value[()]
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+            raise TypeError(f"value of readout {self.name!r} is {value!r}; expected a number.")
+        try:
+            value = float(value)
+        except OverflowError:
+            raise ValueError(
+                f"value of readout {self.name!r} is beyond 1.8e308; expected a smaller number."
+            ) from None
         return _minus_sign(format(value, self.format)) if math.isfinite(value) else "–"
 
 
@@ -322,13 +355,14 @@ class Curve:
     def __post_init__(self):
         owner = f"curve {self.name!r}"
         _check_name("Curve", self.name)
-        if isinstance(self.lines, str) or not self.lines:
-            raise ValueError(f"lines of {owner} are {self.lines!r}; expected names of lines.")
-        lines = tuple(str(line) for line in self.lines)
-        if len(set(lines)) < len(lines):
-            raise ValueError(f"lines of {owner} are {lines}; expected different names.")
-        if self.log not in ("", "x", "y", "xy"):
-            raise ValueError(f"log of {owner} is {self.log!r}; expected '', 'x', 'y' or 'xy'.")
+        texts = {"title": self.title, "along": self.along, "ylabel": self.ylabel}
+        alt = self.title if self.alt is None else self.alt
+        _check_texts(owner, **texts, unit=self.unit, alt=alt)
+        lines = as_list(f"lines of {owner}", self.lines, "names of lines")
+        if not lines:
+            raise ValueError(f"lines of {owner} are empty; expected at least one name.")
+        lines = check_names(lines, len(lines), kind="lines", name=f"lines of {owner}")
+        check_choice(f"log of {owner}", self.log, ("", "x", "y", "xy"))
         if self.limits is not None:
             _set(self, limits=_check_limits(owner, self.limits))
             if "y" in self.log and self.limits[0] <= 0:
@@ -342,12 +376,15 @@ class Curve:
                 f"depends of {owner} holds {self.along!r}, which is its horizontal axis; expected "
                 "other controls."
             )
-        _set(self, lines=lines, depends=depends)
+        _set(self, lines=tuple(lines), depends=depends)
         if self.x is not None:
             as_float32(f"x of {owner}", self.x, ndim=(1,))
             x = np.asarray(self.x, float)
             if (np.diff(x) <= 0).any() or len(x) < 2:
-                raise ValueError(f"x of {owner} has to rise from point to point.")
+                raise ValueError(
+                    f"x of {owner} is {x.tolist()}; expected two values or more, and each has to "
+                    "rise above the one before."
+                )
             _set(self, x=tuple(x.tolist()))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import traitlets
 
-from .._checks import check_count
+from .._checks import check_count, check_text
 from ._definition import Definition
 from ._page import specify, stored
 from .base import CSS, DRAW, Explorer, read
@@ -85,7 +85,9 @@ class FrameExplorer(Explorer):
         filename: str = "hebt",
     ):
         if columns is not None:
-            check_count("columns", columns)
+            columns = check_count("columns", columns)
+        for name, value in (("alt", alt or ""), ("caption", caption), ("filename", filename)):
+            check_text(name, value)
         self._definition = Definition(compute, controls, panels, readouts, curves, shared_colorbar)
         titles = ", ".join(p.title for p in self._definition.panels)
         self._alt = self._definition.template("alt", alt, titles)

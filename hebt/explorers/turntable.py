@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import traitlets
 
+from .._checks import as_float64, as_list, check_text
 from .base import CSS, DRAW, Explorer, Lazy, is_static, read
+from .controls import place
 
 QUALITY = 80  # of WebP, from 0 to 100
 
@@ -33,7 +35,7 @@ class Turntable(Explorer):
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If shapes do not fit, or `start` is no view.
     """
 
@@ -57,22 +59,29 @@ class Turntable(Explorer):
         alts: Mapping[str, str] | None = None,
         caption: str = "",
     ):
-        turns, tips = [float(v) for v in turns], [float(v) for v in tips]
-        pictures = {str(title): np.asarray(p) for title, p in pictures.items()}
+        turns = as_float64("turns", turns, ndim=(1,)).tolist()
+        tips = as_float64("tips", tips, ndim=(1,)).tolist()
+        for name, views in (("turns", turns), ("tips", tips)):
+            if len(set(views)) < len(views):
+                raise ValueError(f"{name} is {views}; expected each angle once.")
+        if not isinstance(pictures, Mapping):
+            raise TypeError(f"pictures is {pictures!r}; expected bodies by their titles.")
         if not pictures:
-            raise ValueError("pictures is empty; expected at least one body.")
-        size = next(iter(pictures.values())).shape[-2]
-        expected = (len(tips), len(turns), size, size, 3)
+            raise ValueError("pictures is empty; expected at least one body by its title.")
+        given = {check_text("pictures", title): p for title, p in pictures.items()}
+        pictures = {title: np.asarray(p) for title, p in given.items()}
+        size = next(iter(pictures.values())).shape[-2:-1]
+        expected = (len(tips), len(turns), *size, *size, 3)
         for title, p in pictures.items():
-            if p.shape != expected or p.dtype != np.uint8:
+            if p.shape != expected or p.dtype != np.uint8 or np.ma.is_masked(given[title]):
                 raise ValueError(
                     f"pictures[{title!r}] has shape {p.shape} and type {p.dtype}; expected "
-                    f"{expected} and uint8: (tips, turns, size, size, 3)."
+                    f"{expected} and uint8: (tips, turns, size, size, 3), none masked."
                 )
-        turn, tip = (turns[0], tips[0]) if start is None else start
-        if turn not in turns or tip not in tips:
+        pair = as_list("start", (turns[0], tips[0]) if start is None else start, "a turn and a tip")
+        if len(pair) != 2:
             raise ValueError(f"start is {start}; expected one of the turns and one of the tips.")
-        at = [turns.index(turn), tips.index(tip)]
+        at = [place("start", values, value) for values, value in zip((turns, tips), pair)]
         self._pictures, self._at = pictures, at
         encoded = [
             _webp(p[j, i])
@@ -81,15 +90,17 @@ class Turntable(Explorer):
         ]
         firsts = [_webp(p[at[1], at[0]]) for p in pictures.values()]
         self._encoded = b"".join(encoded)
-        alts = alts or {}
+        alts = {} if alts is None else alts
+        if not isinstance(alts, Mapping) or not set(alts) <= set(pictures):
+            raise ValueError(f"alts is {alts!r}; expected texts for titles of {list(pictures)}.")
         super().__init__(
-            caption=caption,
+            caption=check_text("caption", caption),
             first=b"".join(firsts),
             views=b"" if is_static() else self._encoded,
             spec={
                 "turns": [int(v) if v.is_integer() else v for v in turns],
                 "tips": [int(v) if v.is_integer() else v for v in tips],
-                "size": size,
+                "size": size[0],
                 "start": at,
                 "ends": np.cumsum([len(e) for e in encoded]).tolist(),
                 "first": np.cumsum([len(e) for e in firsts]).tolist(),

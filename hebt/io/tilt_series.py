@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import gc
 import json
-import re
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._checks import check_angles
-from .._hyperspy import hyperspy, quiet
+from .._checks import as_list, check_angles, check_text
 from .._progress import progress_bar
 from ..prepare.windows import EnergyWindow, element_maps, line_windows
-from .signals import in_nm
+from .angles import check_once, tilts_of
+from .files import Reader
+from .scan import Scan, scan_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,7 +29,7 @@ class TiltSeries:
     angles
         (tilts,), degrees.
     haadf
-        (tilts, slices, size), as the detector gave it.
+        (tilts, slices, size), as the detector gave it; the mean of frames, where there are many.
     maps
         (elements, tilts, slices, size), X-ray counts in the line less background.
     lines
@@ -42,6 +42,8 @@ class TiltSeries:
         (tilts, channels), counts: the spectrum of each tilt, added up over its pixels.
     windows
         One `EnergyWindow` per line: which energies were counted, and which as background.
+    angles_from
+        Source of the tilts: "given", the "names" of the files, or the "stage" in their metadata.
     """
 
     angles: np.ndarray
@@ -52,6 +54,7 @@ class TiltSeries:
     energies: np.ndarray
     spectra: np.ndarray
     windows: tuple[EnergyWindow, ...]
+    angles_from: str = "given"
 
     @property
     def elements(self) -> tuple[str, ...]:
@@ -90,24 +93,27 @@ class TiltSeries:
         tilts, slices, size = self.haadf.shape
         return (
             f"TiltSeries: {tilts} tilts from {self.angles.min():g} to {self.angles.max():g} "
-            f"degrees\n{slices} x {size} pixels of {self.pixel_size:.4g} nm\n"
+            f"degrees (source: {self.angles_from})\n"
+            f"{slices} x {size} pixels of {self.pixel_size:.4g} nm\n"
             f"maps of {', '.join(self.elements)}\n"
             f"{self.spectra.sum() / 1e6:.2f} million X-ray counts"
         )
 
 
 def read_tilt_series(
-    files: Iterable[str | Path],
+    files: Iterable[str | os.PathLike],
     *,
     lines: Sequence[str],
-    angles: Sequence[float] | None = None,
+    angles: ArrayLike | Literal["names", "stage"] | None = None,
+    haadf: str | None = None,
     avoid: Sequence[str | tuple[float, float]] = (),
     progress: bool | None = None,
 ) -> TiltSeries:
     """Read HAADF images and EDS spectrum images, one file per tilt, and make element maps.
 
-    One file at a time is in memory. Any format that HyperSpy reads as an image and an EDS
-    spectrum image of the same scan will do (Bruker ``.bcf``, Velox ``.emd``).
+    Each file holds both of the same scan: Bruker ``.bcf``, Velox ``.emd``, HyperSpy ``.hspy`` and
+    ``.zspy``, JEOL ``.asw``, Gatan ``.dm3`` and ``.dm4``. One at a time is in memory. They are read
+    in a process of their own, which a damaged file may crash; nothing in a file is run.
 
     Parameters
     ----------
@@ -116,8 +122,13 @@ def read_tilt_series(
     lines
         X-ray lines to map, as HyperSpy writes them: "O_Ka", "Pt_Ma".
     angles
-        Tilts in degrees, one per file. Without them, each file's name is its tilt ("-40.bcf");
-        what the metadata say of the stage is not used.
+        Tilts in degrees, one per file; or which source they come from: "names" of the files
+        ("-40.bcf"), or the "stage" in their metadata. If None, the source that is certain: the
+        stage where it moved from file to file, and names that are numbers but no running numbers.
+        Where both are and differ by more than 1 degree, or none is, this is an error.
+    haadf
+        Title of the HAADF image in the files. If None, the image whose title says so, or the only
+        one of the scan whose title does not say that it is another (BF, BSE, an element).
     avoid
         Other lines, or (from, to) in keV, to keep backgrounds clear of; see `line_windows`.
     progress
@@ -131,72 +142,74 @@ def read_tilt_series(
     Raises
     ------
     ValueError
-        If a file has no HAADF image, no EDS spectrum image or more than one, if files differ in
-        size or calibration, or if a file's name is no tilt.
+        If a file is damaged, of another format or without counts, if it has not one HAADF image
+        and one EDS spectrum image with units, if files differ in size or calibration, or if their
+        tilts are not certain.
+    FileNotFoundError
+        If a file does not exist.
     """
-    paths = [Path(f) for f in files]
-    if not paths:
-        raise ValueError("files is empty; expected one file per tilt.")
-    tilts = _tilts_of(paths, angles)
-    if isinstance(lines, str):
-        raise ValueError(f"lines is {lines!r}; expected several, such as ('O_Ka', 'Fe_Ka').")
+    paths = _paths(files)
+    lines = tuple(as_list("lines", lines, "X-ray lines such as 'O_Ka'"))
+    if not lines or not all(isinstance(line, str) for line in lines):
+        raise ValueError(f"lines is {lines}; expected X-ray lines such as 'O_Ka'.")
+    avoid = as_list("avoid", avoid, "X-ray lines, or (from, to) in keV")
+    if haadf is not None:
+        check_text("haadf", haadf)
+    wanted = angles if isinstance(angles, str) else None
+    given = None if angles is None or wanted is not None else check_angles(angles)
+    if given is not None:
+        check_once(given, len(paths), "given")
+    elif wanted not in (None, "stage"):
+        tilts_of(paths, [None] * len(paths), wanted)
 
-    order = np.argsort(tilts)
-    paths = [paths[i] for i in order]
-    haadf: list[np.ndarray] = []
-    maps, spectra = [], []
-    first: Any = None
-    with progress_bar(len(paths), "reading tilts", progress) as bar:
+    images, maps, spectra, stage = [], [], [], []
+    first: Scan | None = None
+    with Reader() as reader, progress_bar(len(paths), "reading tilts", progress) as bar:
         for path in paths:
-            image, cube = _read(path)
-            axes = _axes_of(cube)
+            scan = scan_of(path.name, reader.read(path), haadf)
+            stage.append(scan.stage)
             if first is None:
-                first = axes
+                first = replace(scan, cube=np.empty(0))
+                if given is None and scan.stage is None:
+                    # names must do: said before all is read
+                    tilts_of(paths, [None] * len(paths), wanted)
                 windows = line_windows(
-                    axes.energies, lines, avoid=avoid, resolution=axes.resolution
+                    scan.energies, lines, avoid=avoid, resolution=scan.resolution
                 )
-            elif image.data.shape != haadf[0].shape or not axes.agrees(first):
+            elif not scan.agrees(first):
                 raise ValueError(
-                    f"{path.name} has {image.data.shape} pixels of {axes.pixel_size:.4g} nm "
-                    f"and {len(axes.energies)} channels; expected {haadf[0].shape} pixels of "
-                    f"{first.pixel_size:.4g} nm and {len(first.energies)} channels, calibrated "
-                    f"as in {paths[0].name}. Rebin or crop the files to one size first."
+                    f"{path.name} has {scan}; expected {first}, calibrated as in {paths[0].name}. "
+                    "Rebin or crop the files to one size first."
                 )
-            haadf.append(np.array(image.data, np.float32))
-            spectra.append(np.asarray(cube.data).sum(axis=(0, 1), dtype=np.int64))
-            maps.append(element_maps(cube, windows, first.energies))
-            # signals refer to themselves in circles: without this, all cubes would pile up
-            del image, cube
-            gc.collect()
+            images.append(scan.image)
+            spectra.append(scan.spectrum)
+            maps.append(element_maps(scan.cube, windows, scan.energies))
+            del scan
             bar.update()
+    assert first is not None
+    tilts, source = tilts_of(paths, stage, wanted) if given is None else (given, "given")
+    order = np.argsort(tilts)
     return TiltSeries(
         angles=tilts[order],
-        haadf=np.stack(haadf),
-        maps=np.stack(maps, axis=1),
-        lines=tuple(lines),
+        haadf=np.stack(images)[order],
+        maps=np.stack(maps, axis=1)[:, order],
+        lines=lines,
         pixel_size=first.pixel_size,
         energies=first.energies,
-        spectra=np.stack(spectra),
+        spectra=np.stack(spectra)[order],
         windows=tuple(windows),
+        angles_from=source,
     )
 
 
-def _tilts_of(paths: list[Path], angles: ArrayLike | None) -> np.ndarray:
-    """Return the tilt of each file: as given, or its name."""
-    tilts = check_angles([_tilt_of(f) for f in paths] if angles is None else angles)
-    if len(tilts) != len(paths):
-        raise ValueError(
-            f"angles has {len(tilts)} entries, but there are {len(paths)} files; expected one "
-            "tilt per file."
-        )
-    if len(set(tilts)) < len(tilts):
-        raise ValueError(f"angles holds a tilt twice ({tilts}); expected each tilt once.")
-    return tilts
+def _paths(files: Any) -> list[Path]:
+    files = as_list("files", files, "one file per tilt")
+    if not files or not all(isinstance(file, (str, os.PathLike)) for file in files):
+        raise ValueError(f"files is {str(files)[:200]}; expected one file per tilt.")
+    return [Path(file).expanduser() for file in files]
 
 
-def read_tomviz_shifts(
-    path: str | Path, tilts: Sequence[float], keep: Sequence[float]
-) -> np.ndarray:
+def read_tomviz_shifts(path: str | os.PathLike, tilts: ArrayLike, keep: ArrayLike) -> np.ndarray:
     """Read shifts that were found by hand in Tomviz and saved as a list of [across, along].
 
     Parameters
@@ -217,90 +230,24 @@ def read_tomviz_shifts(
     Raises
     ------
     ValueError
-        If the file has another number of entries than `tilts`, or a wanted tilt is not there.
+        If the file is no list of as many finite pairs as `tilts`, or a wanted tilt is not there.
     """
-    pairs = np.asarray(json.loads(Path(path).read_text(encoding="utf-8")), np.float64)
-    tilts = list(tilts)
-    if pairs.shape != (len(tilts), 2):
-        raise ValueError(
-            f"{Path(path).name} holds shifts of shape {pairs.shape}; expected "
-            f"{(len(tilts), 2)}, an [across, along] for each of the tilts."
-        )
-    absent = [t for t in keep if t not in tilts]
-    if absent:
-        raise ValueError(f"keep has tilts {absent}, which are not among the tilts {tilts}.")
-    shifts = np.array([[-pairs[tilts.index(t), 1], pairs[tilts.index(t), 0]] for t in keep])
-    return shifts - np.median(shifts, axis=0)
-
-
-def _tilt_of(path):
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path is {path!r}; expected the path of a JSON file.")
+    path, known = Path(path).expanduser(), check_angles(tilts, "tilts").tolist()
+    wanted = check_angles(keep, "keep").tolist()
     try:
-        return float(path.stem)
-    except ValueError:
+        pairs = np.asarray(json.loads(path.read_text(encoding="utf-8")), np.float64)
+    except (ValueError, TypeError) as error:
         raise ValueError(
-            f"The file name {path.name} is no tilt; expected names such as -40.bcf. "
-            "Otherwise give the tilts as angles, in degrees, one per file."
+            f"{path.name} cannot be read ({error}); expected JSON, an [across, along] per tilt."
         ) from None
-
-
-def _read(path):
-    hs = hyperspy()
-    with quiet():
-        signals = hs.load(path)
-    signals = signals if isinstance(signals, list) else [signals]
-    cubes = [
-        s
-        for s in signals
-        if s.axes_manager.signal_dimension == 1
-        and s.axes_manager.navigation_dimension == 2
-        and "EDS" in s.metadata.get_item("Signal.signal_type", "")
-    ]
-    images = [s for s in signals if s.data.ndim == 2]
-    if len(images) > 1:
-        images = [s for s in images if re.search("haadf", s.metadata.General.title, re.IGNORECASE)]
-    if len(cubes) != 1 or len(images) != 1:
-        held = "; ".join(f"{s.metadata.General.title} {s.data.shape}" for s in signals)
+    if pairs.shape != (len(known), 2) or not np.isfinite(pairs).all():
         raise ValueError(
-            f"{path.name} holds {len(images)} HAADF images and {len(cubes)} EDS spectrum images "
-            f"({held}); expected one of each."
+            f"{path.name} holds shifts of shape {pairs.shape}; expected {(len(known), 2)}, an "
+            "[across, along] of finite pixels for each of the tilts."
         )
-    if images[0].data.shape != cubes[0].data.shape[:2]:
-        raise ValueError(
-            f"{path.name} has a HAADF image of {images[0].data.shape} and a spectrum image of "
-            f"{cubes[0].data.shape[:2]} pixels; expected the same scan."
-        )
-    return images[0], cubes[0]
-
-
-@dataclass(frozen=True)
-class _Axes:
-    pixel_size: float
-    energies: np.ndarray
-    resolution: float
-
-    def agrees(self, other: _Axes) -> bool:
-        return bool(
-            np.isclose(self.pixel_size, other.pixel_size, rtol=1e-4)
-            and self.energies.shape == other.energies.shape
-            and np.allclose(self.energies, other.energies, atol=1e-5)
-        )
-
-
-def _axes_of(cube):
-    manager = cube.axes_manager
-    energy = manager.signal_axes[0]
-    across = manager.navigation_axes[0]
-    along = manager.navigation_axes[1]
-    if not np.isclose(across.scale, along.scale, rtol=1e-3):
-        raise ValueError(
-            f"Pixels are {across.scale:.4g} {across.units} wide and {along.scale:.4g} "
-            f"{along.units} high; expected square pixels. Rebin the data first."
-        )
-    resolution = cube.metadata.get_item(
-        "Acquisition_instrument.TEM.Detector.EDS.energy_resolution_MnKa", 130.0
-    )
-    return _Axes(
-        pixel_size=across.scale * in_nm(across.units),
-        energies=energy.axis * {"keV": 1.0, "eV": 1e-3}[str(energy.units)],
-        resolution=float(resolution),
-    )
+    if not set(wanted) <= set(known):
+        raise ValueError(f"keep is {wanted}; expected some of the tilts {known}.")
+    shifts = np.array([[-pairs[known.index(t), 1], pairs[known.index(t), 0]] for t in wanted])
+    return shifts - np.median(shifts, axis=0)

@@ -13,6 +13,7 @@ from .haadf import (
     binarize,
     correct_damping,
     estimate_damping,
+    estimate_offset,
     particle_masks,
     remove_offset,
 )
@@ -26,8 +27,21 @@ from .images import (
     smoothing_kernel,
 )
 from .maps import normalize_tilts, tilt_response
-from .reprojection import Alignment, refine_alignment, reprojection_residual
-from .windows import EnergyWindow, channels_near, element_maps, line_windows
+from .reprojection import (
+    Alignment,
+    TiltAxis,
+    estimate_tilt_axis,
+    refine_alignment,
+    reprojection_residual,
+)
+from .windows import (
+    EnergyWindow,
+    channels_near,
+    crosstalk_matrix,
+    element_maps,
+    line_windows,
+    unmix,
+)
 from .xray import line_width, xray_lines
 
 __all__ = [
@@ -35,6 +49,7 @@ __all__ = [
     "Components",
     "Damping",
     "EnergyWindow",
+    "TiltAxis",
     "alignment_error",
     "apply_shifts",
     "bin_images",
@@ -44,12 +59,15 @@ __all__ = [
     "channels_near",
     "correct_damping",
     "crop_flat",
+    "crosstalk_matrix",
     "decompose",
     "element_maps",
     "estimate_center_shifts",
     "estimate_damping",
+    "estimate_offset",
     "estimate_shifts",
     "estimate_shifts_to",
+    "estimate_tilt_axis",
     "line_width",
     "line_windows",
     "mass_inconsistency",
@@ -62,5 +80,6 @@ __all__ = [
     "smooth",
     "smoothing_kernel",
     "tilt_response",
+    "unmix",
     "xray_lines",
 ]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from .._checks import as_float32, check_angles, check_count
+from .._checks import as_float32, check_angles, check_count, check_signs
 from .images import apply_shifts, check_shifts
 
 # Correlation looks at structure of 1 to 20 pixels: finer is noise, coarser is how thick the
@@ -88,9 +88,10 @@ def center_of_mass(images: ArrayLike) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the sum over an image is not above 0.
+        If the sum over an image is not above 0, or the detector's black level is still in it.
     """
     images = as_float32("images", images, ndim=(3,))
+    check_signs("images", images)
     total = images.sum(axis=(1, 2), dtype=np.float64)
     if total.min() <= 0:
         raise ValueError(

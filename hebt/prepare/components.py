@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from .._checks import as_float32, check_count
+from .._checks import as_float32, as_float64, check_count, check_flag, data_of
 from .._hyperspy import hyperspy, quiet
+from .xray import as_kev
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +51,14 @@ class Components:
         -------
         numpy.ndarray
             Denoised spectra, float32, shape (..., channels).
+
+        Raises
+        ------
+        ValueError
+            If channels do not fit, or there are fewer components.
         """
-        spectra = as_float32("spectra", getattr(spectra, "data", spectra))
+        spectra, count = as_float32("spectra", data_of(spectra)), self._checked_count(count)
+        self._check_channels("spectra", spectra)
         return ((spectra @ self.duals[:count].T) @ self.factors[:count]).astype(np.float32)
 
     def weights(self, weights: ArrayLike, count: int | None = None) -> np.ndarray:
@@ -70,10 +77,26 @@ class Components:
         Returns
         -------
         numpy.ndarray
-            Weights, shape (channels,): ``spectra @ weights`` is the map.
+            Weights, shape (..., channels): ``spectra @ weights`` is the map.
+
+        Raises
+        ------
+        ValueError
+            If channels do not fit, or there are fewer components.
         """
-        seen = np.asarray(weights, np.float64) @ self.factors[:count].T
-        return seen @ self.duals[:count]
+        weights, count = as_float64("weights", weights), self._checked_count(count)
+        self._check_channels("weights", weights)
+        return (weights @ self.factors[:count].T) @ self.duals[:count]
+
+    def _check_channels(self, name, array):
+        if array.shape[-1:] != self.energies.shape:
+            raise ValueError(
+                f"{name} has shape {array.shape}; expected (..., channels) with "
+                f"{len(self.energies)} channels, as the spectra that were decomposed."
+            )
+
+    def _checked_count(self, count):
+        return None if count is None else check_count("count", count, most=len(self.factors))
 
 
 def bin_spectra(
@@ -84,7 +107,7 @@ def bin_spectra(
     Parameters
     ----------
     spectra
-        Sparse, (slices * size, channels).
+        (slices * size, channels), sparse or not.
     shape
         (slices, size).
     factor
@@ -102,7 +125,13 @@ def bin_spectra(
     ValueError
         If shapes do not fit, or `factor` does not divide both.
     """
-    slices, size = shape
+    if not isinstance(shape, (list, tuple)) or len(shape) != 2:
+        raise TypeError(f"shape is {shape!r}; expected two whole numbers, (slices, size).")
+    slices, size = (check_count("shape", n) for n in shape)
+    if not sparse.issparse(spectra):
+        spectra = sparse.csr_array(as_float32("spectra", spectra, ndim=(2,)))
+    elif spectra.nnz:
+        as_float32("spectra", spectra.data)
     factor = check_count("factor", factor)
     if slices % factor or size % factor or spectra.shape[0] != slices * size:
         raise ValueError(
@@ -113,7 +142,7 @@ def bin_spectra(
     count = slices * size // factor**2
     kept = np.arange(count)
     if mask is not None:
-        kept = np.unique(blocks[np.asarray(mask, bool)])
+        kept = np.unique(blocks[_checked_mask(mask, (slices, size))])
     place = np.full(count, -1)
     place[kept] = np.arange(len(kept))
     row = place[blocks.ravel()]
@@ -122,6 +151,16 @@ def bin_spectra(
         (np.ones(len(inside), np.float32), (row[inside], inside)), shape=(len(kept), slices * size)
     )
     return (adder @ spectra).toarray().astype(np.float32, copy=False)
+
+
+def _checked_mask(mask, shape):
+    mask = as_float32("mask", mask) > 0 if not isinstance(mask, np.ndarray) else mask
+    if np.ma.isMaskedArray(mask) or mask.dtype != bool or mask.shape != shape or not mask.any():
+        raise ValueError(
+            f"mask is {mask.dtype} of shape {mask.shape} with {np.count_nonzero(mask)} pixels; "
+            f"expected bool of shape {shape}, with some True."
+        )
+    return mask
 
 
 class _CovarianceSolver:
@@ -184,8 +223,8 @@ def decompose(
     .. [1] Keenan and Kotula, Surf. Interface Anal. 36 (2004) 203-212.
     """
     hs = hyperspy()
-    spectra = as_float32("spectra", getattr(spectra, "data", spectra))
-    energies = np.asarray(energies, np.float64)
+    spectra = as_float32("spectra", data_of(spectra))
+    energies, scaled = as_kev("energies", energies), check_flag("scaled", scaled)
     components = check_count("components", components)
     if spectra.ndim < 2 or spectra.shape[-1] != len(energies) or spectra.min() < 0:
         raise ValueError(

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from .._checks import as_float32, check_number
+from .._background import darkest
+from .._checks import as_float32, check_count, check_number, check_signs
 from .alignment import center_of_mass
 from .images import common_frame
 
@@ -39,6 +40,7 @@ def particle_masks(haadf: ArrayLike, *, border: int = 4, margin: int = 0) -> np.
         If an image shows nothing that stands out from its border, or something in it.
     """
     haadf = as_float32("haadf", haadf, ndim=(3,))
+    margin = check_count("margin", margin, least=0)
     frame, edge = (common_frame(haadf.shape[1:], n) for n in (border, 1))
     masks = np.empty(haadf.shape, bool)
     for i, image in enumerate(haadf):
@@ -88,6 +90,7 @@ def binarize(haadf: ArrayLike, *, fraction: float = 0.05) -> np.ndarray:
         If `fraction` is out of range, or an image shows nothing above 0.
     """
     haadf = as_float32("haadf", haadf, ndim=(3,))
+    check_signs("haadf", haadf)
     fraction = check_number("fraction", fraction, "a number above 0 and below 1")
     if fraction >= 1:
         raise ValueError(f"fraction is {fraction!r}; expected a number above 0 and below 1.")
@@ -100,8 +103,49 @@ def binarize(haadf: ArrayLike, *, fraction: float = 0.05) -> np.ndarray:
     return haadf > np.float32(fraction) * brightest[:, None, None]
 
 
-def remove_offset(haadf: ArrayLike, masks: ArrayLike) -> np.ndarray:
-    """Subtract what the detector reads without a specimen, and set empty pixels to 0.
+def estimate_offset(haadf: ArrayLike) -> np.ndarray:
+    """Estimate what the detector reads without a specimen, its black level, at each tilt.
+
+    It is the mode of the darkest values of an image. The specimen need not lie alone nor wholly in
+    the image; but some part must be empty.
+
+    Parameters
+    ----------
+    haadf
+        (tilts, slices, size), as recorded.
+
+    Returns
+    -------
+    numpy.ndarray
+        (tilts,), in the unit of `haadf`.
+
+    Raises
+    ------
+    ValueError
+        If the darkest area of an image is too uneven to be empty.
+
+    Examples
+    --------
+    >>> import hebt, numpy as np
+    >>> images = np.pad(np.full((2, 9, 5), 50), ((0, 0), (0, 0), (0, 4))) - 1000
+    >>> hebt.prepare.estimate_offset(images)
+    array([-1000., -1000.])
+    """
+    haadf = as_float32("haadf", haadf, ndim=(3,))
+    found = [darkest(image) for image in haadf]
+    full = [tilt for tilt, area in enumerate(found) if not area.is_empty]
+    if full:
+        first = found[full[0]]
+        raise ValueError(
+            f"haadf shows no empty area at {len(full)} tilts, the first {full[0]}: its darkest one "
+            f"reads {first.level:.4g} and varies by {first.noise:.2g}; expected a part without a "
+            "specimen. Subtract what the detector reads with a blanked beam, or at other tilts."
+        )
+    return np.array([area.level for area in found])
+
+
+def remove_offset(haadf: ArrayLike, masks: ArrayLike | None = None) -> np.ndarray:
+    """Subtract what the detector reads without a specimen, its black level.
 
     Parameters
     ----------
@@ -109,7 +153,9 @@ def remove_offset(haadf: ArrayLike, masks: ArrayLike) -> np.ndarray:
         (tilts, slices, size), as recorded.
     masks
         (tilts, slices, size), bool: pixels that may show the specimen, from `particle_masks`.
-        The mean of all the others is the offset of a tilt.
+        The mean of all the others is the offset of a tilt, and they are set to 0. If None,
+        `estimate_offset` finds it, also where a particle does not lie alone, and the noise of empty
+        pixels is left.
 
     Returns
     -------
@@ -119,9 +165,11 @@ def remove_offset(haadf: ArrayLike, masks: ArrayLike) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the shapes differ, or an image has no empty pixel.
+        If the shapes differ, or an image has no empty pixel; see `estimate_offset`.
     """
     haadf = as_float32("haadf", haadf, ndim=(3,))
+    if masks is None:
+        return haadf - estimate_offset(haadf).astype(np.float32)[:, None, None]
     masks = np.asarray(masks)
     if masks.shape != haadf.shape or masks.dtype != bool or masks.all(axis=(1, 2)).any():
         raise ValueError(

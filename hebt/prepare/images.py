@@ -7,7 +7,19 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from .._checks import as_float32, check_angles, check_count, check_number
+from .._checks import (
+    as_float32,
+    as_float64,
+    check_angles,
+    check_choice,
+    check_count,
+    check_flag,
+    check_number,
+)
+
+# what scipy.ndimage does beyond the edges
+_MODES = ("nearest", "constant", "reflect", "mirror", "wrap")
+_MODES += ("grid-mirror", "grid-constant", "grid-wrap")
 
 
 def bin_images(
@@ -48,14 +60,15 @@ def bin_images(
     images = as_float32("images", images)
     factor = check_count("factor", factor)
     axes = _axes(images, axis)
-    shape = []
+    mean = check_flag("mean", mean)
+    shape: list[int] = []
     for i, length in enumerate(images.shape):
         if i not in axes:
             shape.append(length)
         elif length % factor:
             raise ValueError(
-                f"images has {length} pixels along axis {i}, which factor = {factor} does not "
-                f"divide; crop to {length - length % factor} pixels first, or take another factor."
+                f"images has {length} pixels along axis {i}; expected a multiple of factor = "
+                f"{factor}: crop to {length - length % factor} pixels, or take another factor."
             )
         else:
             shape += [length // factor, factor]
@@ -97,7 +110,8 @@ def smoothing_kernel(width: int, sigma: float, *, centered: bool = True) -> np.n
     array([0.25, 0.5 , 0.25])
     """
     width = check_count("width", width)
-    check_number("sigma", sigma, "a length in pixels above 0")
+    sigma = check_number("sigma", sigma, "a length in pixels above 0")
+    centered = check_flag("centered", centered)
     offsets = np.arange(width) - (width - 1) / 2
     kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
     kernel /= kernel.sum()
@@ -200,6 +214,8 @@ def apply_shifts(
     """
     images = as_float32("images", images)
     shifts = check_shifts(shifts)
+    order = check_count("order", order, least=0, most=5)
+    mode = check_choice("mode", mode, _MODES)
     if images.ndim < 3 or images.shape[-3] != len(shifts):
         raise ValueError(
             f"images has shape {images.shape} and shifts {shifts.shape}; expected "
@@ -252,13 +268,13 @@ def crop_flat(
         )
     if np.abs(angles).max() >= 90:
         raise ValueError(
-            f"angles go to {np.abs(angles).max():g} degrees; a flat specimen is seen from the "
-            "side at 90 degrees. Leave those tilts out."
+            f"angles go to {np.abs(angles).max():g} degrees; expected less than 90, where a flat "
+            "specimen is seen from the side. Leave those tilts out."
         )
     high, wide = images.shape[-2:]
     size = check_count("size", size)
-    if not 0 < edge < size:
-        raise ValueError(f"edge is {edge!r}; expected above 0 and below size = {size} pixels.")
+    expected = f"a number of pixels above 0 and below size = {size}"
+    edge = check_number("edge", edge, expected, most=size, also_most=False)
     slices = high if slices is None else check_count("slices", slices)
     for name, kept, there in (("size", size, wide), ("slices", slices, high)):
         if kept > there or (there - kept) % 2:
@@ -292,6 +308,8 @@ def mass_inconsistency(images: ArrayLike) -> float:
         Root mean square of the deviations from the mean over the tilts, relative to the sums'.
     """
     rows = as_float32("images", images, ndim=(3,)).sum(axis=2, dtype=np.float64)
+    if not rows.any():
+        raise ValueError("images are 0 in the sum over each row; expected images of a specimen.")
     return float(np.linalg.norm(rows - rows.mean(axis=0)) / np.linalg.norm(rows))
 
 
@@ -319,8 +337,8 @@ def slab_mask(size: int, depth: float) -> np.ndarray:
         If `depth` is not above 0 and at most `size`.
     """
     size = check_count("size", size)
-    if not (np.isfinite(depth) and 0 < depth <= size):
-        raise ValueError(f"depth is {depth!r}; expected above 0 and at most size = {size} pixels.")
+    expected = f"a number of pixels above 0 and at most size = {size}"
+    depth = check_number("depth", depth, expected, most=size)
     height = np.abs(np.arange(size) - (size - 1) / 2)
     inside = np.clip(depth / 2 - height + 0.5, 0, 1)
     return np.repeat(inside[:, None], size, axis=1).astype(np.float32)
@@ -339,13 +357,13 @@ def common_frame(shape: tuple[int, int], border: int) -> np.ndarray:
     return frame
 
 
-def check_shifts(shifts: ArrayLike) -> np.ndarray:
+def check_shifts(shifts: ArrayLike, name: str = "shifts") -> np.ndarray:
     """Return shifts as float64, (tilts, 2), after checking that they are that and finite."""
-    shifts = np.asarray(shifts, np.float64)
-    if shifts.ndim != 2 or shifts.shape[1] != 2 or not np.isfinite(shifts).all():
+    shifts = as_float64(name, shifts)
+    if shifts.ndim != 2 or shifts.shape[1] != 2:
         raise ValueError(
-            f"shifts has shape {shifts.shape}; expected (tilts, 2) with finite numbers of pixels, "
-            "along and across the tilt axis."
+            f"{name} has shape {shifts.shape}; expected (tilts, 2), numbers of pixels along and "
+            "across the tilt axis."
         )
     return shifts
 
@@ -354,9 +372,11 @@ def _axes(images, axis):
     """Return the axes meant as sorted, non-negative numbers; refuse doubles and strangers."""
     try:
         axes = normalize_axis_tuple(axis, images.ndim)
-    except ValueError:
+    except (TypeError, ValueError):
+        axes = ()
+    if not axes or isinstance(axis, bool):
         raise ValueError(
             f"axis is {axis}, but images has {images.ndim} axes (shape {images.shape}); expected "
             "each axis once, and only axes that it has."
-        ) from None
+        )
     return sorted(axes)

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
 
-from .xray import line_energy, line_width, shell_energies
+from .._checks import (
+    as_float32,
+    as_list,
+    check_flag,
+    check_names,
+    check_number,
+    check_text,
+    data_of,
+)
+from .._units import in_kev
+from .xray import as_kev, check_resolution, line_energy, line_width, shell_energies, shell_lines
+
+_FLAGGED = 0.1  # crosstalk, as a share of what a window counts of its own line
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,6 +45,17 @@ class EnergyWindow:
     backgrounds: tuple[tuple[tuple[float, float], ...], ...]
 
     def __post_init__(self):
+        check_text("name", self.name)
+        sides = self.backgrounds if isinstance(self.backgrounds, (list, tuple)) else [None]
+        given = [("peaks", self.peaks), *(("backgrounds", side) for side in sides)]
+        for name, windows in given:
+            if not isinstance(windows, (list, tuple)) or not all(map(_is_range, windows)):
+                raise ValueError(
+                    f"{name} of the window of {self.name} holds {windows!r}; expected windows "
+                    "(from, to) in keV, from below to above."
+                )
+        object.__setattr__(self, "peaks", _as_tuples(self.peaks))
+        object.__setattr__(self, "backgrounds", tuple(map(_as_tuples, self.backgrounds)))
         if len(self.peaks) != len(self.backgrounds) or not self.peaks:
             raise ValueError(
                 f"the window of {self.name} has {len(self.peaks)} peaks and "
@@ -76,7 +101,7 @@ class EnergyWindow:
         Raises
         ------
         ValueError
-            If there is no channel within one of the windows.
+            If `energies` are no such energies in keV, or do not hold one of the windows.
 
         Examples
         --------
@@ -86,14 +111,16 @@ class EnergyWindow:
         array([-0.25, -0.5 , -0.25,  0.  ,  0.5 ,  1.  ,  0.5 ,  0.  , -0.25,
                -0.5 , -0.25])
         """
-        energies = np.asarray(energies, np.float64)
+        energies, step = check_energies(energies)
+        background = check_flag("background", background)
         weights = np.zeros(len(energies))
         for peak, sides in zip(self.peaks, self.backgrounds, strict=True):
-            counted = self._shares(energies, peak)
+            counted = self._shares(energies, step, peak)
             weights += counted
             if not background:
                 continue
-            means = [share / share.sum() for share in (self._shares(energies, s) for s in sides)]
+            seen = (self._shares(energies, step, side) for side in sides)
+            means = [share / share.sum() for share in seen]
             under = means[0]
             if len(sides) == 2:
                 left, right = np.mean(sides[0]), np.mean(sides[1])
@@ -103,19 +130,42 @@ class EnergyWindow:
             weights -= counted.sum() * under
         return weights
 
-    def _shares(self, energies, window):
+    def _shares(self, energies, step, window):
         """Return which share of each channel lies in a window of energies, (channels,)."""
-        step = energies[1] - energies[0]
         low = np.maximum(energies - step / 2, window[0])
         high = np.minimum(energies + step / 2, window[1])
         shares = np.clip((high - low) / step, 0, 1)
-        if not shares.any():
+        seen = shares.sum() * step / (window[1] - window[0])
+        if seen < 0.98:
+            what = f"there is only {100 * seen:.0f} %" if seen else "there is no channel"
             raise ValueError(
-                f"a window of {self.name} goes from {window[0]:g} to {window[1]:g} keV, where "
-                f"energies ({energies.min():g} to {energies.max():g} keV) has no channel; "
-                "expected one."
+                f"a window of {self.name} goes from {window[0]:g} to {window[1]:g} keV, of which "
+                f"{what} in energies ({energies.min():g} to {energies.max():g} keV); expected all "
+                "of it. Was it chosen for spectra of another calibration?"
             )
         return shares
+
+
+def check_energies(energies: ArrayLike) -> tuple[NDArray[np.float64], float]:
+    """Return the energies of channels in keV, and their step; in any order, and with gaps."""
+    energies = as_kev("energies", energies)
+    rising = np.sort(energies)
+    steps = np.diff(rising)
+    step = float(np.median(steps)) if len(steps) else 0.0
+    if step > 0:
+        counts = np.rint(steps / step)
+        if counts.min() >= 1:
+            places = np.concatenate([[0], np.cumsum(counts)])
+            step = float((rising[-1] - rising[0]) / places[-1])
+            # single precision may be what a file holds
+            off = np.abs(rising - rising[0] - step * places).max()
+            if step < 1 and off < 0.1 * step:
+                return energies, step
+    raise ValueError(
+        f"energies go from {rising[0]:g} to {rising[-1]:g}, {len(energies)} channels in steps "
+        f"of {step:g} in the median; expected different ones in keV, in equal steps below 1 keV "
+        "(there may be gaps). Divide by 1000 if they are eV; interpolate spectra of other channels."
+    )
 
 
 def line_windows(
@@ -131,6 +181,9 @@ def line_windows(
     A window of 1.2 times the peak's full width at half maximum (FWHM) holds 84 % of a Gaussian
     peak. The background under it is read off a straight line through two windows of half a FWHM,
     one on each side, as near as they can be at one FWHM from the centre of every other line.
+
+    There is a warning where the window of a line counts another element's line, of `lines` or
+    `avoid`, more than a tenth as well as its own; `unmix` takes that away.
 
     Parameters
     ----------
@@ -155,30 +208,78 @@ def line_windows(
     ------
     ValueError
         If a line is in no table or not in the spectrum, or has no background within 8 FWHM.
+    TypeError
+        If `lines` or `avoid` is a text or has no order.
     """
-    energies = np.asarray(energies, np.float64)
+    energies, step = check_energies(energies)
+    resolution = check_resolution(resolution)
+    width = check_number("width", width, "a width in FWHM above 0")
+    lines = as_list("lines", lines, "X-ray lines such as 'O_Ka'")
     if not lines:
         raise ValueError("lines is empty; expected X-ray lines such as 'O_Ka'.")
-    names = [*lines, *(a for a in avoid if isinstance(a, str))]
+    lines = check_names(lines, len(lines), kind="lines", name="lines")
+    avoided = as_list("avoid", avoid, "lines or (from, to) in keV")
+    ranges = [a for a in avoided if not isinstance(a, str)]
+    if not all(map(_is_range, ranges)):
+        raise ValueError(f"avoid holds {ranges}; expected lines, or (from, to) in keV.")
+    names = [*lines, *(a for a in avoided if isinstance(a, str))]
     others = sorted({e for name in names for e in shell_energies(name)})
-    forbidden = [tuple(map(float, a)) for a in avoid if not isinstance(a, str)]
     spans = line_width(others, resolution)
-    forbidden += [(e - span, e + span) for e, span in zip(others, spans, strict=True)]
-    return [_line_window(energies, name, forbidden, resolution, width) for name in lines]
+    forbidden = [*ranges, *((e - span, e + span) for e, span in zip(others, spans, strict=True))]
+    windows = [_line_window(energies, step, name, forbidden, resolution, width) for name in lines]
+    _flag(windows, names, energies, resolution)
+    return windows
 
 
-def _line_window(energies, name, forbidden, resolution, width):
+def _as_tuples(windows):
+    return tuple((float(low), float(high)) for low, high in windows)
+
+
+def _is_range(window: Any) -> bool:
+    """Whether this is (from, to): two energies, the first below the second."""
+    if not isinstance(window, (list, tuple, np.ndarray)) or not getattr(window, "ndim", 1):
+        return False
+    real = all(isinstance(e, (int, float, np.floating, np.integer)) for e in window)
+    return real and len(window) == 2 and -np.inf < window[0] < window[1] < np.inf
+
+
+def _flag(windows, names, energies, resolution):
+    """Warn of lines that are counted in the window of another element's line."""
+    counted = _counted(windows, names, energies, resolution)
+    found = []
+    for i, window in enumerate(windows):
+        for j, name in enumerate(names):
+            share = counted[i, j] / counted[i, i]
+            if abs(share) > _FLAGGED and name.split("_")[0] != window.name.split("_")[0]:
+                found.append(f"{window.name} counts {100 * share:.0f} % as well of {name}")
+                if i < j < len(windows):
+                    (a,), (b,) = window.peaks, windows[j].peaks
+                    shared = (min(a[1], b[1]) - max(a[0], b[0])) / max(np.ptp(a), np.ptp(b))
+                    found[-1] += (
+                        f" (both windows share {100 * max(shared, 0):.0f} % of their energies)"
+                    )
+    if found:
+        warnings.warn(
+            f"Energy windows overlap other lines. Compared with its own line, the window of "
+            f"{'; '.join(found)}. Map other lines, or take this away with "
+            "hebt.prepare.unmix(maps, windows, energies).",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _line_window(energies, step, name, forbidden, resolution, width):
     energy = line_energy(name)
     fwhm = float(line_width(energy, resolution))
-    step = energies[1] - energies[0]
-    if not energies[0] + fwhm <= energy <= energies[-1] - fwhm:
+    first, last = energies.min(), energies.max()
+    if not first + fwhm <= energy <= last - fwhm:
         raise ValueError(
             f"The line {name} at {energy:.3f} keV lies outside the spectrum, which goes from "
-            f"{energies[0]:.3f} to {energies[-1]:.3f} keV."
+            f"{first:.3f} to {last:.3f} keV."
         )
 
     def clear(low, high):
-        inside = energies[0] <= low and high <= energies[-1]
+        inside = first <= low and high <= last
         return inside and all(high <= a or low >= b for a, b in forbidden)
 
     def search(side):
@@ -220,16 +321,149 @@ def element_maps(
     Raises
     ------
     ValueError
-        If there is no channel within one of the windows.
+        If `energies` do not fit the spectra or do not hold one of the windows, or if counts are
+        masked, NaN or infinite there.
     """
-    counts = np.asarray(getattr(spectrum_image, "data", spectrum_image))
+    windows, (energies, step) = _checked(windows), check_energies(energies)
+    counts = data_of(spectrum_image)
+    counts = counts if hasattr(counts, "shape") else as_float32("spectrum_image", counts)
+    if len(counts.shape) != 3 or counts.shape[2] != len(energies):
+        raise ValueError(
+            f"spectrum_image has shape {counts.shape} and there are {len(energies)} energies; "
+            "expected three dimensions, (slices, size, channels), with an energy for each channel."
+        )
+    own_axes = getattr(spectrum_image, "axes_manager", None)
+    if own_axes and own_axes.signal_dimension == 1:
+        (axis,) = own_axes.signal_axes
+        own = np.asarray(axis.axis) * in_kev(axis.units)
+        if np.abs(own - energies).max() > step / 2:
+            raise ValueError(
+                f"spectrum_image has energies from {own[0]:g} to {own[-1]:g} keV, but energies go "
+                f"from {energies[0]:g} to {energies[-1]:g} keV; expected the same calibration."
+            )
     maps = np.empty((len(windows), *counts.shape[:2]), np.float32)
     for made, window in zip(maps, windows, strict=True):
         weights = window.weights(energies).astype(np.float32)
         used = np.flatnonzero(weights)
         part = slice(used[0], used[-1] + 1)
-        np.matmul(counts[..., part].astype(np.float32), weights[part], out=made)
+        np.matmul(as_float32("spectrum_image", counts[..., part]), weights[part], out=made)
     return maps
+
+
+def crosstalk_matrix(
+    windows: Sequence[EnergyWindow], energies: ArrayLike, *, resolution: float = 130.0
+) -> np.ndarray:
+    """Return what each window counts of each line, less background.
+
+    A line and the others of its shell are Gaussian peaks with the weights of exspy's tables, as
+    wide as the detector makes them.
+
+    Parameters
+    ----------
+    windows
+        From `line_windows`, named by their lines.
+    energies
+        Centre of each channel in keV, shape (channels,), evenly spaced.
+    resolution
+        FWHM of the detector at Mn K-alpha, in eV; see `line_width`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (windows, windows). Row: whose window. Column: whose counts, for one in the line.
+
+    Raises
+    ------
+    ValueError
+        If a window is named by no X-ray line of exspy's tables, or `energies` do not hold it.
+
+    Examples
+    --------
+    >>> import hebt, numpy as np
+    >>> energies = 0.01 * np.arange(1000)
+    >>> windows = hebt.prepare.line_windows(energies, ["O_Ka", "Fe_Ka"])
+    >>> hebt.prepare.crosstalk_matrix(windows, energies).round(2) + 0
+    array([[0.82, 0.  ],
+           [0.  , 0.82]])
+    """
+    windows = _checked(windows)
+    return _counted(windows, [w.name for w in windows], check_energies(energies)[0], resolution)
+
+
+def _counted(windows, names, energies, resolution):
+    """Return what each window counts of each line, shape (windows, names)."""
+    _, step = check_energies(energies)
+    peaks = np.zeros((len(names), len(energies)))
+    for peak, name in zip(peaks, names, strict=True):
+        for energy, weight in shell_lines(name):
+            sigma = line_width(energy, check_resolution(resolution)) / np.sqrt(8 * np.log(2))
+            edges = (energies - energy) / sigma, step / 2 / sigma
+            peak += weight * (ndtr(edges[0] + edges[1]) - ndtr(edges[0] - edges[1]))
+    return np.stack([w.weights(energies) for w in windows]) @ peaks.T
+
+
+def unmix(
+    maps: ArrayLike,
+    windows: Sequence[EnergyWindow],
+    energies: ArrayLike,
+    *,
+    resolution: float = 130.0,
+) -> np.ndarray:
+    """Return maps without what each window counted of the other maps' lines.
+
+    Of its own line, a map keeps what its window counts. Windows that overlap much make much noise;
+    there is a warning where it grows more than threefold, for maps that were equally noisy.
+
+    Parameters
+    ----------
+    maps
+        From `element_maps` or a series of them, shape (elements, [tilts,] [slices,] size).
+    windows
+        Those of the maps, from `line_windows`.
+    energies
+        Centre of each channel in keV, shape (channels,), evenly spaced.
+    resolution
+        FWHM of the detector at Mn K-alpha, in eV; see `line_width`.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape of `maps`.
+
+    Raises
+    ------
+    ValueError
+        If there is not one window for each map, or two count the same.
+    """
+    maps = as_float32("maps", maps, ndim=(2, 3, 4))
+    matrix = crosstalk_matrix(windows, energies, resolution=resolution)
+    if len(maps) != len(matrix):
+        raise ValueError(
+            f"maps has {len(maps)} elements (shape {maps.shape}) and there are {len(matrix)} "
+            "windows; expected one window for each map, (elements, ...)."
+        )
+    names = ", ".join(w.name for w in windows)
+    if np.linalg.cond(matrix) > 1e4:
+        raise ValueError(f"windows of {names} cannot be told apart. Map other lines.")
+    weights = np.diag(matrix)[:, None] * np.linalg.inv(matrix)
+    noise = np.linalg.norm(weights, axis=1)
+    if noise.max() > 3:
+        shown = ", ".join(f"{n:.1f} ({w.name})" for n, w in zip(noise, windows, strict=True))
+        warnings.warn(
+            f"unmixing makes the noise of maps {shown} times as large, as their lines are so near; "
+            "smooth the maps or map other lines.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return np.tensordot(weights.astype(np.float32), maps, 1)
+
+
+def _checked(windows):
+    if not isinstance(windows, (list, tuple)) or not windows:
+        raise TypeError(f"windows is {windows!r}; expected EnergyWindows in a list or tuple.")
+    if not all(isinstance(w, EnergyWindow) for w in windows):
+        raise TypeError(f"windows holds {windows}; expected EnergyWindows, from line_windows.")
+    return windows
 
 
 def channels_near(energies: ArrayLike, ranges: Sequence[tuple[float, float]]) -> np.ndarray:
@@ -246,6 +480,14 @@ def channels_near(energies: ArrayLike, ranges: Sequence[tuple[float, float]]) ->
     -------
     numpy.ndarray
         Numbers of the channels, rising.
+
+    Raises
+    ------
+    ValueError
+        If `ranges` are no such ranges.
     """
-    energies = np.asarray(energies)
+    energies = as_kev("energies", energies)
+    ranges = as_list("ranges", ranges, "(from, to) in keV")
+    if not all(map(_is_range, ranges)):
+        raise ValueError(f"ranges is {ranges}; expected (from, to) in keV.")
     return np.flatnonzero(np.any([(energies >= a) & (energies <= b) for a, b in ranges], axis=0))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from .._checks import as_float64, check_number
 from .._hyperspy import quiet
 
 
@@ -21,9 +22,19 @@ def xray_lines(element: str) -> dict:
     dict
         Name of the line, as HyperSpy writes it without the element ("Ma"), to its energy in keV
         and its weight relative to the strongest line of its family.
+
+    Raises
+    ------
+    ValueError
+        If there is no such element.
     """
     with quiet():
         from exspy.material import elements
+    symbols = elements.keys()  # the dictionary itself finds " Au" too
+    if not isinstance(element, str) or element not in symbols:
+        raise ValueError(
+            f"element is {element!r}, which is no element; expected a symbol such as 'Au'."
+        )
     return elements[element]["Atomic_properties"]["Xray_lines"].as_dictionary()
 
 
@@ -44,14 +55,40 @@ def line_width(energy: ArrayLike, resolution: float = 130.0) -> np.ndarray:
     numpy.ndarray
         In keV, shape of `energy`.
 
+    Raises
+    ------
+    ValueError
+        If `energy` is not in keV, or `resolution` not from 20 to 1000 eV.
+
     Examples
     --------
     >>> import hebt
     >>> float(hebt.prepare.line_width(5.8987, resolution=130))
     0.13
     """
-    energy = np.asarray(energy, np.float64)
+    energy, resolution = as_kev("energy", energy, ndim=None), check_resolution(resolution)
+    if energy.min() < 0:
+        raise ValueError(f"energy goes down to {energy.min():g} keV; expected at least 0.")
     return np.sqrt(np.maximum(resolution**2 + 2500 * (energy - 5.8987), 40.0**2)) / 1000
+
+
+def as_kev(
+    name: str, energies: ArrayLike, ndim: tuple[int, ...] | None = (1,)
+) -> NDArray[np.float64]:
+    """Return energies in keV, after checking that they are not in eV."""
+    energies = as_float64(name, energies, ndim=ndim)
+    if np.abs(energies).max() > 1000:
+        raise ValueError(
+            f"{name} go from {energies.min():g} to {energies.max():g}; expected keV. Divide by "
+            "1000 if they are eV."
+        )
+    return energies
+
+
+def check_resolution(resolution: float) -> float:
+    """Return the FWHM of a detector at Mn K-alpha, after checking that it can be one in eV."""
+    expected = "the FWHM at Mn K-alpha in eV, from 20 to 1000"
+    return check_number("resolution", resolution, expected, least=20, also_least=True, most=1000)
 
 
 def _line_table(name: str) -> dict:
@@ -63,7 +100,8 @@ def _line_table(name: str) -> dict:
         line = None
     if line not in table:
         raise ValueError(
-            f"{name!r} is no X-ray line of exspy's tables; expected a name such as 'O_Ka'"
+            f"{name!r} is no X-ray line of exspy's tables; expected lines, lines to avoid and "
+            "names of windows such as 'O_Ka'"
             + (f"; this element has {', '.join(table)}." if table else ".")
         )
     return table
@@ -73,9 +111,15 @@ def line_energy(name: str) -> float:
     return _line_table(name)[name.split("_")[1]]["energy (keV)"]
 
 
+def shell_lines(name: str) -> list[tuple[float, float]]:
+    """Return (energy, weight) of the lines of a shell; the line that is named has the weight 1."""
+    table, line = _line_table(name), name.split("_")[1]
+    lines = [v for k, v in table.items() if k[0] == line[0]]
+    return [(v["energy (keV)"], v["weight"] / table[line]["weight"]) for v in lines]
+
+
 def shell_energies(name: str) -> list[float]:
     """Return the energies of the lines of a shell that have at least 10 % of its intensity."""
-    shell = name.split("_")[1][0]
-    lines = [v for k, v in _line_table(name).items() if k[0] == shell]
-    strongest = max(v["weight"] for v in lines)
-    return [v["energy (keV)"] for v in lines if v["weight"] >= 0.1 * strongest]
+    lines = shell_lines(name)
+    strongest = max(weight for _, weight in lines)
+    return [energy for energy, weight in lines if weight >= 0.1 * strongest]

@@ -8,7 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from .._checks import as_float32, check_angles, check_count, check_number
+from .._checks import (
+    as_float32,
+    as_float64,
+    as_list,
+    check_angles,
+    check_choice,
+    check_count,
+    check_number,
+    check_seed,
+)
+from .._problem import check_projector
 from ..prepare.images import apply_shifts
 from ..prepare.xray import line_width, xray_lines
 from ..projector import Projector
@@ -39,7 +49,7 @@ def haadf_tilt_series(W: Projector, density: ArrayLike, z: ArrayLike) -> np.ndar
     ValueError
         If there is not one factor for each element, or a factor or a density is negative.
     """
-    density = check_density(density)
+    density = _check_density(W, density)
     z = _factors("z", z, len(density))
     # projecting is linear, so the elements are weighed and added first: one projection, not k
     weighed = np.einsum("e,e...->...", z, density.astype(np.float64))
@@ -60,7 +70,8 @@ def mean_counts(
     density
         (elements, [slices,] size, size): density ρ of each element.
     zeta
-        (elements,): EDS response factors ζ, counts per density and pixel length.
+        (elements,): EDS response factors, the paper's ζ: counts per density and pixel length, the
+        reciprocal of published ζ-factors.
     dose
         Factor on all counts, not on HAADF: 2 for twice the beam current or twice the time.
 
@@ -74,7 +85,7 @@ def mean_counts(
     ValueError
         If factors or densities do not fit, as for `haadf_tilt_series`, or `dose` is not above 0.
     """
-    density = check_density(density)
+    density = _check_density(W, density)
     zeta = _factors("zeta", zeta, len(density))
     dose = check_number("dose", dose, "a finite factor above 0")
     projected = np.moveaxis(W.forward(density), 1, 0).astype(np.float64)
@@ -112,16 +123,15 @@ def eds_tilt_series(
         If a list of seeds comes with a specimen of several slices, or as `mean_counts`.
     """
     mean = mean_counts(W, density, zeta, dose=dose).astype(np.float64)
-    if isinstance(seed, int) or np.ndim(seed) == 0:
-        return np.random.default_rng(seed).poisson(mean).astype(np.float32)
-    if np.ndim(density) != 3:
+    seeds = check_seed("seed", seed)
+    if isinstance(seeds, int):
+        return np.random.default_rng(seeds).poisson(mean).astype(np.float32)
+    if mean.ndim != 3:
         raise ValueError(
             f"seed is a list, but density has shape {np.shape(density)}; expected one slice, "
             "(elements, size, size), as seeds are stacked along the slices axis."
         )
-    if len(seed) == 0:
-        raise ValueError("seed is an empty list; expected at least one seed.")
-    series = [np.random.default_rng(s).poisson(mean) for s in seed]
+    series = [np.random.default_rng(s).poisson(mean) for s in seeds]
     return np.stack(series, axis=-2).astype(np.float32)
 
 
@@ -155,9 +165,9 @@ def damp(intensity: ArrayLike, saturation: float) -> np.ndarray:
     exponential form is the simplest that has it.
     """
     intensity = as_float32("intensity", intensity)
-    if saturation == np.inf:
+    if isinstance(saturation, float) and saturation == np.inf:
         return intensity.copy()
-    check_number("saturation", saturation, "a number above 0")
+    saturation = check_number("saturation", saturation, "a number above 0, or infinity")
     # in place, as a whole tilt series passes here
     damped = intensity / np.float32(-saturation)
     np.expm1(damped, out=damped)
@@ -186,7 +196,8 @@ def drift(tilts: int, size: float, *, seed: int) -> np.ndarray:
         Shape (tilts, 2), pixels along and across the tilt axis.
     """
     tilts = check_count("tilts", tilts)
-    return np.random.default_rng(seed).normal(0, size, (tilts, 2))
+    size = check_number("size", size, "a number of pixels of at least 0", also_least=True)
+    return np.random.default_rng(check_seed("seed", seed)).normal(0, size, (tilts, 2))
 
 
 def apply_drift(images: ArrayLike, shifts: ArrayLike) -> np.ndarray:
@@ -252,10 +263,11 @@ def record_haadf(
     ValueError
         If `noise` or `offset` is negative, `saturation` not above 0, or shapes do not fit.
     """
-    for name, value in (("noise", noise), ("offset", offset)):
-        check_number(name, value, "a finite number of at least 0", also_least=True)
-    recorded = damp(apply_drift(ideal, shifts), saturation)
-    rng = np.random.default_rng(seed)
+    expected = "a finite number of at least 0"
+    noise = check_number("noise", noise, expected, also_least=True)
+    offset = check_number("offset", offset, expected, also_least=True)
+    rng = np.random.default_rng(check_seed("seed", seed))
+    recorded = damp(apply_drift(as_float32("ideal", ideal, ndim=(3,)), shifts), saturation)
     for image in recorded:
         image += np.float32(offset) + noise * rng.standard_normal(image.shape, np.float32)
     return recorded
@@ -327,14 +339,13 @@ def lines_spectrum(
     """
     from scipy.special import ndtr
 
-    if element not in SHELLS:
-        raise ValueError(f"element is {element!r}; expected one of {', '.join(SHELLS)}.")
-    shells = SHELLS[element]
+    shells = SHELLS[check_choice("element", element, SHELLS)]
+    resolution = check_number("resolution", resolution, "a width in eV above 0")
     edges = CHANNEL * (np.arange(CHANNELS + 1) - 0.5)
     spectrum, total = np.zeros(CHANNELS), 0.0
     lines = xray_lines(element)
-    unknown = [] if counted is None else [line for line in counted if line not in lines]
-    if unknown or (counted is not None and not len(counted)):
+    counted = list(lines) if counted is None else as_list("counted", counted, "names of lines")
+    if not counted or any(line not in list(lines) for line in counted):
         raise ValueError(
             f"counted is {counted!r}; expected names of lines of {element} in exspy's tables: "
             f"{', '.join(lines)}."
@@ -342,7 +353,7 @@ def lines_spectrum(
     for line, table in lines.items():
         weight = shells.get(line[0], 0.0) * table["weight"]
         energy = table["energy (keV)"]
-        if counted is None or line in counted:
+        if line in counted:
             total += weight
         sigma = line_width(energy, resolution) / np.sqrt(8 * np.log(2))
         spectrum += weight * np.diff(ndtr((edges - energy) / sigma))
@@ -395,13 +406,15 @@ def spectrum_image(means: ArrayLike, spectra: ArrayLike, *, seed: int) -> sparse
         If there are not as many means as spectra, or some are negative.
     """
     means = as_float32("means", means, ndim=(3,))
-    spectra = np.asarray(spectra, np.float64)
+    spectra = as_float64("spectra", spectra, ndim=(2,))
     if len(means) != len(spectra) or means.min() < 0 or spectra.min() < 0:
         raise ValueError(
             f"means has shape {means.shape} and spectra {spectra.shape}, with least values "
             f"{means.min():g} and {spectra.min():g}; expected as many of each, and none below 0."
         )
-    rng = np.random.default_rng(seed)
+    if means.sum(axis=(1, 2), dtype=np.float64) @ spectra.sum(axis=1) > 2**31:
+        raise ValueError("means and spectra stand for over 2**31 counts; expected fewer.")
+    rng = np.random.default_rng(check_seed("seed", seed))
     pixels, channels = [], []
     for mean, spectrum in zip(means, spectra, strict=True):
         total = spectrum.sum()
@@ -420,6 +433,17 @@ def spectrum_image(means: ArrayLike, spectra: ArrayLike, *, seed: int) -> sparse
     ).tocsr()  # adds up the photons of one pixel and channel
     small = counts.data.max(initial=0) <= np.iinfo(np.uint16).max
     return counts.astype(np.uint16) if small else counts
+
+
+def _check_density(W, density):
+    check_projector(W)
+    density = check_density(density)
+    if density.shape[-2:] != (W.size, W.size):
+        raise ValueError(
+            f"density has shape {density.shape}; expected (elements, [slices,] {W.size}, {W.size}) "
+            f"for a W of size {W.size}."
+        )
+    return density
 
 
 def _factors(name, values, count):

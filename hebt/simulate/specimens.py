@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._checks import as_float32, check_count, check_number
+from .._checks import as_float32, as_float64, check_count, check_names, check_number
 
 # bulk densities in kg/m³
 DENSITY = {"Au": 19300.0, "Ag": 10490.0}
@@ -36,20 +36,17 @@ class Specimen:
 
     def __post_init__(self):
         density = check_density(self.density).view()
-        if len(self.elements) != len(density):
-            raise ValueError(
-                f"density has {len(density)} elements (shape {density.shape}), but elements names "
-                f"{len(self.elements)}: {', '.join(self.elements)}; expected one name for each."
-            )
+        elements = tuple(check_names(self.elements, len(density), name="elements"))
         if density.shape[-1] != density.shape[-2]:
             raise ValueError(
                 f"density has slices of {density.shape[-2]} by {density.shape[-1]} pixels; "
                 "expected squares."
             )
         if self.voxel_size is not None:
-            check_number("voxel_size", self.voxel_size, "a length in nm above 0")
+            size = check_number("voxel_size", self.voxel_size, "a length in nm above 0")
+            object.__setattr__(self, "voxel_size", size)
         density.flags.writeable = False
-        object.__setattr__(self, "elements", tuple(self.elements))
+        object.__setattr__(self, "elements", elements)
         object.__setattr__(self, "density", density)
 
     @property
@@ -118,12 +115,12 @@ def phantom(
     Source: sections 3.1 and Figure 1 of the paper, for the arrangement.
     """
     size = check_count("size", size)
-    if not 0 < side <= 512:
-        raise ValueError(f"side is {side:g}; expected a length above 0 and up to 512 (the frame).")
-    if not 0 <= corner <= side / 2:
-        raise ValueError(f"corner is {corner:g}; expected 0 to half the side, {side / 2:g}.")
-    if not 0 <= cut < 1:
-        raise ValueError(f"cut is {cut:g}; expected a fraction from 0 to below 1.")
+    side = check_number("side", side, "a length above 0 and up to 512 (the frame)", most=512)
+    expected = f"0 to half the side, {side / 2:g}"
+    corner = check_number("corner", corner, expected, also_least=True, most=side / 2)
+    expected = "a fraction from 0 to below 1"
+    cut = check_number("cut", cut, expected, also_least=True, most=1, also_most=False)
+    half_diagonal = check_number("half_diagonal", half_diagonal, "a length above 0")
     if not 0 < half_diagonal * (1 - cut) <= side / 2:
         raise ValueError(
             f"half_diagonal is {half_diagonal:g}, cut is {cut:g}: the diamond's tips lie "
@@ -208,6 +205,8 @@ def embedded_octahedron(
     ValueError
         If the octahedron does not fit into the particle, or the particle into the frame.
     """
+    half_width = check_number("half_width", half_width, "a length in nm above 0")
+    tip = check_number("tip", tip, "a length in nm above 0")
     edge, corner = 1.25 * half_width, 1.4 * half_width
     # a corner, where one face of each kind meets
     second = np.sqrt(2) * edge - half_width
@@ -224,7 +223,7 @@ def embedded_octahedron(
         a, b, c = np.abs(r)
         return (a + b + c - tip) * _THIRD**0.5
 
-    if not 0 < tip <= half_width:
+    if tip > half_width:
         raise ValueError(
             f"tip is {tip:g} nm and half_width {half_width:g} nm; expected an octahedron that "
             "fits into the particle: above 0 and at most half_width."
@@ -275,7 +274,8 @@ def alloy_particle(
     ValueError
         If the particle does not fit into the frame, or a fraction leaves the range 0 to 1.
     """
-    center, rim = gold
+    half_width = check_number("half_width", half_width, "a length in nm above 0")
+    center, rim = _some("gold", gold, 2)
     corner = 0.93 * half_width
     reach = np.hypot(half_width, np.sqrt(3) * corner - half_width)
 
@@ -304,13 +304,16 @@ class _Grid:
     def __init__(self, size, field, turn, reach):
         from scipy.spatial.transform import Rotation
 
-        if not (np.isfinite(field) and field >= 2 * reach):
-            raise ValueError(
-                f"field is {field:g} nm, but the particle reaches {reach:.1f} nm from the centre; "
-                f"expected at least {2 * reach:.0f} nm, so that it stays in the frame at all tilts."
-            )
         self.size = check_count("size", size)
-        self.voxel = float(field) / self.size
+        field = check_number("field", field, "a length in nm above 0")
+        turn = _some("turn", turn, 3)
+        if field < 2 * reach:
+            raise ValueError(
+                f"field is {field:g} nm, but with this half_width the particle reaches "
+                f"{reach:.1f} nm from the centre; expected at least {2 * reach:.0f} nm, so that it "
+                "stays in the frame at all tilts."
+            )
+        self.voxel = field / self.size
         self.at = ((np.arange(self.size) - (self.size - 1) / 2) * self.voxel).astype(np.float32)
         self.turn = Rotation.from_euler("xyz", turn, degrees=True).as_matrix().astype(np.float32)
 
@@ -346,3 +349,10 @@ class _Grid:
         r[1] = self.at[:, None]
         r[2] = self.at
         return np.tensordot(self.turn.T, r.astype(np.float32), 1)
+
+
+def _some(name, values, count):
+    values = as_float64(name, values, ndim=(1,))
+    if len(values) != count:
+        raise ValueError(f"{name} is {values.tolist()}; expected {count} numbers.")
+    return values.tolist()

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import html
 
 import ipywidgets
 
@@ -68,7 +69,7 @@ class LaboratoryWidgets(ipywidgets.VBox):
             outcome = run(now, self.density if now.specimen == "own" else None)
         except ValueError as error:
             # a slider has no cell to fail: say it where the reader looks
-            self.table.value = f"<p><b>No reconstruction:</b> {error}</p>"
+            self.table.value = f"<p><b>No reconstruction:</b> {html.escape(str(error))}</p>"
             return
         self.conditions, self.outcome = now, outcome
         self.image.value = picture(outcome)

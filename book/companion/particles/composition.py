@@ -51,4 +51,5 @@ class Shells:
 
 
 def _gold(densities):
-    return hebt.composition(densities, np.ones(2), np.ones(2), ELEMENTS, "atomic")[0]
+    ones = np.ones(2)
+    return hebt.composition(densities, ones, ELEMENTS, eds_response=ones, kind="atomic")[0]

@@ -274,6 +274,6 @@ def profile_table(study: AlloyStudy) -> Table:
         ("error of the Au fraction (atomic %)", *(NAME[m] for m in METHODS)),
         [(name, *(spread_text(v, ".1f", scale=100) for v in e)) for name, e in errors.items()],
         title=f"Root mean square error of the composition, after {study.iterations} iterations",
-        note=f"{_ours(study)}. Both methods are given the true ζ factors; in an experiment, the "
+        note=f"{_ours(study)}. Both methods are given the true ζ; in an experiment, the "
         "error of the calibration comes on top.",
     )

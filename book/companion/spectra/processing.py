@@ -108,10 +108,11 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
     response = prepare.tilt_response(smoothed)
     normalized = prepare.normalize_tilts(smoothed, response)
     # what the two signals share, weighted as well as can be before they are aligned
-    rough = hebt.response_ratios(haadf, prepare.apply_shifts(normalized, refined), names=ELEMENTS)
+    as_in_paper = {"names": ELEMENTS, "variance": None}
+    rough = hebt.response_ratios(haadf, prepare.apply_shifts(normalized, refined), **as_in_paper)
     map_shifts = prepare.estimate_shifts_to(haadf, rough.predict(normalized))
     maps = prepare.apply_shifts(normalized, map_shifts)
-    fit = hebt.response_ratios(haadf, maps, names=ELEMENTS)
+    fit = hebt.response_ratios(haadf, maps, **as_in_paper)
 
     length = acquisition.voxel_size * 1e-9
     # ζ of the maps: of the photons, those in the windows, at the mean response of the detectors

@@ -1,0 +1,105 @@
+"""Where the tilts of a series come from: a source that can be named, or an error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+# a whole name: -40, +7.5, 0, 12deg
+_NUMBER = re.compile(r"([-+\N{MINUS SIGN}]?)(\d+(?:\.\d+)?)\s?(?:deg|degrees?|°)?")
+# degrees: a stage that moves less did not tilt; one that reads more differently contradicts
+_STILL, _SAME = 0.5, 1.0
+
+
+def tilts_of(
+    paths: Sequence[Path], stage: Sequence[float | None], source: str | None
+) -> tuple[np.ndarray, str]:
+    """Return the tilt of each file in degrees, and its source: "names" or "stage".
+
+    Parameters
+    ----------
+    paths
+        The files.
+    stage
+        For each, the tilt of the stage in degrees that its metadata say, or None.
+    source
+        "names" or "stage"; if None, the one that is certain. The stage is where it moved; names
+        are where they are numbers but no running numbers.
+
+    Raises
+    ------
+    ValueError
+        If none is certain, if both are and differ, if the source that is asked for does not say
+        all, or if a tilt comes twice.
+    """
+    if source not in (None, "names", "stage"):
+        raise ValueError(
+            f"angles is {source!r}; expected degrees, one per file, or 'names' or 'stage'."
+        )
+    named = [_NUMBER.fullmatch(path.stem) for path in paths]
+    found: dict[str, np.ndarray] = {}
+    if all(named) and (source == "names" or not _is_running(named)):
+        found["names"] = np.array([_value(match) for match in named])
+    if None not in stage and (source == "stage" or _moved(stage)):
+        found["stage"] = np.array(stage, np.float64)
+    if source is not None:
+        found = {source: found[source]} if source in found else {}
+    tilts = list(found.values())
+    if not found or not np.allclose(tilts[0], tilts[-1], rtol=0, atol=_SAME):
+        raise ValueError(
+            f"The tilts of the files are not certain. {_shown(paths, stage, named)}; expected "
+            "names such as -40.bcf, or stages that moved, and no contradiction. Give angles=, in "
+            'degrees, one per file, or angles="names" or "stage" for the source to believe.'
+        )
+    best = "stage" if "stage" in found else "names"
+    check_once(found[best], len(paths), best)
+    return found[best], best
+
+
+def check_once(tilts: np.ndarray, count: int, source: str) -> None:
+    """Refuse tilts that are not one for each of so many files, or of which two are the same."""
+    if len(tilts) != count:
+        raise ValueError(
+            f"angles has {len(tilts)} entries, but there are {count} files; expected one tilt per "
+            "file."
+        )
+    values, counts = np.unique(tilts.round(3), return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(
+            f"angles holds a tilt twice ({', '.join(f'{v:g}' for v in values[counts > 1])}; "
+            f"source: {source}); expected each tilt once."
+        )
+
+
+def _value(match):
+    return float(match[1].replace("\N{MINUS SIGN}", "-") + match[2])
+
+
+def _is_running(named):
+    """Whether names without any sign look like 1, 2, 3 or 001, 006."""
+    if any(match[1] for match in named):
+        return False
+    padded = any(re.match(r"0\d", match[2]) for match in named)
+    steps = np.diff(sorted(_value(match) for match in named))
+    return padded or bool((steps == 1).any())
+
+
+def _moved(stage):
+    return np.ptp(stage if len(stage) > 1 else [0.0, *stage]) >= _STILL
+
+
+def _shown(paths, stage, named):
+    """Return what was found in each source."""
+
+    def few(values):
+        values = list(values)
+        return ", ".join(values if len(values) < 6 else [*values[:3], "…", values[-1]])
+
+    kind = "no numbers"
+    if all(named):
+        kind = "running numbers" if _is_running(named) else "numbers"
+    said = few("nothing" if s is None else f"{s:g}" for s in stage)
+    return f"Their names are {few(p.name for p in paths)} ({kind}); of the stage they say {said}"

@@ -1,0 +1,946 @@
+"""Calls of all public functions that work, with other values for each of their arguments.
+
+A new function or argument gets a line here; tests/bad_inputs.py has the values. What an argument
+accepts for good reasons is named with `but`, and what it refuses beyond the usual with `refused`.
+Where arguments exclude each other, a function has several calls: "hebt.sweep, start".
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable
+
+import numpy as np
+from bad_inputs import (
+    NO_VALUE,
+    NOTHING,
+    Argument,
+    angles,
+    argument,
+    array,
+    choice,
+    count,
+    counts,
+    flag,
+    function,
+    names,
+    number,
+    progress,
+    seed,
+    text,
+    thing,
+)
+from scipy import sparse
+
+import hebt
+from hebt import explorers, io, metrics, prepare, segmentation, simulate, validation
+
+RNG = np.random.default_rng(1)
+N = 8
+TILTS = [-60.0, -30.0, 0.0, 30.0, 60.0]
+W = hebt.Projector(TILTS, N)
+OTHER = hebt.Projector(TILTS, N + 1)
+# side by side and bright, so that ratios can be told from counting noise
+DENSITY = RNG.integers(1, 5, (2, 2, N, N)) * (
+    np.arange(N) // 4 == np.arange(2)[:, None, None, None]
+)
+DENSITY[:, :, :, [0, -1]] = 0
+MAPS = np.rint(200 * np.moveaxis(W.forward(DENSITY), 1, 0)).astype(float)
+RATIOS = [2.0, 3.0]
+HAADF = np.tensordot(RATIOS, MAPS, 1)
+X = RNG.integers(1, 9, (2, 2, N, N)).astype(float)
+MASK = np.kron([[1.0, 0.5], [1.0, 1.0]], np.ones((N // 2, N // 2)))
+FIT = hebt.response_ratios(HAADF, MAPS, ["Au", "Ag"])
+SPECTRA = RNG.integers(0, 9, (12, 6)).astype(float)
+CHANNELS = 0.5 + 0.25 * np.arange(6)
+PARTS = prepare.Components(CHANNELS, np.eye(2, 6), np.eye(2, 6), np.array([0.7, 0.3]))
+WINDOW = prepare.EnergyWindow("X", [(0.9, 1.1)], [[(0.5, 0.7), (1.3, 1.5)]])
+ENERGIES = 0.5 + 0.125 * np.arange(9)
+BLOB = np.zeros((3, 16, 16))
+BLOB[:, 5:10, 6:11] = 100 + RNG.integers(0, 9, (3, 5, 5))
+SHIFTS = np.array([[0.0, 0.0], [0.5, -1.0], [1.0, 2.0], [0.0, 1.5], [-0.5, 0.0]])
+SERIES = io.TiltSeries(
+    angles=np.array(TILTS),
+    haadf=HAADF,
+    maps=MAPS,
+    lines=("O_Ka", "Fe_Ka"),
+    pixel_size=1.0,
+    energies=ENERGIES,
+    spectra=np.ones((5, 9)),
+    windows=(WINDOW, WINDOW),
+)
+
+
+@dataclasses.dataclass
+class Entry:
+    """A call of a public function that works, and its arguments."""
+
+    call: Callable
+    arguments: dict
+
+
+TABLE = {}
+
+
+def refusing(**bad):
+    """An argument of a call that there is no working one of."""
+    return Argument(lambda: NO_VALUE, argument(None, bad=bad).others)
+
+
+def entry(name, call, /, **arguments):
+    """Put a call into the table; `name` is that of the function, or of a class and its method."""
+    TABLE[name] = Entry(call, arguments)
+
+
+LEAD = "one more axis", "one axis less"
+ROWS = "a row less", "a row more"
+COLUMNS = "a column less", "a column more"
+NUMBER = "a number", "an array without axes"
+FREE = *LEAD, *ROWS, *COLUMNS, *NUMBER  # of any shape
+
+
+# --- the method ---
+
+A = angles(TILTS)
+PROJECTOR = thing(W, np.array(TILTS)).but(refused={"another size": OTHER})
+P, Q, V = array(HAADF), array(MAPS), array(X)
+R = array(RATIOS).but(refused={"below 0": [-1.0, 1.0], "0": [0.0, 1.0]})
+M = array(MASK).but(refused={"above 1": 2 * MASK, "below 0": -MASK})
+CALLBACK = function(lambda *_: None)
+RULE = function(hebt.RelativeChange(1e-3)).but("None", "a list")
+HISTORY = thing(hebt.History()).but("None")
+DEVICE, ITERATIONS = choice("cpu"), count(2)
+RUN = dict(device=DEVICE, progress=progress())
+
+entry("hebt.Projector", hebt.Projector, angles=A.but(*ROWS), size=count(N))
+entry("hebt.Projector.forward", W.forward, x=V.but(*LEAD, *ROWS))
+entry("hebt.Projector.backward", W.backward, p=P)
+entry(
+    "hebt.sirt",
+    hebt.sirt,
+    W=PROJECTOR,
+    p=P.but(refused={"below 0": -HAADF}),
+    iterations=ITERATIONS,
+    mask=M.but("None"),
+    x0=array(X[0]).but("None"),
+    callback=CALLBACK.but("None"),
+    stop=RULE,
+    history=HISTORY,
+    **RUN,
+)
+entry(
+    "hebt.reconstruct",
+    lambda **k: np.asarray(hebt.reconstruct(**k)),
+    W=PROJECTOR,
+    haadf=P.but(refused={"below 0": -HAADF}),
+    maps=Q.but(refused={"below 0": -MAPS}),
+    ratios=R,
+    alpha=number(0.5, 1.0, 1.5, -0.1),
+    iterations=ITERATIONS,
+    mask=M.but("None"),
+    x0=V.but("None"),
+    haadf_projector=PROJECTOR.but("None"),
+    **RUN,
+)
+entry(
+    "hebt.reconstruct, watched",
+    lambda **k: hebt.reconstruct(W, HAADF, MAPS, RATIOS, 0.5, 2, **k),
+    callback=CALLBACK.but("None"),
+    stop=RULE,
+    history=HISTORY,
+)
+entry(
+    "hebt.reconstruct, in blocks",
+    lambda out: hebt.reconstruct(W, HAADF, MAPS, RATIOS, 0.5, 2, out=out),
+    out=argument(None, bad={repr(v): v for v in (3, 1.5, True, [], {1.0}, len)}),
+)
+entry(
+    "hebt.reconstruct, into a store",
+    lambda **k: np.asarray(hebt.reconstruct(W, HAADF, MAPS, RATIOS, 0.5, 2, out={}, **k)),
+    about=argument(
+        {"elements": ["Au", "Ag"]},
+        bad={k: v for k, v in NOTHING.items() if k not in ("None", "a mapping")}
+        | {"a number": 3, "one element": {"elements": ["Au"]}, "one text": {"elements": "AuAg"}}
+        | {"no JSON": {"a": len}, "NaN": {"a": np.nan}, "its own": {"run": 1}},
+    ),
+    overwrite=flag(True),
+)
+entry(
+    "hebt.open_result", hebt.open_result, path=refusing(**NOTHING, **{"a number": 3, "True": True})
+)
+entry(
+    "hebt.sweep",
+    hebt.sweep,
+    W=PROJECTOR,
+    haadf=P,
+    maps=Q,
+    ratios=R,
+    alphas=array([0.0, 0.5]).but(
+        "one axis less",
+        *ROWS,
+        *NUMBER,
+        refused={"1": [0.5, 1.0], "below 0": [-0.1, 0.5], "one of 1": 1.0},
+    ),
+    iterations=counts([1, 3]).but("one number"),
+    **RUN,
+)
+entry(
+    "hebt.response_ratios",
+    hebt.response_ratios,
+    haadf=P.but(refused={"below 0": -HAADF}),
+    maps=Q.but(refused={"below 0": -MAPS}),
+    names=names(["Au", "Ag"]),
+)
+entry("hebt.ResponseRatios.predict", FIT.predict, maps=Q.but(*COLUMNS))
+entry(
+    "hebt.Discrepancy",
+    hebt.Discrepancy,
+    eds=array([1.0, 2.0]).but(
+        "None", "one axis less", "beyond float32", *ROWS, *NUMBER, refused={"0": [1.0, 0.0]}
+    ),
+    haadf=number(3.0, 0, -1).but("None"),
+    factor=number(1.0, 0, -1),
+)
+entry("hebt.RelativeChange", hebt.RelativeChange, tolerance=number(0.5, 0, -1))
+entry(
+    "hebt.Snapshots",
+    hebt.Snapshots,
+    iterations=counts([1, 3]).but("falling"),
+    score=CALLBACK.but("None"),
+)
+entry(
+    "hebt.common_tilts",
+    hebt.common_tilts,
+    angles=A.but(*ROWS),
+    other_angles=A.but(*ROWS),
+    within=number(0.5, -1),
+)
+entry("hebt.poisson_noise", hebt.poisson_noise, maps=Q.but(*COLUMNS), ratios=R)
+FACTORS = dict(x=V.but(*COLUMNS), ratios=R, zeta=R)
+entry("hebt.density", hebt.density, **FACTORS)
+entry(
+    "hebt.composition",
+    hebt.composition,
+    **FACTORS,
+    elements=names(["Au", "Ag"]).but(refused={"no element": ["Au", "Xx"]}),
+    kind=choice("atomic"),
+    least=number(0.5, -1),
+)
+
+# --- how good it is ---
+
+PAIR = dict(reference=array(X[0]), image=array(X[1]))
+entry(
+    "hebt.metrics.ssim_structure",
+    metrics.ssim_structure,
+    **PAIR,
+    window=choice("gaussian").but("None"),
+)
+entry("hebt.metrics.optimal_scale", metrics.optimal_scale, **PAIR)
+entry("hebt.metrics.scaled_mse", metrics.scaled_mse, **PAIR, normalise=choice("pixels"))
+entry(
+    "hebt.metrics.pixel_difference",
+    metrics.pixel_difference,
+    reference=array(X[0] > 4).but(refused={"not binary": X[0]}),
+    image=array(X[1]),
+)
+entry(
+    "hebt.metrics.structure_map",
+    metrics.structure_map,
+    x=array(X[0, 0]).but("beyond float32"),
+    y=array(X[0, 1]).but("beyond float32"),
+    c3=number(0.5, 0, -1),
+)
+entry(
+    "hebt.segmentation.segment",
+    segmentation.segment,
+    volume=array(BLOB * np.repeat([1.0, 0.5], 8)).but("one axis less", *ROWS, *COLUMNS),
+    materials=count(2, 300),
+    sigma=number(0.5, -1),
+)
+PARTS_FOUND = segmentation.Segmentation(
+    np.arange(8, dtype=np.uint8).reshape(2, 2, 2) % 3, (1.0, 2.0)
+)
+entry("hebt.segmentation.Segmentation.mask", PARTS_FOUND.mask, label=count(2, 3))
+entry(
+    "hebt.validation.leave_one_out",
+    validation.leave_one_out,
+    angles=A,
+    haadf=P.but(refused={"below 0": -HAADF}),
+    maps=Q.but(refused={"below 0": -MAPS}),
+    held=array([0.0, 30.0]).but(*ROWS, refused={"no tilt": [0.0, 31.0]}),
+    targets=Q.but("None"),
+    alphas=array([0.0, 0.5]).but(
+        *ROWS,
+        *("empty", "an empty list", "no rows", "no columns"),
+        refused={"1": [0.5, 1.0], "below 0": [-0.1, 0.5]},
+    ),
+    stops=counts([1, 2]),
+    mask=M.but("None"),
+    margin=count(1, N // 2, least=0),
+    names=names(["Au", "Ag"]),
+    progress=progress(),
+)
+
+# --- from recorded to aligned images ---
+
+IMAGES, S = array(HAADF), array(SHIFTS).but("beyond float32")
+AXIS = argument(
+    -1,
+    bad={"too far": 4, "one twice": (-1, -1), "a text": "x", "None": None, "a fraction": 1.0}
+    | {"True": True, "NaN": np.nan, "an empty tuple": ()},
+    same={"numpy's": (np.int64(-1), -1), "a tuple": ((-1,), -1), "a list": ([-1], -1)},
+)
+SIGMA, FACTOR = number(0.5, 0, -1), count(2, 3)
+entry(
+    "hebt.prepare.bin_images",
+    prepare.bin_images,
+    images=IMAGES.but(*LEAD, *ROWS),
+    factor=FACTOR,
+    axis=AXIS,
+    mean=flag(True),
+)
+entry(
+    "hebt.prepare.smooth",
+    prepare.smooth,
+    images=IMAGES.but(*LEAD, *ROWS, *COLUMNS),
+    width=count(3, 9),
+    sigma=SIGMA,
+    axis=AXIS,
+    centered=flag(False),
+)
+entry(
+    "hebt.prepare.smoothing_kernel",
+    prepare.smoothing_kernel,
+    width=count(4),
+    sigma=SIGMA,
+    centered=flag(False),
+)
+entry(
+    "hebt.prepare.apply_shifts",
+    prepare.apply_shifts,
+    images=IMAGES.but("one more axis", *COLUMNS),
+    shifts=S,
+    order=count(1, 6, least=0),
+    mode=choice("constant"),
+)
+entry(
+    "hebt.prepare.crop_flat",
+    prepare.crop_flat,
+    images=IMAGES.but("one more axis"),
+    angles=A.but(refused={"from the side": [-90.0, -30.0, 0.0, 30.0, 60.0]}),
+    size=count(6, 7, 9),
+    slices=count(2, 1, 3).but("None"),
+    edge=number(2.0, 0, -1, 7.0),
+)
+entry(
+    "hebt.prepare.mass_inconsistency",
+    prepare.mass_inconsistency,
+    images=IMAGES.but(*ROWS, *COLUMNS),
+)
+entry("hebt.prepare.slab_mask", prepare.slab_mask, size=count(8), depth=number(3.0, 0, -1, 9))
+entry(
+    "hebt.prepare.estimate_shifts",
+    prepare.estimate_shifts,
+    haadf=array(BLOB).but(*ROWS, *COLUMNS),
+    upsample=count(4),
+)
+entry(
+    "hebt.prepare.estimate_shifts_to",
+    prepare.estimate_shifts_to,
+    reference=array(BLOB[:2]),
+    images=array(BLOB[1:]),
+    upsample=count(4),
+)
+SERIES_ALONE = array(HAADF).but(*ROWS, *COLUMNS)
+entry("hebt.prepare.center_of_mass", prepare.center_of_mass, images=SERIES_ALONE)
+entry("hebt.prepare.estimate_center_shifts", prepare.estimate_center_shifts, haadf=SERIES_ALONE)
+entry("hebt.prepare.alignment_error", prepare.alignment_error, shifts=S, drift=S, angles=A)
+REPROJECTED = dict(
+    haadf=array(BLOB).but(*COLUMNS),
+    angles=angles([-40.0, 0.0, 40.0]),
+    shifts=array(SHIFTS[:3]).but("beyond float32"),
+    solve=function(hebt.sirt),
+    size=count(12, 13, 18),
+    depth=number(4.0, 0, -1),
+    slices=count(10, 11, 18).but("None"),
+    factor=FACTOR,
+    iterations=ITERATIONS,
+)
+entry(
+    "hebt.prepare.refine_alignment",
+    lambda **k: prepare.refine_alignment(**k),
+    **REPROJECTED,
+    rounds=count(1),
+    tolerance=number(0.5, -1),
+    progress=progress(),
+)
+entry(
+    "hebt.prepare.reprojection_residual",
+    prepare.reprojection_residual,
+    **REPROJECTED,
+    offset=number(0.5),
+)
+ALONE = array(BLOB).but(*ROWS, *COLUMNS)
+entry(
+    "hebt.prepare.particle_masks",
+    prepare.particle_masks,
+    haadf=ALONE,
+    border=count(2, 8),
+    margin=count(1, least=0),
+)
+entry("hebt.prepare.binarize", prepare.binarize, haadf=ALONE, fraction=number(0.5, 0, -1, 1))
+INSIDE = BLOB > 0
+entry(
+    "hebt.prepare.remove_offset",
+    prepare.remove_offset,
+    haadf=array(BLOB),
+    masks=argument(
+        INSIDE,
+        bad={"numbers": 2.0 * INSIDE, "NaN": np.where(INSIDE, np.nan, 0), "full": INSIDE | True}
+        | {"masked": np.ma.array(INSIDE, mask=INSIDE), "a row less": INSIDE[1:], "None": None}
+        | {"a text": "text", "a number": 1, "an empty list": []},
+        same={"a list": (INSIDE.tolist(), INSIDE), "Fortran's order": (INSIDE.copy("F"), INSIDE)},
+    ),
+)
+entry(
+    "hebt.prepare.correct_damping",
+    prepare.correct_damping,
+    haadf=ALONE.but(*LEAD, *NUMBER),
+    saturation=number(200.0, 100, 0, -1).but("inf"),
+)
+entry("hebt.prepare.estimate_damping", prepare.estimate_damping, haadf=ALONE, groups=count(4))
+entry("hebt.prepare.tilt_response", prepare.tilt_response, maps=Q.but(*ROWS, *COLUMNS))
+entry(
+    "hebt.prepare.normalize_tilts",
+    prepare.normalize_tilts,
+    maps=Q.but(*ROWS, *COLUMNS),
+    response=array([1.0, 0.5, 1.0, 2.0, 1.0]).but(refused={"0": [0.0, 1, 1, 1, 1]}),
+)
+E = array(ENERGIES).but("tiny")
+entry(
+    "hebt.prepare.EnergyWindow",
+    prepare.EnergyWindow,
+    name=text("X"),
+    peaks=argument(
+        ((0.9, 1.1),),
+        bad={"none": (), "NaN": ((np.nan, 1.1),), "turned round": ((1.1, 0.9),), "None": None}
+        | {"a text": "text", "three": ((0.9, 1.0, 1.1),), "a pair": (0.9, 1.1), "a number": 3.0},
+        same={"lists": ([[0.9, 1.1]], ((0.9, 1.1),))},
+    ),
+    backgrounds=argument(
+        (((0.5, 0.7), (1.3, 1.5)),),
+        bad={"none": (), "NaN": (((0.5, np.nan), (1.3, 1.5)),), "None": None, "a text": "text"}
+        | {"turned round": (((0.7, 0.5), (1.3, 1.5)),), "three": (((0.5, 0.7),) * 3,)},
+    ),
+)
+entry(
+    "hebt.prepare.EnergyWindow.weights",
+    WINDOW.weights,
+    energies=E.but(*ROWS, refused={"uneven": ENERGIES**2}),
+    background=flag(True),
+)
+entry(
+    "hebt.prepare.element_maps",
+    prepare.element_maps,
+    spectrum_image=array(RNG.integers(0, 9, (3, 4, 9))).but(
+        *ROWS, "one axis less", "one more axis"
+    ),
+    windows=argument(
+        (WINDOW,),
+        bad={"None": None, "a text": "text", "a number": 3, "pairs": [(0.9, 1.1)], "none": []},
+        same={"a list": ([WINDOW], (WINDOW,)), "alone": (WINDOW, (WINDOW,))},
+    ),
+    energies=E,
+)
+RANGES = argument(
+    [(0.5, 1.0)],
+    bad={"None": None, "a text": "text", "a number": 3.0, "NaN": [(np.nan, 1.0)]}
+    | {"turned round": [(1.0, 0.5)], "three": [(0.5, 0.7, 1.0)], "a pair": (0.5, 1.0)},
+)
+entry("hebt.prepare.channels_near", prepare.channels_near, energies=E.but(*ROWS), ranges=RANGES)
+LINE_ENERGIES = 0.01 * np.arange(1, 1000)
+entry(
+    "hebt.prepare.line_windows",
+    lambda lines, avoid, resolution, width: prepare.line_windows(
+        LINE_ENERGIES, lines, avoid=avoid, resolution=resolution, width=width
+    ),
+    lines=names(["O_Ka", "Fe_Ka"]).but("one less", "twice the same", refused={"no": ["O_Zz"]}),
+    avoid=argument(
+        ("C_Ka", (0.0, 0.16)),
+        bad={"None": None, "one text": "C_Ka", "no line": ["C_Zz"], "NaN": [(np.nan, 1.0)]}
+        | {"a number": 3.0, "three": [(1.0, 2.0, 3.0)], "turned round": [(2.0, 1.0)]},
+    ),
+    resolution=number(130.0, 0, -1),
+    width=number(1.0, 0, -1),
+)
+entry(
+    "hebt.prepare.line_windows, energies",
+    lambda energies: prepare.line_windows(energies, ["O_Ka"]),
+    energies=angles(LINE_ENERGIES[:99]).but(*ROWS, "radians", "texts", "a fill value"),
+)
+LINE_WINDOWS = prepare.line_windows(LINE_ENERGIES, ["O_Ka", "Fe_Ka"])
+OVERLAP = dict(
+    windows=argument(
+        LINE_WINDOWS,
+        bad={"None": None, "a text": "text", "a number": 3, "pairs": [(0.9, 1.1)], "none": []}
+        | {"no line": [WINDOW], "alone": LINE_WINDOWS[0]},
+        same={"a tuple": (tuple(LINE_WINDOWS), LINE_WINDOWS)},
+    ),
+    energies=array(LINE_ENERGIES).but(*ROWS),
+    resolution=number(130.0, 0, -1),
+)
+entry("hebt.prepare.crosstalk_matrix", prepare.crosstalk_matrix, **OVERLAP)
+entry("hebt.prepare.unmix", prepare.unmix, maps=array(X).but(*LEAD, *COLUMNS), **OVERLAP)
+entry(
+    "hebt.prepare.line_width",
+    prepare.line_width,
+    energy=E.but(*FREE[:4], *NUMBER, refused={"below 0": -ENERGIES}),
+    resolution=number(130.0, 0, -1),
+)
+ELEMENT = choice("Au").but(refused={"two": "AuAg"})
+entry("hebt.prepare.xray_lines", prepare.xray_lines, element=ELEMENT)
+entry(
+    "hebt.prepare.decompose",
+    prepare.decompose,
+    spectra=array(SPECTRA).but("one more axis", *ROWS, refused={"below 0": -SPECTRA}),
+    energies=array(CHANNELS).but("tiny"),
+    components=count(2, 7),
+    scaled=flag(True),
+)
+entry(
+    "hebt.prepare.bin_spectra",
+    prepare.bin_spectra,
+    spectra=argument(
+        sparse.csr_array(SPECTRA),
+        bad={**NOTHING, "NaN": sparse.csr_array(np.where(SPECTRA > 7, np.nan, SPECTRA))}
+        | {"a row less": sparse.csr_array(SPECTRA[:-1]), "masked": np.ma.array(SPECTRA, mask=True)}
+        | {"a number": 3, "a list": [1.0]},
+        same={"an array": (SPECTRA, sparse.csr_array(SPECTRA))}
+        | {"uint16": (sparse.csc_array(SPECTRA.astype(np.uint16)), sparse.csr_array(SPECTRA))},
+    ),
+    shape=argument(
+        (4, 3),
+        bad={
+            "None": None,
+            "three": (2, 2, 3),
+            "a number": 12,
+            "below 0": (-4, -3),
+            "NaN": (4, np.nan),
+        }
+        | {"another": (3, 3), "fractions": (4.0, 3.0), "texts": ("4", "3"), "a text": "43"},
+        same={"a list": ([4, 3], (4, 3)), "an array": (np.array([4, 3]), (4, 3))},
+    ),
+    factor=count(1, 2),
+    mask=argument(
+        np.eye(4, 3) > 0,
+        bad={"a row less": np.ones((3, 3), bool), "NaN": np.full((4, 3), np.nan), "a text": "text"}
+        | {"masked": np.ma.array(np.ones((4, 3), bool), mask=np.eye(4, 3)), "a number": 1}
+        | {"one more axis": np.ones((1, 4, 3), bool), "an empty list": []},
+        same={"a list": ((np.eye(4, 3) > 0).tolist(), np.eye(4, 3) > 0)},
+    ),
+)
+KEPT = count(1, 3, least=1).but("None")
+entry(
+    "hebt.prepare.Components.denoise",
+    PARTS.denoise,
+    spectra=array(SPECTRA).but("one more axis", "one axis less", *ROWS),
+    count=KEPT,
+)
+entry(
+    "hebt.prepare.Components.weights",
+    PARTS.weights,
+    weights=array(SPECTRA - 4).but("one more axis", "one axis less", "beyond float32", *ROWS),
+    count=KEPT,
+)
+
+# --- specimens and a microscope ---
+
+D = array(DENSITY).but("one axis less", refused={"below 0": -DENSITY})
+Z = array(RATIOS).but(refused={"below 0": [-1.0, 1.0]})
+WITH_SLICES = "one axis less", *ROWS
+entry("hebt.simulate.haadf_tilt_series", simulate.haadf_tilt_series, W=PROJECTOR, density=D, z=Z)
+COUNTED = dict(W=PROJECTOR, density=D, zeta=Z, dose=number(2.0, 0, -1))
+entry("hebt.simulate.mean_counts", simulate.mean_counts, **COUNTED)
+entry("hebt.simulate.eds_tilt_series", simulate.eds_tilt_series, **COUNTED, seed=seed(1))
+entry(
+    "hebt.simulate.eds_tilt_series, of seeds",
+    lambda seed: simulate.eds_tilt_series(W, DENSITY[:, 0], RATIOS, seed=seed),
+    seed=seed([1, 2]).but("numpy's", refused={"None inside": [1, None]}),
+)
+SATURATION = number(500.0, 0, -1).but("inf")
+entry("hebt.simulate.damp", simulate.damp, intensity=P.but(*FREE), saturation=SATURATION)
+entry("hebt.simulate.drift", simulate.drift, tilts=count(3), size=number(1.0, -1), seed=seed(1))
+entry(
+    "hebt.simulate.apply_drift",
+    simulate.apply_drift,
+    images=IMAGES.but("one more axis", *COLUMNS),
+    shifts=S,
+)
+entry(
+    "hebt.simulate.record_haadf",
+    simulate.record_haadf,
+    ideal=IMAGES.but(*COLUMNS),
+    saturation=SATURATION,
+    noise=number(1.0, -1),
+    offset=number(2.0, -1),
+    shifts=S,
+    seed=seed(1),
+)
+entry("hebt.simulate.detector_response", simulate.detector_response, angles=A.but(*ROWS))
+entry(
+    "hebt.simulate.lines_spectrum",
+    simulate.lines_spectrum,
+    element=ELEMENT.but(refused={"another": "Fe"}),
+    counted=names(["La", "Ma"]).but("one less", "twice the same", refused={"no line": ["Zz"]}),
+    resolution=number(130.0, 0, -1),
+)
+entry(
+    "hebt.simulate.spectrum_image",
+    simulate.spectrum_image,
+    means=array(X[0]).but(*COLUMNS, refused={"below 0": -X[0]}),
+    spectra=array(SPECTRA[:2]).but(*COLUMNS, refused={"below 0": -SPECTRA[:2]}),
+    seed=seed(1),
+)
+entry(
+    "hebt.simulate.Specimen",
+    simulate.Specimen,
+    elements=names(["Au", "Ag"]),
+    density=D,
+    voxel_size=number(1.0, 0, -1).but("None"),
+)
+entry(
+    "hebt.simulate.phantom",
+    simulate.phantom,
+    size=count(16),
+    side=number(370.0, 0, -1, 513),
+    corner=number(50.0, -1, 200),
+    half_diagonal=number(185.0, 0, -1, 512),
+    cut=number(0.25, -1, 1),
+)
+entry("hebt.simulate.graded_disc", simulate.graded_disc, size=count(16))
+TURN = array([25.0, 18.0, 35.0]).but("tiny", "beyond float32")
+entry(
+    "hebt.simulate.embedded_octahedron",
+    simulate.embedded_octahedron,
+    size=count(4),
+    field=number(135.0, 0, -1, 50),
+    half_width=number(45.0, 0, -1, 100),
+    tip=number(42.0, 0, -1, 46),
+    turn=TURN,
+)
+entry(
+    "hebt.simulate.alloy_particle",
+    simulate.alloy_particle,
+    size=count(4),
+    field=number(37.5, 0, -1, 20),
+    half_width=number(14.0, 0, -1, 30),
+    gold=array([0.25, 0.5]).but(refused={"below 0": [-0.1, 0.5], "above 1": [0.5, 1.5]}),
+    turn=TURN,
+)
+
+# --- explorers ---
+
+LIMITS = argument(
+    (0.0, 10.0),
+    bad={**NOTHING, "NaN": (np.nan, 1.0), "inf": (0.0, np.inf), "turned round": (10.0, 0.0)}
+    | {"one": (1.0,), "three": (0.0, 1.0, 2.0), "equal": (1.0, 1.0), "a number": 3.0}
+    | {"texts": ("a", "b"), "masked": np.ma.array([0.0, 1.0], mask=[0, 1])},
+    same={"a list": ([0.0, 10.0], (0.0, 10.0)), "an array": (np.array([0.0, 10.0]), (0.0, 10.0))},
+)
+LOOK = dict(limits=LIMITS.but("None"), unit=text("a"), cmap=choice("gray"), caption=text("a"))
+COLUMNS_SHOWN = count(2).but("None")
+entry(
+    "hebt.explorers.slices",
+    explorers.slices,
+    volume=array(X[0]).but(*ROWS, *COLUMNS),
+    axis=count(1, 3, least=0),
+    start=count(1, 8, least=0).but("None"),
+    smooth=flag(True),
+    columns=COLUMNS_SHOWN,
+    **LOOK,
+)
+entry(
+    "hebt.explorers.tilts",
+    explorers.tilts,
+    images=array(HAADF).but(*COLUMNS),
+    angles=A,
+    columns=COLUMNS_SHOWN,
+    **LOOK,
+)
+entry(
+    "hebt.explorers.tilts, start",
+    lambda start: explorers.tilts(HAADF, TILTS, start=start),
+    start=number(30.0, 31.0).but("None"),
+)
+SWEPT = RNG.integers(1, 9, (2, 3, 2, 4, 4)).astype(float)
+entry(
+    "hebt.explorers.sweep",
+    explorers.sweep,
+    x=array(SWEPT),
+    alphas=array([0.25, 0.5]).but("bool", "tiny", refused={"twice the same": [0.5, 0.5]}),
+    iterations=counts([1, 2, 5]).but("falling"),
+    names=names(["Au", "Ag"]),
+    reference=array(SWEPT[0, 0]).but("None"),
+    **LOOK,
+)
+entry(
+    "hebt.explorers.sweep, start",
+    lambda start: explorers.sweep(SWEPT, [0.25, 0.5], [1, 2, 5], start=start),
+    start=argument(
+        (0.5, 2),
+        bad={k: v for k, v in NOTHING.items() if k != "None"}
+        | {"NaN": (np.nan, 2), "elsewhere": (0.3, 2), "one": (0.5,), "a number": 0.5},
+        same={"a list": ([0.5, 2], (0.5, 2)), "numpy's": (np.array([0.5, 2]), (0.5, 2))},
+    ),
+)
+IDENTIFIER = text("a").but(refused={"two words": "a b", "a keyword": "for", "no word": ""})
+DEPENDS = argument(
+    ("a", "b"),
+    bad={
+        "one text": "ab",
+        "a set": {"a", "b"},
+        "numbers": (1, 2),
+        "a number": 3,
+        "a function": len,
+    },
+    same={"a list": (["a", "b"], ("a", "b"))},
+)
+FORMAT = argument(
+    ".2f",
+    bad={"no format": "zz", "a number": 3, "a list": [], "an object": object(), "bytes": b".2f"},
+)
+TITLE = text("Title")
+entry(
+    "hebt.explorers.Control",
+    explorers.Control,
+    name=IDENTIFIER,
+    label=TITLE,
+    values=array([0.25, 0.5, 1.0]).but(
+        *ROWS, "tiny", "bool", "texts", "numbers as texts", refused={"twice the same": [0.5, 0.5]}
+    ),
+    unit=text("nm"),
+    format=FORMAT,
+)
+entry(
+    "hebt.explorers.Control, default",
+    lambda default: explorers.Control("a", "A", [0.25, 0.5, 1.0], default),
+    default=number(0.5, 0.3, 2).but("None"),
+)
+SLIDER = explorers.Control("value", "A", [0.25, 0.5, 1.0])
+entry("hebt.explorers.Control.index", SLIDER.index, value=number(0.5, 0.3, 2))
+entry(
+    "hebt.explorers.Panel",
+    explorers.Panel,
+    name=IDENTIFIER,
+    title=TITLE,
+    limits=LIMITS,
+    unit=text("nm"),
+    cmap=choice("gray"),
+    depends=DEPENDS,
+    smooth=flag(True),
+    alt=TITLE.but("None"),
+)
+entry(
+    "hebt.explorers.Readout",
+    explorers.Readout,
+    name=IDENTIFIER,
+    label=TITLE,
+    unit=text("nm"),
+    format=FORMAT,
+    panel=TITLE.but("None"),
+    depends=DEPENDS,
+)
+entry(
+    "hebt.explorers.Readout.text",
+    explorers.Readout("value", "A").text,
+    value=number(0.5).but("NaN", "inf", "-inf", "NaN of numpy"),
+)
+entry(
+    "hebt.explorers.Curve",
+    explorers.Curve,
+    name=IDENTIFIER,
+    title=TITLE,
+    along=text("c"),
+    lines=names(["Au", "Ag"]).but("one less", "one more"),
+    ylabel=TITLE,
+    unit=text("nm"),
+    x=array([0.25, 0.5, 1.0]).but("None", *ROWS, "tiny", refused={"falling": [1.0, 0.5, 0.25]}),
+    log=choice("x").but("no word"),
+    limits=LIMITS.but("None"),
+    depends=DEPENDS,
+    alt=TITLE.but("None"),
+)
+CONTROLS = (explorers.Control("value", "A", [0.25, 0.5]),)
+PANELS = (explorers.Panel("image", "B", (0, 1)), explorers.Panel("other", "C", (0, 1)))
+READOUTS = (explorers.Readout("number", "D"),)
+CURVES = (explorers.Curve("curve", "E", "value", ["line"]),)
+ITEMS = {**NOTHING, "a number": 3}
+
+
+def shown(value):
+    image = np.full((2, 2), value)
+    curve = {"line": np.array([1.0, 2.0])}
+    return {"image": image, "other": image, "number": value, "curve": curve}
+
+
+def shows(**changes):
+    return lambda value: shown(value) | changes
+
+
+EXPLORER = explorers.FrameExplorer(shown, CONTROLS, PANELS, readouts=READOUTS, curves=CURVES)
+entry(
+    "hebt.explorers.FrameExplorer",
+    explorers.FrameExplorer,
+    compute=function(shown).but(
+        refused={
+            "an image with NaN": shows(image=np.full((2, 2), np.nan)),
+            "a masked image": shows(image=np.ma.array(np.ones((2, 2)), mask=np.eye(2))),
+            "an image of texts": shows(image=np.full((2, 2), "a")),
+            "no image": shows(image=3.0),
+            "a text as number": shows(number="3"),
+            "a curve that is none": shows(curve=[1.0, 2.0]),
+            "a curve of three points": shows(curve={"line": np.ones(3)}),
+            "a curve of texts": shows(curve={"line": ["a", "b"]}),
+            "nothing": lambda value: None,
+            "too little": lambda value: {},
+        }
+    ),
+    controls=argument(CONTROLS, bad=ITEMS, same={"a list": (list(CONTROLS), CONTROLS)}),
+    panels=argument(PANELS, bad=ITEMS | {"controls": CONTROLS, "twice the same": PANELS * 2}),
+    readouts=argument(READOUTS, bad=ITEMS | {"panels": PANELS}),
+    curves=argument(CURVES, bad=ITEMS | {"panels": PANELS}),
+    alt=text("{value}").but("None", refused={"an unknown name": "{b}"}),
+    caption=TITLE,
+    columns=COLUMNS_SHOWN,
+    shared_colorbar=flag(True),
+    filename=TITLE,
+)
+entry("hebt.explorers.FrameExplorer.move", EXPLORER.move, value=number(0.5, 0.3, 2))
+MOST = count(10**6, 10)
+entry(
+    "hebt.explorers.Explorer.html",
+    lambda max_bytes: EXPLORER.html(max_bytes=max_bytes)[:1],
+    max_bytes=MOST.but("None"),
+)
+VIEWS = RNG.integers(0, 255, (1, 2, 4, 4, 3), np.uint8)
+entry(
+    "hebt.explorers.Turntable",
+    explorers.Turntable,
+    pictures=argument(
+        {"a": VIEWS},
+        bad=NOTHING
+        | {"floats": {"a": VIEWS / 255}, "masked": {"a": np.ma.array(VIEWS, mask=VIEWS > 9)}}
+        | {"none": {}, "one view less": {"a": VIEWS[:, :1]}, "no colors": {"a": VIEWS[..., 0]}},
+        same={"Fortran's order": ({"a": VIEWS.copy("F")}, {"a": VIEWS})},
+    ),
+    turns=array([0.0, 90.0]).but(
+        "tiny", "bool", "beyond float32", refused={"one twice": [90.0, 90.0]}
+    ),
+    tips=array([30.0]).but("tiny", "bool", "beyond float32", "masked in a list in a list"),
+    alts=argument(
+        {"a": "What is seen."}, bad={"a text": "a", "no body": {"b": "c"}, "a number": 3}
+    ),
+    caption=TITLE,
+)
+entry(
+    "hebt.explorers.Turntable, start",
+    lambda start: explorers.Turntable({"a": VIEWS}, turns=[0, 90], tips=[30], start=start),
+    start=argument(
+        (90.0, 30.0),
+        bad={k: v for k, v in NOTHING.items() if k != "None"}
+        | {"elsewhere": (45.0, 30.0), "one": (90.0,), "NaN": (np.nan, 30.0), "a number": 90.0},
+        same={"a list": ([90.0, 30.0], (90.0, 30.0))},
+    ),
+)
+
+# --- files ---
+
+PIXEL = number(1.5, 0, -1)
+
+
+def in_float64(signal):
+    signal.data = signal.data.astype(np.float64)
+    return signal
+
+
+entry(
+    "hebt.io.to_signal",
+    io.to_signal,
+    data=array(MAPS).but(*COLUMNS),
+    pixel_size=PIXEL,
+    angles=A.but("None"),
+    elements=names(["Au", "Ag"]),
+    title=TITLE,
+)
+entry(
+    "hebt.io.spectra_to_signal",
+    lambda **k: in_float64(io.spectra_to_signal(**k)),  # it keeps the type of the counts
+    data=array(RNG.integers(0, 9, (3, 4, 9))).but(*ROWS),
+    pixel_size=PIXEL,
+    energies=E.but(refused={"uneven": ENERGIES**2, "falling": ENERGIES[::-1]}),
+    tilt=number(-10.0, 400),
+    voltage=number(200.0, 0, -1),
+    elements=names(["Au", "Ag"]).but("one less", "one more", "twice the same"),
+    title=TITLE,
+)
+SIGNAL = io.to_signal(MAPS, pixel_size=1.5, angles=TILTS, elements=["Au", "Ag"])
+entry(
+    "hebt.io.from_signal",
+    io.from_signal,
+    signal=thing(SIGNAL, MAPS),
+    angles=A.but("None"),
+    pixel_size=PIXEL.but("None"),
+)
+entry(
+    "hebt.io.TiltSeries.pick",
+    lambda lines: SERIES.pick(*lines),
+    lines=argument(
+        ("Fe_Ka",), bad={"a text": "Fe_Ka", "none": (), "another": ("Au_La",), "numbers": (1, 2)}
+    ),
+)
+NO_FILES = {"files": ["-1.bcf", "1.bcf"], "lines": ["O_Ka"]}
+entry(
+    "hebt.io.read_tilt_series",
+    lambda **k: io.read_tilt_series(**NO_FILES | k),
+    files=refusing(**{"one text": "1.bcf", "none": [], "a number": 3, "numbers": [1, 2]}),
+    lines=refusing(**{"one text": "O_Ka", "none": [], "a number": 3, "a set": {"O_Ka"}}),
+    angles=refusing(one=[1.0], NaN=[np.nan, 1.0], twice=[1.0, 1.0], texts=["a", "b"]),
+    avoid=refusing(**{"one text": "O_Ka", "a number": 3}),
+    haadf=refusing(**{"a number": 1, "a list": ["HAADF"]}),
+    progress=refusing(**{"a text": "no", "a number": 1}),
+)
+
+
+def tomviz(folder):
+    """Put the call that needs a file into the table."""
+    path = folder / "shifts.json"
+    path.write_text(json.dumps([[1.0, 2.0]] * len(TILTS)))
+    entry(
+        "hebt.io.read_tomviz_shifts",
+        io.read_tomviz_shifts,
+        path=argument(path, bad={"None": None, "a number": 3.5, "a list": []}),
+        tilts=A,
+        keep=array([0.0, 30.0]).but(*ROWS, refused={"no tilt": [0.0, 31.0]}),
+    )
+
+
+# Made by functions, which check what goes into them.
+RESULTS = {
+    "hebt.Interrupted",
+    "hebt.Residuals",
+    "hebt.ResponseRatios",
+    "hebt.io.Calibrated",
+    "hebt.io.TiltSeries",
+    "hebt.prepare.Alignment",
+    "hebt.prepare.Components",
+    "hebt.prepare.Damping",
+    "hebt.segmentation.Segmentation",
+    "hebt.validation.HeldOut",
+}
+# Called by solvers and by IPython alone, or by what has checked its arguments.
+INSIDE_ONLY = {
+    "hebt.History.add": "a solver writes its residuals down",
+    "hebt.Projector.check_projections": "a check itself, of the shape alone",
+    "hebt.explorers.Explorer": "a base of classes; traitlets check its traits",
+    "hebt.explorers.Explorer.save": "as html, whose bytes it writes",
+}
