@@ -350,10 +350,10 @@ def _solve(names, matrix, right, taken):
         lost = _involved(names, vectors[:, 0]) if taken and values[0] <= 0 else []
     if lost:
         raise ValueError(
-            f"too few counts for the response ratios: nothing of the maps of {', '.join(lost)} is "
-            "left when their noise is taken off. Bin or smooth the maps (with variance=... or "
-            "half=...), leave elements out, or give variance=None for plain least squares, which "
-            "noise draws towards 0."
+            "maps hold too few counts for the response ratios: nothing of the maps of "
+            f"{', '.join(lost)} is left when their noise is taken off. Bin or "
+            "smooth the maps (with variance=... or half=...), leave elements out, or give "
+            "variance=None for plain least squares, which noise draws towards 0."
         )
     # least squares with the square root of the matrix of unit-length regressors
     values, vectors = _eigen(units)

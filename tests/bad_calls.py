@@ -45,6 +45,7 @@ DENSITY = RNG.integers(1, 5, (2, 2, N, N)) * (
 )
 DENSITY[:, :, :, [0, -1]] = 0
 MAPS = np.rint(200 * np.moveaxis(W.forward(DENSITY), 1, 0)).astype(float)
+HALF = hebt.split_counts(MAPS, seed=1)[0]
 RATIOS = [2.0, 3.0]
 HAADF = np.tensordot(RATIOS, MAPS, 1)
 X = RNG.integers(1, 9, (2, 2, N, N)).astype(float)
@@ -189,6 +190,20 @@ entry(
     haadf=P.but(refused={"below 0": -HAADF}),
     maps=Q.but(refused={"below 0": -MAPS}),
     names=names(["Au", "Ag"]),
+    variance=array(MAPS / 2).but(
+        "None", *LEAD, "a number", refused={"below 0": -MAPS, "another word": "Counts"}
+    ),
+)
+entry(
+    "hebt.response_ratios, half",
+    lambda half: hebt.response_ratios(HAADF, MAPS, half=half),
+    half=array(HALF).but("None", refused={"nothing": 0 * HALF}),
+)
+entry(
+    "hebt.split_counts",
+    lambda **k: np.stack(hebt.split_counts(**k)),
+    counts=Q.but(*FREE, refused={"below 0": -MAPS, "halves": MAPS / 2 + 0.25}),
+    seed=seed(1),
 )
 entry("hebt.ResponseRatios.predict", FIT.predict, maps=Q.but(*COLUMNS))
 entry(
@@ -215,12 +230,16 @@ entry(
     within=number(0.5, -1),
 )
 entry("hebt.poisson_noise", hebt.poisson_noise, maps=Q.but(*COLUMNS), ratios=R)
-FACTORS = dict(x=V.but(*COLUMNS), ratios=R, zeta=R)
-entry("hebt.density", hebt.density, **FACTORS)
+PARTS_OF_X = dict(x=V.but(*COLUMNS), ratios=R)
+entry("hebt.density", hebt.density, **PARTS_OF_X, zeta_factors=R)
+entry("hebt.density, the paper's", hebt.density, **PARTS_OF_X, eds_response=R)
+entry("hebt.composition, k", hebt.composition, **PARTS_OF_X, k_factors=R)
+entry("hebt.composition, the paper's", hebt.composition, **PARTS_OF_X, eds_response=R)
 entry(
     "hebt.composition",
     hebt.composition,
-    **FACTORS,
+    **PARTS_OF_X,
+    zeta_factors=R,
     elements=names(["Au", "Ag"]).but(refused={"no element": ["Au", "Xx"]}),
     kind=choice("atomic"),
     least=number(0.5, -1),
@@ -401,6 +420,14 @@ entry(
         | {"a text": "text", "a number": 1, "an empty list": []},
         same={"a list": (INSIDE.tolist(), INSIDE), "Fortran's order": (INSIDE.copy("F"), INSIDE)},
     ),
+)
+entry("hebt.prepare.estimate_offset", prepare.estimate_offset, haadf=array(BLOB))
+entry(
+    "hebt.prepare.estimate_tilt_axis",
+    lambda **k: prepare.estimate_tilt_axis(**k).errors,
+    haadf=array(np.concatenate([BLOB, BLOB])),
+    angles=angles([-50.0, -30.0, -10.0, 10.0, 30.0, 50.0]),
+    shifts=array(np.concatenate([SHIFTS, SHIFTS[:1]])).but("None"),
 )
 entry(
     "hebt.prepare.correct_damping",

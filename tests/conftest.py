@@ -92,7 +92,7 @@ def make_book(source, out, running, **environment):
         With the exit code and everything printed, in ``stdout``. While it runs it is in the set
         `running`.
     """
-    command = ["make", "book", f"VENV={sys.prefix}", f"OUT={out}", "-o", f"{sys.prefix}/.installed"]
+    command = ["make", "book", f"VENV={sys.prefix}", "SETUP=no", f"OUT={out}"]
     process = subprocess.Popen(
         command,
         cwd=source,

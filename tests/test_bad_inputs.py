@@ -23,21 +23,6 @@ MISFITS |= {"no rows", "no columns", "an empty list", "another size", "zeros", "
 ALSO = {("hebt.explorers.FrameExplorer", "compute"): ("readout",)}
 # Results that are meant.
 DOCUMENTED = {("hebt.composition", "x = zeros"): "an empty voxel has no composition, which is NaN"}
-# Being mended elsewhere; nothing is to stay here.
-ELSEWHERE = {
-    "hebt.ResponseRatios.predict",
-    "hebt.composition",
-    "hebt.density",
-    "hebt.prepare.alignment_error",
-    "hebt.prepare.correct_damping",
-    "hebt.prepare.estimate_center_shifts",
-    "hebt.prepare.estimate_damping",
-    "hebt.prepare.estimate_shifts_to",
-    "hebt.prepare.particle_masks",
-    "hebt.prepare.refine_alignment",
-    "hebt.prepare.remove_offset",
-    "hebt.prepare.reprojection_residual",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,8 +80,6 @@ def try_all(table):
     """Return how all cases ended, counted, and what has to be mended, as text."""
     found, to_mend = Counter(), []
     for place, entry in table.TABLE.items():
-        if place.partition(",")[0] in ELSEWHERE:
-            continue
         valid = {name: argument.valid() for name, argument in entry.arguments.items()}
         valid = {name: value for name, value in valid.items() if value is not NO_VALUE}
         usual, said, changed = run(entry.call, valid)
@@ -125,7 +108,7 @@ def test_every_bad_argument_is_refused_clearly_or_does_as_the_plain_one(table, p
     assert not (found["silent"] or found["changed"]), "\n".join(to_mend)
     assert found["unclear"] < 0.01 * found.total(), "\n".join(to_mend)
     assert found.total() >= 5000
-    functions = {place.partition(",")[0] for place in table.TABLE} - ELSEWHERE
+    functions = {place.partition(",")[0] for place in table.TABLE}
     kinds = {kind: found[kind] for kind in ("clear", "equal", "documented", "unclear")}
     promise("bad_inputs", functions=len(functions), cases=found.total(), **kinds)
 

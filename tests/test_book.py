@@ -26,8 +26,14 @@ WIDTHS = (390, 820, 1440)
 HEAVIEST_PAGE = 8_000_000  # bytes, before the reader touches anything
 REPOSITORY = "https://github.com/someone/hebt-book"
 HEADER = """---
-jupytext: {text_representation: {extension: .md, format_name: myst}}
-kernelspec: {display_name: Python 3, language: python, name: python3}
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3 (ipykernel)
+  language: python
+  name: python3
 ---
 
 """
@@ -48,8 +54,10 @@ class TinyBook:
         for name in ("book/_ext", "book/_web", "book/companion", "data", "hebt"):
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-        for name in ("Makefile", "_config.yml", "requirements.lock", "book/references.bib"):
-            shutil.copyfile(ROOT / name, folder / name)
+        (folder / ".ci").mkdir()
+        files = ("Makefile", ".ci/folders", "_config.yml", "requirements.lock")
+        for name in (*files, "book/references.bib"):
+            shutil.copy(ROOT / name, folder / name)
         (folder / "_toc.yml").write_text("format: jb-book\nroot: book/intro\n")
 
     def build(self, chapter, repository="", **more):

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,9 +13,12 @@ import urllib.request
 import jupytext
 import pytest
 from conftest import ROOT, need
+from jupyter_client.kernelspec import get_kernel_spec
+from jupytext.config import load_jupytext_config
 from test_explorers import ALPHAS, Page, assert_shows, at, slider
 
 RAW = re.compile(r"\{(glue:text|cite:p|cite:t|numref)\}|^\([\w-]+\)=$", re.MULTILINE)
+CHECKPOINTS = ".ipynb_checkpoints"  # ignored by git
 PROSE, PROMPT = ".jp-RenderedMarkdown", ".jp-InputPrompt"
 
 
@@ -25,6 +29,7 @@ def lab(tmp_path_factory):
     home = tmp_path_factory.mktemp("jupyterlab")
     folder = home / "notebooks"
     folder.mkdir()
+    shutil.copy(ROOT / "pyproject.toml", folder)  # says how jupytext writes
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -101,6 +106,12 @@ def opened(lab, window):
     return start
 
 
+def save(page):
+    """Save the notebook, and wait until the server has written it."""
+    with page.expect_response(lambda r: r.request.method == "PUT" and r.ok and ".md" in r.url):
+        page.keyboard.press("Control+s")
+
+
 def run_all(page):
     """Run all cells; JupyterLab drops the command while the kernel is still connecting."""
     begun = page.locator(PROMPT).filter(has_text=re.compile(r"\[(\d+|\*)\]"))
@@ -116,6 +127,32 @@ def has_no_error(page):
 
 def prose(page):
     return "\n".join(page.locator(PROSE).all_inner_texts())
+
+
+CHAPTERS = [
+    p for p in sorted((ROOT / "book").glob("*.md")) if "{code-cell}" in p.read_text("utf-8")
+]
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_that_is_saved_is_the_same_file(path):
+    """JupyterLab saves what jupytext writes, with what the kernel says of itself."""
+    text, config = path.read_text(encoding="utf-8"), load_jupytext_config(path)
+    notebook = jupytext.reads(text, fmt="md:myst", config=config)
+    kernel = get_kernel_spec("python3")
+    notebook.metadata["kernelspec"] = {
+        "display_name": kernel.display_name,
+        "language": kernel.language,
+        "name": "python3",
+    }
+    lexer = {"name": "ipython", "version": 3}
+    notebook.metadata["language_info"] = {
+        "name": "python",
+        "version": "3.12.1",
+        "codemirror_mode": lexer,
+        "pygments_lexer": "ipython3",
+    }
+    assert jupytext.writes(notebook, fmt="md:myst", config=config) == text
 
 
 def test_prose_has_its_numbers_and_figures_their_captions(opened):
@@ -134,8 +171,11 @@ def test_prose_has_its_numbers_and_figures_their_captions(opened):
     seen = re.findall(r"^Fig\. (\d\.\d) ", prose(page), re.MULTILINE)
     assert seen == [f"1.{k}" for k in range(1, len(last) + 1)]
     assert not RAW.search(prose(page))
-    # the file stays as it was
+    # the file stays as it was, also when it is saved, and nothing comes beside it
+    page.locator(PROSE).first.click()
+    save(page)
     assert path.read_text(encoding="utf-8") == text
+    assert {p.name for p in path.parent.iterdir()} <= {path.name, "pyproject.toml", CHECKPOINTS}
 
 
 def test_the_laboratory_runs_with_its_widgets(opened):

@@ -64,10 +64,8 @@ class Turntable(Explorer):
         for name, views in (("turns", turns), ("tips", tips)):
             if len(set(views)) < len(views):
                 raise ValueError(f"{name} is {views}; expected each angle once.")
-        if not isinstance(pictures, Mapping):
-            raise TypeError(f"pictures is {pictures!r}; expected bodies by their titles.")
-        if not pictures:
-            raise ValueError("pictures is empty; expected at least one body by its title.")
+        if not isinstance(pictures, Mapping) or not pictures:
+            raise ValueError(f"pictures is {pictures!r}; expected at least one body by its title.")
         given = {check_text("pictures", title): p for title, p in pictures.items()}
         pictures = {title: np.asarray(p) for title, p in given.items()}
         size = next(iter(pictures.values())).shape[-2:-1]
