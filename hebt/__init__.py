@@ -12,6 +12,7 @@ One reconstruction that uses low-noise Z-contrast images (HAADF-STEM) and noisy 
 import importlib
 
 from ._solve import Interrupted
+from ._store import open_result
 from .composition import composition, density
 from .projector import Projector, common_tilts
 from .ratios import ResponseRatios, response_ratios, split_counts
@@ -34,6 +35,7 @@ __all__ = [
     "common_tilts",
     "composition",
     "density",
+    "open_result",
     "poisson_noise",
     "reconstruct",
     "response_ratios",

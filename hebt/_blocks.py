@@ -9,15 +9,27 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ._background import check_background
 from ._checks import as_float32, check_range, check_seen, check_signs
+from ._store import (
+    check_inputs,
+    checked_about,
+    chunk_digest,
+    claim,
+    code_digest,
+    finish,
+    key_of,
+    lazy_result,
+    open_group,
+    owned,
+    resolved,
+)
 
 if TYPE_CHECKING:
     from ._problem import Problem, Run
@@ -33,7 +45,14 @@ def is_lazy(array: object) -> bool:
     return dask_array is not None and isinstance(array, dask_array.Array)
 
 
-def reconstruct(solve: Callable, problem: Problem, run: Run, out: Any = None) -> Any:
+def reconstruct(
+    solve: Callable,
+    problem: Problem,
+    run: Run,
+    out: Any = None,
+    about: Mapping | None = None,
+    overwrite: bool = False,
+) -> Any:
     """Reconstruct block by block: `hebt.reconstruct` for Dask arrays, or into a zarr store.
 
     ``solve(problem, run)`` reconstructs one block, whose arrays are float32 and in memory. Those
@@ -42,7 +61,7 @@ def reconstruct(solve: Callable, problem: Problem, run: Run, out: Any = None) ->
     """
     import dask.array as da
 
-    problem, blocks = _chunked(problem)
+    whole, (problem, blocks) = problem, _chunked(problem)
     arguments, names = [], []
     for name, letters in (
         ("haadf", "tsu"),
@@ -74,8 +93,16 @@ def reconstruct(solve: Callable, problem: Problem, run: Run, out: Any = None) ->
             align_arrays=False,
             meta=np.empty((0, 0, 0, 0), np.float32),
         )
-    _check_values(problem.haadf, problem.maps)
-    return _write(out, arguments, settings, problem.shape, blocks, run.progress)
+    about = checked_about(about, len(problem.maps))
+    out = resolved(out)
+    with owned(out):
+        prints = _fingerprints(problem, arguments, names)
+        description = _description(whole, run, max(blocks), names, prints)
+        if overwrite:
+            check_inputs(out, {name: getattr(problem, name) for name in names})
+        description = claim(out, description, about, overwrite)
+        prints = da.from_array(prints, chunks=(blocks, -1, -1))
+        return _write(out, description, [prints, "sqw", *arguments], settings, blocks)
 
 
 def block_sizes(thickness: int, slices: int, elements: int, size: int) -> tuple[int, ...]:
@@ -126,41 +153,77 @@ def _chunked(problem):
     return dataclasses.replace(problem, **arrays), blocks
 
 
-def _write(out, arguments, settings, shape, blocks, progress):
+def _fingerprints(problem, arguments, names):
+    """Check the data as a whole; return each slice's SHA-256, shape (slices, arrays, 32)."""
+    import dask.array as da
+
+    prints = da.blockwise(
+        _fingerprint_block,
+        "sqw",
+        *arguments,
+        names=tuple(names),
+        new_axes={"q": len(names), "w": 32},
+        concatenate=True,
+        align_arrays=False,
+        meta=np.empty((0, 0, 0), np.uint8),
+    )
+    return _check_values(problem.haadf, problem.maps, prints)
+
+
+def _description(problem, run, thickness, names, prints):
+    """Return all that a result depends on, but for rounding on another device, as JSON has it."""
+    haadf, found = problem.haadf_projector, np.moveaxis(prints, 1, 0)
+    sums = {n: hashlib.sha256(p.tobytes()).hexdigest() for n, p in zip(names, found, strict=True)}
+    return dict(
+        shape=list(problem.shape),
+        block=thickness,
+        angles=problem.W.angles.tolist(),
+        haadf_angles=None if haadf is None else haadf.angles.tolist(),
+        ratios=problem.ratios.tolist(),
+        alpha=problem.alpha,
+        iterations=run.iterations,
+        **{name: sums.get(name) for name in ("haadf", "maps", "mask", "x0")},
+        code=code_digest(),
+    )
+
+
+def _write(out, description, arguments, settings, blocks):
     """Reconstruct all blocks into a store, and return its volume as a lazy array."""
     import dask.array as da
 
-    if isinstance(out, (str, os.PathLike)) and "://" not in str(out):
-        out = os.path.abspath(out)  # workers may run in another folder
-    store = _open(out, shape, blocks)
+    shape, thickness = description["shape"], description["block"]
+    key = key_of(description)
     numbers = da.from_array(np.repeat(np.arange(len(blocks)), blocks), chunks=(blocks,))
     written = da.blockwise(
         _write_block,
-        "s",
-        numbers,
-        "s",
-        *arguments,
+        "sok",
+        *(numbers, "s", *arguments),
         **settings,
-        store=store,
-        blocks=blocks,
+        store=out,
+        key=key,
+        code=description["code"],
+        thickness=thickness,
+        new_axes={"o": shape[0], "k": 32},
         concatenate=True,
         align_arrays=False,
-        meta=np.empty(0, bool),
+        meta=np.empty((0, 0, 0), np.uint8),
     )
     try:
-        with _progress(len(blocks), progress):
-            written.compute()
+        with _progress(len(blocks), settings["run"].progress):
+            done = written.compute()[::thickness]
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"interrupted; the finished blocks are in {out}, and the same call goes on from there"
         ) from None
-    done = _array(store, "done")[:].any(axis=1)
-    if not done.all():
+    there = (open_group(out, "r")["done"][:] == done).all(axis=(1, 2))
+    if not there.all():
         raise RuntimeError(
-            f"out, {out}, has {np.count_nonzero(done)} of {len(blocks)} blocks; expected all. The "
-            "workers wrote somewhere else: give a path or address that all of them reach."
+            f"out, {out}, has {np.count_nonzero(there)} of {len(blocks)} blocks; expected all. The "
+            "workers wrote somewhere else, or others wrote there too: give a path or address that "
+            "all workers reach, and nobody else writes to."
         )
-    return da.from_zarr(_array(store, "x"))
+    finish(out, key, done)
+    return lazy_result(out, key, done, shape, thickness)
 
 
 def _solve_block(*arrays, solve, problem, run, names):
@@ -186,75 +249,45 @@ def _solve_block(*arrays, solve, problem, run, names):
         numba.set_num_threads(before)
 
 
-def _write_block(number, *arrays, store, blocks, **settings):
-    """Reconstruct one block into the store, unless it is there already, from the same data."""
+def _fingerprint_block(*arrays, names):
+    """Return the SHA-256 of each slice of a block's arrays, the first of which is haadf."""
+    axes = dict(haadf=1, maps=2, mask=0, x0=1, ratios=1)
+    found = np.empty((arrays[0].shape[1], len(names), 32), np.uint8)
+    for i, (name, array) in enumerate(zip(names, arrays, strict=True)):
+        array = as_float32(name, array)
+        shared = name == "mask" and array.ndim == 2
+        for s in range(len(found)):
+            values = array if shared else array.take(s, axes[name])
+            found[s, i] = np.frombuffer(hashlib.sha256(values.tobytes()).digest(), np.uint8)
+    return found
+
+
+def _write_block(number, prints, *arrays, store, key, code, thickness, **settings):
+    """Reconstruct one block into the store, unless it is there already; return its digests."""
     n = int(number[0])
-    digest = _digest(arrays, settings)
-    done, x = _array(store, "done"), _array(store, "x")
-    if not np.array_equal(done[n], digest):
-        first = sum(blocks[:n])
-        result = _solve_block(*arrays, **settings)
-        # while it is written it counts as no result, not as the one that was there before
-        done[n] = 0
-        x[:, first : first + blocks[n]] = result
-        # only now does it count; whatever stops a run before, the block is worked out again
-        done[n] = digest
-    return np.ones(len(number), bool)
+    group = open_group(store, "r+")
+    if key_of(group.attrs.get("run")) != key:
+        raise RuntimeError(f"out, {store}, has been taken by another run, which goes on there.")
+    if code_digest() != code:
+        raise RuntimeError("A worker has another version of hebt than the caller; expected one.")
+    x, done, own = group["x"], group["done"], slice(n * thickness, n * thickness + len(number))
 
+    def digests(values):
+        return np.stack([chunk_digest(key, e, n, v) for e, v in enumerate(values)])
 
-def _digest(arrays: Iterable, settings: Any) -> np.ndarray:
-    """Return the SHA-256 of all that a block depends on, but for rounding on another device."""
-    from . import __version__
-
-    problem, run = settings["problem"], settings["run"]
-    projectors = [
-        (W.angles.tolist(), W.size) for W in (problem.W, problem.haadf_projector) if W is not None
-    ]
-    parts = [__version__, projectors, problem.alpha, run.iterations, settings["names"]]
-    digest = hashlib.sha256(repr(parts).encode())
-    for array in (*arrays, problem.ratios):
-        if array is not None:
-            digest.update(f"{array.shape} {array.dtype.str}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return np.frombuffer(digest.digest(), np.uint8)
-
-
-def _open(out, shape, blocks):
-    """Make the store, or check that it is the one of this run; return what opens it again."""
-    import zarr
-
-    chunk = (1, max(blocks), *shape[2:])
-    try:
-        group = zarr.open_group(out, mode="a")
-    except (TypeError, ValueError, FileExistsError) as error:
-        raise ValueError(
-            f"out is {out!r}, which zarr cannot open as a group ({error}); expected a path or "
-            "address of a new place, or of one that such a run has written."
-        ) from error
-    layout: dict[str, dict] = {
-        "x": dict(shape=shape, chunks=chunk, dtype="float32", fill_value=0),
-        # a chunk for each block: its digest, once the block is written
-        "done": dict(shape=(len(blocks), 32), chunks=(1, 32), dtype="uint8", fill_value=0),
-    }
-    for name, wanted in layout.items():
-        if name not in group:
-            compressors: Any = None if name == "done" else "auto"
-            group.create_array(name, compressors=compressors, **wanted)
-        array: Any = group[name]
-        found = array.shape, array.chunks, str(array.dtype)
-        if found != (wanted["shape"], wanted["chunks"], wanted["dtype"]):
-            raise ValueError(
-                f"out, {out}, holds another result: {name} of shape {array.shape} in chunks of "
-                f"{array.chunks}; expected {wanted['shape']} in {wanted['chunks']}. Give another "
-                "place, or remove it first."
+    found = None
+    with contextlib.suppress(ValueError):  # what is damaged may not even be read
+        if (recorded := done[n]).any() and np.array_equal(digests(x[:, own]), recorded):
+            found = recorded
+    if found is None:
+        if not np.array_equal(_fingerprint_block(*arrays, names=settings["names"]), prints):
+            raise RuntimeError(
+                "The data changed during the run; expected the same at each reading."
             )
-    return out
-
-
-def _array(store, name):
-    import zarr
-
-    return zarr.open_group(store, mode="r+")[name]
+        x[:, own] = result = _solve_block(*arrays, **settings)
+        # only now does it count; whatever stops a run before, the block is worked out again
+        done[n] = found = digests(result)
+    return np.stack([found] * len(number))
 
 
 def _lazy(name, array):
@@ -271,20 +304,24 @@ def _lazy(name, array):
     return da.from_array(as_float32(name, array), chunks=-1)
 
 
-def _check_values(haadf, maps):
-    """Do the checks of values that need all of the data, before anything is written."""
+def _check_values(haadf, maps, prints):
+    """Do the checks of values that need all of the data, before anything is written.
+
+    Returns `prints`, which are worked out at the same time.
+    """
     import dask
 
     def range_of(array):
         array = array.astype(np.float32)
         return array.min(), array.max(), (array == np.rint(array)).all()
 
-    found = dask.compute(range_of(haadf), *(range_of(m) for m in maps))
+    prints, *found = dask.compute(prints, range_of(haadf), *(range_of(m) for m in maps))
     low, high, _ = found[0]
     check_range("haadf", float(low), float(high), whole=False)
     check_seen(np.array([low, high]), np.array([values[:2] for values in found[1:]]))
     for e, (low, high, whole) in enumerate(found[1:]):
         check_range(f"maps[{e}]", float(low), float(high), whole=bool(whole))
+    return prints
 
 
 def _check_shapes(W, W_haadf, haadf, maps):

@@ -1,10 +1,14 @@
-"""Files that are whole or not there: written aside, and renamed once they are complete."""
+"""Files that are whole or not there, written aside and renamed; and places with one writer."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
+import socket
+import sys
+import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,3 +34,67 @@ def written_aside(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: str | os.PathLike, name: str) -> Iterator[None]:
+    """Hold the lock file `path` during the block, for what messages call `name`.
+
+    A RuntimeError names the owner if there is one. The lock is the system's, which lets go of it
+    when the process ends, however it ends; a file that is left means nothing.
+    """
+    file = _hold(path, name)
+    try:
+        since = time.strftime("%Y-%m-%d %H:%M:%S %z")
+        os.ftruncate(file, 0)
+        os.write(file, f"process {os.getpid()} on {socket.gethostname()} since {since}".encode())
+        yield
+    finally:
+        # removed while it is held, so that it is nobody else's; Windows keeps what is open
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        os.close(file)
+
+
+def _hold(path, name):
+    """Return the descriptor of the lock file, once it is locked and has its name."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        try:
+            _lock(file)
+        except (BlockingIOError, PermissionError):
+            owner = os.read(file, 500).decode(errors="replace") or "another process"
+            os.close(file)
+            raise RuntimeError(
+                f"{name} is being written by {owner}; expected one writer at a time. Wait for its "
+                "end, or give another place."
+            ) from None
+        except OSError as error:
+            warnings.warn(
+                f"{name} lies where files cannot be locked ({error}). See to it that nothing else "
+                "is written there at the same time.",
+                UserWarning,
+                stacklevel=2,
+            )
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file), os.stat(path)):
+                return file
+        os.close(file)  # its last owner has just removed it
+
+
+if sys.platform == "win32":
+
+    def _lock(file):
+        import msvcrt
+
+        os.lseek(file, 2**30, os.SEEK_SET)  # what is locked cannot be read
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        finally:
+            os.lseek(file, 0, os.SEEK_SET)
+else:
+
+    def _lock(file):
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

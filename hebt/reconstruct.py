@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ._blocks import reconstruct as reconstruct_in_blocks
-from ._checks import as_float32, as_float64, check_counts, check_function, check_signs
+from ._checks import as_float32, as_float64, check_counts, check_flag, check_function, check_signs
 from ._problem import Problem, Run, check_alpha, check_projector
 from ._solve import solve
 from .projector import Projector
@@ -112,6 +112,8 @@ def reconstruct(
     stop: Rule | Sequence[Rule] | None = None,
     history: History | None = None,
     out: object = None,
+    about: Mapping | None = None,
+    overwrite: bool = False,
     device: str = "auto",
     progress: bool | None = None,
 ) -> np.ndarray | dask.array.Array:
@@ -156,7 +158,16 @@ def reconstruct(
     out
         Where to write the result block by block, as a zarr group (a path, or anything that
         ``zarr.open_group`` takes and all workers reach), whose array ``x`` it is. The same call
-        goes on after a stop: blocks of the same data and parameters are not computed again.
+        goes on after a stop: blocks that are there are checked and not computed again. A place
+        that holds another run is refused, and so is one where another process is at work.
+        `open_result` opens it again.
+    about
+        What else `out` shall say of itself, such as
+        ``{"elements": ["Au", "Ag"], "pixel_size": "0.74 nm"}``. It need not be the same in the
+        call that goes on.
+    overwrite
+        Replace another run that `out` holds; what it had is gone once all data are checked. Where
+        `out` holds the same run, the call goes on there.
     device
         ``"cpu"``, ``"cuda"`` for an NVIDIA GPU, or ``"auto"``: a GPU where there is one that has
         room for the run. Data stay there between iterations; results agree to rounding.
@@ -175,7 +186,8 @@ def reconstruct(
     TypeError, ValueError
         If an argument does not fit the above; the message says which, what came, and what to do.
     RuntimeError, MemoryError
-        If `device` is "cuda" and no such device can be used, or it has no room for the run.
+        If `device` is "cuda" and no such device can be used, or it has no room for the run; or if
+        another process is writing to `out`.
     Interrupted
         At Ctrl-C or a notebook's stop button; a KeyboardInterrupt that holds what was reached.
 
@@ -195,6 +207,14 @@ def reconstruct(
     A callback, a stopping rule or a history would see single blocks and are refused. Signs are
     checked for the whole series with `out`, which reads the data once more, else block by block.
     Ctrl-C there is a plain KeyboardInterrupt; the blocks that are finished are in `out`.
+
+    With `out`, two calls are the same run if tilt angles, data (as float32), ratios, `alpha`,
+    `iterations`, `mask`, `x0`, blocks of slices and the code of hebt are the same; `device` may
+    differ. Results of other code can be opened, but are no part of a new run. The array that
+    comes back is checked as it is read: a chunk that is missing, damaged or of another run is a
+    ValueError. Zarr by itself reads NaN for what is missing and refuses what is damaged. While the
+    call is at work, it holds a lock file beside the store. An address (``s3://...``) has no lock:
+    two runs at once there end in errors, now or when their arrays are read.
 
     SIRT weighs each row of Eq. 11 by its inverse row sum, so what it minimises weighs the two
     modalities by (1 - alpha) and alpha / k, not by the squares of Eq. 9.
@@ -219,6 +239,8 @@ def reconstruct(
     """
     problem = Problem.checked(W, haadf, maps, ratios, alpha, haadf_projector, mask, x0)
     run = Run(iterations, callback, stop, history, device, progress, "HEBT")
+    if (check_flag("overwrite", overwrite) or about is not None) and out is None:
+        raise ValueError("about or overwrite is given without out; expected out, a place to write.")
     if out is None and not problem.is_lazy:
         return solve(problem, run)
     for name, value in (("callback", callback), ("stop", stop), ("history", history)):
@@ -227,7 +249,7 @@ def reconstruct(
                 f"{name} is given for a reconstruction in blocks, each of which would see its own "
                 f"residuals; expected None. Leave {name} out, or give numpy arrays and no out."
             )
-    return reconstruct_in_blocks(solve, problem, run, out)
+    return reconstruct_in_blocks(solve, problem, run, out, about, overwrite)
 
 
 def sweep(

@@ -155,6 +155,20 @@ entry(
     out=argument(None, bad={repr(v): v for v in (3, 1.5, True, [], {1.0}, len)}),
 )
 entry(
+    "hebt.reconstruct, into a store",
+    lambda **k: np.asarray(hebt.reconstruct(W, HAADF, MAPS, RATIOS, 0.5, 2, out={}, **k)),
+    about=argument(
+        {"elements": ["Au", "Ag"]},
+        bad={k: v for k, v in NOTHING.items() if k not in ("None", "a mapping")}
+        | {"a number": 3, "one element": {"elements": ["Au"]}, "one text": {"elements": "AuAg"}}
+        | {"no JSON": {"a": len}, "NaN": {"a": np.nan}, "its own": {"run": 1}},
+    ),
+    overwrite=flag(True),
+)
+entry(
+    "hebt.open_result", hebt.open_result, path=refusing(**NOTHING, **{"a number": 3, "True": True})
+)
+entry(
     "hebt.sweep",
     hebt.sweep,
     W=PROJECTOR,

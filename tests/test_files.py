@@ -1,8 +1,10 @@
 import errno
+import os
 
 import pytest
 
-from hebt._files import written_aside
+from hebt import _files
+from hebt._files import locked, written_aside
 
 
 def test_a_file_gets_its_name_once_it_is_whole(tmp_path):
@@ -30,6 +32,41 @@ def test_what_was_there_stays_when_writing_stops(tmp_path, stopped):
         write()
     assert path.read_text() == "good"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_has_one_owner_at_a_time(tmp_path):
+    lock = tmp_path / "lock"
+    lock.write_text("process 1, which was killed")
+    for _ in range(2):
+        with (
+            locked(lock, "out"),
+            pytest.raises(RuntimeError, match=rf"out is being written by process {os.getpid()} on"),
+            locked(lock, "out"),
+        ):
+            pass
+        assert not lock.exists()
+
+
+def test_a_lock_is_let_go_of_by_errors_and_writes_through_no_link(tmp_path):
+    lock, mine = tmp_path / "lock", tmp_path / "mine"
+    with pytest.raises(ZeroDivisionError), locked(lock, "out"):
+        1 / 0  # noqa: B018
+    assert not lock.exists()
+    mine.write_text("mine")
+    lock.symlink_to(mine)
+    with pytest.raises(OSError), locked(lock, "out"):
+        pass
+    assert mine.read_text() == "mine"
+
+
+def test_where_there_are_no_locks_one_is_told(tmp_path, monkeypatch):
+    def refuse(file):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(_files, "_lock", refuse)
+    with pytest.warns(UserWarning, match="out lies where files cannot be locked.*no locks"):
+        with locked(tmp_path / "lock", "out"):
+            pass
 
 
 def test_a_link_stays_one_and_a_missing_folder_is_named(tmp_path):
