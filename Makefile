@@ -19,7 +19,7 @@ RUN  = "$$VENV/bin/python"
 HTML = "$$OUT/_build/html"
 
 .DEFAULT_GOAL = help
-.PHONY: help setup book test test-fast lint data wheel lab serve picture bench lock clean
+.PHONY: help setup book test test-fast lint data wheel lab serve picture bench promises lock clean
 
 help:
 	@echo 'make book     build the book: install what it needs, run every chapter, write the pages'
@@ -32,6 +32,7 @@ help:
 	@echo 'make serve    show the built pages at http://127.0.0.1:$(PORT)'
 	@echo 'make bench    compare speed and memory with other reconstruction codes'
 	@echo 'make picture  draw the picture in README.md again'
+	@echo 'make promises run the tests of the promises, and record what they tried'
 	@echo 'make lock     renew requirements.lock from requirements.in (UPGRADE= keeps what fits)'
 	@echo 'make clean    remove the built pages, caches and kept results (.venv stays)'
 	@echo
@@ -91,6 +92,10 @@ picture: setup
 
 bench: setup
 	@$(RUN) benchmarks/run.py
+
+# One process, as they all write to one record.
+promises: setup
+	@$(RUN) -m pytest -q -m promise --record
 
 lock: setup
 	@echo 'Resolving requirements.in with uv $(UV)'
