@@ -3,9 +3,11 @@
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urldefrag, urljoin, urlparse
 
 import nbformat
@@ -204,6 +206,25 @@ def test_cache_key_knows_fidelity_and_measured_data(extension, tmp_path, monkeyp
     (tmp_path / "data" / "series" / "0.bcf").write_bytes(content)
     measured = extension.cache_key(book)
     assert len({quick, paper, measured}) == 3
+
+
+def test_executed_chapters_go_elsewhere_where_their_folder_cannot_be_used(
+    extension, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HEBT_STATIC_FILES", "")
+    monkeypatch.setenv("HEBT_NOTES", "")
+    build = tmp_path / "_build"
+    app = SimpleNamespace(outdir=build / "html", srcdir=tmp_path)
+    usual = build / f".cache-{extension.cache_key(tmp_path)}"
+    config = SimpleNamespace()
+    extension._set_cache(app, config)
+    assert Path(config.nb_execution_cache_path) == usual and usual.is_dir()
+    shutil.rmtree(usual)
+    usual.write_text("a file, in which nothing can be kept")
+    extension._set_cache(app, config)
+    other = Path(config.nb_execution_cache_path)
+    assert other.is_dir() and other != usual and build not in other.parents
+    assert Path(os.environ["HEBT_STATIC_FILES"]).parent == other
 
 
 # ---- the pages as files ----

@@ -10,6 +10,7 @@ Loaded by ``_config.yml``. Environment variables:
 """
 
 import ast
+import atexit
 import contextlib
 import hashlib
 import importlib.util
@@ -18,6 +19,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,6 +39,7 @@ from sphinx.util import logging
 import hebt
 from companion import datasets
 from companion.fidelity import fidelity
+from hebt._files import written_aside
 
 logger = logging.getLogger(__name__)
 
@@ -95,9 +98,24 @@ def _is_made_here(cache):
     return not cache.is_symlink() and mark.is_file() and mark.read_bytes() == MADE_HERE.encode()
 
 
+def _usable(cache):
+    """Return the folder for executed chapters, or a temporary one where it takes no files."""
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryFile(dir=cache if cache.exists() else cache.parent) as file:
+            file.write(bytes(1_000_000))
+            file.flush()
+    except OSError as error:
+        logger.info(f"Note: executed chapters are not kept for the next build ({error}).")
+        other = Path(tempfile.mkdtemp(prefix="hebt-book-"))
+        atexit.register(shutil.rmtree, other, ignore_errors=True)
+        return other / "chapters"
+    return cache
+
+
 def _set_cache(app, config):
     build = Path(app.outdir).parent
-    cache = build / f".cache-{cache_key(Path(app.srcdir))}"
+    cache = _usable(build / f".cache-{cache_key(Path(app.srcdir))}")
     with contextlib.suppress(FileExistsError):
         cache.mkdir(parents=True)
         (cache / MADE_BY).write_text(MADE_HERE, encoding="utf-8")
@@ -321,7 +339,11 @@ def finish(app, exception):
         runtime = app.env.nb_metadata.get(page, {}).get("exec_data", {}).get("runtime")
         if runtime:
             times[page] = round(runtime, 2)
-    (outdir / "runtimes.json").write_text(json.dumps(times, indent=1) + "\n", encoding="utf-8")
+    try:
+        with written_aside(outdir / "runtimes.json") as part:
+            part.write_text(json.dumps(times, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:  # the pages are whole without it
+        logger.info(f"Note: how long each chapter ran is not kept ({error}).")
 
 
 def setup(app):
