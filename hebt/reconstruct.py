@@ -146,7 +146,8 @@ def reconstruct(
         Where to begin, in the shape of the result; zero if None.
     callback
         Called as ``callback(iteration, x, residuals)`` after each iteration, with a read-only
-        view of x and its `Residuals`. If it returns True, the run stops there.
+        view of x and its `Residuals`. If it returns True, the run stops there; what it returns
+        else has to be False or None.
     haadf_projector
         The projector of the HAADF images, where they were taken at other tilts than the element
         maps (often at more). `common_tilts` finds the tilts for `response_ratios`.

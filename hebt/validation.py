@@ -123,8 +123,9 @@ def leave_one_out(
 
     Raises
     ------
-    ValueError
-        If shapes do not fit, a held tilt is not among `angles`, or fewer than two would be left.
+    TypeError, ValueError
+        If shapes do not fit, a held tilt is not among `angles`, or fewer than two would be left; if
+        a map to compare with is the same everywhere.
     """
     angles = check_angles(angles)
     haadf, maps = check_series(as_float32("haadf", haadf, ndim=(3,)), maps)

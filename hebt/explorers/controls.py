@@ -120,7 +120,7 @@ class Control:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If there are no values, two read the same, or `default` is not among them.
     """
 

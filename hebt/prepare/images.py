@@ -48,7 +48,7 @@ def bin_images(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If `factor` does not divide the length of an axis.
 
     Examples
@@ -154,7 +154,7 @@ def smooth(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If the kernel is longer than an axis that it smooths, or an argument is out of range.
 
     Examples
@@ -201,7 +201,7 @@ def apply_shifts(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If there is not one shift per tilt.
 
     Examples
@@ -256,7 +256,7 @@ def crop_flat(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If a tilt is 90 degrees or more, or more pixels are to be kept than there are.
     """
     images = as_float32("images", images)
@@ -306,6 +306,11 @@ def mass_inconsistency(images: ArrayLike) -> float:
     -------
     float
         Root mean square of the deviations from the mean over the tilts, relative to the sums'.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If images are no finite real numbers of that shape, or all their sums are 0.
     """
     rows = as_float32("images", images, ndim=(3,)).sum(axis=2, dtype=np.float64)
     if not rows.any():
@@ -333,7 +338,7 @@ def slab_mask(size: int, depth: float) -> np.ndarray:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If `depth` is not above 0 and at most `size`.
     """
     size = check_count("size", size)

@@ -46,7 +46,7 @@ def haadf_tilt_series(W: Projector, density: ArrayLike, z: ArrayLike) -> np.ndar
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If there is not one factor for each element, or a factor or a density is negative.
     """
     density = _check_density(W, density)
@@ -82,7 +82,7 @@ def mean_counts(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If factors or densities do not fit, as for `haadf_tilt_series`, or `dose` is not above 0.
     """
     density = _check_density(W, density)
@@ -119,7 +119,7 @@ def eds_tilt_series(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If a list of seeds comes with a specimen of several slices, or as `mean_counts`.
     """
     mean = mean_counts(W, density, zeta, dose=dose).astype(np.float64)
@@ -175,7 +175,7 @@ def damp(intensity: ArrayLike, saturation: float) -> np.ndarray:
     return damped
 
 
-def drift(tilts: int, size: float, *, seed: int) -> np.ndarray:
+def drift(tilts: int, size: float, *, seed: int | Sequence[int]) -> np.ndarray:
     """Return by how many pixels each tilt's image has moved, (tilts, 2): along and across the axis.
 
     Independent normal numbers with a standard deviation of `size` pixels: at each tilt the
@@ -188,12 +188,18 @@ def drift(tilts: int, size: float, *, seed: int) -> np.ndarray:
     size
         Standard deviation of the drift, in pixels.
     seed
-        Seed of the random numbers.
+        Seed of the random numbers, or a list of some, as NumPy takes it.
 
     Returns
     -------
     numpy.ndarray
         Shape (tilts, 2), pixels along and across the tilt axis.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `tilts` is no whole number from 1 on, `size` negative, or `seed` no whole number from 0
+        on or a list of some.
     """
     tilts = check_count("tilts", tilts)
     size = check_number("size", size, "a number of pixels of at least 0", also_least=True)
@@ -220,7 +226,7 @@ def apply_drift(images: ArrayLike, shifts: ArrayLike) -> np.ndarray:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If there is not one finite shift per tilt.
     """
     moved = apply_shifts(images, shifts, order=3, mode="constant")
@@ -260,7 +266,7 @@ def record_haadf(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If `noise` or `offset` is negative, `saturation` not above 0, or shapes do not fit.
     """
     expected = "a finite number of at least 0"
@@ -334,7 +340,7 @@ def lines_spectrum(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If `element` is not one of `SHELLS`, or has no line of a name in `counted`.
     """
     from scipy.special import ndtr
@@ -380,7 +386,9 @@ def bremsstrahlung() -> np.ndarray:
     return shape(energy) / shape(3.0)
 
 
-def spectrum_image(means: ArrayLike, spectra: ArrayLike, *, seed: int) -> sparse.csr_array:
+def spectrum_image(
+    means: ArrayLike, spectra: ArrayLike, *, seed: int | Sequence[int]
+) -> sparse.csr_array:
     """Draw one spectrum image: Poisson counts about Σ_c mean_c(pixel) · spectrum_c(channel).
 
     The photons of each contribution are drawn pixel by pixel, and then a channel for each: the
@@ -402,7 +410,7 @@ def spectrum_image(means: ArrayLike, spectra: ArrayLike, *, seed: int) -> sparse
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If there are not as many means as spectra, or some are negative.
     """
     means = as_float32("means", means, ndim=(3,))

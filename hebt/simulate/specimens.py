@@ -97,7 +97,7 @@ def phantom(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If the square does not fit into the frame, or its corners or the diamond into the square.
 
     Examples
@@ -202,7 +202,7 @@ def embedded_octahedron(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If the octahedron does not fit into the particle, or the particle into the frame.
     """
     half_width = check_number("half_width", half_width, "a length in nm above 0")
@@ -271,7 +271,7 @@ def alloy_particle(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If the particle does not fit into the frame, or a fraction leaves the range 0 to 1.
     """
     half_width = check_number("half_width", half_width, "a length in nm above 0")
