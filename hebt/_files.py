@@ -29,7 +29,7 @@ def written_aside(path: str | os.PathLike) -> Iterator[Path]:
     part = path.with_name(f".{path.stem[:100]}-{secrets.token_hex(4)}{path.suffix}")
     try:
         yield part
-        with open(part, "rb") as file:
+        with open(part, "rb+") as file:  # Windows syncs no file that is open for reading alone
             os.fsync(file.fileno())  # a full disk may say so only here
         os.replace(part, path)
     finally:
