@@ -77,6 +77,8 @@ wheel: setup
 
 lab: setup
 	@echo 'Opening JupyterLab; a chapter is a .md file in book/. Stop it with Ctrl-C.'
+	@echo 'Run All Cells does nothing while a kernel is still connecting: wait until the status bar'
+	@echo 'at the bottom says "Idle".'
 	@JUPYTER_CONFIG_DIR="$$PWD/.jupyter" $(RUN) -m jupyterlab \
 	  --LabApp.default_url=/lab/tree/book/intro.md $(LAB)
 
