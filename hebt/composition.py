@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, check_names, check_number
+from ._checks import as_float32, check_choice, check_names, check_number
 
 
 def density(
@@ -125,8 +125,7 @@ def composition(
     array([[0.35],
            [0.65]], dtype=float32)
     """
-    if kind not in ("mass", "atomic"):
-        raise ValueError(f'kind is {kind!r}; expected "mass" or "atomic".')
+    kind = check_choice("kind", kind, ("mass", "atomic"))
     parts = _masses(
         x, ratios, zeta_factors=zeta_factors, k_factors=k_factors, eds_response=eds_response
     )
@@ -135,7 +134,7 @@ def composition(
             f"x has values down to {np.min(x):g}; expected at least 0, as reconstruct returns."
         )
     least = check_number("least", least, "a total density of at least 0", also_least=True)
-    names = check_names(elements, len(parts))
+    names = check_names(elements, len(parts), name="elements")
     total = parts.sum(axis=0)
     defined = (total > 0) & (total >= least)
     if kind == "atomic":

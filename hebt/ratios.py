@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, check_names, check_series
+from ._checks import as_float32, check_names, check_seed, check_series
 
 # Belsley, Kuh and Welsch's limits for a harmful collinearity: the condition index, and the share
 # of an element in the direction that the data cannot tell.
@@ -90,14 +90,19 @@ class ResponseRatios:
         -------
         numpy.ndarray
             float32, shape (...).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there is not one map for each element, of finite real numbers.
         """
-        maps = np.asarray(maps)
-        if len(maps) != len(self.ratios):
+        maps = as_float32("maps", maps)
+        if maps.shape[:1] != self.ratios.shape:
             raise ValueError(
                 f"maps has shape {maps.shape}; expected ({len(self.ratios)}, ...), one map for "
                 f"each of {', '.join(self.names)}."
             )
-        return np.tensordot(self.ratios.astype(np.float32), maps.astype(np.float32, copy=False), 1)
+        return np.tensordot(self.ratios.astype(np.float32), maps, 1)
 
 
 def response_ratios(
@@ -251,15 +256,17 @@ def split_counts(counts: ArrayLike, *, seed: int) -> tuple[np.ndarray, np.ndarra
     >>> first + second
     array([  0,   7, 100])
     """
-    counts = np.asarray(counts)
-    if not _are_counts(as_float32("counts", counts)):
+    checked = as_float32("counts", counts)
+    counts = np.asarray(counts) + 0  # where they are bool, True is a count of 1
+    if not _are_counts(checked):
         raise ValueError(
             f"counts holds values from {counts.min():g} to {counts.max():g} that are not all "
             "whole numbers from 0; expected raw counts. Split them before they are processed."
         )
     first = counts.copy()
     some = counts > 0
-    first[some] = np.random.default_rng(seed).binomial(counts[some].astype(np.int64), 0.5)
+    rng = np.random.default_rng(check_seed("seed", seed))
+    first[some] = rng.binomial(counts[some].astype(np.int64), 0.5)
     return first, counts - first
 
 
@@ -351,7 +358,7 @@ def _solve(names, matrix, right, taken):
     if lost:
         raise ValueError(
             "maps hold too few counts for the response ratios: nothing of the maps of "
-            f"{', '.join(lost)} is left when their noise is taken off. Bin or "
+            f"{', '.join(lost)} is left when their noise is taken off; expected more. Bin or "
             "smooth the maps (with variance=... or half=...), leave elements out, or give "
             "variance=None for plain least squares, which noise draws towards 0."
         )

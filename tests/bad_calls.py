@@ -191,7 +191,9 @@ entry(
     maps=Q.but(refused={"below 0": -MAPS}),
     names=names(["Au", "Ag"]),
     variance=array(MAPS / 2).but(
-        "None", *LEAD, "a number", refused={"below 0": -MAPS, "another word": "Counts"}
+        "None",
+        *(*LEAD, "a row less", *NUMBER),  # what broadcasts to the maps
+        refused={"below 0": -MAPS, "another word": "Counts"},
     ),
 )
 entry(
@@ -201,8 +203,9 @@ entry(
 )
 entry(
     "hebt.split_counts",
-    lambda **k: np.stack(hebt.split_counts(**k)),
-    counts=Q.but(*FREE, refused={"below 0": -MAPS, "halves": MAPS / 2 + 0.25}),
+    lambda **k: np.stack(hebt.split_counts(**k)).astype(float),  # it keeps the type
+    # float16 holds no odd numbers above 2048
+    counts=Q.but(*FREE, "float16", refused={"below 0": -MAPS, "halves": MAPS / 2 + 0.25}),
     seed=seed(1),
 )
 entry("hebt.ResponseRatios.predict", FIT.predict, maps=Q.but(*COLUMNS))
@@ -230,7 +233,7 @@ entry(
     within=number(0.5, -1),
 )
 entry("hebt.poisson_noise", hebt.poisson_noise, maps=Q.but(*COLUMNS), ratios=R)
-PARTS_OF_X = dict(x=V.but(*COLUMNS), ratios=R)
+PARTS_OF_X = dict(x=V.but("one axis less", *COLUMNS), ratios=R)  # any axes after the first
 entry("hebt.density", hebt.density, **PARTS_OF_X, zeta_factors=R)
 entry("hebt.density, the paper's", hebt.density, **PARTS_OF_X, eds_response=R)
 entry("hebt.composition, k", hebt.composition, **PARTS_OF_X, k_factors=R)
@@ -416,18 +419,19 @@ entry(
     masks=argument(
         INSIDE,
         bad={"numbers": 2.0 * INSIDE, "NaN": np.where(INSIDE, np.nan, 0), "full": INSIDE | True}
-        | {"masked": np.ma.array(INSIDE, mask=INSIDE), "a row less": INSIDE[1:], "None": None}
+        | {"masked": np.ma.array(INSIDE, mask=INSIDE), "a row less": INSIDE[1:]}
         | {"a text": "text", "a number": 1, "an empty list": []},
         same={"a list": (INSIDE.tolist(), INSIDE), "Fortran's order": (INSIDE.copy("F"), INSIDE)},
     ),
 )
-entry("hebt.prepare.estimate_offset", prepare.estimate_offset, haadf=array(BLOB))
+entry("hebt.prepare.estimate_offset", prepare.estimate_offset, haadf=ALONE)
 entry(
     "hebt.prepare.estimate_tilt_axis",
     lambda **k: prepare.estimate_tilt_axis(**k).errors,
-    haadf=array(np.concatenate([BLOB, BLOB])),
+    haadf=array(np.concatenate([BLOB, BLOB])[:, 4:11, 5:12]).but(*COLUMNS),
     angles=angles([-50.0, -30.0, -10.0, 10.0, 30.0, 50.0]),
-    shifts=array(np.concatenate([SHIFTS, SHIFTS[:1]])).but("None"),
+    # whole numbers, which the table does not enlarge: none moves the particle out
+    shifts=array(np.rint(np.concatenate([SHIFTS, SHIFTS[:1]]))).but("None"),
 )
 entry(
     "hebt.prepare.correct_damping",

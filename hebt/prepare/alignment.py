@@ -92,18 +92,7 @@ def center_of_mass(images: ArrayLike) -> np.ndarray:
     """
     images = as_float32("images", images, ndim=(3,))
     check_signs("images", images)
-    total = images.sum(axis=(1, 2), dtype=np.float64)
-    if total.min() <= 0:
-        raise ValueError(
-            f"images hold {total.min():g} in all at tilt {int(total.argmin())}; expected "
-            "intensities with a sum above 0."
-        )
-    places = []
-    for axis, other in ((1, 2), (2, 1)):
-        profile = images.sum(axis=other, dtype=np.float64)
-        at = np.arange(images.shape[axis]) - (images.shape[axis] - 1) / 2
-        places.append(profile @ at / total)
-    return np.stack(places, axis=1)
+    return mass_centers("images", images)
 
 
 def estimate_center_shifts(haadf: ArrayLike) -> np.ndarray:
@@ -121,8 +110,15 @@ def estimate_center_shifts(haadf: ArrayLike) -> np.ndarray:
     -------
     numpy.ndarray
         (tilts, 2), pixels along and across the tilt axis, for `apply_shifts`.
+
+    Raises
+    ------
+    ValueError
+        As for `center_of_mass`.
     """
-    return -center_of_mass(haadf)
+    haadf = as_float32("haadf", haadf, ndim=(3,))
+    check_signs("haadf", haadf)
+    return -mass_centers("haadf", haadf)
 
 
 def estimate_shifts_to(
@@ -151,6 +147,7 @@ def estimate_shifts_to(
     """
     reference = as_float32("reference", reference, ndim=(3,))
     images = as_float32("images", images, ndim=(3,))
+    upsample = check_count("upsample", upsample)
     if reference.shape != images.shape:
         raise ValueError(
             f"reference has shape {reference.shape} and images {images.shape}; expected the same."
@@ -186,15 +183,33 @@ def alignment_error(shifts: ArrayLike, drift: ArrayLike, angles: ArrayLike) -> n
     ValueError
         If there are not as many shifts and drifts as angles.
     """
-    left = check_shifts(shifts) + check_shifts(drift)
+    shifts, drift = check_shifts(shifts), check_shifts(drift, "drift")
     radians = np.deg2rad(check_angles(angles))
-    if not len(left) == len(radians):
+    if not len(shifts) == len(drift) == len(radians):
         raise ValueError(
-            f"there are {len(left)} shifts and {len(radians)} angles; expected as many."
+            f"there are {len(shifts)} shifts, {len(drift)} in drift, and {len(radians)} angles; "
+            "expected as many."
         )
+    left = shifts + drift
     across = np.stack([np.cos(radians), np.sin(radians)], axis=1)
     free = across @ np.linalg.lstsq(across, left[:, 1], rcond=None)[0]
     return np.stack([left[:, 0] - left[:, 0].mean(), left[:, 1] - free], axis=1)
+
+
+def mass_centers(name: str, images: np.ndarray) -> np.ndarray:
+    """Do what `center_of_mass` does, with images that are checked."""
+    total = images.sum(axis=(1, 2), dtype=np.float64)
+    if total.min() <= 0:
+        raise ValueError(
+            f"{name} adds up to {total.min():g} at tilt {int(total.argmin())}; expected "
+            "intensities with a sum above 0."
+        )
+    places = []
+    for axis, other in ((1, 2), (2, 1)):
+        profile = images.sum(axis=other, dtype=np.float64)
+        at = np.arange(images.shape[axis]) - (images.shape[axis] - 1) / 2
+        places.append(profile @ at / total)
+    return np.stack(places, axis=1)
 
 
 def structure(image: np.ndarray, scale: float = 1.0) -> np.ndarray:

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from .._background import darkest
 from .._checks import as_float32, check_count, check_number, check_signs
-from .alignment import center_of_mass
+from .alignment import mass_centers
 from .images import common_frame
 
 
@@ -170,6 +170,7 @@ def remove_offset(haadf: ArrayLike, masks: ArrayLike | None = None) -> np.ndarra
     haadf = as_float32("haadf", haadf, ndim=(3,))
     if masks is None:
         return haadf - estimate_offset(haadf).astype(np.float32)[:, None, None]
+    as_float32("masks", masks, ndim=(3,))  # refuses what is masked
     masks = np.asarray(masks)
     if masks.shape != haadf.shape or masks.dtype != bool or masks.all(axis=(1, 2)).any():
         raise ValueError(
@@ -226,8 +227,9 @@ def correct_damping(haadf: ArrayLike, saturation: float) -> np.ndarray:
     Ultramicroscopy 184 (2018) 57-65.
     """
     haadf = as_float32("haadf", haadf)
-    if saturation == np.inf:
+    if isinstance(saturation, (float, np.floating)) and saturation == np.inf:
         return haadf.copy()
+    saturation = check_number("saturation", saturation, "a number above 0, or infinity")
     if not saturation > haadf.max():
         raise ValueError(
             f"saturation is {saturation:g}, but haadf goes up to {haadf.max():g}; expected a "
@@ -268,7 +270,9 @@ def estimate_damping(haadf: ArrayLike, *, groups: int = 20) -> Damping:
     tilts, slices, _ = haadf.shape
     if tilts < 2:
         raise ValueError(f"haadf has {tilts} tilts; expected at least two to compare.")
-    along = -center_of_mass(haadf)[:, 0]
+    groups = check_count("groups", groups)
+    check_signs("haadf", haadf)
+    along = -mass_centers("haadf", haadf)[:, 0]
     highest = float(haadf.max())
     # -S ln(1 - I/S) = sum_n I^(n+1) / ((n+1) S^n): sums of powers give every correction at once
     terms = 60

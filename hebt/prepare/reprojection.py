@@ -9,10 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._checks import as_float32, check_angles, check_count, check_signs
+from .._checks import (
+    as_float32,
+    check_angles,
+    check_count,
+    check_function,
+    check_number,
+    check_signs,
+)
 from .._progress import progress_bar
 from ..projector import Projector
-from .alignment import center_of_mass, correlate, estimate_shifts, structure
+from .alignment import correlate, estimate_shifts, mass_centers, structure
 from .images import apply_shifts, bin_images, check_shifts, crop_flat, slab_mask
 
 # What it takes to tell the tilt axis: tilts, at least; as many pixels and tilts as are enough; and
@@ -105,9 +112,15 @@ def estimate_tilt_axis(
     few = slice(None, None, -(-len(angles) // _FEW))
     images = np.maximum(apply_shifts(images, moves), 0)[few]
     angles = angles[order][few]
+    shows = images.any(axis=(1, 2))
+    if not shows.all():
+        raise ValueError(
+            f"haadf shows nothing at {angles[shows.argmin()]:g} degrees once moved by shifts; "
+            "expected a specimen in every image."
+        )
     errors = []
     for p in (images, np.rot90(images, axes=(1, 2))):
-        middle = np.array([[0, center_of_mass(p)[:, 1].mean()]])
+        middle = np.array([[0, mass_centers("haadf", p)[:, 1].mean()]])
         p = apply_shifts(p, np.repeat(-middle, len(p), axis=0))
         apart = 0.0
         for seen, held in (
@@ -184,6 +197,8 @@ def refine_alignment(
     haadf = as_float32("haadf", haadf, ndim=(3,))
     shifts = check_shifts(shifts).copy()
     rounds = check_count("rounds", rounds)
+    expected = "a number of pixels of at least 0"
+    tolerance = check_number("tolerance", tolerance, expected, also_least=True)
     if len(haadf) >= _LEAST:
         _warn_if_horizontal(estimate_tilt_axis(haadf, angles, shifts=shifts))
     steps, residuals = [], []
@@ -237,6 +252,7 @@ def reprojection_residual(
         If an argument is out of range; see `crop_flat` and `slab_mask`.
     """
     haadf = as_float32("haadf", haadf, ndim=(3,))
+    offset = check_number("offset", offset, "a number of pixels", least=-np.inf)
     moved = check_shifts(shifts) + [0.0, offset]
     return _apart(*_reproject(haadf, angles, moved, solve, size, depth, slices, factor, iterations))
 
@@ -254,6 +270,9 @@ def _warn_if_horizontal(axis):
 
 
 def _reproject(haadf, angles, shifts, solve, size, depth, slices, factor, iterations):
+    solve = check_function("solve", solve, "a function such as hebt.sirt")
+    depth = check_number("depth", depth, "a number of pixels above 0")
+    iterations = check_count("iterations", iterations)
     images = crop_flat(apply_shifts(haadf, shifts), angles, size=size, slices=slices)
     p = bin_images(images, factor)
     W = Projector(angles, p.shape[-1])
@@ -266,4 +285,9 @@ def _apart(p, q):
     # what tilts in from beyond the strip is no error of the alignment
     inner = slice(p.shape[-1] // 6, p.shape[-1] - p.shape[-1] // 6)
     p, q = p[..., inner].astype(np.float64), q[..., inner]
+    if not p.any():
+        raise ValueError(
+            "haadf is 0 everywhere in what is kept of it; expected images of a specimen. Check "
+            "shifts, size and slices."
+        )
     return float(np.linalg.norm(p - q) / np.linalg.norm(p))
