@@ -951,6 +951,7 @@ RESULTS = {
     "hebt.prepare.Alignment",
     "hebt.prepare.Components",
     "hebt.prepare.Damping",
+    "hebt.prepare.TiltAxis",
     "hebt.segmentation.Segmentation",
     "hebt.validation.HeldOut",
 }
