@@ -965,6 +965,7 @@ RESULTS = {
     "hebt.prepare.Alignment",
     "hebt.prepare.Components",
     "hebt.prepare.Damping",
+    "hebt.prepare.TiltAxis",
     "hebt.segmentation.Segmentation",
     "hebt.validation.HeldOut",
 }

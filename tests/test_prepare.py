@@ -549,7 +549,7 @@ def test_a_black_level_is_said_and_removed_where_nothing_lies_alone(level):
             hebt.response_ratios(recorded, clean[None])
         with pytest.raises(ValueError, match="haadf (reads|has values).* black level"):
             hebt.reconstruct(W, recorded, clean[None], [100], iterations=2)
-        with pytest.raises(ValueError, match="images (reads|has values).* black level"):
+        with pytest.raises(ValueError, match="haadf (reads|has values).* black level"):
             prepare.estimate_center_shifts(recorded)
     else:
         with pytest.warns(UserWarning, match="p reads .* Is this the detector's black level"):
