@@ -11,11 +11,12 @@ One reconstruction that uses low-noise Z-contrast images (HAADF-STEM) and noisy 
 
 import importlib
 
+from ._counts import split_counts
 from ._solve import Interrupted
 from ._store import open_result
 from .composition import composition, density
 from .projector import Projector, common_tilts
-from .ratios import ResponseRatios, response_ratios, split_counts
+from .ratios import ResponseRatios, response_ratios
 from .reconstruct import reconstruct, sirt, sweep
 from .stopping import Discrepancy, History, RelativeChange, Residuals, Snapshots, poisson_noise
 

@@ -327,9 +327,28 @@ def check_series(
         )
     check_signs("haadf", haadf)
     check_seen(haadf, maps)
+    if tilts is None:
+        _check_tilts(haadf, maps)
     for e, element in enumerate(maps):
         check_signs(f"maps[{e}]", element, counts=True)
     return haadf, maps
+
+
+def _check_tilts(haadf: NDArray[np.float32], maps: NDArray[np.float32]) -> None:
+    """Warn where one of the signals is missing at some of the tilts."""
+    seen = haadf.reshape(len(haadf), -1).any(axis=1)
+    counted = maps.any(axis=0).reshape(len(haadf), -1).any(axis=1)
+    # where there are few counts, none at all may be chance
+    enough = maps.sum(dtype=np.float64) > 100 * len(haadf)
+    for name, missing in (("haadf is", counted & ~seen), ("maps are", seen & ~counted & enough)):
+        if missing.any():
+            warnings.warn(
+                f"{name} 0 everywhere at {np.count_nonzero(missing)} tilts, the first "
+                f"{np.argmax(missing)}, but not the other signal; expected both at each tilt. "
+                "Leave these tilts out, or give haadf_projector for other tilts of haadf.",
+                UserWarning,
+                stacklevel=4,
+            )
 
 
 def check_seen(haadf: NDArray, maps: NDArray) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, check_names, check_seed, check_series
+from ._checks import as_float32, check_names, check_series
+from ._counts import are_counts
 
 # Belsley, Kuh and Welsch's limits for a harmful collinearity: the condition index, and the share
 # of an element in the direction that the data cannot tell.
@@ -25,6 +26,13 @@ _SPREAD = 0.1
 # Noise within such a block may be correlated, unless it is that of raw counts; the block is longer
 # than the paper's kernels.
 _BLOCK = 16
+# blocks per tilt from which on a brightness of each tilt takes little of what they tell
+_MANY = 30
+# Maps with less noise than this share of what their variance says are not what they are taken for;
+# where that is right, it is 1 but for what any misfit adds.
+_NOISE = 0.8
+# Counts beside the specimen, relative to those on it, which draw the ratios down by about twice it.
+_BESIDE = 0.02
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -46,7 +54,8 @@ class ResponseRatios:
     standard_errors
         Of the ratios, shape (elements,), from the noise: what is left over in one pixel of raw
         counts, or else in one block of 16 pixels along each axis, is taken to be independent of
-        the next, once each tilt has a brightness of its own. NaN for a ratio of 0.
+        the next. With more than 30 of these a tilt, each tilt may have a brightness of its own;
+        of few blocks the errors come out too small, by up to a third. NaN for a ratio of 0.
     tilt_errors
         Of the ratios, shape (elements,), from the spread over the tilts: what is left over at one
         tilt is taken to be independent of the next. Larger than `standard_errors` where tilts
@@ -203,7 +212,8 @@ def response_ratios(
     # the part of the noise in each pixel's normal equations, times the ratios
     share = noise * (ratios @ noise if taken == "halves" else ratios[:, None])
     predicted, own = ratios @ regressors, ratios @ share
-    r_squared = 1 - (((target - predicted) ** 2).sum() - own.sum()) / spread
+    left = ((target - predicted) ** 2).sum()
+    r_squared = 1 - (left - own.sum()) / spread
 
     def scores(factor):
         return ((target - factor * predicted) * regressors + factor * share) / norms[:, None]
@@ -212,66 +222,25 @@ def response_ratios(
     # raw counts of neighbors are independent
     blocks = np.arange(target.size) if taken == "counts" else _blocks(haadf.shape)[inside]
     by_tilt = _errors(units, ratios > 0, scores(1), tilts) / norms
-    factor, fitted = np.ones(len(haadf)), 1
+    by_block = noise_alone = _errors(units, ratios > 0, scores(1), blocks) / norms
     if _count(blocks) > _count(tilts):
-        # noise is what is left over once each tilt has a brightness of its own
+        # what is left over once each tilt has a brightness of its own is noise alone
         with np.errstate(divide="ignore", invalid="ignore"):
             factor = np.bincount(tilts, target * predicted) / np.bincount(tilts, predicted**2 - own)
-        factor, fitted = np.nan_to_num(factor).clip(0, 2), _count(tilts)
-    by_block = _errors(units, ratios > 0, scores(factor[tilts]), blocks, fitted) / norms
+        factor = np.nan_to_num(factor).clip(0, 2)[tilts]
+        noise_alone = _errors(units, ratios > 0, scores(factor), blocks, _count(tilts)) / norms
+        if _count(blocks) > _MANY * _count(tilts):  # of few it would take much
+            by_block = noise_alone
     found = (ratios, min(float(r_squared), 1.0), tuple(names), target.size)
     fit = ResponseRatios(*found, by_block, by_tilt, taken)
-    for message in (*_collinear(names, units), *_doubts(fit, haadf, inside)):
+    doubts = *_collinear(names, units), *_doubts(fit, haadf, inside, noise_alone)
+    if target.size >= 100 and left < _NOISE * own.sum():
+        doubts += (_too_even(fit, left / own.sum()),)
+    if taken == "counts":
+        doubts += tuple(_beside(fit, haadf, maps))
+    for message in doubts:
         warnings.warn(message, UserWarning, stacklevel=2)
     return fit
-
-
-def split_counts(counts: ArrayLike, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give each count to one of two halves at random (binomial thinning).
-
-    Of counts with Poisson noise, both halves have Poisson noise that is independent of the
-    other's. They serve as `half` of `response_ratios`, also after filters and interpolation.
-
-    Parameters
-    ----------
-    counts
-        Whole numbers from 0, of any shape: element maps, or spectra before their windows.
-    seed
-        Seed of the random numbers.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Both halves, in the shape and type of `counts`, which is their sum.
-
-    Raises
-    ------
-    ValueError
-        If values are no whole numbers from 0.
-
-    Examples
-    --------
-    >>> import hebt, numpy as np
-    >>> first, second = hebt.split_counts(np.array([0, 7, 100]), seed=1)
-    >>> first + second
-    array([  0,   7, 100])
-    """
-    checked = as_float32("counts", counts)
-    counts = np.asarray(counts) + 0  # where they are bool, True is a count of 1
-    if not _are_counts(checked):
-        raise ValueError(
-            f"counts holds values from {counts.min():g} to {counts.max():g} that are not all "
-            "whole numbers from 0; expected raw counts. Split them before they are processed."
-        )
-    first = counts.copy()
-    some = counts > 0
-    rng = np.random.default_rng(check_seed("seed", seed))
-    first[some] = rng.binomial(counts[some].astype(np.int64), 0.5)
-    return first, counts - first
-
-
-def _are_counts(maps: np.ndarray) -> bool:
-    return bool(maps.min() >= 0 and (maps == np.rint(maps)).all())
 
 
 def _noise(maps, variance, half):
@@ -307,11 +276,12 @@ def _noise(maps, variance, half):
         return "given", given
     if variance not in ("auto", "counts"):
         raise ValueError(f'variance is {variance!r}; expected "auto", "counts", an array, or None.')
-    if _are_counts(maps):
+    if are_counts(maps):
         return "counts", maps
     if variance == "counts":
         raise ValueError(
-            'variance is "counts", but maps are not whole numbers from 0; expected raw counts. '
+            'variance is "counts", but maps are not whole numbers from 0, or all are multiples of '
+            "one number; expected raw counts. "
             "Give the variance of each value, or half (see split_counts) for processed ones."
         )
     return None, np.broadcast_to(np.float32(0), maps.shape)
@@ -406,7 +376,35 @@ def _collinear(names: Sequence[str], units: np.ndarray) -> Iterator[str]:
             )
 
 
-def _doubts(fit: ResponseRatios, haadf: np.ndarray, inside: np.ndarray) -> Iterator[str]:
+def _too_even(fit: ResponseRatios, share: float) -> str:
+    what = 'taken for counts (variance="counts")' if fit.variance == "counts" else "given"
+    return (
+        f"maps have less noise than the variance that is {what}: what is left over is "
+        f"{100 * share:.0f} % of that, so that too much is taken off and ratios are too large. "
+        "Give the variance that maps have after smoothing, scaling or rounding, half=..., or "
+        "variance=None for maps without noise."
+    )
+
+
+def _beside(fit: ResponseRatios, haadf: np.ndarray, maps: np.ndarray) -> Iterator[str]:
+    """Say which maps of counts have a background, where HAADF shows nothing."""
+    bright = np.quantile(haadf, 0.99)
+    empty, full = haadf < 0.01 * bright, haadf > 0.5 * bright
+    if np.count_nonzero(empty) < 100 or not full.any():
+        return
+    for name, element in zip(fit.names, maps):
+        beside, on = element[empty].mean(dtype=np.float64), element[full].mean(dtype=np.float64)
+        if beside > _BESIDE * on + 5 * np.sqrt(beside / np.count_nonzero(empty)):
+            yield (
+                f"the map of {name} has {beside:.2g} counts a pixel where haadf shows no specimen, "
+                f"and {on:.3g} where it is bright: a background, which draws the ratio down. "
+                "Subtract it (hebt.prepare.element_maps does), and give variance=... or half=..."
+            )
+
+
+def _doubts(
+    fit: ResponseRatios, haadf: np.ndarray, inside: np.ndarray, noise: np.ndarray
+) -> Iterator[str]:
     """Say what speaks against the ratios."""
     from scipy.special import chdtri
 
@@ -424,26 +422,26 @@ def _doubts(fit: ResponseRatios, haadf: np.ndarray, inside: np.ndarray) -> Itera
             f"the response ratio of {named(unsure)} is hardly determined: its standard error is "
             "more than half of it. More counts are needed, or the element left out."
         )
-    noise = "" if fit.variance else "noise in the maps (give variance=... or half=...), "
+    left_in = "" if fit.variance else "noise in the maps (give variance=... or half=...), "
     if fit.r_squared < 0:
         low, high = haadf[inside].min(), haadf[inside].max()
         yield (
             f"a constant explains haadf better than the maps do (R2 = {fit.r_squared:.3f}). Its "
             f"values run from {low:.4g} to {high:.4g}: it seems to have a black level (detector "
             "offset), which must be removed first, e.g. by hebt.prepare.remove_offset. Otherwise "
-            f"look for {noise}signals that are not aligned, or an element that is missing."
+            f"look for {left_in}signals that are not aligned, or an element that is missing."
         )
     elif fit.r_squared < _R_SQUARED:
         yield (
             f"the maps explain only {100 * fit.r_squared:.0f} % of the variation of haadf (R2 = "
-            f"{fit.r_squared:.3f}): its ratios are not to be trusted. Look for {noise}a detector "
+            f"{fit.r_squared:.3f}): its ratios are not to be trusted. Look for {left_in}a detector "
             "offset, signals that are not aligned, or an element that is missing."
         )
     tilts = np.count_nonzero(inside.reshape(len(inside), -1).any(axis=1))
     freedom = max(tilts - 1, 1)
     limit = np.sqrt(chdtri(freedom, _CHANCE / len(fit.ratios)) / freedom)
     spread = np.sqrt(tilts) * fit.tilt_errors
-    differ = (fit.tilt_errors > limit * fit.standard_errors) & (spread > _SPREAD * fit.ratios)
+    differ = (fit.tilt_errors > limit * noise) & (spread > _SPREAD * fit.ratios)
     if (differ := differ & ~unsure).any():
         each = ", ".join(f"{100 * s / r:.0f} %" for s, r in zip(spread[differ], fit.ratios[differ]))
         yield (

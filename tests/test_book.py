@@ -341,12 +341,14 @@ class Visit:
         self.page.on("response", self._on_response)
         self.page.on("pageerror", lambda e: self.errors.append(f"script: {e}"))
         self.page.on("console", self._on_console)
+        self.runs_scripts = options.get("java_script_enabled", True)
         self.settle(url)
 
     def settle(self, url):
         """Open a page, and wait until its formulas and fonts are set and it has been drawn."""
         self.page.goto(url)
-        self.page.wait_for_function(SETTLED)
+        if self.runs_scripts:
+            self.page.wait_for_function(SETTLED)
 
     def _on_response(self, response):
         if response.status >= 400:

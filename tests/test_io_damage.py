@@ -102,8 +102,8 @@ def test_cut_files_with_a_right_header_are_refused(tmp_path, one_child):
         cut = bytearray(content[: 0x118 + 4096 * chunks])
         cut[0x148:0x14C] = chunks.to_bytes(4, "little")
         path.write_bytes(cut)
-        # of 81 chunks the last hold nothing
-        assert outcome(path) == (None if chunks < 74 else 26005), chunks
+        # of 81 chunks the last hold no counts: refused, or as many counts as without a cut
+        assert outcome(path) in ((None,) if chunks < 74 else (None, 26005)), chunks
 
 
 def test_counts_that_the_header_does_not_know_are_said(tmp_path, one_child):
