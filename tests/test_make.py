@@ -254,3 +254,50 @@ def test_empty_names_are_refused(plain):
         before = files(plain.root)
         code, printed, _ = plain.make("book", given)
         assert code != 0 and "empty" in printed and files(plain.root) == before
+
+
+def test_a_folder_that_no_environment_came_to_is_the_user_s(plain, tmp_path):
+    """A first try without a Python leaves no mark, by which a second one would empty it."""
+    place = tmp_path / "project"
+    place.mkdir()
+    code, printed, _ = plain.make("setup", f"VENV={place}", f"PYTHON={tmp_path / 'nowhere'}")
+    assert code != 0 and "found none" in printed
+    own_files(place)
+    before = files(place)
+    assert plain.make("setup", f"VENV={place}")[0] != 0
+    assert files(place) == before
+
+
+@pytest.mark.parametrize("spelled", [".venv/", "./.venv", "book/../.venv"])
+def test_a_folder_is_the_same_however_it_is_spelled(plain, spelled):
+    assert plain.make("setup")[0] == 0
+    (plain.root / ".venv" / "added").write_text("by the user")
+    code, _, calls = plain.make("setup", f"VENV={spelled}")
+    assert code == 0 and "pip install" not in calls
+    assert (plain.root / ".venv" / "added").exists()
+
+
+def test_a_file_of_any_name_is_somebody_s(plain, tmp_path):
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "\n").write_text("odd, but mine")
+    assert plain.make("setup", f"VENV={place}")[0] != 0
+    assert (place / "\n").exists()
+
+
+def test_a_mark_of_another_user_is_none(plain, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    assert plain.make("setup", f"VENV={tmp_path / 'v'}")[0] == 0
+    os.chown(tmp_path / "v" / ".made-by-make", 12345, 12345)
+    code, printed, _ = plain.make("setup", f"VENV={tmp_path / 'v'}")
+    assert code != 0 and "was not made by make" in printed
+
+
+def test_a_name_that_looks_like_an_option_is_a_folder(plain):
+    mine = plain.root / "-foo" / "_build"
+    own_files(mine)
+    before = files(mine)
+    for spelled in ("-foo", "./-foo", "-foo"):
+        plain.make("clean", f"OUT={spelled}")
+        assert files(mine) == before
