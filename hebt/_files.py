@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import socket
 import sys
 import time
@@ -26,11 +27,17 @@ def written_aside(path: str | os.PathLike) -> Iterator[Path]:
         raise FileNotFoundError(
             f"path is {path}, but there is no folder {path.parent}; make it first, or give another."
         )
+    if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
+        raise FileExistsError(
+            f"path is {path}, which is no file that can be written; give another."
+        )
     part = path.with_name(f".{path.stem[:100]}-{secrets.token_hex(4)}{path.suffix}")
     try:
         yield part
         with open(part, "rb+") as file:  # Windows syncs no file that is open for reading alone
             os.fsync(file.fileno())  # a full disk may say so only here
+        if path.exists():
+            shutil.copymode(path, part)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -41,6 +41,8 @@ def resolved(out: Any) -> Any:
     if isinstance(out, zarr.storage.LocalStore) and not out.read_only:
         out = out.root
     if isinstance(out, (str, os.PathLike)):
+        if not str(out).strip():
+            raise ValueError(f"out is {out!r}; expected the path or address of a place.")
         path = os.path.expanduser(str(out).removeprefix("file://"))
         return out if "://" in path else os.path.abspath(path)
     return out
@@ -80,6 +82,13 @@ def claim(out: Any, run: dict, about: dict, overwrite: bool) -> dict:
 
     Returns the run as it stands there.
     """
+    is_path = isinstance(out, str) and "://" not in out
+    if is_path and Path(out).is_dir() and any(Path(out).iterdir()):
+        if not any(Path(out, name).exists() for name in ("zarr.json", ".zgroup")):
+            raise ValueError(
+                f"out, {out}, is a folder with other files; expected a new place, an empty folder, "
+                "or that of a run. Give another place."
+            )
     try:
         group = open_group(out, "a")
     except (TypeError, ValueError, FileExistsError) as error:
@@ -88,10 +97,10 @@ def claim(out: Any, run: dict, about: dict, overwrite: bool) -> dict:
             "address of a new place, or of one that such a run has written."
         ) from error
     wanted = _layout(run)
-    there = group.attrs.get("run") if "hebt" in group.attrs else None
+    there = group.attrs.get("run") if isinstance(group.attrs.get("hebt"), dict) else None
+    there = there if isinstance(there, dict) else None
     missing, problems = _compare(group, wanted)
     if there is None:
-        is_path = isinstance(out, str) and "://" not in out
         found = [n for n in wanted if n not in missing or (is_path and Path(out, n).exists())]
         if found:
             raise ValueError(

@@ -77,3 +77,17 @@ def test_a_link_stays_one_and_a_missing_folder_is_named(tmp_path):
     assert (tmp_path / "near").is_symlink() and (tmp_path / "far").read_text() == "new"
     with pytest.raises(FileNotFoundError, match="no folder .*nowhere; make it first"):
         written_aside(tmp_path / "nowhere" / "page.html").__enter__()
+
+
+def test_what_is_no_file_stays_and_rights_stay(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(FileExistsError, match=f"path is .*{name}, which is no file"):
+            written_aside(tmp_path / name).__enter__()
+    private = tmp_path / "private"
+    private.write_text("old")
+    private.chmod(0o600)
+    with written_aside(private) as part:
+        part.write_text("new")
+    assert private.read_text() == "new" and private.stat().st_mode & 0o777 == 0o600

@@ -528,3 +528,31 @@ def test_one_is_not_taken_for_many_and_order_matters(several):
 def test_rosettasciio_saves_zspy_with_this_zarr(tmp_path):
     """Once it does, README need no longer say that signals are saved as .hspy."""
     io.to_signal(np.ones((3, 4, 5)), pixel_size=1.0).save(tmp_path / "x.zspy")
+
+
+@pytest.mark.parametrize("stems", [("1015", "1030"), ("20181129", "20181202"), ("100", "200")])
+def test_times_and_dates_are_no_tilts(stems):
+    with pytest.raises(ValueError, match="tilts of the files are not certain.*within 180.*angles="):
+        tilts_of(names(*stems), [None] * len(stems), None)
+
+
+def test_what_is_no_file_is_said_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "-10.bcf")
+    (tmp_path / "10.hspy").mkdir()
+    for name in ("-10.bcf", "10.hspy"):
+        with pytest.raises(ValueError, match=f"{name} is no file; expected one of a microscope"):
+            read(tmp_path / name)
+
+
+def test_a_file_counts_once(tmp_path):
+    path = saved(tmp_path, "hspy", spectra(), image())
+    same = path.parent / ".." / path.parent.name / path.name
+    with pytest.raises(ValueError, match="files names a file twice"):
+        read(path, same, angles=[0, 5])
+
+
+def test_a_process_that_cannot_start_is_no_damaged_file(tmp_path, monkeypatch):
+    path = saved(tmp_path, "hspy", spectra(), image())
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
+    with files.Reader() as reader, pytest.raises(RuntimeError, match="No process can be started"):
+        reader.read(path)

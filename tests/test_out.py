@@ -408,7 +408,7 @@ def test_places_that_no_run_has_written_are_left_alone(tmp_path):
         np.testing.assert_array_equal(group["raw"][:], np.arange(6.0))
     (tmp_path / "folder" / "x").mkdir(parents=True)
     (tmp_path / "folder" / "x" / "mine.txt").write_text("mine")
-    with pytest.raises(ValueError, match="holds x, which no such run has written"):
+    with pytest.raises(ValueError, match="is a folder with other files"):
         reconstruct(tmp_path / "folder", overwrite=True)
     assert (tmp_path / "folder" / "x" / "mine.txt").read_text() == "mine"
 
@@ -478,3 +478,13 @@ def test_only_results_are_opened(tmp_path):
         with pytest.raises(ValueError, match="where no run can be read"):
             hebt.open_result(tmp_path / path)
     assert not (tmp_path / "nothing.zarr").exists()
+
+
+def test_a_folder_of_the_user_is_left_as_it_is(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match="is a folder with other files"):
+            reconstruct(tmp_path, overwrite=overwrite)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(ValueError, match="out is ''; expected the path"):
+        reconstruct("")

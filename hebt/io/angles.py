@@ -12,6 +12,8 @@ import numpy as np
 _NUMBER = re.compile(r"([-+\N{MINUS SIGN}]?)(\d+(?:\.\d+)?)\s?(?:deg|degrees?|°)?")
 # degrees: a stage that moves less did not tilt; one that reads more differently contradicts
 _STILL, _SAME = 0.5, 1.0
+# no stage turns further; times and dates do
+_MOST = 180.0
 
 
 def tilts_of(
@@ -55,6 +57,12 @@ def tilts_of(
             'degrees, one per file, or angles="names" or "stage" for the source to believe.'
         )
     best = "stage" if "stage" in found else "names"
+    if abs(found[best]).max() > _MOST:
+        raise ValueError(
+            f"The tilts of the files are not certain. By their {best} they are "
+            f"{', '.join(f'{t:g}' for t in found[best])}; expected degrees within {_MOST:g}. Give "
+            "angles=, in degrees, one per file."
+        )
     check_once(found[best], len(paths), best)
     return found[best], best
 

@@ -93,6 +93,8 @@ class Reader:
             If it is of another format, cut off or damaged.
         ImportError
             If what its format needs is not installed.
+        RuntimeError
+            If no process can be started.
         """
         if path.suffix.lower() not in READERS:
             raise ValueError(
@@ -101,6 +103,8 @@ class Reader:
             )
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist; expected a file.")
+        if not path.is_file() and not (path.is_dir() and path.suffix.lower() == ".zspy"):
+            raise ValueError(f"{path} is no file; expected one of a microscope.")
         if path.suffix.lower() == ".bcf":
             _check_whole(path)
         size = path.stat().st_size
@@ -111,6 +115,7 @@ class Reader:
             "reader": READERS[path.suffix.lower()],
             "memory": memory,
         }
+        self._begin()
         late = threading.Event()
         try:
             answer, arrays = self._ask(request, seconds, late)
@@ -135,18 +140,29 @@ class Reader:
             )
         return [Signal(**head, data=data) for head, data in arrays]
 
-    def _ask(self, request, seconds, late):
-        """Return the child's answer, and of each signal its head and array."""
-        if self._child is None:
-            # without the folder of the script in its path, and with no more threads than it uses
-            command = [sys.executable, "-P", str(Path(__file__).with_name("_child.py"))]
+    def _begin(self):
+        """Start the child, if there is none."""
+        if self._child is not None:
+            return
+        # without the folder of the script in its path, and with no more threads than it uses
+        command = [sys.executable or "python", "-P", str(Path(__file__).with_name("_child.py"))]
+        one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONOPTIMIZE": ""}
+        try:
             self._child = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                env={**os.environ, **one},
             )
+        except OSError as error:
+            raise RuntimeError(
+                f"No process can be started to read files in ({error}); expected to run "
+                f"{command[0]}."
+            ) from error
+
+    def _ask(self, request, seconds, late):
+        """Return the child's answer, and of each signal its head and array."""
         child = self._child
 
         def give_up():

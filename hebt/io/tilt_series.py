@@ -206,7 +206,10 @@ def _paths(files: Any) -> list[Path]:
     files = as_list("files", files, "one file per tilt")
     if not files or not all(isinstance(file, (str, os.PathLike)) for file in files):
         raise ValueError(f"files is {str(files)[:200]}; expected one file per tilt.")
-    return [Path(file).expanduser() for file in files]
+    paths = [Path(file).expanduser() for file in files]
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise ValueError(f"files names a file twice: {', '.join(map(str, paths))[:500]}.")
+    return paths
 
 
 def read_tomviz_shifts(path: str | os.PathLike, tilts: ArrayLike, keep: ArrayLike) -> np.ndarray:
