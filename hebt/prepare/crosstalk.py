@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtr
 
 from .xray import line_width, other_shells, shell_lines
 
+if TYPE_CHECKING:
+    from .windows import EnergyWindow
+
 _FLAGGED = 0.1  # crosstalk, as a share of what a window counts of its own line
 
 
-def counted_of_lines(windows, names, energies, step, resolution) -> np.ndarray:
+def counted_of_lines(
+    windows: Sequence[EnergyWindow],
+    names: Sequence[str],
+    energies: np.ndarray,
+    step: float,
+    resolution: float,
+) -> np.ndarray:
     """Return what each window counts of each line, shape (windows, names)."""
     peaks = np.zeros((len(names), len(energies)))
     for peak, name in zip(peaks, names, strict=True):
@@ -23,7 +34,13 @@ def counted_of_lines(windows, names, energies, step, resolution) -> np.ndarray:
     return np.stack([w.weights(energies) for w in windows]) @ peaks.T
 
 
-def warn_of_overlaps(windows, names, energies, step, resolution) -> None:
+def warn_of_overlaps(
+    windows: Sequence[EnergyWindow],
+    names: Sequence[str],
+    energies: np.ndarray,
+    step: float,
+    resolution: float,
+) -> None:
     """Warn of lines that are counted in the window of another element's line.
 
     `names` are those of the windows, and more. Lines of the same elements' other shells are in the

@@ -359,7 +359,7 @@ def crosstalk_matrix(
     >>> windows = hebt.prepare.line_windows(energies, ["O_Ka", "Si_Ka"])
     >>> hebt.prepare.crosstalk_matrix(windows, energies).round(2) + 0
     array([[0.82, 0.  ],
-           [0.  , 0.82]])
+           [0.  , 0.8 ]])
     """
     windows, (energies, step) = _checked(windows), check_energies(energies)
     names = [w.name for w in windows]
