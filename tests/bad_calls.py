@@ -495,7 +495,7 @@ entry(
     lambda lines, avoid, resolution, width: prepare.line_windows(
         LINE_ENERGIES, lines, avoid=avoid, resolution=resolution, width=width
     ),
-    lines=names(["O_Ka", "Fe_Ka"]).but("one less", "twice the same", refused={"no": ["O_Zz"]}),
+    lines=names(["O_Ka", "Si_Ka"]).but("one less", "twice the same", refused={"no": ["O_Zz"]}),
     avoid=argument(
         ("C_Ka", (0.0, 0.16)),
         bad={"None": None, "one text": "C_Ka", "no line": ["C_Zz"], "NaN": [(np.nan, 1.0)]}
@@ -509,7 +509,7 @@ entry(
     lambda energies: prepare.line_windows(energies, ["O_Ka"]),
     energies=angles(LINE_ENERGIES[:99]).but(*ROWS, "radians", "texts", "a fill value"),
 )
-LINE_WINDOWS = prepare.line_windows(LINE_ENERGIES, ["O_Ka", "Fe_Ka"])
+LINE_WINDOWS = prepare.line_windows(LINE_ENERGIES, ["O_Ka", "Si_Ka"])
 OVERLAP = dict(
     windows=argument(
         LINE_WINDOWS,

@@ -1,5 +1,6 @@
 """Energy windows on spectra that are not what they seem, and windows that overlap."""
 
+import re
 import warnings
 
 import numpy as np
@@ -13,6 +14,19 @@ pytest.importorskip("exspy")
 
 ENERGIES = -0.47 + 0.01 * np.arange(2048)
 OVERLAPPING = {("Al_Ka", "Yb_Ma"): 62, ("S_Ka", "Mo_La"): 87}
+# what is mapped, and a line of the second element's other shell that its window counts, or that its
+# background counts (Cu, Au, Fe): by the energies of the X-ray data booklet
+OTHER_SHELLS = {
+    ("S_Ka", "Pb_La"): "Pb_Ma",  # 2.31 and 2.35 keV
+    ("S_Ka", "Mo_Ka"): "Mo_La",  # 2.31 and 2.29 keV
+    ("Si_Ka", "W_La"): "W_Ma",  # 1.74 and 1.77 keV
+    ("Si_Ka", "Ta_La"): "Ta_Ma",  # 1.74 and 1.71 keV
+    ("P_Ka", "Pt_La"): "Pt_Ma",  # 2.01 and 2.05 keV
+    ("Na_Ka", "Cu_Ka"): "Cu_La",  # 1.04 and 0.93 keV
+    ("Al_Ka", "Br_Ka"): "Br_La",  # 1.49 and 1.48 keV
+    ("Hg_La", "Au_Ma"): "Au_La",  # 9.99 and 9.71 keV
+    ("O_Ka", "Fe_Ka"): "Fe_La",  # 0.52 and 0.70 keV
+}
 WINDOW = prepare.EnergyWindow("Fe_Ka", [(6.3, 6.5)], [[(6.1, 6.2), (6.6, 6.7)]])
 
 
@@ -180,13 +194,51 @@ def test_windows_that_overlap_are_named_with_their_share(promise):
 
 
 def test_windows_that_do_not_overlap_are_quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prepare.line_windows(ENERGIES, ["Fe_Ka", "Fe_Kb"])  # of one element
+        prepare.line_windows(ENERGIES, ["Ag_La", "Au_Ma"])  # other shells elsewhere, or beyond
+        for lines, avoid in (
+            (["O_Ka", "Mg_Ka", "Si_Ka", "Fe_Ka", "Pt_Ma"], ["Fe_La"]),
+            (["O_Ka", "Cu_Ka", "Ga_Ka"], ["Cu_La", "Ga_La"]),
+        ):
+            prepare.line_windows(ENERGIES, lines, avoid=avoid)
+
+
+def test_titanium_is_all_that_overlaps_in_the_dust():
     from companion.dust.study import DustSettings
 
     dust = DustSettings(binning=4, coarse=8, held=())
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with pytest.warns(UserWarning, match="Ti has .* L shell") as caught:
         prepare.line_windows(ENERGIES, dust.lines, avoid=dust.avoid, resolution=130)
-        prepare.line_windows(ENERGIES, ["Fe_Ka", "Fe_Kb"])  # of one element
+    (warning,) = caught
+    assert set(re.findall(r"(\w+) has", str(warning.message))) == {"Ti"}
+
+
+def test_lines_of_other_shells_are_named_too():
+    for (line, other), hidden in OTHER_SHELLS.items():
+        element, shell = hidden.split("_")
+        for named in (
+            {"lines": [line, other]},
+            {"lines": [other, line]},
+            {"lines": [line], "avoid": [other]},
+        ):
+            with pytest.warns(UserWarning, match=f"{element} has .* {shell[0]} ") as caught:
+                windows = prepare.line_windows(ENERGIES, **named)
+            assert len(caught) == 1
+        said = str(caught[0].message)
+        # the same as if the line were mapped: in counts of one line for as many of the other
+        mapped = [windows[0], *quiet_windows([hidden])]
+        matrix = prepare.crosstalk_matrix(mapped, ENERGIES)
+        share = 100 * matrix[0, 1] / matrix[0, 0]
+        assert f"window of {line} counts {share:.0f} % as well of {hidden}" in said
+        # once it is named, backgrounds keep clear of it, and the window can be unmixed
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            prepare.line_windows(ENERGIES, [line, other, hidden])
+        messages = " ".join(str(w.message) for w in caught)
+        assert f"{element} has " not in messages
+        assert (f"of {hidden}" in messages) == (share > 0)
 
 
 def test_a_line_that_is_known_but_not_mapped_is_named_too():
@@ -264,3 +316,8 @@ def test_unmixing_refuses_what_it_cannot_tell_apart():
 def test_the_lines_of_a_shell_stand_in_the_tables():
     assert xray.line_energy("Al_Ka") == pytest.approx(1.4865)
     assert xray.shell_energies("Yb_Ma") == pytest.approx([1.5215, 1.57])
+
+
+def test_lines_that_no_table_weighs_are_no_lines():
+    with pytest.raises(ValueError, match="'Ca_La' is no X-ray line.*Ka"):
+        prepare.line_windows(ENERGIES, ["Ca_La"])

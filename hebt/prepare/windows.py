@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr
 
 from .._checks import (
     as_float32,
@@ -21,9 +20,8 @@ from .._checks import (
     data_of,
 )
 from .._units import in_kev
-from .xray import as_kev, check_resolution, line_energy, line_width, shell_energies, shell_lines
-
-_FLAGGED = 0.1  # crosstalk, as a share of what a window counts of its own line
+from .crosstalk import counted_of_lines, warn_of_overlaps
+from .xray import as_kev, check_resolution, line_energy, line_width, shell_energies
 
 
 @dataclass(frozen=True, repr=False)
@@ -183,7 +181,9 @@ def line_windows(
     one on each side, as near as they can be at one FWHM from the centre of every other line.
 
     There is a warning where the window of a line counts another element's line, of `lines` or
-    `avoid`, more than a tenth as well as its own; `unmix` takes that away.
+    `avoid`, more than a tenth as well as its own; `unmix` takes that away. There is another for
+    lines of the other shells of these elements, which are in the spectra too: where Pb_La is
+    mapped, Pb M lies in the window of S_Ka.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def line_windows(
     spans = line_width(others, resolution)
     forbidden = [*ranges, *((e - span, e + span) for e, span in zip(others, spans, strict=True))]
     windows = [_line_window(energies, step, name, forbidden, resolution, width) for name in lines]
-    _flag(windows, names, energies, resolution)
+    warn_of_overlaps(windows, names, energies, step, resolution)
     return windows
 
 
@@ -241,31 +241,6 @@ def _is_range(window: Any) -> bool:
         return False
     real = all(isinstance(e, (int, float, np.floating, np.integer)) for e in window)
     return real and len(window) == 2 and -np.inf < window[0] < window[1] < np.inf
-
-
-def _flag(windows, names, energies, resolution):
-    """Warn of lines that are counted in the window of another element's line."""
-    counted = _counted(windows, names, energies, resolution)
-    found = []
-    for i, window in enumerate(windows):
-        for j, name in enumerate(names):
-            share = counted[i, j] / counted[i, i]
-            if abs(share) > _FLAGGED and name.split("_")[0] != window.name.split("_")[0]:
-                found.append(f"{window.name} counts {100 * share:.0f} % as well of {name}")
-                if i < j < len(windows):
-                    (a,), (b,) = window.peaks, windows[j].peaks
-                    shared = (min(a[1], b[1]) - max(a[0], b[0])) / max(np.ptp(a), np.ptp(b))
-                    found[-1] += (
-                        f" (both windows share {100 * max(shared, 0):.0f} % of their energies)"
-                    )
-    if found:
-        warnings.warn(
-            f"Energy windows overlap other lines. Compared with its own line, the window of "
-            f"{'; '.join(found)}. Map other lines, or take this away with "
-            "hebt.prepare.unmix(maps, windows, energies).",
-            UserWarning,
-            stacklevel=3,
-        )
 
 
 def _line_window(energies, step, name, forbidden, resolution, width):
@@ -381,25 +356,14 @@ def crosstalk_matrix(
     --------
     >>> import hebt, numpy as np
     >>> energies = 0.01 * np.arange(1000)
-    >>> windows = hebt.prepare.line_windows(energies, ["O_Ka", "Fe_Ka"])
+    >>> windows = hebt.prepare.line_windows(energies, ["O_Ka", "Si_Ka"])
     >>> hebt.prepare.crosstalk_matrix(windows, energies).round(2) + 0
     array([[0.82, 0.  ],
-           [0.  , 0.82]])
+           [0.  , 0.8 ]])
     """
-    windows = _checked(windows)
-    return _counted(windows, [w.name for w in windows], check_energies(energies)[0], resolution)
-
-
-def _counted(windows, names, energies, resolution):
-    """Return what each window counts of each line, shape (windows, names)."""
-    _, step = check_energies(energies)
-    peaks = np.zeros((len(names), len(energies)))
-    for peak, name in zip(peaks, names, strict=True):
-        for energy, weight in shell_lines(name):
-            sigma = line_width(energy, check_resolution(resolution)) / np.sqrt(8 * np.log(2))
-            edges = (energies - energy) / sigma, step / 2 / sigma
-            peak += weight * (ndtr(edges[0] + edges[1]) - ndtr(edges[0] - edges[1]))
-    return np.stack([w.weights(energies) for w in windows]) @ peaks.T
+    windows, (energies, step) = _checked(windows), check_energies(energies)
+    names = [w.name for w in windows]
+    return counted_of_lines(windows, names, energies, step, check_resolution(resolution))
 
 
 def unmix(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -94,7 +96,7 @@ def check_resolution(resolution: float) -> float:
 def _line_table(name: str) -> dict:
     try:
         element, line = name.split("_")
-        table = xray_lines(element)
+        table = {k: v for k, v in xray_lines(element).items() if v["weight"] > 0}
     except (ValueError, KeyError, AttributeError):
         table = {}
         line = None
@@ -123,3 +125,13 @@ def shell_energies(name: str) -> list[float]:
     lines = shell_lines(name)
     strongest = max(weight for _, weight in lines)
     return [energy for energy, weight in lines if weight >= 0.1 * strongest]
+
+
+def other_shells(names: Sequence[str]) -> list[str]:
+    """Return the strongest line of each shell of the same elements of which no line is named."""
+    known = {name[: name.index("_") + 2] for name in names}
+    found: dict[str, str] = {}
+    for element in dict.fromkeys(name.split("_")[0] for name in names):
+        for line in sorted(table := xray_lines(element), key=lambda k: -table[k]["weight"]):
+            found.setdefault(f"{element}_{line[0]}", f"{element}_{line}")
+    return [line for shell, line in found.items() if shell not in known]
