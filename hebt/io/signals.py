@@ -231,6 +231,9 @@ def from_signal(
     or a list in the metadata (of `to_signal`, of etspy, of an FEI header in ``.mrc``, of the
     stages of images that HyperSpy stacked), of which the axis says which were kept. They are never
     made of the numbers of the images: without a source, or with two that differ, there is an error.
+    hs.stack carries on an even axis as if no image were left out: then only images that `to_signal`
+    wrote and nothing has changed tell their tilts and elements. NumPy leaves no trace of what it
+    takes out of changed images; use ``signal.inav``, or give `angles`.
 
     Parameters
     ----------
@@ -343,8 +346,8 @@ def _side(axes):
     sides = np.array([a.scale * in_nm(a.units) for a in axes])
     if not (np.isfinite(sides).all() and sides.min() > 0):
         raise ValueError(
-            f"signal has pixels of {shown}; expected lengths above 0. Calibrate its axes, or give "
-            "pixel_size in nm."
+            f"signal has pixels of {shown}; expected lengths above 0. Give pixel_size in nm, or "
+            "set scale and units of the axes; below 0, one is flipped: signal.isig[::-1] undoes it."
         )
     if not np.allclose(sides, sides[-1], rtol=1e-3, atol=0):
         raise ValueError(
@@ -368,12 +371,12 @@ def _tilts_of(signal, axis, origins):
         if _matched(axis, unit, _OURS, listed[_OURS], place):
             return listed[_OURS][origins], f"{_OURS}, by the images themselves"
     # what was put together anew is not numbered as the lists of its parts
-    other = str(axis.name) == "element" or (is_new and (unit is None or _is_index(axis)))
+    other = str(axis.name) == "element" or (is_new and (unit is None or _counts(axis)))
     for name, values in listed.items():
         if not is_longer and (name == _STACKED or not other):
             found += _matched(axis, unit, name, values, place)
     values = axis.axis * (unit or 1.0)
-    if not listed and not is_longer and not _is_index(axis):
+    if not listed and not is_longer and not _counts(axis):
         # a name alone does not tell degrees from radians
         named = str(axis.name).lower() in ("tilt", "tilts", "angle", "angles")
         if unit or (named and np.abs(values).max() > 2 * np.pi):
@@ -423,8 +426,10 @@ def _listed_tilts(signal):
     return {k: v for k, v in lists.items() if k == _OURS or (v.size and np.ptp(v) > 0)}
 
 
-def _is_index(axis):
-    return axis.is_uniform and (axis.scale, axis.offset) == (1, 0)
+def _counts(axis):
+    """Return whether an axis may be but the numbers of images, counted from wherever they start."""
+    is_even = axis.is_uniform and (abs(axis.scale), axis.offset % 1) == (1, 0)
+    return is_even and axis.axis.min() >= 0
 
 
 def _matched(axis, unit, name, listed, place):
@@ -436,13 +441,10 @@ def _matched(axis, unit, name, listed, place):
         return [(name, by_number)] if whole else []
     degrees, same = axis.axis * unit, _STAGE if name in _STAGES else 0.01
     whole_list = len(listed) == len(degrees)
-    ends = (
-        whole_list
-        and axis.is_uniform
-        and np.allclose(degrees[[0, -1]], listed[[0, -1]], rtol=0, atol=same)
-    )
-    if ends or (whole_list and _is_index(axis)):
-        return [(name, listed)]  # of which the axis may hold but the mean step
+    if whole_list and axis.is_uniform:
+        is_index = (axis.scale, axis.offset) == (1, 0)
+        if is_index or np.allclose(degrees[[0, -1]], listed[[0, -1]], rtol=0, atol=same):
+            return [(name, listed)]  # of which the axis may hold but the mean step
     is_there = np.isclose(degrees[:, None], listed, rtol=0, atol=same).any(axis=1).all()
     # an axis that others made may be in degrees by name and count images
     sure = name == _OURS or not whole or np.allclose(by_number, degrees, rtol=0, atol=same)
