@@ -268,9 +268,16 @@ def test_radians_become_degrees():
 
 
 @pytest.mark.parametrize("axis", [{}, {"name": "tilt"}, {"units": "degrees"}, {"units": "s"}])
-def test_numbers_of_images_are_no_tilts(axis):
-    with pytest.raises(ValueError, match=r"from 0 to 3, size 4.*Give angles in degrees"):
-        io.from_signal(stack(**axis))
+@pytest.mark.parametrize(("first", "last", "step"), [(0, 3, 1), (1, 4, 1), (12, 9, -1), (7, 10, 1)])
+def test_numbers_of_images_are_no_tilts(axis, first, last, step):
+    signal = stack(offset=first, scale=step, **axis)
+    with pytest.raises(ValueError, match=rf"from {first} to {last}, size 4.*Give angles in degr"):
+        io.from_signal(signal)
+
+
+def test_fine_steps_through_zero_are_tilts():
+    found = io.from_signal(stack(5, offset=-2.0, scale=1.0, units="degrees"))
+    np.testing.assert_array_equal(found.angles, [-2, -1, 0, 1, 2])
 
 
 def test_an_axis_of_elements_is_no_axis_of_tilts():
@@ -281,6 +288,174 @@ def test_an_axis_of_elements_is_no_axis_of_tilts():
         images = [signal.inav[0, i] * factor for i in range(3)]
         with pytest.raises(ValueError, match="axis 'stack_element' in"):
             io.from_signal(hs.stack(images, show_progressbar=False))
+
+
+# --- signals that HyperSpy put together ---
+
+EVEN, UNEVEN = np.arange(-60.0, 61, 20), np.array([-60.0, -41, -20, 0, 20, 43, 60])
+LEFT_OUT = [[0, 1, 2, 4, 5, 6], [0, 3, 4, 5, 6], [0, 1, 5, 6, 2, 3, 4], [4, 5, 0, 1, 2, 3], [3, 5]]
+NOT_KNOWN = "no tilts that are known for sure.*Give angles in degrees"
+
+
+def join(signal, kept, axis):
+    """Join images of the last navigation axis but one (elements), or of the last one (tilts)."""
+    runs = np.split(kept, np.nonzero(np.diff(kept) != 1)[0] + 1)
+    cut = [slice(int(run[0]), int(run[-1]) + 1) for run in runs]
+    parts = [signal.inav[:, c] if axis == "element" else signal.inav[c] for c in cut]
+    return hs.stack(parts, axis=axis, show_progressbar=False)
+
+
+def tilts_or_none(signal):
+    try:
+        return io.from_signal(signal).angles
+    except ValueError as error:
+        if "Give angles in degrees" not in str(error):
+            raise
+        return None
+
+
+def fei(tilts, **third):
+    signal = stack(len(tilts), **third)
+    header = {"fei_header": {"a_tilt": np.r_[tilts, np.zeros(9)]}, "std_header": {"NZ": len(tilts)}}
+    signal.original_metadata.add_dictionary(header)
+    return signal
+
+
+def etspy(tilts):
+    signal = stack(len(tilts), units="degrees")
+    signal.metadata.set_item("Tomography.tilts", tilts)
+    return signal
+
+
+JOINED = {
+    "fei": lambda: (fei(UNEVEN), UNEVEN, "z"),
+    "etspy": lambda: (etspy(UNEVEN), UNEVEN, "z"),
+    "own axis": lambda: (stack(7, scale=20.0, offset=-60.0, units="deg"), EVEN, "z"),
+    "kept by number": lambda: (series(UNEVEN[[3, 1, 0, 2, 4, 6, 5]]), None, "tilt"),
+    **{
+        f"{name}, {step}": lambda a=a, f=f: (series(a) * f if f else series(a), a, "tilt")
+        for name, a in (("even", EVEN), ("uneven", UNEVEN), ("falling", UNEVEN[::-1]))
+        for step, f in (("raw", None), ("processed", 2.0))
+    },
+}
+
+
+def test_joined_images_have_their_own_tilts_or_none():
+    """HyperSpy's stack lengthens an even axis as if no image were left out."""
+    right = refused = 0
+    for turn, (make, kept) in enumerate(itertools.product(JOINED.values(), LEFT_OUT)):
+        signal, tilts, axis = make()
+        tilts = UNEVEN[[3, 1, 0, 2, 4, 6, 5]] if tilts is None else tilts
+        try:
+            joined = join(signal, kept, axis if turn % 2 else 0)
+        except ValueError:  # uneven axes that would not rise
+            continue
+        for images, which in (
+            (joined, kept),
+            (joined.inav[1:], kept[1:]),
+            (joined.inav[::-1] * 2.0, kept[::-1]),
+        ):
+            assert len(io.from_signal(images, angles=tilts[which]).angles) == len(which)
+            found = tilts_or_none(images)
+            if found is not None:
+                np.testing.assert_allclose(found, tilts[which], atol=1e-6)
+            right, refused = right + (found is not None), refused + (found is None)
+    assert right > 15 and refused > 15
+
+
+@pytest.mark.parametrize("axis", ["z", 0])
+def test_joined_images_are_known_as_such_when_they_are_saved_or_joined_again(axis, tmp_path):
+    joined = join(stack(7, scale=20.0, offset=-60.0, units="deg"), LEFT_OUT[0], axis)
+    joined.save(tmp_path / "joined.hspy")
+    again = hs.stack([joined, joined * 2.0], show_progressbar=False)
+    for signal in (hs.load(tmp_path / "joined.hspy"), again, again.inav[:, 1]):
+        with pytest.raises(ValueError, match=NOT_KNOWN):
+            io.from_signal(signal)
+
+
+def test_what_is_known_of_joined_images_is_found():
+    kept = LEFT_OUT[0]
+    for signal, tilts in ((series(EVEN), EVEN), (series(UNEVEN) * 2.0, UNEVEN)):
+        np.testing.assert_allclose(io.from_signal(join(signal, kept, "tilt")).angles, tilts[kept])
+    by_element = hs.stack([stack(7, scale=20.0, offset=-60.0, units="deg")] * 2)
+    np.testing.assert_allclose(io.from_signal(by_element).angles, EVEN)
+    by_name = join(series(EVEN) * 2.0, [2, 0], "element")
+    np.testing.assert_allclose(io.from_signal(by_name).angles, EVEN)
+
+
+def test_gatans_series_without_an_image_is_not_numbered_on():
+    signal = hs.load(measured("cases/etspy_HAADF_91tilts.dm3"))
+    joined = hs.stack([signal.inav[:45], signal.inav[46:]], axis="z", show_progressbar=False)
+    with pytest.raises(ValueError, match=NOT_KNOWN):
+        io.from_signal(joined)
+    tilts = np.delete(np.arange(-90.0, 91, 2), 45)
+    np.testing.assert_array_equal(io.from_signal(joined, angles=tilts).angles, tilts)
+
+
+def test_images_of_a_new_axis_are_not_numbered_as_the_list_of_their_series():
+    for signal in (fei(UNEVEN), etspy(UNEVEN)):
+        signal.metadata.set_item("Acquisition_instrument.TEM.Stage.tilt_alpha", -60.0)
+        images = [signal.inav[i] for i in (2, 4, 5)]
+        with pytest.raises(ValueError, match=NOT_KNOWN):
+            io.from_signal(hs.stack(images, new_axis_name="Tilt", show_progressbar=False))
+
+
+def test_stages_of_stacks_are_no_stages_of_their_images():
+    stacks = []
+    for tilt in (-60.0, 30.0):
+        images = [stack(2).inav[0] for _ in range(3)]
+        for i, image in enumerate(images):
+            image.metadata.set_item("Acquisition_instrument.TEM.Stage.tilt_alpha", tilt + 5 * i)
+        stacks.append(hs.stack(images, show_progressbar=False))
+    np.testing.assert_allclose(io.from_signal(stacks[0]).angles, [-60, -55, -50])
+    joined = hs.stack(stacks, axis="stack_element", show_progressbar=False)
+    both = hs.stack([s.inav[:2] for s in stacks], show_progressbar=False)
+    for signal in (joined.inav[:2], both):
+        with pytest.raises(ValueError, match=NOT_KNOWN):
+            io.from_signal(signal)
+
+
+def test_ends_of_uneven_tilts_do_not_stand_for_those_between():
+    other = np.array([-60.0, -45, -25, 5, 22, 40, 60])
+    parts = [series(UNEVEN).inav[:4] * 2.0, series(other).inav[4:] * 2.0]
+    joined = hs.stack(parts, axis="tilt", show_progressbar=False)
+    with pytest.raises(ValueError, match=NOT_KNOWN):
+        io.from_signal(joined)
+
+
+@pytest.mark.parametrize("factor", [None, 2.0])
+@pytest.mark.parametrize("order", [(1, 0), (0, 2, 1)])
+def test_joined_elements_have_their_own_names_or_none(order, factor):
+    signal = series(EVEN) if factor is None else series(EVEN) * factor
+    cuts = [signal.inav[:, i : i + 1] for i in order]
+    images = [signal.inav[:, i] for i in order]
+    by_name = hs.stack(cuts, axis="element", show_progressbar=False)
+    again = hs.stack([by_name.inav[:3], by_name.inav[3:]], axis="tilt", show_progressbar=False)
+    by_number = hs.stack(cuts, axis=1, show_progressbar=False)
+    anew = hs.stack(images, new_axis_name="element", show_progressbar=False)
+    for joined, cut in itertools.product(
+        (by_name, again, by_number, anew), (slice(None), slice(None, None, -1))
+    ):
+        names = io.from_signal(joined.inav[:, cut], angles=EVEN).elements
+        for at, (name, i) in enumerate(zip(names, order[cut], strict=True)):
+            assert name in (NAMES[i], f"element {at}")
+        if factor is None and joined is not anew:
+            assert names == tuple(NAMES[i] for i in order[cut])
+
+
+@pytest.mark.parametrize("tilts", [EVEN, UNEVEN], ids=["even", "uneven"])
+def test_images_that_were_deleted_by_hand_leave_no_wrong_tilt(tilts):
+    signal = series(tilts)
+    signal.data = np.delete(signal.data, 3, axis=1)
+    signal.get_dimensions_from_data()
+    kept = np.delete(tilts, 3)
+    np.testing.assert_allclose(io.from_signal(signal, angles=kept).angles, kept)
+    if tilts is EVEN:
+        np.testing.assert_allclose(io.from_signal(signal).angles, kept)
+    else:
+        for changed in (signal, signal * 2.0):
+            with pytest.raises(ValueError, match=r"'tilt' has 7 values.*6 images.*angles"):
+                io.from_signal(changed)
 
 
 # --- units ---
@@ -344,6 +519,15 @@ def test_what_is_no_length_is_refused(units):
 def test_pixels_that_are_not_square_or_have_no_size_are_refused(y, x):
     with pytest.raises(ValueError, match="signal has pixels of .* by .*; expected"):
         io.from_signal(with_pixels(y, x))
+
+
+def test_flipped_pixels_are_said_to_be_flipped():
+    signal = with_pixels((2, "nm"), (2, "nm"))
+    flipped = signal.isig[::-1]
+    with pytest.raises(ValueError, match=r"2.0 nm by -2.0 nm.*is flipped: signal\.isig\[::-1\]"):
+        io.from_signal(flipped)
+    np.testing.assert_array_equal(io.from_signal(flipped.isig[::-1]).data, signal.data)
+    np.testing.assert_array_equal(io.from_signal(flipped, pixel_size=2).data, flipped.data)
 
 
 def test_one_length_in_two_units_is_one_length():

@@ -231,6 +231,9 @@ def from_signal(
     or a list in the metadata (of `to_signal`, of etspy, of an FEI header in ``.mrc``, of the
     stages of images that HyperSpy stacked), of which the axis says which were kept. They are never
     made of the numbers of the images: without a source, or with two that differ, there is an error.
+    hs.stack carries on an even axis as if no image were left out: then only images that `to_signal`
+    wrote and nothing has changed tell their tilts and elements. NumPy leaves no trace of what it
+    takes out of changed images; use ``signal.inav``, or give `angles`.
 
     Parameters
     ----------
@@ -295,10 +298,44 @@ def from_signal(
                 f"{data.shape}); expected one angle per tilt."
             )
     elif not is_volume:
+        _check_filled(third, data.shape[-3])
         tilts, source = _tilts_of(signal, third, tilts_are)
         tilts = check_angles(tilts, f"tilts from {source}")
-    names = _elements_of(kept, axes[0], elements_are) if data.ndim == 4 else None
+    names = _elements_of(signal, kept, elements_are) if data.ndim == 4 else None
     return Calibrated(data, pixel_size, tilts, names, source)
+
+
+def _check_filled(axis, size):
+    """Refuse an axis of which the images were taken out by hand, but not the values."""
+    if len(axis.axis) != size:
+        raise ValueError(
+            f"signal's axis {str(axis.name)!r} has {len(axis.axis)} values, but its data {size} "
+            "images; expected one value per image. Give angles in degrees, one per image, or leave "
+            "images out with signal.inav."
+        )
+
+
+def _stackings(metadata, original):
+    """Yield the axis of each time that hs.stack made this, and whether it had been there before."""
+    history, parts = metadata.get_item("_HyperSpy.Stacking_history"), original.get_item(_PARTS)
+    if history is not None:
+        yield str(history.axis), np.ndim(history.step_sizes) > 0
+    elif parts is not None:
+        yield "", True
+    for _, part in parts or ():
+        yield from _stackings(part.metadata, part.original_metadata)
+
+
+def _put_together(signal, axis):
+    """Return whether hs.stack may have made an axis, and whether it may have made it longer.
+
+    It numbers a new axis from 0 and carries an even one on, whichever images it was given, with
+    the metadata of the first.
+    """
+    others = {"element", *(str(a.name) for a in signal.axes_manager._axes)} - {str(axis.name)}
+    found = _stackings(signal.metadata, signal.original_metadata)
+    longer = {longer for place, longer in found if place not in others}
+    return False in longer, True in longer and type(axis).__name__ != "DataAxis"
 
 
 def _side(axes):
@@ -309,8 +346,8 @@ def _side(axes):
     sides = np.array([a.scale * in_nm(a.units) for a in axes])
     if not (np.isfinite(sides).all() and sides.min() > 0):
         raise ValueError(
-            f"signal has pixels of {shown}; expected lengths above 0. Calibrate its axes, or give "
-            "pixel_size in nm."
+            f"signal has pixels of {shown}; expected lengths above 0. Give pixel_size in nm, or "
+            "set scale and units of the axes; below 0, one is flipped: signal.isig[::-1] undoes it."
         )
     if not np.allclose(sides, sides[-1], rtol=1e-3, atol=0):
         raise ValueError(
@@ -322,23 +359,24 @@ def _side(axes):
 
 def _tilts_of(signal, axis, origins):
     """Return the tilts of a series in degrees and where they were found."""
-    listed = _listed_tilts(signal)
-    place = f"axis {str(axis.name)!r} in {axis.units}"
+    listed, unit = _listed_tilts(signal), measure(axis.units, ANGLES)
+    is_new, is_longer = _put_together(signal, axis)
+    place = f"axis {str(axis.name)!r} in {axis.units}" + is_longer * " (put together by hs.stack)"
     shown = [f"{place} from {axis.axis[0]:g} to {axis.axis[-1]:g}, size {axis.size}"]
     shown += [f"{k} from {v[0]:g} to {v[-1]:g}, size {len(v)}" for k, v in listed.items()]
     if str(axis.name) == "element" or _OURS not in listed:
         origins = None
     found: list[tuple[str, NDArray]] = []
-    unit = measure(axis.units, ANGLES)
     if origins is not None and origins.min() >= 0 and len(set(origins)) == len(origins):
         if _matched(axis, unit, _OURS, listed[_OURS], place):
             return listed[_OURS][origins], f"{_OURS}, by the images themselves"
+    # what was put together anew is not numbered as the lists of its parts
+    other = str(axis.name) == "element" or (is_new and (unit is None or _counts(axis)))
     for name, values in listed.items():
-        # what was put together anew is not numbered as the lists of its parts
-        if str(axis.name) not in ("element", "stack_element") or name == _STACKED:
+        if not is_longer and (name == _STACKED or not other):
             found += _matched(axis, unit, name, values, place)
     values = axis.axis * (unit or 1.0)
-    if not listed and not _is_index(axis):
+    if not listed and not is_longer and not _counts(axis):
         # a name alone does not tell degrees from radians
         named = str(axis.name).lower() in ("tilt", "tilts", "angle", "angles")
         if unit or (named and np.abs(values).max() > 2 * np.pi):
@@ -359,7 +397,8 @@ def _tilts_of(signal, axis, origins):
 
 _ORDER = ("element", "tilt", "slice", "depth", "across")
 _OURS = "metadata.HEBT.angles"
-_STACKED = "stages in original_metadata.stack_elements"
+_PARTS = "stack_elements"
+_STACKED = f"stages in original_metadata.{_PARTS}"
 _HEADER = "original_metadata.fei_header.a_tilt"
 _STAGES = (_HEADER, _STACKED)
 _STAGE = 0.3  # degrees by which a stage may miss the tilt that was asked for
@@ -371,8 +410,10 @@ def _listed_tilts(signal):
     # rooms for 1024 images, of which the header says how many there are
     header, count = (original.get_item(k, 0) for k in ("fei_header.a_tilt", "std_header.NZ"))
     stage = "metadata.Acquisition_instrument.TEM.Stage.tilt_alpha"
-    stacked = original.get_item("stack_elements")
-    stages = [stacked.get_item(f"element{i}.{stage}") for i in range(len(stacked or ()))]
+    parts = original.get_item(_PARTS)
+    # each part is one image where the newest axis is the first and only one
+    is_images = next(_stackings(known, original), None) == ("0", False)
+    stages = [parts.get_item(f"element{i}.{stage}") for i in range(len(parts or ()) * is_images)]
     found = {
         _OURS: known.get_item("HEBT.angles"),
         "metadata.Tomography.tilts": data_of(known.get_item("Tomography.tilts")),
@@ -385,8 +426,10 @@ def _listed_tilts(signal):
     return {k: v for k, v in lists.items() if k == _OURS or (v.size and np.ptp(v) > 0)}
 
 
-def _is_index(axis):
-    return axis.is_uniform and (axis.scale, axis.offset) == (1, 0)
+def _counts(axis):
+    """Return whether an axis may be but the numbers of images, counted from wherever they start."""
+    is_even = axis.is_uniform and (abs(axis.scale), axis.offset % 1) == (1, 0)
+    return is_even and axis.axis.min() >= 0
 
 
 def _matched(axis, unit, name, listed, place):
@@ -398,20 +441,22 @@ def _matched(axis, unit, name, listed, place):
         return [(name, by_number)] if whole else []
     degrees, same = axis.axis * unit, _STAGE if name in _STAGES else 0.01
     whole_list = len(listed) == len(degrees)
-    ends = whole_list and np.allclose(degrees[[0, -1]], listed[[0, -1]], rtol=0, atol=same)
-    if ends or (whole_list and _is_index(axis)):
-        return [(name, listed)]  # of which the axis may hold but the mean step
+    if whole_list and axis.is_uniform:
+        is_index = (axis.scale, axis.offset) == (1, 0)
+        if is_index or np.allclose(degrees[[0, -1]], listed[[0, -1]], rtol=0, atol=same):
+            return [(name, listed)]  # of which the axis may hold but the mean step
     is_there = np.isclose(degrees[:, None], listed, rtol=0, atol=same).any(axis=1).all()
     # an axis that others made may be in degrees by name and count images
     sure = name == _OURS or not whole or np.allclose(by_number, degrees, rtol=0, atol=same)
     return [(place, degrees)] if is_there and sure else []
 
 
-def _elements_of(kept, axis, origins):
+def _elements_of(signal, kept, origins):
     """Return the names of the elements: those of the images themselves, or of their axis."""
-    names = kept.get("elements", [])
+    axis, names = signal.axes_manager._axes[0], kept.get("elements", [])
     numbers = np.rint(axis.axis).astype(int)
-    if str(axis.name) != "element" or not np.allclose(axis.axis, numbers):
+    whole = str(axis.name) == "element" and np.allclose(axis.axis, numbers)
+    if not whole or any(_put_together(signal, axis)):
         numbers = np.full(axis.size, -1)
     if origins is not None and (origins >= 0).any():
         agree = (origins == numbers)[origins >= 0].all()
