@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 # so many values tell as much as all
 _ENOUGH = 2**17
@@ -15,6 +16,10 @@ _ENOUGH = 2**17
 _LEAST = 500
 # share of the specimen's intensity that a level may have
 _SHARE = 0.05
+# the same for X-ray counts, whose background is always uncertain
+_SURE = 0.2
+# pixels over which to average
+_WIDE = 5
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,14 @@ class Background:
     share: float
 
     @property
-    def is_empty(self) -> bool:
+    def is_even(self) -> bool:
         """Whether it is even, as where no specimen is, and not a darker part of a specimen."""
         return self.noise < 0.1 * (self.high - self.level)
+
+    @property
+    def is_far(self) -> bool:
+        """Whether it is clearly not 0."""
+        return self.share >= _SHARE and abs(self.level) > (2 if self.level > 0 else 3) * self.noise
 
 
 def darkest(image: NDArray, most: int = _ENOUGH) -> Background:
@@ -82,23 +92,44 @@ def check_background(name: str, images: NDArray, *, counts: bool = False) -> Non
         return
     # single lines are too short to have a mode each
     series = images if images[0].size >= _LEAST else images[None]
-    areas = np.array([astuple(darkest(i, _ENOUGH // len(series) + 1)) for i in series])
-    level, noise, low, high, share = np.median(areas, axis=0)
-    found = Background(level, noise, low, high, share)
-    if share < _SHARE or abs(level) <= (2 if level > 0 else 3) * noise:
-        return
-    reads = f"{name} reads {level:.3g} in its darkest area, up to {high:.3g} in its brightest"
+    areas = [darkest(image, _ENOUGH // len(series) + 1) for image in series]
+    found, where = _middle(areas), ""
+    if not found.is_far:
+        far = [
+            i for i, area in enumerate(areas) if area.is_far and (area.level < 0 or area.is_even)
+        ]
+        far = [i for i in far if areas[i].level < 0] or far
+        if not far:
+            return
+        where = f" at {len(far)} of {len(areas)} tilts, the first {far[0]}"
+        series, areas = series[far], [areas[i] for i in far]
+        found = _middle(areas)
+    if found.level < 0:
+        # of few counts the commonest number is not the mean, which decides
+        means = _middle([darkest(ndimage.uniform_filter(image, _WIDE)) for image in series])
+        if not means.is_far:
+            return
+        found = replace(found, level=max(found.level, means.level))
+    reads = (
+        f"{name} reads {found.level:.3g} in its darkest area, up to {found.high:.3g} in its "
+        f"brightest{where}"
+    )
     remedy = "Remove it, e.g. by hebt.prepare.remove_offset(haadf)."
-    if -level > _SHARE * (high - level):
+    if -found.level > (_SURE if counts else _SHARE) * (found.high - found.level):
         raise ValueError(
             f"{reads}; expected about 0 where there is no specimen. This is a detector's black "
             f"level, or a background taken too high. {remedy}"
         )
-    floor = areas[:, 2].min()  # nothing comes near 0, at no tilt
-    if not counts and (level < 0 or found.is_empty or floor > areas[:, 3].max() - floor):
+    floor = min(area.low for area in areas)  # nothing comes near 0, at no tilt
+    bare = floor > max(area.high for area in areas) - floor
+    if not counts and (found.level < 0 or found.is_even or bare):
         warnings.warn(
             f"{reads}. Is this the detector's black level? It would falsify the mass. {remedy} If "
-            "the specimen fills all images, all is well.",
+            "the specimen fills these images, all is well.",
             UserWarning,
             stacklevel=4,
         )
+
+
+def _middle(areas: list[Background]) -> Background:
+    return Background(*np.median([astuple(area) for area in areas], axis=0))

@@ -649,6 +649,56 @@ def test_a_film_that_fills_the_view_has_no_offset_that_images_could_tell():
         prepare.estimate_offset(film)
 
 
+def sparse_counts(peak, background):
+    """Few counts of a ball on some background: (images, counts)."""
+    y, x = np.mgrid[-1:1:64j, -1:1:64j]
+    true = np.stack([np.sqrt(np.maximum(0, 1 - (x**2 + y**2) / 0.12))] * 6)
+    return true, np.random.default_rng(0).poisson(peak * true + background)
+
+
+@pytest.mark.parametrize(
+    ("peak", "background"), [(5, 0.3), (2, 0.3), (3, 0.7), (1, 0.1), (20, 0.4), (20, 2.0), (20, 5)]
+)
+def test_few_counts_less_their_background_are_taken_without_a_word(peak, background):
+    true, counts = sparse_counts(peak, background)
+    net = counts - background
+    assert abs(net[:, :8].mean()) < 0.1 * background
+    W = hebt.Projector(np.arange(6) * 25.0, 64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hebt.reconstruct(W, 100 * true, net[None], [20], 0.7, 1)
+        hebt.sirt(W, net, 1)
+        # a count less another is whole
+        whole = counts - np.random.default_rng(1).poisson(background, counts.shape)
+        hebt.reconstruct(W, 100 * true, whole[None], [20], 0.7, 1)
+
+
+def test_a_background_taken_much_too_high_is_refused_in_maps_too():
+    true, counts = sparse_counts(20, 2)
+    W = hebt.Projector(np.arange(6) * 25.0, 64)
+    with pytest.raises(ValueError, match=r"maps\[0\] reads -8.*background taken too high"):
+        hebt.reconstruct(W, 100 * true, counts[None] - 10.1, [20], 0.7, 1)
+    with pytest.raises(ValueError, match="whole numbers from -18 to.*signed.*background too high"):
+        hebt.reconstruct(W, 100 * true, counts[None] - 18, [20], 0.7, 1)
+
+
+def test_net_maps_of_a_recorded_series_are_taken_without_a_word():
+    folder = Path(os.environ.get("HEBT_DATA", "")) / "dust-particle-L2083-K-4-1" / "Input"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here")
+    lines = ["O_Ka", "Fe_Ka", "Si_Ka", "Mg_Ka"]
+    files = [folder / f"{angle}.bcf" for angle in (-10, 0)]
+    series = hebt.io.read_tilt_series(files, lines=lines, progress=False)
+    dark = series.haadf[0] < np.quantile(series.haadf[0], 0.1)
+    assert np.abs(series.maps[:, 0, dark].mean(1)).max() < 0.01
+    for factor in (1, 2, 4):
+        haadf, maps = (prepare.bin_images(a, factor) for a in (series.haadf, series.maps))
+        W = hebt.Projector(series.angles, haadf.shape[-1])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            hebt.reconstruct(W, haadf, maps, np.ones(4), 0.7, 1)
+
+
 def test_masks_are_not_widened_by_less_than_nothing():
     with pytest.raises(ValueError, match="margin is -1; expected a whole number of at least 0"):
         prepare.particle_masks(ball(np.zeros((1, 2))), margin=-1)

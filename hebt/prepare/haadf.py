@@ -133,7 +133,7 @@ def estimate_offset(haadf: ArrayLike) -> np.ndarray:
     """
     haadf = as_float32("haadf", haadf, ndim=(3,))
     found = [darkest(image) for image in haadf]
-    full = [tilt for tilt, area in enumerate(found) if not area.is_empty]
+    full = [tilt for tilt, area in enumerate(found) if not area.is_even]
     if full:
         first = found[full[0]]
         raise ValueError(
