@@ -36,6 +36,8 @@ class Background:
         Between them lie all but the lowest and the highest hundredth of all values.
     share
         What the level adds up to, relative to what the rest of the image differs from it.
+    grain
+        The noise as neighboring pixels have it, which is all there is where nothing else is.
     """
 
     level: float
@@ -43,11 +45,12 @@ class Background:
     low: float
     high: float
     share: float
+    grain: float
 
     @property
     def is_even(self) -> bool:
         """Whether it is even, as where no specimen is, and not a darker part of a specimen."""
-        return self.noise < 0.1 * (self.high - self.level)
+        return self.noise < max(0.1 * (self.high - self.level), 1.3 * self.grain)
 
     @property
     def is_far(self) -> bool:
@@ -60,6 +63,8 @@ def darkest(image: NDArray, most: int = _ENOUGH) -> Background:
 
     At most so many of the values are looked at.
     """
+    image = image[without_padding(image)]
+    steps = np.diff(image.reshape(-1)[:most].astype(np.float64))
     step = max(1, image.size // most)
     while math.gcd(step, image.shape[-1]) > 1:
         step += 1
@@ -80,7 +85,20 @@ def darkest(image: NDArray, most: int = _ENOUGH) -> Background:
             break
     rest = np.abs(values - level).mean()
     share = abs(level) / rest if rest else math.inf
-    return Background(level, noise, float(low), float(high), share)
+    grain = 1.4826 * float(np.median(np.abs(steps))) / math.sqrt(2)
+    return Background(level, noise, float(low), float(high), share, grain)
+
+
+def without_padding(image: NDArray) -> tuple[slice, ...]:
+    """Select an image without the few border lines of zeros of a program that aligned it."""
+    if image.ndim == 2 and image.any():
+        filled = [np.flatnonzero(image.any(axis=axis)) for axis in (1, 0)]
+        lines = tuple(slice(some[0], some[-1] + 1) for some in filled)
+        inner = image[lines]
+        # 0 also elsewhere is what the detector reads
+        if inner.size > 0.9 * image.size and np.count_nonzero(inner) > 0.99 * inner.size:
+            return lines
+    return (slice(None),) * image.ndim
 
 
 def check_background(name: str, images: NDArray, *, counts: bool = False) -> None:
@@ -95,10 +113,10 @@ def check_background(name: str, images: NDArray, *, counts: bool = False) -> Non
     areas = [darkest(image, _ENOUGH // len(series) + 1) for image in series]
     found, where = _middle(areas), ""
     if not found.is_far:
-        far = [
-            i for i, area in enumerate(areas) if area.is_far and (area.level < 0 or area.is_even)
-        ]
-        far = [i for i in far if areas[i].level < 0] or far
+        below = [i for i, area in enumerate(areas) if area.is_far and area.level < 0]
+        # without noise it is simulated, and an even part of the specimen
+        above = [i for i, area in enumerate(areas) if area.is_far and area.noise and area.is_even]
+        far = below or above
         if not far:
             return
         where = f" at {len(far)} of {len(areas)} tilts, the first {far[0]}"
@@ -106,7 +124,8 @@ def check_background(name: str, images: NDArray, *, counts: bool = False) -> Non
         found = _middle(areas)
     if found.level < 0:
         # of few counts the commonest number is not the mean, which decides
-        means = _middle([darkest(ndimage.uniform_filter(image, _WIDE)) for image in series])
+        inner = [image[without_padding(image)] for image in series]
+        means = _middle([darkest(ndimage.uniform_filter(image, _WIDE)) for image in inner])
         if not means.is_far:
             return
         found = replace(found, level=max(found.level, means.level))

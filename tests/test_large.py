@@ -296,7 +296,7 @@ def test_bad_values_stop_the_run(tmp_path):
     [
         (
             lambda h, m: (h, np.where(np.arange(SIZE) == 3, -300, np.rint(450 * m / m.max()))),
-            "whole",
+            "from -300 to",
         ),
         (lambda h, m: (-h, m), "haadf has values from"),
         (lambda h, m: (0 * h, m), "haadf is 0 everywhere"),
