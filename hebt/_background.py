@@ -18,8 +18,6 @@ _LEAST = 500
 _SHARE = 0.05
 # the same for X-ray counts, whose background is always uncertain
 _SURE = 0.2
-# pixels over which to average
-_WIDE = 5
 
 
 @dataclass(frozen=True)
@@ -125,8 +123,8 @@ def check_background(name: str, images: NDArray, *, counts: bool = False) -> Non
     if found.level < 0:
         # of few counts the commonest number is not the mean, which decides
         inner = [image[without_padding(image)] for image in series]
-        means = _middle([darkest(ndimage.uniform_filter(image, _WIDE)) for image in inner])
-        if not means.is_far:
+        means = _middle([darkest(ndimage.uniform_filter(image, 5)) for image in inner])
+        if means.level >= 0 or not means.is_far:
             return
         found = replace(found, level=max(found.level, means.level))
     reads = (

@@ -108,7 +108,9 @@ def estimate_offset(haadf: ArrayLike) -> np.ndarray:
 
     It is the mode of the darkest values of an image. The specimen need not lie alone nor wholly in
     the image; but some part must be empty. A border of zeros, as some programs leave when they
-    align, is left out if it is narrow.
+    align, is left out if it is narrow. An even film that takes up more of the image than the vacuum
+    beside it passes for empty, and of two equally large areas comes a value between them: give
+    `remove_offset` masks of all but the vacuum then.
 
     Parameters
     ----------
