@@ -8,7 +8,6 @@ from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 # so many values tell as much as all
 _ENOUGH = 2**17
@@ -121,6 +120,8 @@ def check_background(name: str, images: NDArray, *, counts: bool = False) -> Non
         series, areas = series[far], [areas[i] for i in far]
         found = _middle(areas)
     if found.level < 0:
+        from scipy import ndimage
+
         # of few counts the commonest number is not the mean, which decides
         inner = [image[without_padding(image)] for image in series]
         means = _middle([darkest(ndimage.uniform_filter(image, 5)) for image in inner])
