@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ _ENOUGH = 2**17
 _LEAST = 500
 # share of the specimen's intensity that a level may have
 _SHARE = 0.05
+# the same for X-ray counts, whose background is always uncertain
+_SURE = 0.2
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Background:
         Between them lie all but the lowest and the highest hundredth of all values.
     share
         What the level adds up to, relative to what the rest of the image differs from it.
+    grain
+        The noise as neighboring pixels have it, which is all there is where nothing else is.
     """
 
     level: float
@@ -38,11 +42,17 @@ class Background:
     low: float
     high: float
     share: float
+    grain: float
 
     @property
-    def is_empty(self) -> bool:
+    def is_even(self) -> bool:
         """Whether it is even, as where no specimen is, and not a darker part of a specimen."""
-        return self.noise < 0.1 * (self.high - self.level)
+        return self.noise < max(0.1 * (self.high - self.level), 1.3 * self.grain)
+
+    @property
+    def is_far(self) -> bool:
+        """Whether it is clearly not 0."""
+        return self.share >= _SHARE and abs(self.level) > (2 if self.level > 0 else 3) * self.noise
 
 
 def darkest(image: NDArray, most: int = _ENOUGH) -> Background:
@@ -50,6 +60,8 @@ def darkest(image: NDArray, most: int = _ENOUGH) -> Background:
 
     At most so many of the values are looked at.
     """
+    image = image[without_padding(image)]
+    steps = np.diff(image.reshape(-1)[:most].astype(np.float64))
     step = max(1, image.size // most)
     while math.gcd(step, image.shape[-1]) > 1:
         step += 1
@@ -70,7 +82,20 @@ def darkest(image: NDArray, most: int = _ENOUGH) -> Background:
             break
     rest = np.abs(values - level).mean()
     share = abs(level) / rest if rest else math.inf
-    return Background(level, noise, float(low), float(high), share)
+    grain = 1.4826 * float(np.median(np.abs(steps))) / math.sqrt(2)
+    return Background(level, noise, float(low), float(high), share, grain)
+
+
+def without_padding(image: NDArray) -> tuple[slice, ...]:
+    """Select an image without the few border lines of zeros of a program that aligned it."""
+    if image.ndim == 2 and image.any():
+        filled = [np.flatnonzero(image.any(axis=axis)) for axis in (1, 0)]
+        lines = tuple(slice(some[0], some[-1] + 1) for some in filled)
+        inner = image[lines]
+        # 0 also elsewhere is what the detector reads
+        if inner.size > 0.9 * image.size and np.count_nonzero(inner) > 0.99 * inner.size:
+            return lines
+    return (slice(None),) * image.ndim
 
 
 def check_background(name: str, images: NDArray, *, counts: bool = False) -> None:
@@ -82,23 +107,47 @@ def check_background(name: str, images: NDArray, *, counts: bool = False) -> Non
         return
     # single lines are too short to have a mode each
     series = images if images[0].size >= _LEAST else images[None]
-    areas = np.array([astuple(darkest(i, _ENOUGH // len(series) + 1)) for i in series])
-    level, noise, low, high, share = np.median(areas, axis=0)
-    found = Background(level, noise, low, high, share)
-    if share < _SHARE or abs(level) <= (2 if level > 0 else 3) * noise:
-        return
-    reads = f"{name} reads {level:.3g} in its darkest area, up to {high:.3g} in its brightest"
+    areas = [darkest(image, _ENOUGH // len(series) + 1) for image in series]
+    found, where = _middle(areas), ""
+    if not found.is_far:
+        below = [i for i, area in enumerate(areas) if area.is_far and area.level < 0]
+        # without noise it is simulated, and an even part of the specimen
+        above = [i for i, area in enumerate(areas) if area.is_far and area.noise and area.is_even]
+        far = below or above
+        if not far:
+            return
+        where = f" at {len(far)} of {len(areas)} tilts, the first {far[0]}"
+        series, areas = series[far], [areas[i] for i in far]
+        found = _middle(areas)
+    if found.level < 0:
+        from scipy import ndimage
+
+        # of few counts the commonest number is not the mean, which decides
+        inner = [image[without_padding(image)] for image in series]
+        means = _middle([darkest(ndimage.uniform_filter(image, 5)) for image in inner])
+        if means.level >= 0 or not means.is_far:
+            return
+        found = replace(found, level=max(found.level, means.level))
+    reads = (
+        f"{name} reads {found.level:.3g} in its darkest area, up to {found.high:.3g} in its "
+        f"brightest{where}"
+    )
     remedy = "Remove it, e.g. by hebt.prepare.remove_offset(haadf)."
-    if -level > _SHARE * (high - level):
+    if -found.level > (_SURE if counts else _SHARE) * (found.high - found.level):
         raise ValueError(
             f"{reads}; expected about 0 where there is no specimen. This is a detector's black "
             f"level, or a background taken too high. {remedy}"
         )
-    floor = areas[:, 2].min()  # nothing comes near 0, at no tilt
-    if not counts and (level < 0 or found.is_empty or floor > areas[:, 3].max() - floor):
+    floor = min(area.low for area in areas)  # nothing comes near 0, at no tilt
+    bare = floor > max(area.high for area in areas) - floor
+    if not counts and (found.level < 0 or found.is_even or bare):
         warnings.warn(
             f"{reads}. Is this the detector's black level? It would falsify the mass. {remedy} If "
-            "the specimen fills all images, all is well.",
+            "the specimen fills these images, all is well.",
             UserWarning,
             stacklevel=4,
         )
+
+
+def _middle(areas: list[Background]) -> Background:
+    return Background(*np.median([astuple(area) for area in areas], axis=0))

@@ -279,8 +279,8 @@ def check_signs(name: str, array: NDArray[np.float32], *, counts: bool = False) 
     """Refuse images that are negative, but not the slightly negative values of processed ones.
 
     Background subtraction and denoising leave values around 0 on both sides, but no negative
-    value that is larger than the largest positive one. With `counts` these are X-ray counts:
-    whole numbers are then raw and cannot be negative at all. Nor do they have a black level.
+    value that is larger than the largest positive one. With `counts` these are X-ray counts: of
+    whole numbers none is negative by more than half of that. Nor do they have a black level.
     """
     low = array.min()
     if low < 0:
@@ -291,7 +291,7 @@ def check_signs(name: str, array: NDArray[np.float32], *, counts: bool = False) 
 
 
 def check_range(name: str, low: float, high: float, *, whole: bool) -> None:
-    """Do `check_signs` for the lowest and highest value, and whether all are raw counts."""
+    """Do `check_signs` for the lowest and highest value, and whether all are whole counts."""
     if low >= 0:
         return
     if -low > high:
@@ -300,10 +300,11 @@ def check_range(name: str, low: float, high: float, *, whole: bool) -> None:
             "least 0 (slightly negative ones after background subtraction are accepted). Check "
             "its sign and its background: hebt.prepare.remove_offset takes a black level away."
         )
-    if whole:
+    if whole and -low > max(high / 2, 10):
         raise ValueError(
-            f"{name} holds whole numbers from {low:g} to {high:g}; expected raw counts of at "
-            "least 0. Check how the file was read (a signed type for unsigned counts?)."
+            f"{name} holds whole numbers from {low:g} to {high:g}; expected counts of at least 0, "
+            "or net counts of which the negative ones are small. Check how the file was read (a "
+            "signed type for unsigned counts?) and what was subtracted (a background too high?)."
         )
 
 

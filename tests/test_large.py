@@ -294,7 +294,10 @@ def test_bad_values_stop_the_run(tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda h, m: (h, np.where(np.arange(SIZE) == 3, -3, np.rint(9 * m))), "whole numbers"),
+        (
+            lambda h, m: (h, np.where(np.arange(SIZE) == 3, -300, np.rint(450 * m / m.max()))),
+            "from -300 to",
+        ),
         (lambda h, m: (-h, m), "haadf has values from"),
         (lambda h, m: (0 * h, m), "haadf is 0 everywhere"),
     ],

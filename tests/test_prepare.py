@@ -649,6 +649,124 @@ def test_a_film_that_fills_the_view_has_no_offset_that_images_could_tell():
         prepare.estimate_offset(film)
 
 
+def sparse_counts(peak, background):
+    """Few counts of a ball on some background: (images, counts)."""
+    y, x = np.mgrid[-1:1:64j, -1:1:64j]
+    true = np.stack([np.sqrt(np.maximum(0, 1 - (x**2 + y**2) / 0.12))] * 6)
+    return true, np.random.default_rng(0).poisson(peak * true + background)
+
+
+@pytest.mark.parametrize(
+    ("peak", "background"), [(5, 0.3), (2, 0.3), (3, 0.7), (1, 0.1), (20, 0.4), (20, 2.0), (20, 5)]
+)
+def test_few_counts_less_their_background_are_taken_without_a_word(peak, background):
+    true, counts = sparse_counts(peak, background)
+    net = counts - background
+    assert abs(net[:, :8].mean()) < 0.1 * background
+    W = hebt.Projector(np.arange(6) * 25.0, 64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hebt.reconstruct(W, 100 * true, net[None], [20], 0.7, 1)
+        hebt.sirt(W, net, 1)
+        # a count less another is whole
+        whole = counts - np.random.default_rng(1).poisson(background, counts.shape)
+        hebt.reconstruct(W, 100 * true, whole[None], [20], 0.7, 1)
+
+
+def test_a_background_taken_much_too_high_is_refused_in_maps_too():
+    true, counts = sparse_counts(20, 2)
+    W = hebt.Projector(np.arange(6) * 25.0, 64)
+    with pytest.raises(ValueError, match=r"maps\[0\] reads -8.*background taken too high"):
+        hebt.reconstruct(W, 100 * true, counts[None] - 10.1, [20], 0.7, 1)
+    with pytest.raises(ValueError, match="whole numbers from -18 to.*signed.*background too high"):
+        hebt.reconstruct(W, 100 * true, counts[None] - 18, [20], 0.7, 1)
+
+
+def test_net_maps_of_a_recorded_series_are_taken_without_a_word():
+    folder = Path(os.environ.get("HEBT_DATA", "")) / "dust-particle-L2083-K-4-1" / "Input"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here")
+    lines = ["O_Ka", "Fe_Ka", "Si_Ka", "Mg_Ka"]
+    files = [folder / f"{angle}.bcf" for angle in (-10, 0)]
+    series = hebt.io.read_tilt_series(files, lines=lines, progress=False)
+    dark = series.haadf[0] < np.quantile(series.haadf[0], 0.1)
+    assert np.abs(series.maps[:, 0, dark].mean(1)).max() < 0.01
+    for factor in (1, 2, 4):
+        haadf, maps = (prepare.bin_images(a, factor) for a in (series.haadf, series.maps))
+        W = hebt.Projector(series.angles, haadf.shape[-1])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            hebt.reconstruct(W, haadf, maps, np.ones(4), 0.7, 1)
+
+
+def whole_ball(tilts, size=64, peak=1000.0, noise=3.0):
+    """Images of a ball, with noise: (tilts, size, size)."""
+    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    image = peak * np.sqrt(np.maximum(0, 1 - (x**2 + y**2) / 0.3))
+    rng = np.random.default_rng(0)
+    return image, image + rng.normal(0, noise, (tilts, size, size))
+
+
+@pytest.mark.parametrize("level", [-300, 300])
+@pytest.mark.parametrize("some", [1, 3, 5, 6])
+def test_a_black_level_at_some_tilts_is_said_with_the_tilts(some, level):
+    images = whole_ball(11)[1]
+    images[2 : 2 + some] += level
+    W = hebt.Projector(np.linspace(-70, 70, 11), 64)
+    where = f"at {some} of 11 tilts, the first 2" if some < 6 else "black level"
+    if level < 0:
+        with pytest.raises(ValueError, match=f"p reads -{30 if some < 6 else ''}.*{where}"):
+            hebt.sirt(W, images, 1)
+    else:
+        with pytest.warns(UserWarning, match=f"p reads .*{where}"):
+            hebt.sirt(W, images, 1)
+
+
+def test_a_tiny_particle_and_an_empty_image_have_an_offset():
+    images = np.random.default_rng(0).normal(300, 5, (4, 64, 64))
+    np.testing.assert_allclose(prepare.estimate_offset(images), 300, atol=1.5)
+    images[:, 30:33, 30:33] += 1000
+    np.testing.assert_allclose(prepare.estimate_offset(images), 300, atol=1.5)
+    np.testing.assert_array_equal(prepare.estimate_offset(np.full((2, 40, 40), 7)), 7)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 6])
+@pytest.mark.parametrize("level", [-300, 200, 1000, 30000])
+def test_zeros_of_a_border_hide_no_black_level(rows, level):
+    clean, images = whole_ball(6)
+    images += level
+    images[:, :rows] = 0
+    np.testing.assert_allclose(prepare.estimate_offset(images), level, atol=1)
+    W = hebt.Projector(np.arange(6) * 25.0, 64)
+    if level < 0:
+        with pytest.raises(ValueError, match="p reads .*black level"):
+            hebt.sirt(W, images, 1)
+    else:
+        with pytest.warns(UserWarning, match="p reads .*black level"):
+            hebt.sirt(W, images, 1)
+    for masks in (None, np.tile(clean > 0, (6, 1, 1))):
+        linear = prepare.remove_offset(images, masks)
+        assert (linear[:, :rows] == 0).all()
+        np.testing.assert_allclose(linear.sum((1, 2)), clean.sum(), rtol=0.01)
+
+
+def test_zeros_around_a_thing_without_noise_are_its_background():
+    W = hebt.Projector(np.arange(6) * 25.0, 64)
+    disk = np.sum((np.indices((64, 64)) - 31.5) ** 2, axis=0) < 29**2
+    images = W.forward(np.tile(disk, (64, 1, 1)).astype(np.float32))
+    assert not images[..., 0].any() and np.mean(images > 0) > 0.9
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hebt.sirt(W, images, 1)
+
+
+def test_large_whole_numbers_lose_no_counts():
+    clean = np.rint(whole_ball(2, noise=0.0)[1])
+    counts = (1_000_000_000 + clean).astype(np.int32)
+    for masks in (None, clean > 0):
+        np.testing.assert_array_equal(prepare.remove_offset(counts, masks), clean)
+
+
 def test_masks_are_not_widened_by_less_than_nothing():
     with pytest.raises(ValueError, match="margin is -1; expected a whole number of at least 0"):
         prepare.particle_masks(ball(np.zeros((1, 2))), margin=-1)

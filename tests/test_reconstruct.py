@@ -405,6 +405,10 @@ def changed(**changes):
     return {**arguments, **changes}
 
 
+def whole(maps):
+    return np.rint(100 * maps / maps.max(axis=(1, 2, 3), keepdims=True))
+
+
 def bad_value(array, value):
     array = array.copy()
     array.flat[5] = value
@@ -440,7 +444,7 @@ def bad_value(array, value):
             lambda a: dict(haadf=np.ma.masked_less(a["haadf"], 1)),
             r"haadf is a masked array with \d+ masked values",
         ),
-        (lambda a: dict(maps=bad_value(np.rint(a["maps"]), -1)), "raw counts"),
+        (lambda a: dict(maps=bad_value(whole(a["maps"]), -70)), "signed type"),
         (lambda a: dict(maps=bad_value(a["maps"], -1e6)), r"maps\[0\] has values from -1e\+06"),
         (lambda a: dict(mask=np.ones(3)), r"mask has shape \(3,\); expected \(30, 30\) or"),
         (lambda a: dict(mask=np.full((30, 30), 2)), "mask has values from 2 to 2; expected 0 to 1"),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from .._background import darkest
+from .._background import darkest, without_padding
 from .._checks import as_float32, check_count, check_number, check_signs
 from .alignment import mass_centers
 from .images import common_frame
@@ -107,7 +107,10 @@ def estimate_offset(haadf: ArrayLike) -> np.ndarray:
     """Estimate what the detector reads without a specimen, its black level, at each tilt.
 
     It is the mode of the darkest values of an image. The specimen need not lie alone nor wholly in
-    the image; but some part must be empty.
+    the image; but some part must be empty. A border of zeros, as some programs leave when they
+    align, is left out if it is narrow. An even film that takes up more of the image than the vacuum
+    beside it passes for empty, and of two equally large areas comes a value between them: give
+    `remove_offset` masks of all but the vacuum then.
 
     Parameters
     ----------
@@ -131,9 +134,9 @@ def estimate_offset(haadf: ArrayLike) -> np.ndarray:
     >>> hebt.prepare.estimate_offset(images)
     array([-1000., -1000.])
     """
-    haadf = as_float32("haadf", haadf, ndim=(3,))
-    found = [darkest(image) for image in haadf]
-    full = [tilt for tilt, area in enumerate(found) if not area.is_empty]
+    as_float32("haadf", haadf, ndim=(3,))
+    found = [darkest(image) for image in np.asarray(haadf)]
+    full = [tilt for tilt, area in enumerate(found) if area.noise and not area.is_even]
     if full:
         first = found[full[0]]
         raise ValueError(
@@ -155,7 +158,7 @@ def remove_offset(haadf: ArrayLike, masks: ArrayLike | None = None) -> np.ndarra
         (tilts, slices, size), bool: pixels that may show the specimen, from `particle_masks`.
         The mean of all the others is the offset of a tilt, and they are set to 0. If None,
         `estimate_offset` finds it, also where a particle does not lie alone, and the noise of empty
-        pixels is left.
+        pixels is left. A border of zeros stays 0.
 
     Returns
     -------
@@ -167,18 +170,27 @@ def remove_offset(haadf: ArrayLike, masks: ArrayLike | None = None) -> np.ndarra
     ValueError
         If the shapes differ, or an image has no empty pixel; see `estimate_offset`.
     """
-    haadf = as_float32("haadf", haadf, ndim=(3,))
+    as_float32("haadf", haadf, ndim=(3,))
+    haadf = np.asarray(haadf)  # large whole numbers lose counts as float32
+    shown = np.zeros(haadf.shape, bool)
+    for image, inner in zip(haadf, shown, strict=True):
+        inner[without_padding(image)] = True
     if masks is None:
-        return haadf - estimate_offset(haadf).astype(np.float32)[:, None, None]
-    as_float32("masks", masks, ndim=(3,))  # refuses what is masked
-    masks = np.asarray(masks)
-    if masks.shape != haadf.shape or masks.dtype != bool or masks.all(axis=(1, 2)).any():
-        raise ValueError(
-            f"masks has shape {masks.shape} and type {masks.dtype}, haadf {haadf.shape}; expected "
-            "bool in the same shape, with some empty pixels at every tilt."
-        )
-    offset = [image[~mask].mean(dtype=np.float64) for image, mask in zip(haadf, masks, strict=True)]
-    return np.where(masks, haadf - np.array(offset, np.float32)[:, None, None], np.float32(0))
+        offset, kept = estimate_offset(haadf), shown
+    else:
+        as_float32("masks", masks, ndim=(3,))  # refuses what is masked
+        kept = np.asarray(masks)
+        if kept.shape != haadf.shape or kept.dtype != bool or (kept | ~shown).all((1, 2)).any():
+            raise ValueError(
+                f"masks has shape {kept.shape} and type {kept.dtype}, haadf {haadf.shape}; "
+                "expected bool in the same shape, with some empty pixels at every tilt."
+            )
+        empty = zip(haadf, shown & ~kept, strict=True)
+        offset = np.array([image[where].mean(dtype=np.float64) for image, where in empty])
+    result = np.zeros(haadf.shape, np.float32)
+    for to, image, level, where in zip(result, haadf, offset, kept, strict=True):
+        np.subtract(image, level, out=to, where=where, dtype=np.float64, casting="same_kind")
+    return result
 
 
 @dataclass(frozen=True)
