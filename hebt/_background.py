@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 _ENOUGH = 2**17
 # fewer have no mode
 _LEAST = 500
+# fewer tell too little of a single tilt
+_SINGLE = 64**2
 # share of the specimen's intensity that a level may have
 _SHARE = 0.05
 # the same for X-ray counts, whose background is always uncertain
@@ -110,10 +112,7 @@ def check_background(name: str, images: NDArray, *, counts: bool = False) -> Non
     areas = [darkest(image, _ENOUGH // len(series) + 1) for image in series]
     found, where = _middle(areas), ""
     if not found.is_far:
-        below = [i for i, area in enumerate(areas) if area.is_far and area.level < 0]
-        # without noise it is simulated, and an even part of the specimen
-        above = [i for i, area in enumerate(areas) if area.is_far and area.noise and area.is_even]
-        far = below or above
+        far = [] if counts or series[0].size < _SINGLE else _find_others(areas, found)
         if not far:
             return
         where = f" at {len(far)} of {len(areas)} tilts, the first {far[0]}"
@@ -151,3 +150,14 @@ def check_background(name: str, images: NDArray, *, counts: bool = False) -> Non
 
 def _middle(areas: list[Background]) -> Background:
     return Background(*np.median([astuple(area) for area in areas], axis=0))
+
+
+def _find_others(areas: list[Background], usual: Background) -> list[int]:
+    """Find images whose darkest area differs from the others', first of all those below 0."""
+    away = np.abs([area.level - usual.level for area in areas])
+    # noise as the others have it: of one image it may come out too low
+    clear = away > max(5 * 1.4826 * float(np.median(away)), 5 * usual.noise)
+    far = [i for i, area in enumerate(areas) if area.is_far and clear[i]]
+    below = [i for i in far if areas[i].level < 0]
+    # without noise it is simulated, and an even part of the specimen
+    return below or [i for i in far if areas[i].noise and areas[i].is_even]
