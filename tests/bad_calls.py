@@ -429,9 +429,8 @@ entry(
     "hebt.prepare.estimate_tilt_axis",
     lambda **k: prepare.estimate_tilt_axis(**k).errors,
     haadf=array(np.concatenate([BLOB, BLOB])[:, 4:11, 5:12]).but(*COLUMNS),
-    angles=angles([-50.0, -30.0, -10.0, 10.0, 30.0, 50.0]),
-    # whole numbers, which the table does not enlarge: none moves the particle out
-    shifts=array(np.rint(np.concatenate([SHIFTS, SHIFTS[:1]]))).but("None"),
+    angles=angles([-50.0, -30.0, -10.0, 10.0, 30.0, 50.0]).refused_alone(),
+    shifts=array(np.rint(np.concatenate([SHIFTS, SHIFTS[:1]]))).but("None").refused_alone(),
 )
 entry(
     "hebt.prepare.correct_damping",

@@ -36,6 +36,11 @@ class Argument:
         more = {label: (always(v), REFUSED) for label, v in (refused or {}).items()}
         return Argument(self.valid, kept | more)
 
+    def refused_alone(self):
+        """Return the same without what means a plain value, where a call takes its time."""
+        bad = {label: other for label, other in self.others.items() if other[1] is REFUSED}
+        return Argument(self.valid, bad)
+
 
 def always(value):
     return lambda: value

@@ -83,12 +83,17 @@ def try_all(table):
         valid = {name: argument.valid() for name, argument in entry.arguments.items()}
         valid = {name: value for name, value in valid.items() if value is not NO_VALUE}
         usual, said, changed = run(entry.call, valid)
+        results = {}  # of plain values, most of which several cases share
         if valid and (isinstance(usual, Exception) or said or changed):
             to_mend.append(f"{place} does not work: {usual!r} {said} {changed}")
         for case in (*single_cases(place, entry.arguments), *joint_cases(place, entry.arguments)):
             plain = case.plain
             if plain is not REFUSED and plain is not FINITE:
-                plain = run(entry.call, valid | plain)[0]
+                key = tuple((name, id(value)) for name, value in plain.items())
+                if key not in results:
+                    # with the values, so that no other gets the place of one
+                    results[key] = run(entry.call, valid | plain)[0], plain
+                plain = results[key][0]
             made = {name: make() for name, make in case.made.items()}
             result, said, changed = run(entry.call, valid | made)
             verdict = "changed" if changed else judge(result, said, case.names, plain)
