@@ -87,6 +87,10 @@ def window(lab, browser):
     """One window for all tests: JupyterLab's scripts are read and compiled once."""
     one = Page(browser, lab[0])
     one.page.set_default_timeout(90_000)
+    # on a busy machine, where a cell is run before the kernel is there, or an answer takes long
+    known = re.compile("Select Kernel|Connection Error")
+    asked = one.page.locator("dialog.jp-Dialog", has_text=known)
+    one.page.add_locator_handler(asked, lambda found: found.locator(".jp-mod-accept").click())
     yield one.page
     one.context.close()
 
