@@ -106,6 +106,7 @@ def try_all(table):
     return found, to_mend
 
 
+@pytest.mark.slow
 @pytest.mark.promise
 def test_every_bad_argument_is_refused_clearly_or_does_as_the_plain_one(table, promise):
     found, to_mend = try_all(table)

@@ -72,6 +72,7 @@ def places(size):
     return [*rng.choice(4096, PLACES // 2, replace=False), *rng.integers(4096, size, PLACES // 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.promise
 def test_damaged_files_are_refused_or_read(tmp_path, one_child, promise):
     tried = cuts = flips = 0
