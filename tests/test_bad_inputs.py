@@ -1,7 +1,6 @@
 """Bad arguments: every public function says what is wrong, or does as with the plain ones."""
 
 import dataclasses
-import importlib
 import inspect
 import itertools
 import warnings
@@ -10,7 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from bad_inputs import FINITE, NO_VALUE, REFUSED, judge, run
-from test_house import PUBLIC
+from test_house import public
 
 import hebt
 from hebt import _checks
@@ -117,24 +116,6 @@ def test_every_bad_argument_is_refused_clearly_or_does_as_the_plain_one(table, p
     functions = {place.partition(",")[0] for place in table.TABLE}
     kinds = {kind: found[kind] for kind in ("clear", "equal", "documented", "unclear")}
     promise("bad_inputs", functions=len(functions), cases=found.total(), **kinds)
-
-
-def public():
-    """All public functions, classes and methods: name -> names of the arguments."""
-    for part in PUBLIC:
-        module = importlib.import_module(f"hebt.{part}" if part else "hebt")
-        names = getattr(module, "__all__", None) or [
-            n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__
-        ]
-        for item in names:
-            thing = getattr(module, item)
-            if not callable(thing) or item.startswith("_"):
-                continue
-            yield f"{module.__name__}.{item}", thing
-            if inspect.isclass(thing):
-                for name, method in vars(thing).items():
-                    if inspect.isfunction(method) and not name.startswith("_"):
-                        yield f"{module.__name__}.{item}.{name}", method
 
 
 def test_every_public_function_and_argument_is_in_the_table(table):

@@ -198,7 +198,8 @@ def test_every_chapter_has_a_room():
 PUBLIC = ("", "explorers", "io", "metrics", "prepare", "segmentation", "simulate", "validation")
 
 
-def public_functions():
+def public():
+    """All public functions, classes and methods of hebt, by name."""
     for part in PUBLIC:
         module = importlib.import_module(f"hebt.{part}" if part else "hebt")
         names = getattr(module, "__all__", None) or [
@@ -206,18 +207,19 @@ def public_functions():
         ]
         for item in names:
             thing = getattr(module, item)
-            if item.startswith("_") or inspect.ismodule(thing):
+            if not callable(thing) or item.startswith("_"):
                 continue
-            place = f"{module.__name__}.{item}"
-            if inspect.isfunction(thing):
-                yield pytest.param(thing, id=place)
-            elif inspect.isclass(thing) and thing.__module__.startswith("hebt"):
-                for own, method in vars(thing).items():
-                    if inspect.isfunction(method) and not own.startswith("_"):
-                        yield pytest.param(method, id=f"{place}.{own}")
+            yield f"{module.__name__}.{item}", thing
+            if inspect.isclass(thing):
+                for name, method in vars(thing).items():
+                    if inspect.isfunction(method) and not name.startswith("_"):
+                        yield f"{module.__name__}.{item}.{name}", method
 
 
-@pytest.mark.parametrize("function", list(public_functions()))
+FUNCTIONS = [pytest.param(f, id=place) for place, f in public() if inspect.isfunction(f)]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_public_functions_are_documented_and_annotated(function):
     from numpydoc.docscrape import FunctionDoc
 
