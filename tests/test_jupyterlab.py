@@ -90,7 +90,10 @@ def window(lab, browser):
     # on a busy machine, where a cell is run before the kernel is there, or an answer takes long
     known = re.compile("Select Kernel|Connection Error")
     asked = one.page.locator("dialog.jp-Dialog", has_text=known)
-    one.page.add_locator_handler(asked, lambda found: found.locator(".jp-mod-accept").click())
+    # each attempt to run leaves such a question, one behind the other
+    one.page.add_locator_handler(
+        asked, lambda found: found.locator(".jp-mod-accept").click(), no_wait_after=True
+    )
     yield one.page
     one.context.close()
 
