@@ -82,9 +82,9 @@ def lab(tmp_path_factory):
         log.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def window(lab, browser):
-    """One window for all tests: JupyterLab's scripts are read and compiled once."""
+    """A window of its own for each test: what the one before left open asks no questions."""
     one = Page(browser, lab[0])
     one.page.set_default_timeout(90_000)
     # on a busy machine, where a cell is run before the kernel is there, or an answer takes long
