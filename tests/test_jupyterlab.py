@@ -19,7 +19,15 @@ from test_explorers import ALPHAS, Page, assert_shows, at, slider
 
 RAW = re.compile(r"\{(glue:text|cite:p|cite:t|numref)\}|^\([\w-]+\)=$", re.MULTILINE)
 CHECKPOINTS = ".ipynb_checkpoints"  # ignored by git
-PROSE, PROMPT = ".jp-RenderedMarkdown", ".jp-InputPrompt"
+PROSE = ".jp-RenderedMarkdown"
+# The kernel answers on its connection. Idle in the status bar is not enough: on a busy machine
+# a cell that is run before asks for a kernel, and does not run.
+READY = """() => {
+  const notebook = window.jupyterapp?.shell.currentWidget;
+  const kernel = notebook?.sessionContext?.session?.kernel;
+  return notebook?.context?.isReady && notebook.sessionContext.isReady
+    && kernel?.connectionStatus === 'connected' && kernel.status === 'idle';
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +64,7 @@ def lab(tmp_path_factory):
             "--ServerApp.ip=127.0.0.1",
             "--IdentityProvider.token=",
             "--LabApp.news_url=None",
+            "--LabApp.expose_app_in_browser=True",  # see READY
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
             f"--LabApp.workspaces_dir={home / 'workspaces'}",
             f"--ServerApp.root_dir={folder}",
@@ -87,13 +96,6 @@ def window(lab, browser):
     """A window of its own for each test: what the one before left open asks no questions."""
     one = Page(browser, lab[0])
     one.page.set_default_timeout(90_000)
-    # on a busy machine, where a cell is run before the kernel is there, or an answer takes long
-    known = re.compile("Select Kernel|Connection Error")
-    asked = one.page.locator("dialog.jp-Dialog", has_text=known)
-    # each attempt to run leaves such a question, one behind the other
-    one.page.add_locator_handler(
-        asked, lambda found: found.locator(".jp-mod-accept").click(), no_wait_after=True
-    )
     yield one.page
     one.context.close()
 
@@ -106,8 +108,7 @@ def opened(lab, window):
     def start(name, text):
         (folder / name).write_text(text, encoding="utf-8")
         window.goto(f"{address}/lab/tree/{name}?reset")
-        window.locator(".jp-Notebook .cm-content, .jp-Notebook").first.click()
-        window.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+        window.wait_for_function(READY)
         return window, folder / name
 
     return start
@@ -120,12 +121,13 @@ def save(page):
 
 
 def run_all(page):
-    """Run all cells; JupyterLab drops the command while the kernel is still connecting."""
-    begun = page.locator(PROMPT).filter(has_text=re.compile(r"\[(\d+|\*)\]"))
-    while not begun.count():
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_text("Run All Cells", exact=True).click()
-        page.wait_for_timeout(1000)
+    """Run all cells as the menu does, and wait until the last has run."""
+    page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+    counts = page.evaluate(
+        "[...jupyterapp.shell.currentWidget.content.model.cells]"
+        ".filter((cell) => cell.type === 'code').map((cell) => cell.executionCount)"
+    )
+    assert None not in counts, f"cells that did not run: {counts}"
 
 
 def has_no_error(page):
