@@ -1,0 +1,297 @@
+"""The inner loops of composition EM, compiled with numba.
+
+Arrays are those of `kernels`: slices along the last axis, elements side by side in the columns.
+What all elements share (`guide`, `factor`, `reach`) has `depth` columns, which repeat: column m of
+x belongs to column m % depth of these.
+"""
+
+import math
+from functools import partial
+
+import numba
+import numpy as np
+
+from .compiled import kept
+from .kernels import TILE, _add_weighted
+
+_compiler = partial(numba.njit, nogil=True, error_model="numpy")
+_jit = kept(partial(_compiler, fastmath=True))
+_exact = kept(_compiler)  # sums keep their order: `common_root` lives from it
+_ZERO = np.float32(0)
+_LEAST = np.float32(1e-6)  # expected counts below this count as this
+_CHUNK = 512  # floats of a line of pixels that are smoothed together, so that they stay in cache
+
+
+@_jit
+def accelerated_step(tile, z, x, inverse_sums, mask, size, row, column, first, last, dots):
+    """FISTA's step at one tile: x_new = max(0, z + tile / column sum) * mask, and z = x_old.
+
+    For each column, <z - x_new, x_new - x_old> goes to `dots`: above 0 the momentum leads astray.
+    """
+    columns = min(TILE, size - column)
+    count, masks = last - first, mask.shape[1]
+    dots[:count] = 0.0
+    for i in range(min(TILE, size - row)):
+        for j in range(columns):
+            pixel = (row + i) * size + column + j
+            scale = inverse_sums[pixel]
+            back = tile[i * columns + j]
+            ahead, own = z[pixel, first:last], x[pixel, first:last]
+            for m in range(count):
+                old = own[m]
+                keep = mask[pixel, (first + m) % masks]
+                new = keep * max(ahead[m] + scale * back[m], _ZERO)
+                dots[m] += np.float64(ahead[m] - new) * np.float64(new - old)
+                ahead[m] = old
+                own[m] = new
+
+
+@_jit
+def store_scaled(tile, q, factor, size, row, column, first, last):
+    """Write a tile of a back projection times `factor` into the volume q."""
+    columns, depth = min(TILE, size - column), factor.shape[1]
+    for i in range(min(TILE, size - row)):
+        for j in range(columns):
+            pixel = (row + i) * size + column + j
+            begin = first
+            while begin < last:
+                s = begin % depth
+                count = min(last - begin, depth - s)
+                own, scale = q[pixel, begin : begin + count], factor[pixel, s : s + count]
+                back = tile[i * columns + j, begin - first : begin - first + count]
+                for m in range(count):
+                    own[m] = scale[m] * back[m]
+                begin += count
+
+
+@_jit
+def scale(x, factor, first_pixel, last_pixel):
+    """Multiply x by `factor`, in place."""
+    depth = factor.shape[1]
+    for pixel in range(first_pixel, last_pixel):
+        scales = factor[pixel]
+        for begin in range(0, x.shape[1] - depth + 1, depth):
+            own = x[pixel, begin : begin + depth]
+            for m in range(depth):
+                own[m] *= scales[m]
+
+
+@_jit
+def compare(wx, counts, shift, ratios, elements, squares, deviances, first_tilt, last_tilt):
+    """Turn projections into what EM projects back, counts / expected counts, in place.
+
+    The expected counts are wx / ratio + shift. ||ratio (counts - expected)||^2 and the Poisson
+    deviance go to `squares[tilt]` and `deviances[tilt]`.
+    """
+    size, columns = counts.shape[1:]
+    slices = columns // elements
+    for a in range(first_tilt, last_tilt):
+        squares[a, :] = 0.0
+        deviances[a, :] = 0.0
+        for d in range(size):
+            for e in range(elements):
+                begin, end = e * slices, (e + 1) * slices
+                given, more = counts[a, d, begin:end], shift[a, d, begin:end]
+                projected, ratio = wx[a, d, begin:end], ratios[begin:end]
+                square, deviance = 0.0, 0.0
+                for m in range(slices):
+                    expected = max(projected[m] / ratio[m] + more[m], _LEAST)
+                    n = given[m]
+                    away = np.float64(n) - np.float64(expected)
+                    square += (np.float64(ratio[m]) * away) ** 2
+                    quotient = n / expected
+                    deviance -= away
+                    if n > _ZERO:
+                        deviance += np.float64(n) * math.log(np.float64(n) / np.float64(expected))
+                    projected[m] = quotient
+                squares[a, e] += square
+                deviances[a, e] += 2.0 * deviance
+
+
+@_exact
+def common_root(expected, gaps, constant, slope):
+    """Return the d > 0 at which sum_e expected_e / (gaps_e + d) = constant + slope d.
+
+    Where an expected_e is above 0, gaps_e is at least 0, and 0 for one of them. The difference of
+    both sides is convex and falls, and at the largest root of a single term it is not below 0:
+    Newton's steps from there never pass the root, however near it lies to the pole at d = 0.
+    """
+    d = 0.0
+    for e in range(len(expected)):
+        if expected[e] > 0.0:
+            total = constant + slope * gaps[e]
+            root = math.sqrt((constant - slope * gaps[e]) ** 2 + 4.0 * slope * expected[e])
+            if total > 0.0:
+                d = max(d, 2.0 * (expected[e] - gaps[e] * constant) / (total + root))
+            else:
+                d = max(d, (root - total) / (2.0 * slope))
+    for _ in range(60):
+        above, falls = -constant - slope * d, slope
+        for e in range(len(expected)):
+            if expected[e] > 0.0:
+                part = expected[e] / (gaps[e] + d)
+                above += part
+                falls += part / (gaps[e] + d)
+        step = above / falls
+        d += max(step, 0.0)
+        if step <= 1e-9 * d:  # it converges quadratically
+            break
+    return d
+
+
+@_exact
+def update(
+    a, q, reach, guide, inverse_ratios, softness, elements, changes, first_pixel, last_pixel
+):
+    """EM's step: a_e <- E_e / (s_e + mu), where E_e = a_e q_e / r_e and s_e = reach / r_e.
+
+    mu makes the sum of a 1 + softness mu (softness 0: 1), or is 0 if softness is negative.
+    Where all E_e are 0, a stays as it is. The squared norms of guide times the step, and of guide
+    times the new a, go to `changes[pixel]`.
+    """
+    slices, depth = inverse_ratios.shape[1], reach.shape[1]
+    expected, gaps, new = np.empty(elements), np.empty(elements), np.empty(elements)
+    for pixel in range(first_pixel, last_pixel):
+        moved, total = 0.0, 0.0
+        for m in range(slices):
+            own_reach = np.float64(reach[pixel, m % depth])
+            weight = np.float64(guide[pixel, m % depth])
+            soft = softness[m % depth]
+            least, some = np.inf, False
+            for e in range(elements):
+                inverse = np.float64(inverse_ratios[e, m])
+                at = e * slices + m
+                expected[e] = np.float64(a[pixel, at]) * np.float64(q[pixel, at]) * inverse
+                gaps[e] = own_reach * inverse
+                if expected[e] > 0.0:
+                    least, some = min(least, gaps[e]), True
+            if some and own_reach > 0.0:
+                if soft < 0.0:
+                    d = least
+                    for e in range(elements):
+                        gaps[e] -= least
+                else:
+                    for e in range(elements):
+                        gaps[e] -= least
+                    d = common_root(expected, gaps, 1.0 - least * soft, soft)
+                for e in range(elements):
+                    at = e * slices + m
+                    old = np.float64(a[pixel, at])
+                    value = expected[e] / (gaps[e] + d) if expected[e] > 0.0 else 0.0
+                    a[pixel, at] = value
+                    moved += (weight * (value - old)) ** 2
+            for e in range(elements):
+                total += (weight * np.float64(a[pixel, e * slices + m])) ** 2
+        changes[pixel, 0], changes[pixel, 1] = moved, total
+
+
+@_jit
+def smooth_down(source, target, taps, index, first, last):
+    """Convolve along the first axis of (size, floats of a line), which may be done in place.
+
+    `taps` has a multiple of four entries; `index` says which line each tap of each line meets.
+    """
+    size = len(source)
+    buffer = np.empty((size, _CHUNK), np.float32)
+    at, width = buffer.ctypes.data, 4 * _CHUNK
+    for begin in range(first, last, _CHUNK):
+        count = min(_CHUNK, last - begin)
+        buffer[:, :count] = source[:, begin : begin + count]
+        to = target.ctypes.data + 4 * begin
+        for i in range(size):
+            target[i, begin : begin + count] = _ZERO
+            for t in range(0, len(taps), 4):
+                k = i + t
+                lines = (
+                    at + index[k] * width,
+                    at + index[k + 1] * width,
+                    at + index[k + 2] * width,
+                    at + index[k + 3] * width,
+                )
+                weights = taps[t], taps[t + 1], taps[t + 2], taps[t + 3]
+                _add_weighted(to + 4 * i * target.shape[1], lines, weights, count)
+
+
+@_jit
+def smooth_along(x, taps, index, first, last):
+    """Convolve along the columns, in groups of `depth`, of pixels `first` to `last`, in place."""
+    depth = len(index) - len(taps) + 1
+    line = np.empty(len(index), np.float32)
+    at = line.ctypes.data
+    for pixel in range(first, last):
+        for begin in range(0, x.shape[1] - depth + 1, depth):
+            own = x[pixel, begin : begin + depth]
+            for k in range(len(index)):
+                line[k] = own[index[k]]
+            own[:] = _ZERO
+            for t in range(0, len(taps), 4):
+                parts = (at + 4 * t, at + 4 * (t + 1), at + 4 * (t + 2), at + 4 * (t + 3))
+                weights = taps[t], taps[t + 1], taps[t + 2], taps[t + 3]
+                _add_weighted(
+                    x.ctypes.data + 4 * (pixel * x.shape[1] + begin), parts, weights, depth
+                )
+
+
+@_jit
+def finish_rows(x, factor, taps, index, taps_along, index_along, size, first_row, last_row):
+    """Convolve along the second axis of the image and along the columns, then times `factor`.
+
+    What is empty (`taps`, `taps_along`, `factor`) is left out.
+    """
+    for row in range(first_row, last_row):
+        begin, end = row * size, (row + 1) * size
+        line = x[begin:end]
+        if len(taps) > 0:
+            smooth_down(line, line, taps, index, 0, line.shape[1])
+        if len(taps_along) > 0:
+            smooth_along(line, taps_along, index_along, 0, size)
+        if len(factor) > 0:
+            scale(line, factor[begin:end], 0, size)
+
+
+@_jit
+def gather(source, target, padded, near, sharpness, box, first_row, last_row):
+    """Sum a pixel's neighbours, weighted by how near and how alike in the guide they are.
+
+    target_i = sum_j near(i - j) exp(-sharpness D_ij) source_j, with D_ij the squared difference
+    of the guide, summed over 3 x 3 pixels around i and j. `padded` is the guide, (size + 2,
+    (size + 2) * depth), with its edges repeated. The weights are symmetric in i and j.
+    """
+    depth = len(sharpness)
+    columns = target.shape[1] // depth * depth
+    size, reach = len(padded) - 2, len(near) // 2
+    top, bottom, left, right = box
+    away = np.empty(((size + 2) * depth), np.float32)
+    weights = np.empty(size * depth, np.float32)
+    for y in range(max(top, first_row), min(bottom, last_row)):
+        target[y * size + left : y * size + right, :columns] = _ZERO
+        for dy in range(max(-reach, top - y), min(reach, bottom - 1 - y) + 1):
+            for dx in range(-reach, reach + 1):
+                x0, x1 = max(left, left - dx), min(right, right - dx)
+                if x0 >= x1:
+                    continue
+                # pixel x has its left neighbour at x * depth of a padded line
+                begin, count = x0 * depth, (x1 - x0 + 2) * depth
+                away[:count] = _ZERO
+                for row in range(3):
+                    own = padded[y + row, begin : begin + count]
+                    other = padded[y + dy + row, begin + dx * depth : begin + dx * depth + count]
+                    for m in range(count):
+                        away[m] += (own[m] - other[m]) ** 2
+                spatial = near[dy + reach, dx + reach]
+                for x in range(x1 - x0):
+                    for m in range(depth):
+                        k = x * depth + m
+                        total = away[k] + away[k + depth] + away[k + 2 * depth]
+                        weights[k] = spatial * math.exp(-sharpness[m] * total)
+                for x in range(x1 - x0):
+                    to = target[y * size + x0 + x]
+                    given = source[(y + dy) * size + x0 + x + dx]
+                    own_weights = weights[x * depth : (x + 1) * depth]
+                    if depth == 1:
+                        for m in range(columns):
+                            to[m] += own_weights[0] * given[m]
+                    else:
+                        for g in range(0, columns, depth):
+                            for m in range(depth):
+                                to[g + m] += own_weights[m] * given[g + m]
