@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import ndimage
 
 from ._checks import as_float32, check_choice, check_number
-from ._engine.arrays import inverse, slices_first, slices_last
+from ._engine.arrays import inverse, slices_first
 from ._engine.em import Bilateral, EmRun, Gaussian, accelerated_sirt
 from ._problem import Problem, Run
 from ._progress import progress_bar
@@ -24,6 +24,7 @@ _HAADF_ITERATIONS, _EXACT_HAADF_ITERATIONS = 50, 200
 _DISCREPANCY = 1.02
 _SHIFT_TILTS, _SHIFT_PIXELS = 0.7, 3 / 128  # how far the shift is smoothed; pixels per size
 _LEAST_SHIFT = 1e-3
+_NORMAL_MEDIAN = 1.4826  # standard deviation over the median of absolute values
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +116,7 @@ def haadf_reconstruction(problem: Problem, noise: float | None = None) -> np.nda
     p = np.ascontiguousarray(haadf.reshape(tilts, -1, size).swapaxes(1, 2))
     if noise is None:
         noise = margin_noise(haadf)
+    noise = check_number("haadf_noise", noise, "at least 0, as haadf", also_least=True)
     mask = np.ones((1, size**2)) if problem.mask is None else problem.mask.reshape(-1, size**2)
     slices = p.shape[2]
     x, _ = accelerated_sirt(
@@ -128,14 +130,18 @@ def haadf_reconstruction(problem: Problem, noise: float | None = None) -> np.nda
 
 
 def margin_noise(haadf: np.ndarray) -> float:
-    """Estimate a HAADF pixel's noise from the margins across the tilt axis.
+    """Estimate a HAADF pixel's noise from the margins across the tilt axis, 1/32 of the size each.
 
-    At each tilt, the standard deviation of the emptier margin, 1/32 of the size; the median counts.
+    At each tilt the darker one counts. The median of what pixels differ from the mean of their
+    margin leaves out tilts at which that is not empty, as long as they are few.
     """
     width = max(2, haadf.shape[-1] // 32)
     images = haadf.reshape(len(haadf), -1, haadf.shape[-1])
-    margins = [images[..., :width], images[..., -width:]]
-    return float(np.median(np.min([m.std(axis=(1, 2), dtype=float) for m in margins], axis=0)))
+    margins = np.stack([images[..., :width], images[..., -width:]])
+    means = margins.mean(axis=(2, 3), keepdims=True, dtype=float)
+    away = np.where(means[0] < means[1], *(margins - means))
+    pixels = away[0].size
+    return float(_NORMAL_MEDIAN * np.median(np.abs(away)) * np.sqrt(pixels / (pixels - 1)))
 
 
 def shifted_counts(
@@ -233,7 +239,7 @@ def _level(S: np.ndarray) -> np.ndarray:
     Within is what has a tenth of the typical intensity, which is the mean weighted by itself.
     """
     typical = (S**2).sum(axis=0, dtype=float) * inverse(S.sum(axis=0, dtype=float))
-    within = S > 0.1 * typical
+    within = typical < 10 * S
     return np.where(within, S, 0).sum(axis=0, dtype=float) * inverse(within.sum(axis=0) * 1.0)
 
 
@@ -243,7 +249,7 @@ def _softness(total: Any, W: Any, ratios: np.ndarray, S: np.ndarray, level: np.n
         check_choice("total", total, ("hard", "free"))
         return np.full(len(level), 0.0 if total == "hard" else -1.0)
     stiffness = check_number("total", total, '"hard", "free" or a number above 0, about 0.3 to 1')
-    within = np.where(S > 0.1 * level, S, np.nan)
+    within = np.where(level < 10 * S, S, np.nan)
     middle = np.array([np.nanmedian(s) if np.isfinite(s).any() else 0.0 for s in within.T])
     inverse_ratio = (1 / np.asarray(ratios, float)).mean()
     return inverse(stiffness * middle * W.column_sums.mean(dtype=float) * inverse_ratio)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -150,7 +151,7 @@ class Bilateral:
         offsets = np.arange(-reach, reach + 1)
         line = np.exp(-0.5 * (offsets / inside) ** 2)
         self.near = np.outer(line, line).astype(np.float32)
-        self.size, self.spare = size, None
+        self.size, self.spare = size, _NONE
         # 0 where a slice is empty
         self.sharpness = (inverse((contrast * level) ** 2) / 18).astype(np.float32)
         image = guide.reshape(size, size, depth)
@@ -162,7 +163,7 @@ class Bilateral:
         """Smooth as `Gaussian` does, but for the sums of rows."""
         kernels = _load()
         if source is target:
-            if self.spare is None or self.spare.shape != source.shape:
+            if self.spare.shape != source.shape:
                 self.spare = np.empty_like(source)
             np.copyto(self.spare, source)
             source = self.spare
@@ -192,7 +193,7 @@ def _taps(sigma: float, length: int) -> tuple[np.ndarray, np.ndarray]:
     return np.pad(taps / taps.sum(), (0, more)).astype(np.float32), np.pad(index, (0, more))
 
 
-def _box(inside: np.ndarray, reach: int) -> tuple[int, int, int, int]:
+def _box(inside: Any, reach: int) -> tuple[int, int, int, int]:
     """Return top, bottom, left and right of what is inside and of `reach` pixels around it."""
     edges = []
     for axis in (1, 0):

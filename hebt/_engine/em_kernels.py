@@ -150,7 +150,7 @@ def update(
     times the new a, go to `changes[pixel]`.
     """
     slices, depth = inverse_ratios.shape[1], reach.shape[1]
-    expected, gaps, new = np.empty(elements), np.empty(elements), np.empty(elements)
+    expected, gaps = np.empty(elements), np.empty(elements)
     for pixel in range(first_pixel, last_pixel):
         moved, total = 0.0, 0.0
         for m in range(slices):

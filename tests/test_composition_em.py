@@ -1,0 +1,537 @@
+"""Composition EM against numpy on the explicit matrix, and the properties that it must have."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+import hebt
+from hebt._composition_em import (
+    Division,
+    divide,
+    haadf_reconstruction,
+    margin_noise,
+    shifted_counts,
+)
+from hebt._engine.em import Bilateral, Gaussian
+from hebt._engine.em_kernels import common_root
+from hebt._problem import Problem, Run
+
+ANGLES = np.arange(-70, 71, 20.0)
+SIZE = 20
+R = np.array([3.0, 0.7, 1.9])
+NONE = np.empty((0, 1), np.float32)
+
+
+def scene(elements=2, slices=3, dose=30, seed=0, angles=ANGLES):
+    """Overlapping blocks of several elements: a problem with Poisson counts."""
+    W = hebt.Projector(angles, SIZE)
+    x = np.zeros((elements, slices, SIZE, SIZE))
+    for e in range(elements):
+        for s in range(slices):
+            x[e, s, 4 + 2 * e + s : 13 + e, 5:15] = 1 + e
+    p = np.moveaxis(W.forward(x), 1, 0)
+    ratios = R[:elements]
+    counts = np.random.default_rng(seed).poisson(dose * p / ratios[:, None, None, None])
+    return Problem.checked(W, dose * p.sum(axis=0), counts, ratios, 0.0)
+
+
+def changed(problem, **changes):
+    values = {"W": problem.W, "haadf": problem.haadf, "maps": problem.maps}
+    values |= {"ratios": problem.ratios, "alpha": 0.0} | changes
+    return Problem.checked(**values)
+
+
+def run(problem, iterations=8, watch=False, **division):
+    """Return x, weights and the residuals of all iterations."""
+    seen = []
+    callback = (lambda n, x, residuals: seen.append(residuals)) if watch else None
+    history = hebt.History()
+    x, a = divide(
+        problem,
+        Run(iterations, callback, history=history, progress=False),
+        Division(**{"kernel": (0, 1)} | division),
+    )
+    return x, a, history._entries
+
+
+def close(x, y, tolerance=2e-5):
+    assert np.abs(np.asarray(x) - y).max() <= tolerance * np.abs(y).max()
+
+
+def variance_of(problem):
+    """Maps whose background was taken off, and their variance."""
+    rng = np.random.default_rng(5)
+    background = 4.0
+    counts = problem.maps + rng.poisson(background, problem.maps.shape)
+    return changed(problem, maps=counts - background), counts
+
+
+# The method written in numpy, in double precision, as its formulas stand.
+
+
+def by_bisection(expected, s, softness):
+    """The mu at which sum_e E_e / (s_e + mu) = 1 + softness mu, by halving, in d above the pole."""
+    there = expected > 0
+    low = min(s[there])
+    left = lambda d: (expected[there] / (s[there] - low + d)).sum()  # noqa: E731
+    f = lambda d: left(d) - 1 - softness * (d - low)  # noqa: E731
+    a, b = 0.0, 1.0
+    while f(b) > 0:
+        b *= 2
+    for _ in range(200):
+        middle = (a + b) / 2 if a > 0 else b / 1e3
+        if middle in (a, b):
+            break
+        a, b = (middle, b) if f(middle) > 0 else (a, middle)
+    return b - low
+
+
+def kernel_matrix(problem, S, width, contrast):
+    """K as a matrix, (size * size, size * size), for one slice."""
+    if width == 0:
+        return np.eye(SIZE**2)
+    if contrast is None:
+        deltas = np.eye(SIZE**2).reshape(-1, SIZE, SIZE)
+        options = {"axes": (1, 2), "mode": "reflect", "radius": math.ceil(3 * width)}
+        return ndimage.gaussian_filter(deltas, width, **options).reshape(SIZE**2, -1).T
+    inside = (S**2).sum() / S.sum() < 10 * S
+    level = S[inside].mean()
+    reach = math.ceil(1.25 * width)
+    padded = np.pad(S, 1, mode="edge")
+    patches = np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).reshape(SIZE**2, 9)
+    y, x = np.indices((SIZE, SIZE)).reshape(2, -1)
+    K = np.zeros((SIZE**2, SIZE**2))
+    for i in range(SIZE**2):
+        away = (y - y[i]) ** 2 + (x - x[i]) ** 2
+        near = np.maximum(abs(y - y[i]), abs(x - x[i])) <= reach
+        D = ((patches - patches[i]) ** 2).mean(axis=1)
+        K[i] = near * np.exp(-away / (2 * width**2) - D / (2 * (contrast * level) ** 2))
+    return K / K.sum(axis=1, keepdims=True)
+
+
+def fista(W, p, iterations):
+    rows, columns = (np.asarray(W.sum(axis=a)).ravel() for a in (1, 0))
+    rows, columns = (np.where(s > 0, 1 / np.where(s > 0, s, 1), 0) for s in (rows, columns))
+    x, z, t = np.zeros(W.shape[1]), np.zeros(W.shape[1]), 1.0
+    for _ in range(iterations):
+        new = np.maximum(z + columns * (W.T @ (rows * (p - W @ z))), 0)
+        if (z - new) @ (new - x) > 0:
+            t, z = (1 + math.sqrt(5)) / 2, new
+        else:
+            after = (1 + math.sqrt(1 + 4 * t * t)) / 2
+            z, t = new + (t - 1) / after * (new - x), after
+        x = new
+    return x
+
+
+def in_numpy(problem, iterations, width, contrast, total, variance=None):
+    """The whole method, slice by slice, with dense matrices."""
+    W = problem.W.matrix().toarray().astype(float)
+    r = problem.ratios.astype(float)
+    y = problem.maps.astype(float)
+    b = np.zeros_like(y)
+    if variance is not None:
+        sigma = (0, 0.7, 0, 3 * SIZE / 128)
+        b = np.maximum(ndimage.gaussian_filter(variance - y, sigma), 1e-3)
+    n = np.maximum(y + b, 0)
+    result = []
+    for s in range(problem.maps.shape[2]):
+        S = fista(W, problem.haadf[:, s].ravel().astype(float), 200)
+        K = kernel_matrix(problem, S.reshape(SIZE, SIZE), width, contrast)
+        reach = np.array([K.T @ (S * W.sum(axis=0)) / q for q in r])
+        softness = 0.0
+        if not isinstance(total, str):
+            inside = S[(S**2).sum() / S.sum() < 10 * S].mean() < 10 * S
+            mean_seen = W.sum(axis=0).mean()
+            softness = 1 / (total * np.median(S[inside]) * mean_seen * (1 / r).mean())
+        a = np.full((len(r), SIZE**2), 1 / len(r))
+        for _ in range(iterations):
+            E = np.empty_like(a)
+            for e, q in enumerate(r):
+                expected = W @ (S * (K @ a[e])) / q + b[e, :, s].ravel()
+                E[e] = a[e] * (K.T @ (S * (W.T @ (n[e, :, s].ravel() / expected.clip(1e-6)))) / q)
+            for i in np.flatnonzero((E > 0).any(axis=0)):
+                mu = 0.0 if total == "free" else by_bisection(E[:, i], reach[:, i], softness)
+                a[:, i] = E[:, i] / (reach[:, i] + mu)
+        result.append([S * (K @ one) for one in a])
+    return np.moveaxis(result, 0, 1).reshape(problem.shape)
+
+
+@pytest.mark.parametrize(
+    ("width", "contrast", "total", "shifted"),
+    [
+        (1, None, "hard", False),
+        (1, None, "hard", True),
+        (2, 0.3, "hard", False),
+        (2, 0.3, "free", True),
+        (1, None, 0.5, False),
+        (0, None, "free", False),
+    ],
+)
+def test_it_equals_its_formulas_in_numpy(width, contrast, total, shifted):
+    problem, variance = scene(3, 2), None
+    if shifted:
+        problem, variance = variance_of(problem)
+    expected = in_numpy(problem, 6, width, contrast, total, variance)
+    options = {"kernel": (0, width), "contrast": contrast, "total": total, "variance": variance}
+    close(run(problem, 6, haadf_noise=0.0, **options)[0], expected, 1e-3)
+
+
+@pytest.mark.parametrize("elements", [1, 2, 3, 5])
+@pytest.mark.parametrize("contrast", [None, 0.2])
+def test_the_elements_sum_to_what_haadf_says(elements, contrast):
+    ratios = np.resize(R, elements) * np.linspace(1, 2, elements)
+    base = scene(1)
+    counts = np.random.default_rng(1).poisson(base.haadf / elements / ratios[:, None, None, None])
+    problem = changed(base, maps=counts, ratios=ratios)
+    S = haadf_reconstruction(problem)
+    x, a, _ = run(problem, 12, kernel=1.5, contrast=contrast)
+    assert np.abs(x.sum(axis=0) - S).max() <= 1e-5 * S.max()
+    assert np.abs(a.sum(axis=0) - 1).max() <= 1e-6
+    assert x.min() >= 0
+
+
+@pytest.mark.parametrize("total", ["hard", "free"])
+@pytest.mark.parametrize("contrast", [None, 0.2])
+@pytest.mark.parametrize("shifted", [False, True])
+def test_the_deviance_never_rises(total, contrast, shifted):
+    problem, variance = scene(3, dose=3), None
+    if shifted:
+        problem, variance = variance_of(problem)
+    options = {"kernel": 1.5, "contrast": contrast, "total": total, "variance": variance}
+    _, _, seen = run(problem, 60, watch=True, **options)
+    deviance = np.array([r.deviance.sum() for r in seen])
+    assert len(deviance) == 61
+    assert (np.diff(deviance) <= 1e-6 * deviance[:-1]).all()
+    assert deviance[-1] < 0.9 * deviance[0]
+
+
+def test_without_kernel_and_with_a_free_sum_it_is_mlem():
+    problem = scene(2, 1)
+    W, r = problem.W.matrix().astype(float), problem.ratios.astype(float)
+    S = haadf_reconstruction(problem, 0.0).ravel().astype(float)
+    expected = []
+    for e, n in enumerate(problem.maps.reshape(2, -1).astype(float)):
+        x = S / 2
+        A = W / r[e]
+        for _ in range(15):
+            back = A.T @ (n / np.maximum(A @ x, 1e-6))
+            x = x * back / np.maximum(A.sum(axis=0), 1e-30)
+        expected.append(x)
+    x, _, _ = run(problem, 15, kernel=0, total="free", haadf_noise=0.0)
+    close(x.reshape(2, -1), np.array(expected))
+
+
+@pytest.mark.parametrize("total", ["hard", 0.5, "free"])
+def test_permuting_elements_permutes_the_result(total):
+    problem, order = scene(3), [2, 0, 1]
+    other = changed(problem, maps=problem.maps[order], ratios=problem.ratios[order])
+    close(run(other, kernel=1, total=total)[0], run(problem, kernel=1, total=total)[0][order])
+
+
+@pytest.mark.parametrize("contrast", [None, 0.2])
+def test_slices_do_not_talk_to_each_other_unless_the_kernel_joins_them(contrast):
+    problem, order = scene(2, 4), [3, 1, 0, 2]
+    whole = run(problem, contrast=contrast)[0]
+    other = changed(problem, haadf=problem.haadf[:, order], maps=problem.maps[:, :, order])
+    assert np.array_equal(run(other, contrast=contrast)[0], whole[:, order])
+    alone = changed(problem, haadf=problem.haadf[:, 1], maps=problem.maps[:, :, 1])
+    close(run(alone, contrast=contrast)[0], whole[:, 1], 1e-6)
+    joined = run(problem, kernel=1)[0]
+    assert np.abs(joined - whole).max() > 0.01 * whole.max()
+    # backwards is no other order for a kernel along the slices
+    back = changed(problem, haadf=problem.haadf[:, ::-1], maps=problem.maps[:, :, ::-1])
+    close(run(back, kernel=1)[0][:, ::-1], joined)
+
+
+@pytest.mark.parametrize("total", ["hard", 0.5, "free"])
+def test_the_unit_of_haadf_does_not_matter(total):
+    problem, c = scene(2), 37.0
+    other = changed(problem, haadf=c * problem.haadf, ratios=c * problem.ratios)
+    close(run(other, total=total)[0] / c, run(problem, total=total)[0])
+
+
+def test_only_the_product_of_ratio_and_map_matters():
+    """For all elements' counts alike, and with a free sum for each alone."""
+    problem = scene(2)
+    other = changed(problem, maps=4 * problem.maps, ratios=problem.ratios / 4)
+    close(run(other, total="hard")[0], run(problem, total="hard")[0])
+    c = np.array([4.0, 0.5])
+    other = changed(problem, maps=c[:, None, None, None] * problem.maps, ratios=problem.ratios / c)
+    close(run(other, total="free")[0], run(problem, total="free")[0])
+
+
+@pytest.mark.parametrize("total", ["hard", 0.5, "free"])
+@pytest.mark.parametrize("contrast", [None, 0.2])
+def test_a_run_can_be_continued(total, contrast):
+    problem = scene(2)
+    options = {"kernel": 1.5, "total": total, "contrast": contrast}
+    whole, _, _ = run(problem, 30, **options)
+    _, a, _ = run(problem, 10, **options)
+    assert np.array_equal(run(problem, 20, weights=a, **options)[0], whole)
+
+
+@pytest.mark.parametrize("total", ["hard", "free"])
+def test_two_projectors_with_the_same_tilts_equal_one(total):
+    problem = scene(2)
+    other = changed(problem, haadf_projector=hebt.Projector(ANGLES, SIZE))
+    x, _, seen = run(problem, watch=True, total=total)
+    y, _, others = run(other, watch=True, total=total)
+    assert np.array_equal(x, y)
+    close([r.haadf for r in others], np.array([r.haadf for r in seen]), 1e-4)
+
+
+def test_more_haadf_images_need_not_have_maps():
+    fine = np.arange(-70, 71, 10.0)
+    more, problem = scene(2, angles=fine), scene(2)
+    other = changed(problem, haadf=more.haadf, haadf_projector=more.W)
+    x, _, seen = run(other, watch=True)
+    S = haadf_reconstruction(more)
+    assert np.abs(x.sum(axis=0) - S).max() <= 1e-5 * S.max()
+    norm = np.linalg.norm(more.haadf - more.W.forward(S))
+    assert abs(seen[-1].haadf - norm) <= 1e-3 * norm
+
+
+def test_the_mask_holds_for_all_elements():
+    problem = scene(2)
+    mask = np.zeros((SIZE, SIZE))
+    mask[5:14, 6:14] = 1
+    x, _, _ = run(changed(problem, mask=mask), contrast=None)
+    assert (x[:, :, mask == 0] == 0).all() and x[:, :, mask == 1].max() > 0
+
+
+def test_residuals_are_those_of_the_reconstruction():
+    problem = scene(2)
+    reached = []
+
+    def callback(n, x, residuals):
+        reached.append((np.array(x), residuals))
+
+    divide(problem, Run(3, callback, progress=False), Division(kernel=1, total="free"))
+    assert len(reached) == 3
+    for x, residuals in reached:
+        p = np.moveaxis(problem.W.forward(x), 1, 0)
+        r = problem.ratios[:, None, None, None]
+        eds = [np.linalg.norm(e) for e in (r * problem.maps - p).astype(float)]
+        close(residuals.eds, np.array(eds), 1e-4)
+        norm = np.linalg.norm((problem.haadf - p.sum(axis=0)).astype(float))
+        assert abs(residuals.haadf - norm) <= 1e-3 * norm
+        n, expected = problem.maps.astype(float), np.maximum(p / r, 1e-6)
+        parts = np.where(n > 0, n * np.log(np.where(n > 0, n, 1) / expected), 0) - n + expected
+        close(residuals.deviance, 2 * parts.sum(axis=(1, 2, 3)), 1e-4)
+
+
+def test_callback_and_rules_stop_a_run():
+    problem = scene(2)
+    history = hebt.History()
+    rule = hebt.RelativeChange(0.05)
+    divide(problem, Run(200, stop=rule, history=history, progress=False), Division())
+    assert history.stopped_by is rule and 1 < history.iterations < 200
+    assert history.change[-1] <= 0.05 < history.change[-2]
+    calls = []
+    divide(problem, Run(9, lambda n, x, r: bool(calls.append(n)) or n == 4), Division())
+    assert calls == [1, 2, 3, 4]
+
+
+def test_an_interrupted_run_keeps_what_it_reached():
+    problem = scene(2)
+
+    def stop(n, x, residuals):
+        if n == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(hebt.Interrupted) as caught:
+        divide(problem, Run(9, stop, progress=False), Division(kernel=(0, 1)))
+    assert caught.value.iteration == 4
+    assert np.array_equal(caught.value.x, run(problem, 4)[0])
+
+
+def test_replicates_share_one_guide():
+    """More maps of the same specimen ride along as further slices."""
+    problem = scene(2, 3)
+    maps = np.stack([problem.maps, problem.maps[:, :, ::-1]], axis=2)
+    haadf = np.repeat(problem.haadf[:, None], 2, axis=1)
+    both = Problem(problem.W, haadf, maps, problem.ratios)
+    S = haadf_reconstruction(problem)
+    for options in ({"kernel": 1}, {"kernel": 2, "contrast": 0.2}):
+        x, _, _ = run(both, guide=S, **options)
+        close(x[:, 0], run(problem, **options)[0])
+        other = changed(problem, maps=maps[:, :, 1])
+        close(x[:, 1], run(other, **options)[0])
+
+
+# Finding mu.
+
+
+@pytest.mark.parametrize("softness", [0.0, 1e-3, 0.3, 50.0])
+@pytest.mark.parametrize("elements", [1, 2, 3, 6])
+def test_the_root_is_right_down_to_the_smallest_weights(elements, softness):
+    mpmath = pytest.importorskip("mpmath")
+    rng = np.random.default_rng(elements)
+    cases = 0
+    with mpmath.workdps(60):
+        for tiny in (1.0, 1e-4, 1e-10, 1e-20):
+            for _ in range(8):
+                s = rng.uniform(0.1, 5, elements)
+                E = rng.uniform(0.1, 3, elements)
+                E[np.argmin(s)] *= tiny  # next to the pole
+                constant = 1 - s.min() * softness
+                d = common_root(E, s - s.min(), constant, softness)
+                exact = [mpmath.mpf(float(v)) for v in E]
+                gaps = [mpmath.mpf(float(v)) for v in s - s.min()]
+
+                def away(at, exact=exact, gaps=gaps, constant=constant):
+                    left = mpmath.fsum(e / (g + at) for e, g in zip(exact, gaps))
+                    return left - constant - softness * at
+
+                low, high = mpmath.mpf(0), mpmath.mpf(1)
+                while away(high) > 0:
+                    high *= 2
+                for _ in range(260):
+                    middle = (low + high) / 2
+                    low, high = (middle, high) if away(middle) > 0 else (low, middle)
+                assert abs(d / high - 1) <= 1e-9, (E, s, softness)
+                total = (E / (s - s.min() + d)).sum()
+                assert abs(total - constant - softness * d) <= 1e-7 * max(1, total)
+                cases += 1
+    assert cases == 32
+
+
+def test_an_element_without_counts_vanishes_and_the_others_stay():
+    problem = scene(3)
+    maps = problem.maps.copy()
+    maps[1] = 0
+    empty = changed(problem, maps=maps)
+    x, a, _ = run(empty, 5, kernel=1)
+    assert not x[1].any() and np.isfinite(x).all()
+    S = haadf_reconstruction(problem)
+    assert np.abs(x.sum(axis=0) - S).max() <= 1e-5 * S.max()
+
+
+def test_without_any_counts_the_shares_stay():
+    problem = scene(2)
+    nothing = Problem(problem.W, problem.haadf, 0 * problem.maps, problem.ratios)
+    x, a, _ = run(nothing, 3)
+    assert (a == 0.5).all() and np.array_equal(x[0], x[1])
+
+
+# Kernels.
+
+
+@pytest.mark.parametrize("depth", [1, 2, 7])
+@pytest.mark.parametrize(("along", "inside"), [(0, 1.0), (0.7, 1.3), (3, 9.0), (2, 0)])
+def test_the_gaussian_is_scipys_and_symmetric(along, inside, depth):
+    rng = np.random.default_rng(0)
+    size, groups = 11, 3
+    x, y = rng.random((2, size**2, groups * depth)).astype(np.float32)
+    kernel = Gaussian(along, inside, size, depth)
+    kx, ky = np.empty_like(x), y.copy()
+    kernel.apply(x, kx, NONE)
+    kernel.apply(ky, ky, NONE)
+    assert abs((kx * y).sum(dtype=float) / (x * ky).sum(dtype=float) - 1) <= 1e-6
+    expected = x.reshape(size, size, groups, depth)
+    for axis, sigma in ((0, inside), (1, inside), (3, along)):
+        if sigma:
+            radius = math.ceil(3 * sigma)
+            expected = ndimage.gaussian_filter1d(
+                expected.astype(float), sigma, axis=axis, mode="reflect", radius=radius
+            )
+    close(kx.reshape(expected.shape), expected, 1e-5)
+    ones = np.ones_like(x)
+    kernel.apply(ones, ones, NONE)
+    assert np.abs(ones - 1).max() <= 1e-5
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_the_bilateral_kernel_and_its_transpose_are_adjoint(depth):
+    rng = np.random.default_rng(0)
+    size, groups = 13, 2
+    S = rng.random((size**2, depth)).astype(np.float32)
+    S[: 3 * size] = 0
+    kernel = Bilateral(2.5, 0.5, S, S.mean(axis=0))
+    factor = kernel.normalized(S)
+    x, y = rng.random((2, size**2, groups * depth)).astype(np.float32)
+    kx = np.zeros_like(x)
+    kernel.apply(x, kx, factor)  # S K x
+    ky = y * np.tile(factor, groups)  # K^T S y
+    kernel.apply(ky, ky, NONE)
+    assert abs((kx * y).sum(dtype=float) / (x * ky).sum(dtype=float) - 1) <= 1e-6
+    ones = np.ones_like(x)
+    kernel.apply(ones, ones, factor)
+    close(ones, np.tile(S, groups), 1e-5)
+
+
+# What the method starts from.
+
+
+def test_haadf_stops_at_its_noise():
+    W, sigma = hebt.Projector(np.arange(-75, 76, 5), 40), 3.0
+    x = hebt.simulate.phantom(40).density.sum(axis=0)
+    p = W.forward(np.stack([x, x.T, 0 * x]))
+    noisy = p + np.random.default_rng(3).normal(0, sigma, p.shape).astype(np.float32)
+    problem = Problem(W, noisy, noisy[None])
+    S = haadf_reconstruction(problem, sigma)
+    noise = 1.02 * sigma * np.sqrt(noisy[:, 0].size)
+    for s in range(2):
+        left = np.linalg.norm(noisy[:, s] - W.forward(S[s]))
+        assert 0.95 * noise < left <= noise
+        # no other number of iterations would have been much better, and most are worse
+        errors = [
+            np.linalg.norm(hebt.sirt(W, noisy[:, s], n) - (x, x.T)[s]) for n in (1, 3, 10, 30, 200)
+        ]
+        assert np.linalg.norm(S[s] - (x, x.T)[s]) < 1.1 * min(errors) < 0.7 * errors[-1]
+    assert not S[2].any()  # nothing but noise
+
+
+def test_the_margins_tell_the_noise_of_haadf():
+    rng = np.random.default_rng(0)
+    haadf = rng.normal(0, 2.5, (31, 20, 128))
+    haadf[:, :, 30:90] += 500
+    haadf[:9, :, 90:] += 500 * rng.random((9, 20, 38))  # it reaches one margin
+    assert abs(margin_noise(haadf.astype(np.float32)) / 2.5 - 1) < 0.03
+    one = rng.normal(0, 2.5, (141, 128)).astype(np.float32)  # a single slice
+    assert abs(margin_noise(one) / 2.5 - 1) < 0.08
+    assert margin_noise(np.zeros((3, 10), np.float32)) == 0
+
+
+def test_the_shift_makes_mean_and_variance_equal():
+    rng = np.random.default_rng(0)
+    background, signal = 6.0, 3.0
+    counts = rng.poisson(signal + background, (1, 20, 40, 64)).astype(np.float32)
+    n, shift = shifted_counts(counts - background, counts, along=True)
+    assert abs(n.mean() / n.var() - 1) < 0.03
+    assert np.abs(shift - background).max() < 1e-3
+    raw, none = shifted_counts(counts, None, along=True)
+    assert raw is counts and none is None
+
+
+@pytest.mark.parametrize(
+    ("division", "message"),
+    [
+        ({"kernel": -1}, "kernel is -1; expected widths in voxels"),
+        ({"kernel": (1, 2, 3)}, "kernel is \\(1, 2, 3\\); expected a width in voxels, or two"),
+        ({"contrast": 0}, "contrast is 0; expected a number above 0"),
+        ({"total": "loose"}, 'total is \'loose\'; expected "hard" or "free"'),
+        ({"total": 0.0}, 'total is 0.0; expected "hard", "free" or a number'),
+        (
+            {"variance": np.ones((2, 3))},
+            "variance has shape \\(2, 3\\); expected \\(2, 8, 3, 20\\)",
+        ),
+        ({"variance": -np.ones((2, 8, 3, 20))}, "variance goes down to -1"),
+        ({"guide": np.ones((4, 4))}, "guide has shape \\(4, 4\\); expected \\(3, 20, 20\\)"),
+        ({"weights": np.ones((4, 4))}, "weights has shape \\(4, 4\\)"),
+        ({"haadf_noise": -1.0}, "haadf_noise is -1.0; expected"),
+    ],
+)
+def test_bad_input_is_refused_by_name(division, message):
+    with pytest.raises(ValueError, match=message):
+        run(scene(2), 1, **division)
+
+
+def test_negative_maps_need_their_variance():
+    problem, variance = variance_of(scene(2))
+    with pytest.raises(ValueError, match="maps go down to -.*variance"):
+        run(problem, 1)
+    run(problem, 1, variance=variance)
