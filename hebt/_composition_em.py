@@ -122,7 +122,7 @@ def haadf_reconstruction(problem: Problem, noise: float | None = None) -> np.nda
     x, _ = accelerated_sirt(
         W._beam,
         p,
-        np.ascontiguousarray(np.broadcast_to(mask.T, (size**2, slices)), np.float32),
+        mask.T,
         _HAADF_ITERATIONS if noise > 0 else _EXACT_HAADF_ITERATIONS,
         np.full(slices, _DISCREPANCY * noise * np.sqrt(tilts * size)),
     )

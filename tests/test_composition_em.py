@@ -15,7 +15,7 @@ from hebt._composition_em import (
     shifted_counts,
 )
 from hebt._engine.em import Bilateral, Gaussian
-from hebt._engine.em_kernels import common_root
+from hebt._engine.em_kernels import common_roots
 from hebt._problem import Problem, Run
 
 ANGLES = np.arange(-70, 71, 20.0)
@@ -378,7 +378,15 @@ def test_the_root_is_right_down_to_the_smallest_weights(elements, softness):
                 E = rng.uniform(0.1, 3, elements)
                 E[np.argmin(s)] *= tiny  # next to the pole
                 constant = 1 - s.min() * softness
-                d = common_root(E, s - s.min(), constant, softness)
+                d = np.empty(1)
+                common_roots(
+                    E[:, None],
+                    (s - s.min())[:, None],
+                    np.array([constant]),
+                    np.array([softness]),
+                    d,
+                )
+                d = d[0]
                 exact = [mpmath.mpf(float(v)) for v in E]
                 gaps = [mpmath.mpf(float(v)) for v in s - s.min()]
 

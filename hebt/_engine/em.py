@@ -40,6 +40,8 @@ def accelerated_sirt(
 
     Parameters
     ----------
+    beam
+        The geometry.
     p
         Projections, shape (tilts, size, slices).
     mask
@@ -55,8 +57,8 @@ def accelerated_sirt(
         x as (size * size, slices), and the norms that it has, (slices,).
     """
     slices = p.shape[2]
-    x, z, done = (empty(beam.size**2, slices) for _ in range(3))
-    x[:], z[:] = 0, 0
+    x, z, done, keep = (empty(beam.size**2, slices) for _ in range(4))
+    x[:], z[:], done[:], keep[:, :slices] = 0, 0, 0, mask
     wz, wx = empty(beam.tilts, beam.size, slices), np.zeros(p.shape, np.float32)
     wz[:] = 0
     rows, columns = inverse(beam.row_sums)[:, :, None], inverse(beam.column_sums).ravel()
@@ -66,10 +68,9 @@ def accelerated_sirt(
     def step(tile, *place):
         row, column, first, _ = place
         own = dots[beam.tile(row, column, first)]
-        _load().accelerated_step(tile, z, x, columns, mask, beam.size, *place, own)
+        _load().accelerated_step(tile, z, x, columns, keep, beam.size, *place, own)
 
     open_ = norms > enough
-    done[:] = 0
     for _ in range(iterations):
         if not open_.any():
             break
@@ -152,8 +153,9 @@ class Bilateral:
         line = np.exp(-0.5 * (offsets / inside) ** 2)
         self.near = np.outer(line, line).astype(np.float32)
         self.size, self.spare = size, _NONE
-        # 0 where a slice is empty
-        self.sharpness = (inverse((contrast * level) ** 2) / 18).astype(np.float32)
+        # as a power of 1/2; 0 where a slice is empty
+        sharpness = inverse((contrast * level) ** 2) / (18 * np.log(2))
+        self.sharpness = np.tile(sharpness, size).astype(np.float32)
         image = guide.reshape(size, size, depth)
         padded = np.pad(image, ((1, 1), (1, 1), (0, 0)), mode="edge")
         self.padded = np.ascontiguousarray(padded.reshape(size + 2, -1))

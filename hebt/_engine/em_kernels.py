@@ -19,6 +19,7 @@ _jit = kept(partial(_compiler, fastmath=True))
 _exact = kept(_compiler)  # sums keep their order: `common_root` lives from it
 _ZERO = np.float32(0)
 _LEAST = np.float32(1e-6)  # expected counts below this count as this
+_PROBLEMS = 64  # voxels whose sums are solved for together
 _CHUNK = 512  # floats of a line of pixels that are smoothed together, so that they stay in cache
 
 
@@ -29,7 +30,7 @@ def accelerated_step(tile, z, x, inverse_sums, mask, size, row, column, first, l
     For each column, <z - x_new, x_new - x_old> goes to `dots`: above 0 the momentum leads astray.
     """
     columns = min(TILE, size - column)
-    count, masks = last - first, mask.shape[1]
+    count = last - first
     dots[:count] = 0.0
     for i in range(min(TILE, size - row)):
         for j in range(columns):
@@ -37,10 +38,10 @@ def accelerated_step(tile, z, x, inverse_sums, mask, size, row, column, first, l
             scale = inverse_sums[pixel]
             back = tile[i * columns + j]
             ahead, own = z[pixel, first:last], x[pixel, first:last]
+            keep = mask[pixel, first:last]
             for m in range(count):
                 old = own[m]
-                keep = mask[pixel, (first + m) % masks]
-                new = keep * max(ahead[m] + scale * back[m], _ZERO)
+                new = keep[m] * max(ahead[m] + scale * back[m], _ZERO)
                 dots[m] += np.float64(ahead[m] - new) * np.float64(new - old)
                 ahead[m] = old
                 own[m] = new
@@ -109,37 +110,87 @@ def compare(wx, counts, shift, ratios, elements, squares, deviances, first_tilt,
 
 
 @_exact
-def common_root(expected, gaps, constant, slope):
-    """Return the d > 0 at which sum_e expected_e / (gaps_e + d) = constant + slope d.
+def common_roots(expected, gaps, constant, slope, d):
+    """Set d to the values above 0 at which sum_e expected_e / (gaps_e + d) = constant + slope d.
 
-    Where an expected_e is above 0, gaps_e is at least 0, and 0 for one of them. The difference of
-    both sides is convex and falls, and at the largest root of a single term it is not below 0:
-    Newton's steps from there never pass the root, however near it lies to the pole at d = 0.
+    `expected` and `gaps` are (elements, problems), the others (problems). Where an expected_e is
+    above 0, gaps_e is at least 0, and 0 for one of them. The difference of both sides is convex
+    and falls, and at the largest root of a single term it is not below 0: Newton's steps from
+    there never pass the root, however near it lies to the pole at d = 0.
     """
-    d = 0.0
-    for e in range(len(expected)):
-        if expected[e] > 0.0:
-            total = constant + slope * gaps[e]
-            root = math.sqrt((constant - slope * gaps[e]) ** 2 + 4.0 * slope * expected[e])
-            if total > 0.0:
-                d = max(d, 2.0 * (expected[e] - gaps[e] * constant) / (total + root))
-            else:
-                d = max(d, (root - total) / (2.0 * slope))
+    elements, problems = expected.shape
+    d[:] = 0.0
+    for e in range(elements):
+        for m in range(problems):
+            total = constant[m] + slope[m] * gaps[e, m]
+            away = constant[m] - slope[m] * gaps[e, m]
+            root = math.sqrt(away * away + 4.0 * slope[m] * expected[e, m])
+            # one of two forms of the same root, in which nothing cancels
+            single = 2.0 * (expected[e, m] - gaps[e, m] * constant[m]) / (total + root)
+            other = (root - total) / (2.0 * slope[m])
+            single = single if total > 0.0 else other
+            d[m] = single if single > d[m] else d[m]
+    above, falls = np.empty(problems), np.empty(problems)
     for _ in range(60):
-        above, falls = -constant - slope * d, slope
-        for e in range(len(expected)):
-            if expected[e] > 0.0:
-                part = expected[e] / (gaps[e] + d)
-                above += part
-                falls += part / (gaps[e] + d)
-        step = above / falls
-        d += max(step, 0.0)
-        if step <= 1e-9 * d:  # it converges quadratically
+        for m in range(problems):
+            above[m], falls[m] = -constant[m] - slope[m] * d[m], slope[m]
+        for e in range(elements):
+            for m in range(problems):
+                inverse = 1.0 / (gaps[e, m] + d[m])
+                part = expected[e, m] * inverse
+                above[m] += part
+                falls[m] += part * inverse
+        more = 0
+        for m in range(problems):
+            step = above[m] / falls[m]
+            d[m] += step if step > 0.0 else 0.0
+            more += step > 3e-5 * d[m]  # the error left is the square of this
+        if more == 0:
             break
-    return d
 
 
-@_exact
+@_jit
+def _expect(a, q, reach, inverse_ratios, elements, first, last, expected, gaps, least):
+    """Set, for all slices of some pixels, E_e, s_e less the smallest s_e, and that; 0 if all are.
+
+    Where an E_e is 0, the other two do not matter.
+    """
+    slices, depth = inverse_ratios.shape[1], reach.shape[1]
+    for pixel in range(first, last):
+        begin = (pixel - first) * slices
+        least[begin : begin + slices] = 0.0
+        for e in range(elements):
+            at = e * slices
+            for m in range(slices):
+                k, inverse = begin + m, inverse_ratios[e, m]
+                value = np.float64(a[pixel, at + m]) * np.float64(q[pixel, at + m]) * inverse
+                own = np.float64(reach[pixel, m % depth]) * inverse
+                expected[e, k], gaps[e, k] = value, own
+                if value > 0.0 and (least[k] == 0.0 or own < least[k]):
+                    least[k] = own
+    for e in range(elements):
+        for k in range((last - first) * slices):
+            gaps[e, k] = gaps[e, k] - least[k] if expected[e, k] > 0.0 else 0.0
+
+
+@_jit
+def _divide(a, expected, gaps, d, least, guide, elements, first, last, changes):
+    """Set a_e to E_e / (gaps_e + d), where not all are 0."""
+    slices, depth = len(least) // (last - first), guide.shape[1]
+    for pixel in range(first, last):
+        begin, moved, total = (pixel - first) * slices, 0.0, 0.0
+        for e in range(elements):
+            own = a[pixel, e * slices : (e + 1) * slices]
+            for m in range(slices):
+                k, weight, old = begin + m, np.float64(guide[pixel, m % depth]), np.float64(own[m])
+                value = expected[e, k] / (gaps[e, k] + d[k]) if least[k] > 0.0 else old
+                own[m] = value
+                moved += (weight * (value - old)) ** 2
+                total += (weight * value) ** 2
+        changes[pixel, 0], changes[pixel, 1] = moved, total
+
+
+@_jit
 def update(
     a, q, reach, guide, inverse_ratios, softness, elements, changes, first_pixel, last_pixel
 ):
@@ -149,40 +200,26 @@ def update(
     Where all E_e are 0, a stays as it is. The squared norms of guide times the step, and of guide
     times the new a, go to `changes[pixel]`.
     """
-    slices, depth = inverse_ratios.shape[1], reach.shape[1]
-    expected, gaps = np.empty(elements), np.empty(elements)
-    for pixel in range(first_pixel, last_pixel):
-        moved, total = 0.0, 0.0
-        for m in range(slices):
-            own_reach = np.float64(reach[pixel, m % depth])
-            weight = np.float64(guide[pixel, m % depth])
-            soft = softness[m % depth]
-            least, some = np.inf, False
-            for e in range(elements):
-                inverse = np.float64(inverse_ratios[e, m])
-                at = e * slices + m
-                expected[e] = np.float64(a[pixel, at]) * np.float64(q[pixel, at]) * inverse
-                gaps[e] = own_reach * inverse
-                if expected[e] > 0.0:
-                    least, some = min(least, gaps[e]), True
-            if some and own_reach > 0.0:
-                if soft < 0.0:
-                    d = least
-                    for e in range(elements):
-                        gaps[e] -= least
-                else:
-                    for e in range(elements):
-                        gaps[e] -= least
-                    d = common_root(expected, gaps, 1.0 - least * soft, soft)
-                for e in range(elements):
-                    at = e * slices + m
-                    old = np.float64(a[pixel, at])
-                    value = expected[e] / (gaps[e] + d) if expected[e] > 0.0 else 0.0
-                    a[pixel, at] = value
-                    moved += (weight * (value - old)) ** 2
-            for e in range(elements):
-                total += (weight * np.float64(a[pixel, e * slices + m])) ** 2
-        changes[pixel, 0], changes[pixel, 1] = moved, total
+    slices, depth = inverse_ratios.shape[1], len(softness)
+    pixels = max(1, _PROBLEMS // slices)
+    expected = np.empty((elements, pixels * slices))
+    gaps = np.empty_like(expected)
+    least, constant, slope, d = np.empty((4, pixels * slices))
+    for first in range(first_pixel, last_pixel, pixels):
+        last = min(first + pixels, last_pixel)
+        count = (last - first) * slices
+        part = expected[:, :count], gaps[:, :count]
+        _expect(a, q, reach, inverse_ratios, elements, first, last, *part, least)
+        if softness[0] < 0.0:
+            d[:count] = least[:count]
+        else:
+            for k in range(count):
+                if least[k] == 0.0:
+                    expected[0, k] = 1.0  # any problem that can be solved
+                slope[k] = softness[(k % slices) % depth]
+                constant[k] = 1.0 - least[k] * slope[k]
+            common_roots(*part, constant[:count], slope[:count], d[:count])
+        _divide(a, *part, d, least[:count], guide, elements, first, last, changes)
 
 
 @_jit
@@ -251,17 +288,18 @@ def finish_rows(x, factor, taps, index, taps_along, index_along, size, first_row
 
 @_jit
 def gather(source, target, padded, near, sharpness, box, first_row, last_row):
-    """Sum a pixel's neighbours, weighted by how near and how alike in the guide they are.
+    """Sum a pixel's neighbors, weighted by how near and how alike in the guide they are.
 
-    target_i = sum_j near(i - j) exp(-sharpness D_ij) source_j, with D_ij the squared difference
-    of the guide, summed over 3 x 3 pixels around i and j. `padded` is the guide, (size + 2,
-    (size + 2) * depth), with its edges repeated. The weights are symmetric in i and j.
+    target_i = sum_j near(i - j) 2^-(sharpness D_ij) source_j, with D_ij the squared difference of
+    the guide, summed over 3 x 3 pixels around i and j. `padded` is the guide, (size + 2,
+    (size + 2) * depth), with its edges repeated, and `sharpness` goes with a line of pixels,
+    (size * depth). The weights are symmetric in i and j.
     """
-    depth = len(sharpness)
-    columns = target.shape[1] // depth * depth
     size, reach = len(padded) - 2, len(near) // 2
+    depth = len(sharpness) // size
+    columns = target.shape[1] // depth * depth
     top, bottom, left, right = box
-    away = np.empty(((size + 2) * depth), np.float32)
+    away = np.empty((size + 2) * depth, np.float32)
     weights = np.empty(size * depth, np.float32)
     for y in range(max(top, first_row), min(bottom, last_row)):
         target[y * size + left : y * size + right, :columns] = _ZERO
@@ -270,28 +308,47 @@ def gather(source, target, padded, near, sharpness, box, first_row, last_row):
                 x0, x1 = max(left, left - dx), min(right, right - dx)
                 if x0 >= x1:
                     continue
-                # pixel x has its left neighbour at x * depth of a padded line
+                # pixel x has its left neighbor at x * depth of a padded line
                 begin, count = x0 * depth, (x1 - x0 + 2) * depth
                 away[:count] = _ZERO
                 for row in range(3):
                     own = padded[y + row, begin : begin + count]
                     other = padded[y + dy + row, begin + dx * depth : begin + dx * depth + count]
-                    for m in range(count):
-                        away[m] += (own[m] - other[m]) ** 2
-                spatial = near[dy + reach, dx + reach]
-                for x in range(x1 - x0):
-                    for m in range(depth):
-                        k = x * depth + m
-                        total = away[k] + away[k + depth] + away[k + 2 * depth]
-                        weights[k] = spatial * math.exp(-sharpness[m] * total)
+                    for k in range(count):
+                        away[k] += (own[k] - other[k]) ** 2
+                count -= 2 * depth
+                _power_of_half(away, sharpness, near[dy + reach, dx + reach], weights, depth, count)
                 for x in range(x1 - x0):
                     to = target[y * size + x0 + x]
                     given = source[(y + dy) * size + x0 + x + dx]
-                    own_weights = weights[x * depth : (x + 1) * depth]
                     if depth == 1:
                         for m in range(columns):
-                            to[m] += own_weights[0] * given[m]
+                            to[m] += weights[x] * given[m]
                     else:
+                        own_weights = weights[x * depth : (x + 1) * depth]
                         for g in range(0, columns, depth):
                             for m in range(depth):
                                 to[g + m] += own_weights[m] * given[g + m]
+
+
+@_jit
+def _power_of_half(away, sharpness, near, weights, depth, count):
+    """weights = near 2^-(sharpness t), with t the sum of three neighbors of `away`.
+
+    As a power of a whole number, which is an exponent's bits, and one of a half at most, which is
+    a series: the compiler makes vectors of it, which it cannot of a call of exp.
+    """
+    bits = np.empty(count, np.int32)
+    for k in range(count):
+        t = sharpness[k] * (away[k] + away[k + depth] + away[k + 2 * depth])
+        t = min(t, np.float32(100))
+        whole = np.int32(t + np.float32(0.5))
+        u = (np.float32(whole) - t) * np.float32(0.6931471805599453)
+        series = np.float32(1)
+        for n in range(6, 0, -1):
+            series = np.float32(1) + series * u * np.float32(1.0 / n)
+        weights[k] = near * series
+        bits[k] = (np.int32(127) - whole) << 23
+    powers = bits.view(np.float32)
+    for k in range(count):
+        weights[k] *= powers[k]
