@@ -17,9 +17,12 @@ from .kernels import TILE, _add_weighted
 _compiler = partial(numba.njit, nogil=True, error_model="numpy")
 _jit = kept(partial(_compiler, fastmath=True))
 _exact = kept(_compiler)  # sums keep their order: `common_root` lives from it
-_ZERO = np.float32(0)
+_ZERO, _ONE = np.float32(0), np.float32(1)
+_HALF, _THIRD, _QUARTER = np.float32(1 / 2), np.float32(1 / 3), np.float32(1 / 4)
+_FIFTH, _SIXTH = np.float32(1 / 5), np.float32(1 / 6)
 _LEAST = np.float32(1e-6)  # expected counts below this count as this
 _PROBLEMS = 64  # voxels whose sums are solved for together
+_NEVER = 1e300
 _CHUNK = 512  # floats of a line of pixels that are smoothed together, so that they stay in cache
 
 
@@ -114,9 +117,9 @@ def common_roots(expected, gaps, constant, slope, d):
     """Set d to the values above 0 at which sum_e expected_e / (gaps_e + d) = constant + slope d.
 
     `expected` and `gaps` are (elements, problems), the others (problems). Where an expected_e is
-    above 0, gaps_e is at least 0, and 0 for one of them. The difference of both sides is convex
-    and falls, and at the largest root of a single term it is not below 0: Newton's steps from
-    there never pass the root, however near it lies to the pole at d = 0.
+    above 0, gaps_e is at least 0, and 0 for one of them. The inverse of the left side less that of
+    the right is concave and rises, and at the largest root of a single term it is not above 0:
+    Newton's steps from there never pass the root, however near it lies to the pole at d = 0.
     """
     elements, problems = expected.shape
     d[:] = 0.0
@@ -130,21 +133,22 @@ def common_roots(expected, gaps, constant, slope, d):
             other = (root - total) / (2.0 * slope[m])
             single = single if total > 0.0 else other
             d[m] = single if single > d[m] else d[m]
-    above, falls = np.empty(problems), np.empty(problems)
+    left, falls = np.empty(problems), np.empty(problems)
     for _ in range(60):
-        for m in range(problems):
-            above[m], falls[m] = -constant[m] - slope[m] * d[m], slope[m]
+        left[:], falls[:] = 0.0, 0.0
         for e in range(elements):
             for m in range(problems):
                 inverse = 1.0 / (gaps[e, m] + d[m])
                 part = expected[e, m] * inverse
-                above[m] += part
+                left[m] += part
                 falls[m] += part * inverse
         more = 0
         for m in range(problems):
-            step = above[m] / falls[m]
+            right = constant[m] + slope[m] * d[m]
+            rises = falls[m] * right * right + slope[m] * left[m] * left[m]
+            step = (left[m] - right) * left[m] * right / rises
             d[m] += step if step > 0.0 else 0.0
-            more += step > 3e-5 * d[m]  # the error left is the square of this
+            more += step > 1e-6 * d[m]  # the error left goes with the square of this
         if more == 0:
             break
 
@@ -153,40 +157,52 @@ def common_roots(expected, gaps, constant, slope, d):
 def _expect(a, q, reach, inverse_ratios, elements, first, last, expected, gaps, least):
     """Set, for all slices of some pixels, E_e, s_e less the smallest s_e, and that; 0 if all are.
 
-    Where an E_e is 0, the other two do not matter.
+    Only elements with an E_e above 0 count. Return whether there is any.
     """
     slices, depth = inverse_ratios.shape[1], reach.shape[1]
+    count = (last - first) * slices
+    least[:count] = _NEVER
     for pixel in range(first, last):
-        begin = (pixel - first) * slices
-        least[begin : begin + slices] = 0.0
-        for e in range(elements):
-            at = e * slices
-            for m in range(slices):
-                k, inverse = begin + m, inverse_ratios[e, m]
-                value = np.float64(a[pixel, at + m]) * np.float64(q[pixel, at + m]) * inverse
-                own = np.float64(reach[pixel, m % depth]) * inverse
-                expected[e, k], gaps[e, k] = value, own
-                if value > 0.0 and (least[k] == 0.0 or own < least[k]):
-                    least[k] = own
+        for begin in range(0, slices, depth):
+            k = (pixel - first) * slices + begin
+            shared, smallest = reach[pixel], least[k : k + depth]
+            for e in range(elements):
+                at = e * slices + begin
+                own, back = a[pixel, at : at + depth], q[pixel, at : at + depth]
+                inverse = inverse_ratios[e, begin : begin + depth]
+                values, s = expected[e, k : k + depth], gaps[e, k : k + depth]
+                for m in range(depth):
+                    values[m] = np.float64(own[m] * back[m]) * inverse[m]
+                    s[m] = np.float64(shared[m]) * inverse[m]
+                    smallest[m] = min(smallest[m], s[m] if values[m] > 0.0 else _NEVER)
+    some = 0
+    for k in range(count):
+        least[k] = least[k] if least[k] < _NEVER else 0.0
+        some += least[k] > 0.0
     for e in range(elements):
-        for k in range((last - first) * slices):
+        for k in range(count):
             gaps[e, k] = gaps[e, k] - least[k] if expected[e, k] > 0.0 else 0.0
+    return some > 0
 
 
 @_jit
-def _divide(a, expected, gaps, d, least, guide, elements, first, last, changes):
+def _divide(a, expected, gaps, d, least, guide, slices, elements, first, last, changes):
     """Set a_e to E_e / (gaps_e + d), where not all are 0."""
-    slices, depth = len(least) // (last - first), guide.shape[1]
+    depth = guide.shape[1]
     for pixel in range(first, last):
-        begin, moved, total = (pixel - first) * slices, 0.0, 0.0
-        for e in range(elements):
-            own = a[pixel, e * slices : (e + 1) * slices]
-            for m in range(slices):
-                k, weight, old = begin + m, np.float64(guide[pixel, m % depth]), np.float64(own[m])
-                value = expected[e, k] / (gaps[e, k] + d[k]) if least[k] > 0.0 else old
-                own[m] = value
-                moved += (weight * (value - old)) ** 2
-                total += (weight * value) ** 2
+        moved, total = 0.0, 0.0
+        for begin in range(0, slices, depth):
+            k, weights = (pixel - first) * slices + begin, guide[pixel]
+            there, root = least[k : k + depth], d[k : k + depth]
+            for e in range(elements):
+                own = a[pixel, e * slices + begin : e * slices + begin + depth]
+                values, s = expected[e, k : k + depth], gaps[e, k : k + depth]
+                for m in range(depth):
+                    weight, old = np.float64(weights[m]), np.float64(own[m])
+                    value = values[m] / (s[m] + root[m]) if there[m] > 0.0 else old
+                    own[m] = value
+                    moved += (weight * (value - old)) ** 2
+                    total += (weight * value) ** 2
         changes[pixel, 0], changes[pixel, 1] = moved, total
 
 
@@ -202,24 +218,26 @@ def update(
     """
     slices, depth = inverse_ratios.shape[1], len(softness)
     pixels = max(1, _PROBLEMS // slices)
-    expected = np.empty((elements, pixels * slices))
-    gaps = np.empty_like(expected)
-    least, constant, slope, d = np.empty((4, pixels * slices))
+    count = pixels * slices
+    # problems that can be solved, also where the last pixels are fewer
+    expected, gaps = np.ones((elements, count)), np.zeros((elements, count))
+    least, slope, constant, d = np.ones(count), np.empty(count), np.empty(count), np.empty(count)
+    for begin in range(0, count, depth):
+        slope[begin : begin + depth] = softness
     for first in range(first_pixel, last_pixel, pixels):
         last = min(first + pixels, last_pixel)
-        count = (last - first) * slices
-        part = expected[:, :count], gaps[:, :count]
-        _expect(a, q, reach, inverse_ratios, elements, first, last, *part, least)
+        changes[first:last] = 0.0
+        if not _expect(a, q, reach, inverse_ratios, elements, first, last, expected, gaps, least):
+            continue
         if softness[0] < 0.0:
-            d[:count] = least[:count]
+            d[:] = least
         else:
             for k in range(count):
-                if least[k] == 0.0:
-                    expected[0, k] = 1.0  # any problem that can be solved
-                slope[k] = softness[(k % slices) % depth]
+                # also where there is nothing to solve
+                expected[0, k] = expected[0, k] if least[k] > 0.0 else 1.0
                 constant[k] = 1.0 - least[k] * slope[k]
-            common_roots(*part, constant[:count], slope[:count], d[:count])
-        _divide(a, *part, d, least[:count], guide, elements, first, last, changes)
+            common_roots(expected, gaps, constant, slope, d)
+        _divide(a, expected, gaps, d, least, guide, slices, elements, first, last, changes)
 
 
 @_jit
@@ -342,11 +360,14 @@ def _power_of_half(away, sharpness, near, weights, depth, count):
     for k in range(count):
         t = sharpness[k] * (away[k] + away[k + depth] + away[k + 2 * depth])
         t = min(t, np.float32(100))
-        whole = np.int32(t + np.float32(0.5))
+        whole = np.int32(t + _HALF)
         u = (np.float32(whole) - t) * np.float32(0.6931471805599453)
-        series = np.float32(1)
-        for n in range(6, 0, -1):
-            series = np.float32(1) + series * u * np.float32(1.0 / n)
+        series = _ONE + u * _SIXTH
+        series = _ONE + series * u * _FIFTH
+        series = _ONE + series * u * _QUARTER
+        series = _ONE + series * u * _THIRD
+        series = _ONE + series * u * _HALF
+        series = _ONE + series * u
         weights[k] = near * series
         bits[k] = (np.int32(127) - whole) << 23
     powers = bits.view(np.float32)
