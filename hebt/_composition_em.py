@@ -186,6 +186,7 @@ def _state(problem: Problem, division: Division) -> EmRun:
         guide = haadf_reconstruction(problem, division.haadf_noise)
     guide = _check_guide(guide, problem)
     S = np.ascontiguousarray(guide.reshape(-1, size**2).T)
+    del guide
     level = _level(S)
     smoothing: Any = Gaussian(along, inside, size, depth)
     if division.contrast is not None:

@@ -80,13 +80,20 @@ def accelerated_sirt(
         last = np.where(astray, 1, age)
         age = (1 + np.sqrt(1 + 4 * last**2)) / 2
         momentum = np.where(astray, 0, (last - 1) / age).astype(np.float32)
-        z[:, :slices] = x[:, :slices] + momentum * (x[:, :slices] - z[:, :slices])
+        # z is the x before
+        ahead, now = z[:, :slices], x[:, :slices]
+        np.subtract(now, ahead, out=ahead)
+        ahead *= momentum
+        ahead += now
         beam.forward(z, out=wz)
         wx = (wz[:, :, :slices] + momentum * wx) / (1 + momentum)
         left = np.sqrt(((p - wx) ** 2).sum(axis=(0, 1), dtype=float))
         norms = np.where(open_, left, norms)
-        done[:, :slices][:, open_] = x[:, :slices][:, open_]
-        open_ &= left > enough
+        closed = open_ & (left <= enough)
+        if closed.any():
+            done[:, :slices][:, closed] = now[:, closed]
+            open_ &= ~closed
+    done[:, :slices][:, open_] = x[:, :slices][:, open_]
     return done[:, :slices], norms
 
 
@@ -172,7 +179,7 @@ class Bilateral:
         more = self.padded, self.near, self.sharpness, self.box
         _in_parts(kernels.gather, self.size, source, target, *more)
         if len(factor):
-            _in_parts(kernels.scale, len(target), target, factor)
+            _in_parts(kernels.multiply, len(target), target, factor)
 
     def normalized(self, guide: np.ndarray) -> np.ndarray:
         """Return the guide over the sums of the kernel's rows."""
@@ -272,6 +279,7 @@ class EmRun:
     def free(self) -> None:
         """Give back all but x and a."""
         del self.counts, self.shift, self.haadf, self.wx, self.w_total
+        del self.guide, self.factor, self.reach, self.smoothing
 
     def project(self) -> None:
         """Project x, and its sum over the elements."""

@@ -23,6 +23,8 @@ _FIFTH, _SIXTH = np.float32(1 / 5), np.float32(1 / 6)
 _LEAST = np.float32(1e-6)  # expected counts below this count as this
 _PROBLEMS = 64  # voxels whose sums are solved for together
 _NEVER = 1e300
+_FAR = np.float32(60)  # weights below 2^-60 are that: products keep clear of slow denormals,
+_VANISHED = 1e-30  # and shares below this vanish
 _CHUNK = 512  # floats of a line of pixels that are smoothed together, so that they stay in cache
 
 
@@ -69,7 +71,7 @@ def store_scaled(tile, q, factor, size, row, column, first, last):
 
 
 @_jit
-def scale(x, factor, first_pixel, last_pixel):
+def multiply(x, factor, first_pixel, last_pixel):
     """Multiply x by `factor`, in place."""
     depth = factor.shape[1]
     for pixel in range(first_pixel, last_pixel):
@@ -200,6 +202,7 @@ def _divide(a, expected, gaps, d, least, guide, slices, elements, first, last, c
                 for m in range(depth):
                     weight, old = np.float64(weights[m]), np.float64(own[m])
                     value = values[m] / (s[m] + root[m]) if there[m] > 0.0 else old
+                    value = value if value > _VANISHED else 0.0
                     own[m] = value
                     moved += (weight * (value - old)) ** 2
                     total += (weight * value) ** 2
@@ -301,7 +304,7 @@ def finish_rows(x, factor, taps, index, taps_along, index_along, size, first_row
         if len(taps_along) > 0:
             smooth_along(line, taps_along, index_along, 0, size)
         if len(factor) > 0:
-            scale(line, factor[begin:end], 0, size)
+            multiply(line, factor[begin:end], 0, size)
 
 
 @_jit
@@ -359,7 +362,7 @@ def _power_of_half(away, sharpness, near, weights, depth, count):
     bits = np.empty(count, np.int32)
     for k in range(count):
         t = sharpness[k] * (away[k] + away[k + depth] + away[k + 2 * depth])
-        t = min(t, np.float32(100))
+        t = min(t, _FAR)
         whole = np.int32(t + _HALF)
         u = (np.float32(whole) - t) * np.float32(0.6931471805599453)
         series = _ONE + u * _SIXTH
