@@ -48,7 +48,7 @@ class Division:
         Standard deviation of the noise of a HAADF pixel, at which S stops; None to take it from
         the images' margins, which have to be empty.
     guide
-        S, shape (*lead, size, size), or without the first axes of lead, all of which share it;
+        S, shape (*lead, size, size), or without some of the first axes, along which all share it;
         None to reconstruct it.
     weights
         Where a begins, in the shape of the result, such as those of an earlier run; None for
@@ -179,12 +179,12 @@ def _state(problem: Problem, division: Division) -> EmRun:
     W, size, elements = problem.W, problem.W.size, len(problem.maps)
     ratios: Any = problem.ratios
     along, inside = division.widths()
-    depth = problem.lead[-1] if problem.lead else 1
     counts, shift = shifted_counts(problem.maps, division.variance, along > 0)
     guide = division.guide
     if guide is None:
         guide = haadf_reconstruction(problem, division.haadf_noise)
     guide = _check_guide(guide, problem)
+    depth = guide.shape[-3] if guide.ndim > 2 else 1
     S = np.ascontiguousarray(guide.reshape(-1, size**2).T)
     del guide
     level = _level(S)
@@ -214,7 +214,7 @@ def _state(problem: Problem, division: Division) -> EmRun:
 def _check_guide(guide: Any, problem: Problem) -> np.ndarray:
     guide = as_float32("guide", guide)
     size, lead = problem.W.size, problem.lead
-    shapes = [(*lead[first:], size, size) for first in range(max(1, len(lead)))]
+    shapes = [(*lead[first:], size, size) for first in range(len(lead) + 1)]
     if guide.shape not in shapes:
         raise ValueError(f"guide has shape {guide.shape}; expected {shapes[0]}, that of S.")
     if guide.min() < 0:

@@ -362,6 +362,18 @@ def test_replicates_share_one_guide():
         close(x[:, 1], run(other, **options)[0])
 
 
+@pytest.mark.parametrize("options", [{"kernel": 1}, {"kernel": 2, "contrast": 0.2}])
+def test_replicates_of_a_single_slice_share_its_guide(options):
+    problem = scene(2, 5)
+    one = changed(problem, haadf=problem.haadf[:, 2], maps=problem.maps[:, :, 2])
+    S = haadf_reconstruction(one)
+    same = np.repeat(problem.haadf[:, 2:3], 5, axis=1)
+    x, _, _ = run(changed(problem, haadf=same), guide=S, **options)
+    for s in range(5):
+        alone = changed(one, maps=problem.maps[:, :, s])
+        close(x[:, s], run(alone, **options)[0])
+
+
 # Finding mu.
 
 
@@ -511,6 +523,13 @@ def test_the_shift_makes_mean_and_variance_equal():
     n, shift = shifted_counts(counts - background, counts, along=True)
     assert abs(n.mean() / n.var() - 1) < 0.03
     assert np.abs(shift - background).max() < 1e-3
+    # the background of one slice spreads to its neighbors only where slices belong together
+    one = np.zeros((1, 5, 9, 64), np.float32)
+    variance = one.copy()
+    variance[:, :, 4] = 8
+    for along in (False, True):
+        _, shift = shifted_counts(one, variance, along=along)
+        assert (shift[0, 2, 3, 30] > 0.1) == (shift[0, 2, 5, 30] > 0.1) == along
     raw, none = shifted_counts(counts, None, along=True)
     assert raw is counts and none is None
 

@@ -226,7 +226,7 @@ class EmRun:
     haadf
         p_h, shape (tilts, slices, size), with the tilts of `haadf_beam`, if any.
     guide
-        S, shape (size * size, depth); `slices` is a multiple of depth, whose volumes share S.
+        S, shape (size * size, depth); `slices` is a multiple of depth, and volumes share S.
     smoothing
         K, `Gaussian` or `Bilateral`.
     ratios
@@ -254,10 +254,14 @@ class EmRun:
         self.counts = last(counts)
         self.shift = np.zeros_like(self.counts) if shift is None else last(shift)
         self.haadf = np.ascontiguousarray(haadf.swapaxes(1, 2))
-        self.guide, self.softness = guide, softness.astype(np.float64)
-        self.factor = smoothing.normalized(guide)
-        self.reach = self.factor * beam.column_sums.reshape(-1, 1)
-        smoothing.apply(self.reach, self.reach, _NONE)
+        factor = smoothing.normalized(guide)
+        reach = factor * beam.column_sums.reshape(-1, 1)
+        smoothing.apply(reach, reach, _NONE)
+        shared: Any = [guide, factor, reach, softness[None].astype(np.float64)]
+        if guide.shape[1] == 1:  # the kernels' inner loops go over these columns
+            shared = [np.repeat(each, self.slices, axis=1) for each in shared]
+        self.guide, self.factor, self.reach, softness = shared
+        self.softness = softness[0]
         each = np.broadcast_to(ratios, (self.elements, self.slices)).astype(np.float32)
         self.inverse_ratios, self.ratios = 1 / each.astype(np.float64), each.ravel()
         self.squares = np.zeros((self.tilts, self.elements))
