@@ -24,7 +24,8 @@ _HAADF_ITERATIONS, _EXACT_HAADF_ITERATIONS = 50, 200
 _DISCREPANCY = 1.02
 _SHIFT_TILTS, _SHIFT_PIXELS = 0.7, 3 / 128  # how far the shift is smoothed; pixels per size
 _LEAST_SHIFT = 1e-3
-_NORMAL_MEDIAN = 1.4826  # standard deviation over the median of absolute values
+_NORMAL_QUARTILE = 0.3186  # lower quartile of absolute values over the standard deviation
+_LITTLE = 1e-3  # noise relative to the brightest pixel that stops nothing too late
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +46,7 @@ class Division:
     variance
         Variance of the maps, in their shape, where they are not raw counts; None where they are.
     haadf_noise
-        Standard deviation of the noise of a HAADF pixel, at which S stops; None to take it from
-        the images' margins, which have to be empty.
+        Standard deviation of the noise of a HAADF pixel, at which S stops; None to estimate it.
     guide
         S, shape (*lead, size, size), or without some of the first axes, along which all share it;
         None to reconstruct it.
@@ -115,7 +115,7 @@ def haadf_reconstruction(problem: Problem, noise: float | None = None) -> np.nda
     tilts, size = len(W.angles), W.size
     p = np.ascontiguousarray(haadf.reshape(tilts, -1, size).swapaxes(1, 2))
     if noise is None:
-        noise = margin_noise(haadf)
+        noise = haadf_noise(haadf)
     noise = check_number("haadf_noise", noise, "at least 0, as haadf", also_least=True)
     mask = np.ones((1, size**2)) if problem.mask is None else problem.mask.reshape(-1, size**2)
     slices = p.shape[2]
@@ -123,25 +123,23 @@ def haadf_reconstruction(problem: Problem, noise: float | None = None) -> np.nda
         W._beam,
         p,
         mask.T,
-        _HAADF_ITERATIONS if noise > 0 else _EXACT_HAADF_ITERATIONS,
+        _HAADF_ITERATIONS if noise > _LITTLE * haadf.max() else _EXACT_HAADF_ITERATIONS,
         np.full(slices, _DISCREPANCY * noise * np.sqrt(tilts * size)),
     )
     return slices_first(x, slices).reshape(*problem.lead, size, size)
 
 
-def margin_noise(haadf: np.ndarray) -> float:
-    """Estimate a HAADF pixel's noise from the margins across the tilt axis, 1/32 of the size each.
+def haadf_noise(haadf: np.ndarray) -> float:
+    """Estimate the standard deviation of a HAADF pixel's noise, where that is not smoothed.
 
-    At each tilt the darker one counts. The median of what pixels differ from the mean of their
-    margin leaves out tilts at which that is not empty, as long as they are few.
+    From third differences across the tilt axis, of which the specimen leaves little. It has some
+    large ones, so their lower quartile counts; where they are 0, images were blanked.
     """
-    width = max(2, haadf.shape[-1] // 32)
-    images = haadf.reshape(len(haadf), -1, haadf.shape[-1])
-    margins = np.stack([images[..., :width], images[..., -width:]])
-    means = margins.mean(axis=(2, 3), keepdims=True, dtype=float)
-    away = np.where(means[0] < means[1], *(margins - means))
-    pixels = away[0].size
-    return float(_NORMAL_MEDIAN * np.median(np.abs(away)) * np.sqrt(pixels / (pixels - 1)))
+    differences = np.abs(np.diff(haadf, 3, axis=-1))
+    differences = differences[differences > 0]
+    if differences.size == 0:
+        return 0.0
+    return float(np.quantile(differences, 0.25) / (_NORMAL_QUARTILE * np.sqrt(20)))
 
 
 def shifted_counts(

@@ -7,13 +7,7 @@ import pytest
 from scipy import ndimage
 
 import hebt
-from hebt._composition_em import (
-    Division,
-    divide,
-    haadf_reconstruction,
-    margin_noise,
-    shifted_counts,
-)
+from hebt._composition_em import Division, divide, haadf_noise, haadf_reconstruction, shifted_counts
 from hebt._engine.em import Bilateral, Gaussian
 from hebt._engine.em_kernels import common_roots
 from hebt._problem import Problem, Run
@@ -234,16 +228,17 @@ def test_permuting_elements_permutes_the_result(total):
 @pytest.mark.parametrize("contrast", [None, 0.2])
 def test_slices_do_not_talk_to_each_other_unless_the_kernel_joins_them(contrast):
     problem, order = scene(2, 4), [3, 1, 0, 2]
-    whole = run(problem, contrast=contrast)[0]
+    options = {"contrast": contrast, "haadf_noise": 2.0}
+    whole = run(problem, **options)[0]
     other = changed(problem, haadf=problem.haadf[:, order], maps=problem.maps[:, :, order])
-    assert np.array_equal(run(other, contrast=contrast)[0], whole[:, order])
+    assert np.array_equal(run(other, **options)[0], whole[:, order])
     alone = changed(problem, haadf=problem.haadf[:, 1], maps=problem.maps[:, :, 1])
-    close(run(alone, contrast=contrast)[0], whole[:, 1], 1e-6)
-    joined = run(problem, kernel=1)[0]
+    close(run(alone, **options)[0], whole[:, 1], 1e-6)
+    joined = run(problem, kernel=1, haadf_noise=2.0)[0]
     assert np.abs(joined - whole).max() > 0.01 * whole.max()
     # backwards is no other order for a kernel along the slices
     back = changed(problem, haadf=problem.haadf[:, ::-1], maps=problem.maps[:, :, ::-1])
-    close(run(back, kernel=1)[0][:, ::-1], joined)
+    close(run(back, kernel=1, haadf_noise=2.0)[0][:, ::-1], joined)
 
 
 @pytest.mark.parametrize("total", ["hard", 0.5, "free"])
@@ -505,15 +500,20 @@ def test_haadf_stops_at_its_noise():
     assert not S[2].any()  # nothing but noise
 
 
-def test_the_margins_tell_the_noise_of_haadf():
-    rng = np.random.default_rng(0)
-    haadf = rng.normal(0, 2.5, (31, 20, 128))
-    haadf[:, :, 30:90] += 500
-    haadf[:9, :, 90:] += 500 * rng.random((9, 20, 38))  # it reaches one margin
-    assert abs(margin_noise(haadf.astype(np.float32)) / 2.5 - 1) < 0.03
-    one = rng.normal(0, 2.5, (141, 128)).astype(np.float32)  # a single slice
-    assert abs(margin_noise(one) / 2.5 - 1) < 0.08
-    assert margin_noise(np.zeros((3, 10), np.float32)) == 0
+@pytest.mark.parametrize("shape", [(31, 128), (31, 8, 100)])
+@pytest.mark.parametrize("part", [0.003, 0.01, 0.03])
+def test_the_noise_of_haadf_is_estimated_from_its_images(shape, part):
+    """Also where they are blanked around the specimen."""
+    size = shape[-1]
+    x = hebt.simulate.phantom(size).density.sum(axis=0)
+    p = hebt.Projector(np.arange(-75, 76, 5), size).forward(x)
+    p = np.broadcast_to(p[:, None], (31, 8, size)) if len(shape) == 3 else p
+    sigma = part * p.max()
+    noisy = (p + np.random.default_rng(0).normal(0, sigma, shape)).astype(np.float32)
+    noisy[..., : size // 8] = 0
+    assert abs(haadf_noise(noisy) / sigma - 1) < 0.2
+    assert haadf_noise(p) < 2e-4 * p.max()
+    assert haadf_noise(np.zeros((3, 2), np.float32)) == 0
 
 
 def test_the_shift_makes_mean_and_variance_equal():
