@@ -125,15 +125,17 @@ def common_roots(expected, gaps, constant, slope, d):
     """
     elements, problems = expected.shape
     d[:] = 0.0
+    hard = slope.max() == 0.0
     for e in range(elements):
         for m in range(problems):
-            total = constant[m] + slope[m] * gaps[e, m]
-            away = constant[m] - slope[m] * gaps[e, m]
-            root = math.sqrt(away * away + 4.0 * slope[m] * expected[e, m])
-            # one of two forms of the same root, in which nothing cancels
-            single = 2.0 * (expected[e, m] - gaps[e, m] * constant[m]) / (total + root)
-            other = (root - total) / (2.0 * slope[m])
-            single = single if total > 0.0 else other
+            single = expected[e, m] - gaps[e, m] * constant[m]
+            if not hard:
+                # one of two forms of the same root, in which nothing cancels
+                total = constant[m] + slope[m] * gaps[e, m]
+                away = constant[m] - slope[m] * gaps[e, m]
+                root = math.sqrt(away * away + 4.0 * slope[m] * expected[e, m])
+                other = (root - total) / (2.0 * slope[m])
+                single = 2.0 * single / (total + root) if total > 0.0 else other
             d[m] = single if single > d[m] else d[m]
     left, falls = np.empty(problems), np.empty(problems)
     for _ in range(60):
