@@ -105,6 +105,7 @@ def divide(problem: Problem, run: Run, division: Division) -> tuple[np.ndarray, 
             x = result.take()
         except KeyboardInterrupt:
             raise Interrupted(result.take(), done) from None
+    del result, state.x  # before a second volume is copied
     return x, slices_first(state.a, state.columns).reshape(problem.shape)
 
 
@@ -194,6 +195,9 @@ def _state(problem: Problem, division: Division) -> EmRun:
     def flat(array):
         return None if array is None else array.reshape(elements, len(W.angles), -1, size)
 
+    weights: Any = division.weights
+    if weights is not None:
+        weights = _check_weights(weights, problem).reshape(elements, -1, size**2)
     seen = problem.haadf_projector or W
     return EmRun(
         W._beam,
@@ -204,7 +208,7 @@ def _state(problem: Problem, division: Division) -> EmRun:
         smoothing,
         ratios.reshape(elements, -1),
         _softness(division.total, W, ratios, S, level),
-        _start(division.weights, problem).reshape(elements, -1, size**2),
+        weights,
         None if problem.haadf_projector is None else problem.haadf_projector._beam,
     )
 
@@ -220,9 +224,7 @@ def _check_guide(guide: Any, problem: Problem) -> np.ndarray:
     return guide
 
 
-def _start(weights: Any, problem: Problem) -> np.ndarray:
-    if weights is None:
-        return np.full(problem.shape, 1 / len(problem.maps), np.float32)
+def _check_weights(weights: Any, problem: Problem) -> np.ndarray:
     weights = as_float32("weights", weights)
     if weights.shape != problem.shape or weights.min() < 0:
         raise ValueError(

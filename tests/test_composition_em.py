@@ -432,6 +432,18 @@ def test_without_any_counts_the_shares_stay():
     assert (a == 0.5).all() and np.array_equal(x[0], x[1])
 
 
+@pytest.mark.parametrize("total", ["hard", 0.5, "free"])
+@pytest.mark.parametrize("contrast", [None, 0.2])
+def test_empty_slices_stay_empty_and_change_nothing(total, contrast):
+    problem = scene(2, 2)
+    options = {"kernel": (0, 1), "total": total, "contrast": contrast}
+    haadf, maps = np.zeros((8, 4, SIZE)), np.zeros((2, 8, 4, SIZE))
+    haadf[:, 1:3], maps[:, :, 1:3] = problem.haadf, problem.maps
+    x, _, _ = run(changed(problem, haadf=haadf, maps=maps), **options)
+    assert not x[:, [0, 3]].any()
+    close(x[:, 1:3], run(problem, **options)[0], 1e-6)
+
+
 # Kernels.
 
 

@@ -234,7 +234,7 @@ class EmRun:
     softness
         0: the sum of a is 1; above: how far it may be from it; below: it is free. (depth,)
     weights
-        Where a begins, shape (elements, slices, size * size).
+        Where a begins, shape (elements, slices, size * size); None for equal shares.
     haadf_beam
         The geometry of the HAADF images where it is another one.
     """
@@ -268,7 +268,11 @@ class EmRun:
         self.deviances = np.zeros_like(self.squares)
         self.changes = np.zeros((self.size**2, 2))
         self.advanced = False
-        self.a = slices_last(weights.reshape(self.columns, -1))
+        if weights is None:
+            self.a = empty(self.size**2, self.columns)
+            self.a[:, : self.columns] = 1 / self.elements
+        else:
+            self.a = slices_last(weights.reshape(self.columns, -1))
         self.x, self.wx = empty(self.size**2, self.columns), empty(*self.counts.shape)
         self.x[:] = 0
         seen = haadf_beam or beam
