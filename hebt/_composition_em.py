@@ -120,7 +120,7 @@ def haadf_reconstruction(problem: Problem, noise: float | None = None) -> np.nda
     noise = check_number("haadf_noise", noise, "at least 0, as haadf", also_least=True)
     mask = np.ones((1, size**2)) if problem.mask is None else problem.mask.reshape(-1, size**2)
     slices = p.shape[2]
-    x, _ = accelerated_sirt(
+    x = accelerated_sirt(
         W._beam,
         p,
         mask.T,

@@ -241,6 +241,15 @@ def test_slices_do_not_talk_to_each_other_unless_the_kernel_joins_them(contrast)
     close(run(back, kernel=1, haadf_noise=2.0)[0][:, ::-1], joined)
 
 
+@pytest.mark.parametrize("contrast", [None, 0.2])
+def test_many_slices_take_several_blocks_of_columns(contrast):
+    problem = scene(2, 3)
+    copies = np.arange(270) % 3
+    many = changed(problem, haadf=problem.haadf[:, copies], maps=problem.maps[:, :, copies])
+    options = {"kernel": (0, 1), "contrast": contrast, "haadf_noise": 2.0}
+    close(run(many, 4, **options)[0], run(problem, 4, **options)[0][:, copies], 1e-6)
+
+
 @pytest.mark.parametrize("total", ["hard", 0.5, "free"])
 def test_the_unit_of_haadf_does_not_matter(total):
     problem, c = scene(2), 37.0

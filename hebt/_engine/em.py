@@ -35,7 +35,7 @@ class PoissonResiduals(Residuals):
 
 def accelerated_sirt(
     beam: Beam, p: np.ndarray, mask: np.ndarray, iterations: int, enough: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+) -> np.ndarray:
     """Reconstruct slices by SIRT with FISTA's momentum, which starts anew where it leads astray.
 
     Parameters
@@ -53,8 +53,8 @@ def accelerated_sirt(
 
     Returns
     -------
-    tuple of numpy.ndarray
-        x as (size * size, slices), and the norms that it has, (slices,).
+    numpy.ndarray
+        x, shape (size * size, slices).
     """
     slices = p.shape[2]
     x, z, done, keep = (empty(beam.size**2, slices) for _ in range(4))
@@ -63,14 +63,14 @@ def accelerated_sirt(
     wz[:] = 0
     rows, columns = inverse(beam.row_sums)[:, :, None], inverse(beam.column_sums).ravel()
     dots = np.zeros((*beam.tiles(slices), min(BLOCK, z.shape[1])))
-    age, norms = np.ones(slices), np.sqrt((p**2).sum(axis=(0, 1), dtype=float))
+    age = np.ones(slices)
 
     def step(tile, *place):
         row, column, first, _ = place
         own = dots[beam.tile(row, column, first)]
         _load().accelerated_step(tile, z, x, columns, keep, beam.size, *place, own)
 
-    open_ = norms > enough
+    open_ = np.sqrt((p**2).sum(axis=(0, 1), dtype=float)) > enough
     for _ in range(iterations):
         if not open_.any():
             break
@@ -88,13 +88,12 @@ def accelerated_sirt(
         beam.forward(z, out=wz)
         wx = (wz[:, :, :slices] + momentum * wx) / (1 + momentum)
         left = np.sqrt(((p - wx) ** 2).sum(axis=(0, 1), dtype=float))
-        norms = np.where(open_, left, norms)
         closed = open_ & (left <= enough)
         if closed.any():
             done[:, :slices][:, closed] = now[:, closed]
             open_ &= ~closed
     done[:, :slices][:, open_] = x[:, :slices][:, open_]
-    return done[:, :slices], norms
+    return done[:, :slices]
 
 
 class Gaussian:
