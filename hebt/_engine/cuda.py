@@ -350,9 +350,9 @@ class _Rays:
 class CudaRun(System):
     """A run on a GPU: as `CpuRun`, with all arrays on the device."""
 
-    def __init__(self, beam, maps, haadf, weights, mask, ratios, haadf_beam, x0):
+    def __init__(self, beam, maps, haadf, weights, mask, ratios, haadf_beam, blur, x0):
         _refuse_what_has_no_room(maps.shape, mask.shape[1], haadf, haadf_beam)
-        super().__init__(beam, maps, haadf, weights, mask, ratios, haadf_beam)
+        super().__init__(beam, maps, haadf, weights, mask, ratios, haadf_beam, blur)
         columns, slices, pixels = self.columns, self.slices, self.size**2
         rays, pitch = self.tilts * self.size, _pitch(columns)
         self.rays = _Rays(beam, columns)
