@@ -371,7 +371,6 @@ entry(
     prepare.estimate_shifts_to,
     reference=array(BLOB[:2]),
     images=array(BLOB[1:]),
-    upsample=count(4),
 )
 SERIES_ALONE = array(HAADF).but(*ROWS, *COLUMNS)
 entry("hebt.prepare.center_of_mass", prepare.center_of_mass, images=SERIES_ALONE)
