@@ -19,7 +19,9 @@ from ._checks import (
     check_function,
     check_number,
     check_ratios,
+    check_variance,
 )
+from ._counts import are_counts
 from ._engine.system import Residuals
 
 
@@ -241,11 +243,13 @@ class Discrepancy:
         return bool(explained)
 
 
-def poisson_noise(maps: ArrayLike, ratios: ArrayLike) -> np.ndarray:
+def poisson_noise(
+    maps: ArrayLike, ratios: ArrayLike, *, variance: ArrayLike | None = None
+) -> np.ndarray:
     """Expect the norm of the noise in r_e p_e from counting X-rays.
 
     The variance of a count is the count: ||noise_e||^2 = r_e^2 sum(p_e). It holds for raw counts;
-    smoothed or denoised maps have less noise.
+    smoothed or denoised maps have less noise, and their `variance` tells how much.
 
     Parameters
     ----------
@@ -253,6 +257,9 @@ def poisson_noise(maps: ArrayLike, ratios: ArrayLike) -> np.ndarray:
         Element maps in X-ray counts, shape (elements, ...).
     ratios
         Response ratios, shape (elements,).
+    variance
+        Variance of each value, in a shape that broadcasts to that of `maps`, as for
+        `response_ratios`. If None, maps are raw counts.
 
     Returns
     -------
@@ -262,16 +269,24 @@ def poisson_noise(maps: ArrayLike, ratios: ArrayLike) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        If an argument is no finite real array of that shape, or a map has no counts.
+        If an argument is no finite real array of that shape, or a map has no counts or no
+        variance; if maps are no raw counts, and no variance is given.
     """
     maps = as_float32("maps", maps)
     if maps.ndim < 2:
         raise ValueError(f"maps has shape {maps.shape}; expected (elements, ...).")
     ratios = check_ratios(ratios, len(maps))
-    counts = maps.reshape(len(maps), -1).sum(axis=1, dtype=np.float64)
-    if (counts <= 0).any():
+    if variance is None and not are_counts(maps):
         raise ValueError(
-            f"maps holds {counts.tolist()} counts; expected more than 0 of each element. Leave "
-            "an element without counts out."
+            "maps are not whole numbers from 0, or all are multiples of one number; expected raw "
+            "counts. Give the variance of each value of processed ones."
         )
-    return ratios * np.sqrt(counts)
+    name = "maps" if variance is None else "variance"
+    noise = maps if variance is None else check_variance(variance, maps)
+    total = noise.reshape(len(maps), -1).sum(axis=1, dtype=np.float64)
+    if (total <= 0).any():
+        raise ValueError(
+            f"{name} adds up to {total.tolist()}; expected more than 0 for each element. Leave an "
+            "element without counts out."
+        )
+    return ratios * np.sqrt(total)

@@ -232,7 +232,13 @@ entry(
     other_angles=A.but(*ROWS),
     within=number(0.5, -1),
 )
-entry("hebt.poisson_noise", hebt.poisson_noise, maps=Q.but(*COLUMNS), ratios=R)
+entry(
+    "hebt.poisson_noise",
+    hebt.poisson_noise,
+    maps=Q.but(*COLUMNS),
+    ratios=R,
+    variance=array(MAPS / 2).but("None", refused={"below 0": -MAPS}),
+)
 PARTS_OF_X = dict(x=V.but("one axis less", *COLUMNS), ratios=R)  # any axes after the first
 entry("hebt.density", hebt.density, **PARTS_OF_X, zeta_factors=R)
 entry("hebt.density, the paper's", hebt.density, **PARTS_OF_X, eds_response=R)
