@@ -217,6 +217,17 @@ entry(
     ),
     haadf=number(3.0, 0, -1).but("None"),
     factor=number(1.0, 0, -1),
+    fitted=array([0.1, 0.2]).but("None", "beyond float32", *ROWS),
+)
+entry(
+    "hebt.fitted_noise",
+    lambda **k: hebt.fitted_noise(**k, progress=False),
+    W=PROJECTOR,
+    haadf=P.but(refused={"below 0": -HAADF}),
+    maps=Q,
+    ratios=R,
+    half=array(HALF).but(refused={"exactly half": MAPS / 2}),
+    iterations=count(2),
 )
 entry("hebt.RelativeChange", hebt.RelativeChange, tolerance=number(0.5, 0, -1))
 entry(
@@ -237,7 +248,7 @@ entry(
     hebt.poisson_noise,
     maps=Q.but(*COLUMNS),
     ratios=R,
-    variance=array(MAPS / 2).but("None", refused={"below 0": -MAPS}),
+    variance=array(MAPS / 2).but("None", *LEAD, "a row less", *NUMBER, refused={"below 0": -MAPS}),
 )
 PARTS_OF_X = dict(x=V.but("one axis less", *COLUMNS), ratios=R)  # any axes after the first
 entry("hebt.density", hebt.density, **PARTS_OF_X, zeta_factors=R)
@@ -969,6 +980,7 @@ RESULTS = {
     "hebt.prepare.Alignment",
     "hebt.prepare.Components",
     "hebt.prepare.Damping",
+    "hebt.prepare.MatchedShifts",
     "hebt.prepare.TiltAxis",
     "hebt.segmentation.Segmentation",
     "hebt.validation.HeldOut",
