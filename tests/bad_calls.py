@@ -232,6 +232,17 @@ entry(
     ),
     haadf=number(3.0, 0, -1).but("None"),
     factor=number(1.0, 0, -1),
+    fitted=array([0.1, 0.2]).but("None", "beyond float32", *ROWS),
+)
+entry(
+    "hebt.fitted_noise",
+    lambda **k: hebt.fitted_noise(**k, progress=False),
+    W=PROJECTOR,
+    haadf=P.but(refused={"below 0": -HAADF}),
+    maps=Q,
+    ratios=R,
+    half=array(HALF).but(refused={"exactly half": MAPS / 2}),
+    iterations=count(2),
 )
 entry("hebt.RelativeChange", hebt.RelativeChange, tolerance=number(0.5, 0, -1))
 entry(
@@ -247,7 +258,13 @@ entry(
     other_angles=A.but(*ROWS),
     within=number(0.5, -1),
 )
-entry("hebt.poisson_noise", hebt.poisson_noise, maps=Q.but(*COLUMNS), ratios=R)
+entry(
+    "hebt.poisson_noise",
+    hebt.poisson_noise,
+    maps=Q.but(*COLUMNS),
+    ratios=R,
+    variance=array(MAPS / 2).but("None", *LEAD, "a row less", *NUMBER, refused={"below 0": -MAPS}),
+)
 PARTS_OF_X = dict(x=V.but("one axis less", *COLUMNS), ratios=R)  # any axes after the first
 entry("hebt.density", hebt.density, **PARTS_OF_X, zeta_factors=R)
 entry("hebt.density, the paper's", hebt.density, **PARTS_OF_X, eds_response=R)
@@ -386,7 +403,6 @@ entry(
     prepare.estimate_shifts_to,
     reference=array(BLOB[:2]),
     images=array(BLOB[1:]),
-    upsample=count(4),
 )
 SERIES_ALONE = array(HAADF).but(*ROWS, *COLUMNS)
 entry("hebt.prepare.center_of_mass", prepare.center_of_mass, images=SERIES_ALONE)
@@ -979,6 +995,7 @@ RESULTS = {
     "hebt.prepare.Alignment",
     "hebt.prepare.Components",
     "hebt.prepare.Damping",
+    "hebt.prepare.MatchedShifts",
     "hebt.prepare.TiltAxis",
     "hebt.segmentation.Segmentation",
     "hebt.validation.HeldOut",

@@ -90,11 +90,13 @@ def test_alignment_reaches_the_known_drift(walk):
     for shifts, drift, limit in (
         (steps.correlated, recording.drift, 0.1),
         (steps.refined, recording.drift, 0.02),
-        (steps.map_shifts, recording.spectrum_drift, 0.2),
+        (steps.map_shifts, recording.spectrum_drift, 0.05),
     ):
         before = rms(prepare.alignment_error(0 * shifts, drift, series.angles))
         after = rms(prepare.alignment_error(shifts, drift, series.angles))
         assert after < min(limit, before / 1.5)
+    further = steps.map_shifts - steps.refined + recording.spectrum_drift - recording.drift
+    np.testing.assert_allclose(rms(further / steps.map_errors), 1, atol=0.3)
 
 
 def test_the_shadow_of_the_holder_is_found(walk):

@@ -1,6 +1,7 @@
 """From recorded images and spectra to what `hebt.reconstruct` takes."""
 
 from .alignment import (
+    MatchedShifts,
     alignment_error,
     center_of_mass,
     estimate_center_shifts,
@@ -49,6 +50,7 @@ __all__ = [
     "Components",
     "Damping",
     "EnergyWindow",
+    "MatchedShifts",
     "TiltAxis",
     "alignment_error",
     "apply_shifts",

@@ -28,6 +28,7 @@ class Steps:
     components: prepare.Components  # of all tilts
     response: np.ndarray  # (tilts,): the estimated response of the detectors
     map_shifts: np.ndarray  # (tilts, 2): of the maps onto the aligned HAADF images
+    map_errors: np.ndarray  # (tilts, 2): standard errors of the maps' shifts, in pixels
     # what the alignment and the normalisation should have found
     drift: np.ndarray
     map_drift: np.ndarray
@@ -110,7 +111,9 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
     # what the two signals share, weighted as well as can be before they are aligned
     as_in_paper = {"names": ELEMENTS, "variance": None}
     rough = hebt.response_ratios(haadf, prepare.apply_shifts(normalized, refined), **as_in_paper)
-    map_shifts = prepare.estimate_shifts_to(haadf, rough.predict(normalized))
+    # spectra are recorded after the image: the maps follow HAADF, and drift further
+    further = prepare.estimate_shifts_to(linear, rough.predict(normalized))
+    map_shifts = refined + further.shifts
     maps = prepare.apply_shifts(normalized, map_shifts)
     fit = hebt.response_ratios(haadf, maps, **as_in_paper)
 
@@ -126,6 +129,7 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
         components=found,
         response=response,
         map_shifts=map_shifts,
+        map_errors=further.errors,
         drift=acquisition.drift,
         map_drift=acquisition.spectrum_drift,
         true_response=acquisition.response / acquisition.response.mean(),
