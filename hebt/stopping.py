@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import ndimage
 
 from ._checks import (
     as_float32,
@@ -354,7 +355,7 @@ def fitted_noise(
     .. [1] Ye, "On measuring and correcting the effects of data mining and model selection",
        Journal of the American Statistical Association 93 (1998) 120-131.
     """
-    from ._problem import check_projector
+    from ._problem import check_blur, check_projector
     from .reconstruct import reconstruct
 
     check_projector(W)
@@ -370,6 +371,10 @@ def fitted_noise(
     power = check_ratios(ratios, len(maps)) * (noise**2).sum(axis=axes, dtype=np.float64)
     if not noise.any(axis=axes).all():
         raise ValueError("half is half of maps to the digit; expected a random half of the counts.")
+    blur = check_blur(options.get("blur"), maps.shape[2:-1])
+    for axis, kernel in zip((-2, -1), blur or ()):
+        if len(kernel) > 1:  # G is its own adjoint
+            noise = ndimage.correlate1d(noise, kernel, axis=axis, mode="reflect")
     seen = np.stack([W.backward(element) for element in noise])
     found = []
     for given in (2 * half, maps):

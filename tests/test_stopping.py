@@ -138,16 +138,20 @@ def test_noise_of_processed_maps_is_that_of_their_variance():
         hebt.poisson_noise(maps, RATIOS, variance=0)
 
 
-def test_fitted_noise_is_that_of_the_linear_iteration():
+@pytest.mark.parametrize("blur", [None, ([1.0], [0.25, 0.5, 0.25])])
+def test_fitted_noise_is_that_of_the_linear_iteration(blur):
     """Far above 0 the iteration is linear: it can be written with the explicit matrix."""
     rng = np.random.default_rng(5)
     w = hebt.Projector(np.arange(-60, 61, 30.0), 10)
     maps = 1e4 + 100 * rng.random((2, 5, 10)) + w.forward(np.full((10, 10), 1e4))
     half = maps / 2 + rng.normal(0, 30, maps.shape)
-    found = hebt.fitted_noise(
-        w, maps.sum(axis=0), maps, [1.0, 1.0], half=half, alpha=0, iterations=6, progress=False
-    )
+    options = {"alpha": 0, "iterations": 6, "blur": blur, "progress": False}
+    found = hebt.fitted_noise(w, maps.sum(axis=0), maps, [1.0, 1.0], half=half, **options)
     matrix = w.matrix().toarray()
+    if blur is not None:
+        smoothed = matrix.reshape(5, 10, -1)
+        smoothed = ndimage.correlate1d(smoothed, blur[1], axis=1, mode="reflect")
+        matrix = smoothed.reshape(matrix.shape)
     rows, columns = matrix.sum(axis=1), matrix.sum(axis=0)
     noise = (2 * half - maps).reshape(2, -1)
     shares, x = [], np.zeros((2, 100))
