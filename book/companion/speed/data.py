@@ -11,7 +11,9 @@ from hebt._blocks import block_sizes
 
 FILE = Path(__file__).parents[3] / "data" / "benchmark.json"
 OURS = "hebt.reconstruct, 2 elements"
+ONE = "hebt.sirt, one slice"
 ASTRA = "ASTRA CPU SIRT, strip"
+LINEAR = "ASTRA CPU SIRT, linear"
 ASTRA_GPU = "ASTRA GPU SIRT3D"
 BARE = "the same loop in C"
 SCIPY = "scipy.sparse SIRT"
@@ -41,6 +43,11 @@ def median(results, name, threads=1, clock="processor", device="cpu"):
         if (entry["name"], entry["threads"], entry["device"]) == (name, threads, device):
             return statistics.median(entry[clock])
     return None
+
+
+def commit_text(results) -> str:
+    commit = results.get("commit")
+    return f"hebt at commit {commit}" if commit else "hebt of an unknown commit"
 
 
 def on_processor(results):
@@ -133,7 +140,7 @@ def scaling(results: dict) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 def numbers(results: dict) -> dict[str, str]:
     """Return the numbers that the chapter's sentences quote, as text, ready for `glue`."""
     ours, astra, bare = (median(results, name) for name in (OURS, ASTRA, BARE))
-    sirt = median(results, "hebt.sirt")
+    sirt, one, linear = (median(results, name) for name in ("hebt.sirt", ONE, LINEAR))
     ratios = [c["peak"] / c["input_and_output"] for c in results["memory"]]
     settings = results["settings"]
     threads = thread_count(results)
@@ -148,6 +155,8 @@ def numbers(results: dict) -> dict[str, str]:
         "volume_iterations": str(ITERATIONS),
         "astra": ratio_text(astra, ours),
         "astra_sirt": ratio_text(astra, sirt),
+        "linear": ratio_text(linear, ours),
+        "linear_one": ratio_text(linear, one),
         "astra_clock": ratio_text(median(results, ASTRA, clock="clock"), clock),
         "c": percent(bare, ours),
         "c_sirt": percent(bare, sirt),
