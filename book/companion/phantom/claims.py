@@ -169,7 +169,7 @@ def _phrases(study):
         + (": part of it came from letting EDS alone run too long" if shrinks else ""),
         "forgives": f"HEBT {'suffers' if forgives else 'does not suffer'} less from a late stop",
         "apart": apart,
-        "crossed": "; ".join(f"{e}, {_crossed(study, e)[0]}" for e in study.elements),
+        "crossed": ", ".join(f"for {e} {_crossed(study, e)[0]}" for e in study.elements),
     }
 
 
