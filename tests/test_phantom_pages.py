@@ -399,15 +399,15 @@ def test_hebt_as_printed_is_held_against_eds_alone_at_its_best(study, wrong):
         return {c.claim[-2:]: c for c in claims if "12 iterations is better than EDS" in c.claim}
 
     gold, silver = found(with_scores(study, early)).values()
-    assert gold.found == "worse in SSIM, MSE, DP (MSE 0.5000 against 0.1000)" and not gold.holds
-    assert silver.found == "better in SSIM, MSE, DP (MSE 0.5000 against 0.9000)" and silver.holds
+    assert gold.found == "worse in SSIM, MSE and DP (MSE: 0.5000 against 0.1000)" and not gold.holds
+    assert silver.found == "better in SSIM, MSE and DP (MSE: 0.5000 against 0.9000)" and silver.holds
     assert found(study).keys() == {"Au", "Ag"}
 
     def split(scores):
         early(scores)
         scores["dp"][0, 1, 1] = 95  # with one of two seeds
 
-    assert "better in SSIM, MSE (" in found(with_scores(study, split))["Ag"].found
+    assert "better in SSIM and MSE (" in found(with_scores(study, split))["Ag"].found
 
 
 def test_the_chapter_uses_only_numbers_that_exist(study, wrong, kernels, grid):

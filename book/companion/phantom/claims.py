@@ -239,9 +239,13 @@ def _crossed(study, element):
     hebt = study.scores.at("mse", "hebt_est", element).mean()
     eds = study.scores.at("mse", "eds", element, stop="best").mean()
     each = (("better", won), ("worse", lost))
-    words = [f"{word} in {', '.join(names)}" for word, names in each if names]
+    words = [f"{word} in {_words(names)}" for word, names in each if names]
     text = " and ".join(words) or "neither better nor worse with every seed"
-    return f"{text} (MSE {hebt:.4f} against {eds:.4f})", len(won) == len(TABLE_1)
+    return f"{text} (MSE: {hebt:.4f} against {eds:.4f})", len(won) == len(TABLE_1)
+
+
+def _words(names):
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _crossed_claim(study, element):

@@ -28,7 +28,7 @@ def plot_peers(results: dict):
     ax.set_yticks(range(len(entries)), [e["name"] for e in entries])
     ax.invert_yaxis()
     ax.set(xscale="log", xlabel="processor time of one iteration of one slice (ms), one thread")
-    ax.set_xlim(right=30 * ax.get_xlim()[1])
+    ax.set_xlim(right=60 * ax.get_xlim()[1])
     title(ax, "slices of {size} × {size} pixels, {tilts} tilts".format(**results["settings"]))
     return figure
 
