@@ -151,9 +151,10 @@ def contest(options, cores, library, gpu) -> list[dict]:
     def sirt(device, iterations, p=series):
         return hebt.sirt(W, p, iterations, device=device, progress=False)
 
-    def of_two(device, iterations):
+    def of_two(device, iterations, part=slice(None)):
+        data = haadf[:, part], maps[:, :, part]
         return hebt.reconstruct(
-            W, haadf, maps, [1, 1], iterations=iterations, device=device, progress=False
+            W, *data, [1, 1], iterations=iterations, device=device, progress=False
         )
 
     # name, device, threads, slices worked on (those of all elements), iterations of the longer run,
@@ -164,9 +165,11 @@ def contest(options, cores, library, gpu) -> list[dict]:
             run = on_threads(n, functools.partial(run, "cpu"))
             field.append((name, "cpu", n, count, 13, run))
     lone = functools.partial(sirt, "cpu", p=one_slice)
+    lone_two = functools.partial(of_two, "cpu", part=0)
     field += [
         ("the same loop in C", "cpu", 1, slices, 13, c_sirt(library, W, series)),
         ("scipy.sparse SIRT", "cpu", 1, slices, 5, scipy_sirt(W, series)),
+        (f"{TWO}, one slice", "cpu", 1, 2, 13, on_threads(1, lone_two)),
         ("hebt.sirt, one slice", "cpu", 1, 1, 13, on_threads(1, lone)),
         (ASTRA.format("strip"), "cpu", 1, 1, 13, astra_sirt(angles, one_slice, "strip")),
         (ASTRA.format("linear"), "cpu", 1, 1, 13, astra_sirt(angles, one_slice, "linear")),

@@ -400,7 +400,9 @@ def test_hebt_as_printed_is_held_against_eds_alone_at_its_best(study, wrong):
 
     gold, silver = found(with_scores(study, early)).values()
     assert gold.found == "worse in SSIM, MSE and DP (MSE: 0.5000 against 0.1000)" and not gold.holds
-    assert silver.found == "better in SSIM, MSE and DP (MSE: 0.5000 against 0.9000)" and silver.holds
+    assert (
+        silver.found == "better in SSIM, MSE and DP (MSE: 0.5000 against 0.9000)" and silver.holds
+    )
     assert found(study).keys() == {"Au", "Ag"}
 
     def split(scores):

@@ -24,7 +24,7 @@ def results():
     found = copy.deepcopy(speed.results())
     found["settings"] = {"size": 100, "tilts": 10, "slices": 128, "rounds": 3}
     times = {data.OURS: 1, "hebt.sirt": 1, data.BARE: 2, data.ASTRA: 200}
-    times |= {data.ONE: 10, data.LINEAR: 13}
+    times |= {data.ONE: 10, data.ONE_OF_TWO: 5, data.LINEAR: 13}
     found["contenders"] = [
         {"name": name, "device": "cpu", "threads": 1}
         | {"processor": [t * 1e-3] * 3, "clock": [t * 2e-3] * 3}
@@ -45,7 +45,8 @@ def test_committed_results_are_whole():
     assert {c["threads"] for c in ours} == {1, 2}
     assert all(len(c["clock"]) == results["settings"]["rounds"] for c in results["contenders"])
     names = {c["name"] for c in results["contenders"]}
-    assert {data.OURS, data.ONE, data.ASTRA, data.LINEAR, data.BARE, "scipy.sparse SIRT"} <= names
+    assert {data.OURS, data.ONE, data.ONE_OF_TWO, data.BARE, data.SCIPY} <= names
+    assert {data.ASTRA, data.LINEAR} <= names
     assert re.fullmatch("[0-9a-f]{7,40}", results["commit"])
     grown = {"slices", "elements", "tilts", "iterations", "size"}
     assert set(results["scaling"]["curves"]) == grown
@@ -64,6 +65,7 @@ def test_numbers_follow_from_the_results(results):
     assert numbers["speed_iteration"] == "1 ms"
     # the projector that an ASTRA user may pick as well, against many columns and a single one
     assert numbers["speed_linear"] == "13 times" and numbers["speed_linear_one"] == "1.3 times"
+    assert numbers["speed_linear_two"] == "2.6 times"
     # two threads: 0.4 s of ASTRA's clock against 1 ms, and 256 slices of both elements
     assert numbers["speed_astra_clock"] == "400 times" and numbers["speed_threads"] == "2"
     assert numbers["speed_volume_iteration"] == "0.26 s" and numbers["speed_volume"] == "51 s"
@@ -167,6 +169,8 @@ def test_tables_show_every_measurement(results):
     # only hebt.sirt has the columns of C, so that only its ratio stands without brackets
     assert rows["hebt.sirt", "1"][0] == rows[data.BARE, "1"][0] == "128" and astra[0] == "1"
     assert rows["hebt.sirt", "1"][4] == "2" and astra[4] == "(0.01)"
+    # a single slice has one column for each element
+    assert (rows[data.ONE_OF_TWO, "1"][0], rows[data.ONE, "1"][0]) == ("2", "1")
     assert results["processor"] in table.note and results["date"] in table.note
     assert len(speed.memory_table(results).rows) == len(results["memory"])
     assert len(speed.workers_table(results).rows) == len(results["workers"])
@@ -196,7 +200,7 @@ def test_results_without_astra_or_a_compiler_are_shown_too(results):
     gone = data.BARE, data.ASTRA, data.LINEAR
     results["contenders"] = [c for c in results["contenders"] if c["name"] not in gone]
     numbers = speed.numbers(results)
-    names = "astra", "astra_clock", "linear", "linear_one", "c"
+    names = "astra", "astra_clock", "linear", "linear_one", "linear_two", "c"
     assert {numbers[f"speed_{name}"] for name in names} == {"not measured"}
     assert speed.peers_table(results).rows[0][5:7] == ("–", "–")
     speed.plot_peers(results)
@@ -218,14 +222,14 @@ def test_a_gpu_is_compared_with_the_processor_and_with_astra(results):
     assert [row[3] for row in table.rows] == ["1", "100", "50", "20"]
     assert "Some GPU" in table.note and "2.0e-06" in table.note and "1.5 s on the GPU" in table.note
     # the processor's table and figure are about the processor
-    assert len(speed.peers_table(results).rows) == 7
-    assert len(speed.plot_peers(results).axes[0].patches) == 6
+    assert len(speed.peers_table(results).rows) == 8
+    assert len(speed.plot_peers(results).axes[0].patches) == 7
 
 
 def test_figures_show_the_medians(results):
     (ax,) = speed.plot_peers(results).axes
     widths = sorted(bar.get_width() for bar in ax.patches)
-    np.testing.assert_allclose(widths, [1, 1, 2, 10, 13, 200])
+    np.testing.assert_allclose(widths, [1, 1, 2, 5, 10, 13, 200])
     assert "200 times the speed of ASTRA's strip" in next(t.get_text() for t in ax.texts)
     figure = speed.plot_scaling(results)
     assert [ax.get_xlabel() for ax in figure.axes] == list(results["scaling"]["curves"])

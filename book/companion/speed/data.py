@@ -12,6 +12,7 @@ from hebt._blocks import block_sizes
 FILE = Path(__file__).parents[3] / "data" / "benchmark.json"
 OURS = "hebt.reconstruct, 2 elements"
 ONE = "hebt.sirt, one slice"
+ONE_OF_TWO = f"{OURS}, one slice"
 ASTRA = "ASTRA CPU SIRT, strip"
 LINEAR = "ASTRA CPU SIRT, linear"
 ASTRA_GPU = "ASTRA GPU SIRT3D"
@@ -61,7 +62,8 @@ def thread_count(results) -> int:
 def at_once(results, name) -> int:
     """Return how many columns (slices times elements) a program works on at once."""
     slices = results["settings"]["slices"]
-    return {OURS: 2 * slices, "hebt.sirt": slices, BARE: slices, SCIPY: slices}.get(name, 1)
+    columns = {OURS: 2 * slices, "hebt.sirt": slices, BARE: slices, SCIPY: slices, ONE_OF_TWO: 2}
+    return columns.get(name, 1)
 
 
 def seconds(results, slices, elements, size, tilts, iterations, *, threads=1, clock="processor"):
@@ -156,6 +158,7 @@ def numbers(results: dict) -> dict[str, str]:
         "astra": ratio_text(astra, ours),
         "astra_sirt": ratio_text(astra, sirt),
         "linear": ratio_text(linear, ours),
+        "linear_two": ratio_text(linear, median(results, ONE_OF_TWO)),
         "linear_one": ratio_text(linear, one),
         "astra_clock": ratio_text(median(results, ASTRA, clock="clock"), clock),
         "c": percent(bare, ours),
