@@ -45,7 +45,7 @@ def test_committed_results_are_whole():
     assert {c["threads"] for c in ours} == {1, 2}
     assert all(len(c["clock"]) == results["settings"]["rounds"] for c in results["contenders"])
     names = {c["name"] for c in results["contenders"]}
-    assert {data.OURS, data.ONE, data.ONE_OF_TWO, data.BARE, data.SCIPY} <= names
+    assert {data.OURS, data.ONE, data.BARE, data.SCIPY} <= names
     assert {data.ASTRA, data.LINEAR} <= names
     assert re.fullmatch("[0-9a-f]{7,40}", results["commit"])
     grown = {"slices", "elements", "tilts", "iterations", "size"}

@@ -183,7 +183,7 @@ def numbers(results: dict) -> dict[str, str]:
 
 
 def ratio_text(reference, time) -> str:
-    return "not measured" if reference is None else times_text(reference / time)
+    return "not measured" if None in (reference, time) else times_text(reference / time)
 
 
 def percent(reference, time) -> str:
