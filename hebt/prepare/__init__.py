@@ -1,5 +1,6 @@
 """From recorded images and spectra to what `hebt.reconstruct` takes."""
 
+from .absorption import absorption_factors
 from .alignment import (
     alignment_error,
     center_of_mass,
@@ -42,7 +43,7 @@ from .windows import (
     line_windows,
     unmix,
 )
-from .xray import line_width, xray_lines
+from .xray import line_width, mass_absorption, xray_lines
 
 __all__ = [
     "Alignment",
@@ -50,6 +51,7 @@ __all__ = [
     "Damping",
     "EnergyWindow",
     "TiltAxis",
+    "absorption_factors",
     "alignment_error",
     "apply_shifts",
     "bin_images",
@@ -70,6 +72,7 @@ __all__ = [
     "estimate_tilt_axis",
     "line_width",
     "line_windows",
+    "mass_absorption",
     "mass_inconsistency",
     "normalize_tilts",
     "particle_masks",
