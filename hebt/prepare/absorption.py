@@ -169,19 +169,26 @@ def _paths(density: np.ndarray, direction: np.ndarray) -> np.ndarray:
     # planes of both, from the detector's side on
     order = slice(None, None, -1 if direction[axis] > 0 else 1)
     planes, ends = (np.moveaxis(v, 1 + axis, 0)[order] for v in (density, paths))
-    length = 1 / np.abs(direction[axis])  # of the way from one plane to the next
+    length = np.float32(1 / np.abs(direction[axis]))  # of the way from one plane to the next
     slopes = np.delete(direction, axis) * length
-    above = np.zeros_like(planes[0])
+    # summed up along rays that pass by the pixels at this distance, less than one
+    rays, offset = np.zeros_like(planes[0]), np.zeros(2)
     for plane, end in zip(planes, ends, strict=True):
-        half = plane * np.float32(length / 2)
-        end[:] = _sample(above, slopes) + half
-        above = end + half
+        half = length / 2 * _sample(plane, -offset)
+        rays += half
+        end[:] = _sample(rays, offset)
+        rays += half
+        offset += slopes
+        whole = np.trunc(offset)
+        rays, offset = _sample(rays, whole), offset - whole
     return paths
 
 
 def _sample(images: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Return images, (..., rows, columns), at points moved by up to a pixel; 0 outside."""
     for axis, offset in zip((-2, -1), offsets, strict=True):
+        if offset == 0:
+            continue
         images = np.moveaxis(images, axis, -1)
         share = np.float32(abs(offset))
         moved = (1 - share) * images

@@ -1,5 +1,6 @@
 """The room of the chapters on the non-alloy and the alloy particle."""
 
+from .absorption import AbsorptionStudy, absorption_study
 from .alloy import AlloyStudy, alloy_study
 from .claims import alloy_numbers, dose_numbers, nonalloy_numbers
 from .composition import Shells
