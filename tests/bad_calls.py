@@ -534,7 +534,9 @@ entry(
     "hebt.prepare.mass_absorption",
     prepare.mass_absorption,
     lines=LINES,
-    elements=names(["Au", "Ag"]).but("one less", "twice the same", refused={"no": ["Xx"]}),
+    elements=names(["Au", "Ag"]).but(
+        "one less", "one more", "twice the same", refused={"no": ["Xx"]}
+    ),
 )
 entry(
     "hebt.prepare.absorption_factors",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._checks import as_float32, as_float64, as_list, check_names, check_number
+from .._problem import check_projector
 from ..projector import Projector
 from .xray import mass_absorption
 
@@ -91,11 +92,12 @@ def absorption_factors(
     >>> factors.shape, round(float(factors[0, 0, 7, 7]), 2)
     ((1, 1, 14, 14), 0.99)
     """
+    check_projector(W)
     density = as_float32("density", density, ndim=(4,))
     if density.shape[2:] != (W.size, W.size) or density.min() < 0:
         raise ValueError(
             f"density has shape {density.shape} and values from {density.min():g}; expected "
-            f"(elements, slices, {W.size}, {W.size}) for this projector, and none below 0."
+            f"(elements, slices, {W.size}, {W.size}) for this W, and none below 0."
         )
     if 0 < density.max() < 50:
         warnings.warn(
@@ -105,13 +107,15 @@ def absorption_factors(
         )
     elements = check_names(elements, len(density), name="elements")
     length = check_number("voxel_size", voxel_size, "the side of a voxel in nm, above 0")
-    maps = [_shares(k, line, elements) for k, line in enumerate(as_list("lines", lines, "lines"))]
+    maps = [_shares(line, elements) for line in as_list("lines", lines, "one entry for each map")]
+    if not maps:
+        raise ValueError("lines is empty; expected one entry for each map.")
     names = sorted({name for shares in maps for name in shares})
     emitters = [elements.index(next(iter(shares)).split("_")[0]) for shares in maps]
     coefficients = (1e-9 * length * mass_absorption(names, elements)).astype(np.float32)
     weights = np.array([[shares.get(name, 0.0) for name in names] for shares in maps], np.float32)
     directions = _directions(W.angles, azimuths, elevation)
-    filled = density.any(axis=0)
+    filled = density.max(axis=0) > 0
     left = np.zeros((len(maps), *filled.shape), np.float32)
     factors = np.ones((len(maps), len(W.angles), len(filled), W.size), np.float32)
     for t, angle in enumerate(W.angles):
@@ -126,22 +130,20 @@ def absorption_factors(
     return np.minimum(factors, 1, out=factors)
 
 
-def _shares(k: int, line: str | Mapping[str, float], elements: Sequence[str]) -> dict[str, float]:
-    """Return the shares of the lines of map k, which add up to 1."""
-    shares = dict(line) if isinstance(line, Mapping) else {line: 1.0}
+def _shares(lines: str | Mapping[str, float], elements: Sequence[str]) -> dict[str, float]:
+    """Return the shares of the lines of a map, which add up to 1."""
+    shares = dict(lines) if isinstance(lines, Mapping) else {str(lines): 1.0}
     emitters = {str(name).split("_")[0] for name in shares}
     if len(emitters) != 1 or not emitters <= set(elements):
         raise ValueError(
-            f"lines[{k}] is {line!r}; expected lines of one of {', '.join(elements)}, such as "
+            f"lines holds {lines!r}; expected lines of one of {', '.join(elements)}, such as "
             f"'{elements[0]}_La' or a dictionary of them with their shares."
         )
-    shares = {n: check_number(f"lines[{k}]", s, "shares above 0") for n, s in shares.items()}
+    shares = {n: check_number(f"lines: {n}", s, "a share above 0") for n, s in shares.items()}
     return {name: share / sum(shares.values()) for name, share in shares.items()}
 
 
-def _directions(
-    angles: np.ndarray, azimuths: ArrayLike | None, elevation: float
-) -> np.ndarray:
+def _directions(angles: np.ndarray, azimuths: ArrayLike | None, elevation: float) -> np.ndarray:
     """Return unit vectors to the detectors, (tilts, detectors, 3), along a volume's axes."""
     elevation = np.deg2rad(
         check_number("elevation", elevation, "degrees from 0 to 90", also_least=True, most=90)
@@ -149,6 +151,8 @@ def _directions(
     if azimuths is None:
         azimuths = np.where(angles[:, None] < 0, (135.0, 225.0), (45.0, 315.0))
     azimuths = as_float64("azimuths", azimuths, ndim=(1, 2))
+    if np.abs(azimuths).max() > 360:
+        raise ValueError(f"azimuths go up to {np.abs(azimuths).max():g}; expected degrees.")
     if azimuths.ndim == 2 and len(azimuths) != len(angles):
         raise ValueError(
             f"azimuths has shape {azimuths.shape}; expected (detectors,) or ({len(angles)}, "

@@ -105,10 +105,14 @@ def mass_absorption(lines: Sequence[str], elements: Sequence[str]) -> np.ndarray
     array([[ 90.6, 113. ],
            [ 11.8,  12.4]])
     """
-    energies = [line_energy(line) for line in as_list("lines", lines, "names of lines")]
-    elements = as_list("elements", elements, "symbols of elements")
-    for element in elements:
-        xray_lines(element)
+    for name, values in (("lines", lines), ("elements", elements)):
+        if not as_list(name, values, "names in a list"):
+            raise ValueError(f"{name} is empty; expected at least one name.")
+    energies = [line_energy(line) for line in lines]
+    try:
+        [xray_lines(element) for element in elements]
+    except ValueError as error:
+        raise ValueError(f"elements is {elements!r}: {error}") from None
     with quiet():
         from exspy.material import mass_absorption_coefficient
     cm2_per_g = [mass_absorption_coefficient(element, energies) for element in elements]

@@ -40,9 +40,8 @@ class AbsorptionStudy:
     mass: np.ndarray  # (cases, elements): error of the whole mass, relative
     gold: np.ndarray  # (cases,): atomic fraction of Au in the whole particle
     true_gold: float
-    # (cases, shells): atomic fraction of Au in shells around the centre, and the true one, (shells,)
-    profile: np.ndarray
-    true_profile: np.ndarray
+    profile: np.ndarray  # (cases, shells): atomic fraction of Au in shells around the centre
+    true_profile: np.ndarray  # (shells,)
 
     def profile_error(self) -> np.ndarray:
         """Return the root mean square error of the profile over the shells, (cases,)."""
