@@ -36,10 +36,14 @@ class AbsorptionStudy:
     settings: ParticleSettings
     loss: np.ndarray  # (peaks,): share of all X-rays that is absorbed, of each of `PEAKS`
     most: np.ndarray  # (peaks,): in the pixel where it is largest
+    tilt: float  # degrees, of `images`
+    images: np.ndarray  # (peaks, slices, size): what each pixel loses at this tilt
+    noise: bool
     ratios: np.ndarray  # (cases, elements): error of the response ratios, relative
     mass: np.ndarray  # (cases, elements): error of the whole mass, relative
     gold: np.ndarray  # (cases,): atomic fraction of Au in the whole particle
     true_gold: float
+    radius: np.ndarray  # (shells,), nm
     profile: np.ndarray  # (cases, shells): atomic fraction of Au in shells around the centre
     true_profile: np.ndarray  # (shells,)
 
@@ -79,22 +83,25 @@ def _absorption_study(settings, noise):
         x = hebt.reconstruct(W, haadf, maps, ratios, alpha, int(iterations))
         return hebt.density(x, ratios, **factors), ratios
 
-    def count(expected):
-        return np.random.default_rng(settings.seed).poisson(expected) if noise else expected
-
-    absorbed = count(counts * map_factors(settings, lines))
-    found = [reconstruct(count(counts)), reconstruct(absorbed)]
+    seen, rng = map_factors(settings, lines), np.random.default_rng(settings.seed)
+    if noise:
+        # those X-rays that arrive are some of the same
+        counts = rng.poisson(counts)
+        absorbed = rng.binomial(counts, seen)
+    else:
+        absorbed = counts * seen
+    found = [reconstruct(counts), reconstruct(absorbed)]
     for _ in range(2, len(CASES)):
         like = {"voxel_size": made.voxel_size}
         left = prepare.absorption_factors(W, found[-1][0], ELEMENTS, lines, **like)
         found.append(reconstruct(absorbed, left))
-    return _measure(settings, found, np.array(settings.z) / zeta)
+    return _measure(settings, noise, found, np.array(settings.z) / zeta)
 
 
-def _measure(settings, found, true_ratios):
+def _measure(settings, noise, found, true_ratios):
     """Compare (densities, ratios) of all cases with the truth."""
     made, peaks = specimen(settings), peak_factors(settings)
-    shells = Shells(Truth(made))
+    shells, middle = Shells(Truth(made)), int(np.abs(settings.angles).argmin())
     thickness = mass_thickness(settings)[EMITTERS]
     seen = (thickness * peaks).sum(axis=(1, 2, 3), dtype=np.float64)
     masses = np.array([d.sum(axis=(1, 2, 3), dtype=np.float64) for d, _ in found])
@@ -103,10 +110,14 @@ def _measure(settings, found, true_ratios):
         settings=settings,
         loss=1 - seen / thickness.sum(axis=(1, 2, 3), dtype=np.float64),
         most=1 - peaks.min(axis=(1, 2, 3)),
+        tilt=settings.angles[middle],
+        images=1 - peaks[:, middle],
+        noise=noise,
         ratios=np.array([ratios for _, ratios in found]) / true_ratios - 1,
         mass=masses / whole - 1,
         gold=np.array([_gold(m) for m in masses]),
         true_gold=float(_gold(whole)),
+        radius=shells.radius,
         profile=np.stack([shells.measure(d, np.ones(2))[0] for d, _ in found]),
         true_profile=shells.profile,
     )
