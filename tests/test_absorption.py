@@ -1,7 +1,10 @@
 """Absorption of X-rays against closed forms, and what it does to the simulated particles."""
 
+import re
+
 import numpy as np
 import pytest
+from conftest import ROOT
 
 import hebt
 from companion import particles, spectra
@@ -230,9 +233,12 @@ def test_the_switch_is_on_or_off(value):
 # --- the correction ---
 
 
+COARSE = {"size": 40, "angles": range(-70, 71, 20)}
+
+
 @pytest.fixture(scope="module", params=["nonalloy", "alloy"])
 def study(request):
-    return particles.absorption_study(request.param, size=40, angles=range(-70, 71, 20))
+    return particles.absorption_study(request.param, **COARSE)
 
 
 def test_a_reconstruction_corrects_its_own_maps(study):
@@ -255,3 +261,25 @@ def test_losses_are_those_of_the_lines_and_of_the_size(study):
         assert 0.05 < loss["Au M"] < 0.08 and 0.02 < loss["Ag L"] < 0.045
     else:
         assert loss["Au M"] < 0.02 < 0.03 < study.most[2]
+
+
+def test_counting_noise_does_not_hinder_the_correction():
+    exact, noisy = (particles.absorption_study("alloy", noise=n, **COARSE) for n in (False, True))
+    # what absorption changes, and what is left of that
+    changed = [study.ratios - study.ratios[0] for study in (exact, noisy)]
+    np.testing.assert_allclose(changed[1][1], changed[0][1], atol=0.004)
+    assert (np.abs(changed[1][2:]) < 0.2 * np.abs(changed[1][1])).all()
+    assert np.abs(noisy.profile[3] - noisy.profile[0]).max() < 0.003
+
+
+def test_the_page_shows_it():
+    studies = [particles.absorption_study(p, **COARSE) for p in ("nonalloy", "alloy")]
+    counted = particles.absorption_study("alloy", noise=True, **COARSE)
+    table = str(particles.absorption_table(*studies, counted))
+    assert "alloy particle, counted" in table and table.count("mass of Au") == 3
+    assert str(particles.absorption_loss_table(*studies)).count("Ag L") == 2
+    assert particles.plot_absorption(*studies).axes
+    numbers = particles.absorption_numbers(*studies, counted)
+    page = (ROOT / "book" / "alloy.md").read_text(encoding="utf-8")
+    quoted = set(re.findall(r"\{glue:text\}`(absorption_\w+)`", page))
+    assert quoted and quoted <= set(numbers)

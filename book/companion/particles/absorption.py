@@ -21,7 +21,7 @@ from ..store import cached
 from .composition import Shells
 from .truth import Truth
 
-SIZE = 100  # voxels along each side: absorption changes slowly from voxel to voxel
+SIZE = 75  # voxels along each side: absorption changes slowly from voxel to voxel
 PEAKS = tuple(f"{ELEMENTS[e]} {names[0][0]}" for e, names in zip(EMITTERS, PEAK_LINES, strict=True))
 # what is reconstructed: maps without absorption, with it, and after rounds of correction
 CASES = ("without", "with", "once", "twice")

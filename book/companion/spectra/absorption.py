@@ -67,4 +67,4 @@ def map_factors(settings: ParticleSettings, lines) -> np.ndarray:
     for e, names, left in zip(EMITTERS, PEAK_LINES, peaks, strict=True):
         share = sum(lines[e][f"{ELEMENTS[e]}_{name}"] for name in names) / sum(lines[e].values())
         factors[e] += np.float32(share) * left
-    return factors
+    return np.minimum(factors, 1, out=factors)
