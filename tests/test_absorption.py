@@ -250,6 +250,10 @@ def test_a_reconstruction_corrects_its_own_maps(study):
     # what the mass has for other reasons stays
     left = np.abs(study.mass - study.mass[without])
     assert (left[once] < 0.1 * left[absorbed]).all() and (left[twice] < 0.05 * left[absorbed]).all()
+    if study.settings.particle == "nonalloy":
+        assert (study.change[absorbed] < -0.02).all() and study.spread[absorbed, 1] > 0.01
+        for values in (study.change, study.spread):
+            assert (np.abs(values[once]) < 0.15 * np.abs(values[absorbed])).all()
     left = np.abs(study.profile - study.profile[without]).max(axis=-1)
     assert left[twice] < 0.3 * left[absorbed]
 

@@ -77,8 +77,9 @@ def absorption_factors(
 
     Notes
     -----
-    Detectors count as points far away. The integrals are trapezoidal from plane to plane of
-    voxels, with linear interpolation within each plane.
+    The angles of a Super-X system are those that its users set in HyperSpy; the paper prints none.
+    Detectors count as points far away; fluorescence is left out. The integrals are trapezoidal from
+    plane to plane of voxels, with linear interpolation within each plane.
 
     Examples
     --------

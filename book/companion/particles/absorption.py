@@ -41,6 +41,10 @@ class AbsorptionStudy:
     noise: bool
     ratios: np.ndarray  # (cases, elements): error of the response ratios, relative
     mass: np.ndarray  # (cases, elements): error of the whole mass, relative
+    # (cases, elements): change of the density in voxels of one element alone, relative to its bulk
+    # density: mean and standard deviation; NaN where there are none
+    change: np.ndarray
+    spread: np.ndarray
     gold: np.ndarray  # (cases,): atomic fraction of Au in the whole particle
     true_gold: float
     radius: np.ndarray  # (shells,), nm
@@ -106,6 +110,7 @@ def _measure(settings, noise, found, true_ratios):
     seen = (thickness * peaks).sum(axis=(1, 2, 3), dtype=np.float64)
     masses = np.array([d.sum(axis=(1, 2, 3), dtype=np.float64) for d, _ in found])
     whole = made.density.sum(axis=(1, 2, 3), dtype=np.float64)
+    changes = np.array([_change(d - found[0][0], made.density) for d, _ in found])
     return AbsorptionStudy(
         settings=settings,
         loss=1 - seen / thickness.sum(axis=(1, 2, 3), dtype=np.float64),
@@ -115,12 +120,25 @@ def _measure(settings, noise, found, true_ratios):
         noise=noise,
         ratios=np.array([ratios for _, ratios in found]) / true_ratios - 1,
         mass=masses / whole - 1,
+        change=changes[..., 0],
+        spread=changes[..., 1],
         gold=np.array([_gold(m) for m in masses]),
         true_gold=float(_gold(whole)),
         radius=shells.radius,
         profile=np.stack([shells.measure(d, np.ones(2))[0] for d, _ in found]),
         true_profile=shells.profile,
     )
+
+
+def _change(change, true):
+    """Return mean and standard deviation in voxels of one element alone, (elements, 2)."""
+    found = np.full((len(ELEMENTS), 2), np.nan)
+    for e, element in enumerate(ELEMENTS):
+        bulk = simulate.DENSITY[element]
+        values = change[e][true[e] > 0.99 * bulk] / bulk
+        if len(values):
+            found[e] = values.mean(dtype=np.float64), values.std(dtype=np.float64)
+    return found
 
 
 def _gold(masses):

@@ -216,6 +216,9 @@ def absorption_numbers(*studies: AbsorptionStudy) -> dict[str, str]:
             found[f"ratio_{element}"] = signed(100 * study.ratios[1, e])
             found[f"mass_{element}"] = signed(100 * (study.mass[1, e] - study.mass[0, e]))
             left = np.abs(study.ratios[2, e] / study.ratios[1, e])
+            for case in (1, 2):
+                mean, spread = 100 * study.change[case, e], 100 * study.spread[case, e]
+                found[f"pure_{CASES[case]}_{element}"] = f"{signed(mean)[:-2]} ± {spread:.1f} %"
             found[f"left_{element}"] = f"{100 * left:.0f} %"
         gold = 100 * (study.gold - study.gold[0])
         found |= {"gold": f"{gold[1]:+.2f}".replace("-", "−"), "gold_left": f"{abs(gold[2]):.2f}"}

@@ -305,6 +305,11 @@ def absorption_table(*studies: AbsorptionStudy) -> Table:
             rows.append((name, f"r of {element}", *(signed(100 * v) for v in study.ratios[:, e])))
         for e, element in enumerate(ELEMENTS):
             rows.append((name, f"mass of {element}", *(signed(100 * v) for v in study.mass[:, e])))
+        for e, element in enumerate(ELEMENTS):
+            if np.isfinite(study.change[:, e]).all():
+                pairs = zip(100 * study.change[:, e], 100 * study.spread[:, e], strict=True)
+                texts = (f"{signed(mean)[:-2]} ± {spread:.1f} %" for mean, spread in pairs)
+                rows.append((name, f"density in pure {element}, against the first", *texts))
         gold = 100 * (study.gold - study.true_gold)
         rows.append((name, "Au of all atoms", *(f"{v:+.2f} at%".replace("-", "−") for v in gold)))
         if study.settings.particle == "alloy":
@@ -314,6 +319,7 @@ def absorption_table(*studies: AbsorptionStudy) -> Table:
         ("maps", "error of", "without absorption", "with it", "corrected once", "twice"),
         rows,
         title="Errors of HEBT's result with absorption, and corrected by itself",
-        note="Mass and atoms are those of the whole particle. Maps without noise, drift and "
+        note="Mass and atoms are those of the whole particle; ± is the standard deviation over "
+        "voxels. Maps without noise, drift and "
         "background; counted ones have the counts and the smoothing of the chapter's settings.",
     )
