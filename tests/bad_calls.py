@@ -560,6 +560,26 @@ entry(
 )
 ELEMENT = choice("Au").but(refused={"two": "AuAg"})
 entry("hebt.prepare.xray_lines", prepare.xray_lines, element=ELEMENT)
+LINES = names(["Au_Ma", "Ag_La"]).but("one less", "twice the same", refused={"no": ["Au_Zz"]})
+entry(
+    "hebt.prepare.mass_absorption",
+    prepare.mass_absorption,
+    lines=LINES,
+    elements=names(["Au", "Ag"]).but(
+        "one less", "one more", "twice the same", refused={"no": ["Xx"]}
+    ),
+)
+entry(
+    "hebt.prepare.absorption_factors",
+    prepare.absorption_factors,
+    W=PROJECTOR,
+    density=array(1000 * X).but("one more axis", *ROWS, refused={"below 0": -1000 * X}),
+    elements=names(["Au", "Ag"]),
+    lines=LINES,
+    voxel_size=number(2.0, 0, -1),
+    azimuths=array([45.0, 315.0]).but("None", *ROWS, *NUMBER),
+    elevation=number(18.0, -1, 91),
+)
 entry(
     "hebt.prepare.decompose",
     prepare.decompose,
@@ -642,6 +662,7 @@ entry(
     simulate.record_haadf,
     ideal=IMAGES.but(*COLUMNS),
     saturation=SATURATION,
+    electrons=number(500.0, 0, -1).but("inf"),
     noise=number(1.0, -1),
     offset=number(2.0, -1),
     shifts=S,

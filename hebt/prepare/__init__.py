@@ -1,5 +1,6 @@
 """From recorded images and spectra to what `hebt.reconstruct` takes."""
 
+from .absorption import absorption_factors
 from .alignment import (
     MatchedShifts,
     alignment_error,
@@ -43,7 +44,7 @@ from .windows import (
     line_windows,
     unmix,
 )
-from .xray import line_width, xray_lines
+from .xray import line_width, mass_absorption, xray_lines
 
 __all__ = [
     "Alignment",
@@ -52,6 +53,7 @@ __all__ = [
     "EnergyWindow",
     "MatchedShifts",
     "TiltAxis",
+    "absorption_factors",
     "alignment_error",
     "apply_shifts",
     "bin_images",
@@ -72,6 +74,7 @@ __all__ = [
     "estimate_tilt_axis",
     "line_width",
     "line_windows",
+    "mass_absorption",
     "mass_inconsistency",
     "normalize_tilts",
     "particle_masks",

@@ -1,11 +1,13 @@
 """The room of the chapters on the non-alloy and the alloy particle."""
 
+from .absorption import AbsorptionStudy, absorption_study
 from .alloy import AlloyStudy, alloy_study
-from .claims import alloy_numbers, dose_numbers, nonalloy_numbers
+from .claims import absorption_numbers, alloy_numbers, dose_numbers, nonalloy_numbers
 from .composition import Shells
 from .dose import DoseStudy, dose_study
 from .explorers import explore_slices, explore_turntable
 from .figures import (
+    plot_absorption,
     plot_bodies,
     plot_convergence,
     plot_dose,
@@ -20,6 +22,8 @@ from .render import render
 from .scoring import Scorer
 from .surfaces import EDGES, Profile, Surfaces
 from .tables import (
+    absorption_loss_table,
+    absorption_table,
     alloy_table,
     crosstalk_table,
     fit_table,

@@ -3,7 +3,8 @@
 import numpy as np
 
 from ..paper import value
-from ..tables import spread_text
+from ..tables import signed, spread_text
+from .absorption import CASES, PEAKS, AbsorptionStudy
 from .alloy import AlloyStudy
 from .dose import DoseStudy
 from .experiment import ParticleStudy
@@ -201,3 +202,28 @@ def _alloy_verdict(study):
 
     shells, voxels = nearer(study.profile_error()), nearer(study.voxel_error)
     return f"Over shells, {shells}; in single voxels, {voxels}"
+
+
+def absorption_numbers(*studies: AbsorptionStudy) -> dict[str, str]:
+    """Return the numbers of absorption; names begin with ``absorption_`` and the particle."""
+    numbers = {}
+    for study in studies:
+        found = {"size": f"{study.settings.size}"}
+        for p, peak in enumerate(PEAKS):
+            found[f"loss_{peak.replace(' ', '')}"] = f"{100 * study.loss[p]:.1f} %"
+            found[f"most_{peak.replace(' ', '')}"] = f"{100 * study.most[p]:.0f} %"
+        for e, element in enumerate(ELEMENTS):
+            found[f"ratio_{element}"] = signed(100 * study.ratios[1, e])
+            found[f"mass_{element}"] = signed(100 * (study.mass[1, e] - study.mass[0, e]))
+            left = np.abs(study.ratios[2, e] / study.ratios[1, e])
+            for case in (1, 2):
+                mean, spread = 100 * study.change[case, e], 100 * study.spread[case, e]
+                found[f"pure_{CASES[case]}_{element}"] = f"{signed(mean)[:-2]} ± {spread:.1f} %"
+            found[f"left_{element}"] = f"{100 * left:.0f} %"
+        gold = 100 * (study.gold - study.gold[0])
+        found |= {"gold": f"{gold[1]:+.2f}".replace("-", "−"), "gold_left": f"{abs(gold[2]):.2f}"}
+        errors = 100 * study.profile_error()
+        found |= {f"shells_{n}": f"{v:.2f}" for n, v in zip(CASES, errors, strict=True)}
+        which = study.settings.particle + ("_counted" if study.noise else "")
+        numbers |= {f"absorption_{which}_{name}": text for name, text in found.items()}
+    return numbers

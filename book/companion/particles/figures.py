@@ -4,6 +4,7 @@ import numpy as np
 
 from ..paper import value
 from ..style import ELEMENT_COLOR, METHOD_STYLE, WIDTH, panel, scale_bar, styled, subplots, title
+from .absorption import PEAKS, AbsorptionStudy
 from .alloy import AlloyStudy
 from .dose import DoseStudy
 from .experiment import ParticleStudy
@@ -182,4 +183,22 @@ def plot_gold_profile(study: AlloyStudy):
         ax.set_xlabel("distance from the centre (nm)")
         title(ax, name, mark)
     axes[0].legend()
+    return figure
+
+
+@styled
+def plot_absorption(octahedron: AbsorptionStudy, alloy: AbsorptionStudy):
+    """Draw what pixels lose of Au M and Ag L (a, b), and how that moves the alloy's profile (c)."""
+    figure, axes = subplots(1, 3, 2.7)
+    for ax, mark, peak in zip(axes, "ab", ("Au M", "Ag L"), strict=False):
+        image = 100 * octahedron.images[PEAKS.index(peak)]
+        panel(ax, image, name=peak, unit="absorbed (%)", kind="counts", mark=mark)
+    names = {1: ("absorbed", "s--"), 2: ("corrected once", "o-"), 3: ("corrected twice", "^:")}
+    for case, (label, line) in names.items():
+        moved = 100 * (alloy.profile[case] - alloy.profile[0])
+        axes[2].plot(alloy.radius, moved, line, markersize=3.5, label=label)
+    axes[2].axhline(0, color="0.6", linewidth=1, zorder=0)
+    axes[2].set(xlabel="distance from the centre (nm)", ylabel="change of Au (atomic %)")
+    title(axes[2], "alloy", "c")
+    axes[2].legend()
     return figure

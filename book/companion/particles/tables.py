@@ -4,13 +4,15 @@ import numpy as np
 
 from ..paper import value
 from ..scores import BEST_IS_LARGE
-from ..tables import RULE, Table, spread_text, verdict
+from ..tables import RULE, Table, signed, spread_text, verdict
+from .absorption import PEAKS, AbsorptionStudy
 from .alloy import AlloyStudy
 from .experiment import ParticleStudy
 from .measures import ELEMENTS, METHODS, PAIRS
 from .nonalloy import LOCALIZED, NonAlloyStudy
 from .surfaces import EDGES, PURE
 
+PARTICLE_NAME = {"nonalloy": "embedded octahedron", "alloy": "alloy particle"}
 NAME = {
     "eds": "EDS only",
     "hebt": "HEBT",
@@ -276,4 +278,48 @@ def profile_table(study: AlloyStudy) -> Table:
         title=f"Root mean square error of the composition, after {study.iterations} iterations",
         note=f"{_ours(study)}. Both methods are given the true ζ; in an experiment, the "
         "error of the calibration comes on top.",
+    )
+
+
+def absorption_loss_table(*studies: AbsorptionStudy) -> Table:
+    """Return what particles absorb of the X-rays of each mapped peak."""
+    rows = []
+    for study in studies:
+        for peak, loss, most in zip(PEAKS, study.loss, study.most, strict=True):
+            texts = (f"{100 * share:.1f} %" for share in (loss, most))
+            rows.append((PARTICLE_NAME[study.settings.particle], peak, *texts))
+    return Table(
+        ("particle", "lines", "absorbed, of all", "in the pixel with the most"),
+        rows,
+        title="What the particles absorb of their own X-rays",
+        note=f"All tilts of {studies[0].settings.size}³ voxels; the two detectors that are on.",
+    )
+
+
+def absorption_table(*studies: AbsorptionStudy) -> Table:
+    """Return what absorption does to ratios, mass and composition, and what corrections leave."""
+    rows = []
+    for study in studies:
+        name = PARTICLE_NAME[study.settings.particle] + (", counted" if study.noise else "")
+        for e, element in enumerate(ELEMENTS):
+            rows.append((name, f"r of {element}", *(signed(100 * v) for v in study.ratios[:, e])))
+        for e, element in enumerate(ELEMENTS):
+            rows.append((name, f"mass of {element}", *(signed(100 * v) for v in study.mass[:, e])))
+        for e, element in enumerate(ELEMENTS):
+            if np.isfinite(study.change[:, e]).all():
+                pairs = zip(100 * study.change[:, e], 100 * study.spread[:, e], strict=True)
+                texts = (f"{signed(mean)[:-2]} ± {spread:.1f} %" for mean, spread in pairs)
+                rows.append((name, f"density in pure {element}, against the first", *texts))
+        gold = 100 * (study.gold - study.true_gold)
+        rows.append((name, "Au of all atoms", *(f"{v:+.2f} at%".replace("-", "−") for v in gold)))
+        if study.settings.particle == "alloy":
+            shells = (f"{100 * v:.2f} at%" for v in study.profile_error())
+            rows.append((name, "Au over shells (rms)", *shells))
+    return Table(
+        ("maps", "error of", "without absorption", "with it", "corrected once", "twice"),
+        rows,
+        title="Errors of HEBT's result with absorption, and corrected by itself",
+        note="Mass and atoms are those of the whole particle; ± is the standard deviation over "
+        "voxels. Maps without noise, drift and "
+        "background; counted ones have the counts and the smoothing of the chapter's settings.",
     )

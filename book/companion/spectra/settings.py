@@ -8,6 +8,7 @@ import numpy as np
 
 import hebt
 from hebt import prepare, simulate
+from hebt._checks import check_flag
 
 from ..fidelity import fidelity
 from ..paper import value
@@ -63,12 +64,16 @@ class ParticleSettings:
     # X-ray counts in the mapped lines that a pixel is to expect where there is particle, averaged
     # over the elements, with the detectors free; ζ follows from it
     counts: float
-    noise: float  # standard deviation of what the HAADF detector adds to a pixel
+    # of the beam on each pixel of a HAADF image; intensity / saturation is the share of them that
+    # reaches the detector. 7200 are 115 pA for 10 µs, 36 000 for 50 µs.
+    electrons: float
+    noise: float  # standard deviation of the HAADF detector's readout, on top of counting
     components: int  # principal components that are kept
     width: int  # of the Gaussian that smooths the maps, in pixels
     sigma: float = 4.0  # its standard deviation, which is not printed
     sensitivity: tuple[float, float] = (2.0, 1.0)  # ζ of the elements relative to each other
-    saturation: float = 2.0  # HAADF intensity that no thickness can exceed
+    # HAADF intensity that no thickness can exceed: all electrons of the beam
+    saturation: float = 2.0
     offset: float = 0.05  # mean of what the HAADF detector adds
     # standard deviation in pixels, between the tilts; half as much between the HAADF image and the
     # spectrum image of a tilt
@@ -76,6 +81,7 @@ class ParticleSettings:
     background: float = 0.002  # bremsstrahlung counts per channel at 3 keV, for a mapped count
     copper: float = 12.0  # counts of Cu K alpha and beta on every pixel at 0 degrees
     seed: int = 0  # of drift and noise
+    absorption: bool = False  # whether the specimen absorbs its own X-rays
 
     def __post_init__(self):
         _check_particle(self.particle)
@@ -83,11 +89,12 @@ class ParticleSettings:
             self,
             tuples=("angles", "z", "sensitivity"),
             floats=("saturation",),
-            positive=("counts", "sigma"),
+            positive=("counts", "electrons", "sigma"),
             not_negative=("noise", "offset", "drift", "background", "copper"),
             counts=("size", "components"),
             naturals=("width", "seed"),
         )
+        check_flag("absorption", self.absorption)
         for name in ("z", "sensitivity"):
             values = getattr(self, name)
             if len(values) != len(ELEMENTS) or not min(values) > 0:
@@ -117,7 +124,8 @@ class ParticleSettings:
             angles=np.arange(first, last + 1, step),
             z=(value("phantom.z.Au"), value("phantom.z.Ag")),
             counts={"nonalloy": 4.0, "alloy": 3.0}[particle],
-            noise={"nonalloy": 0.01, "alloy": 0.003}[particle],
+            electrons={"nonalloy": 7200.0, "alloy": 36000.0}[particle],
+            noise={"nonalloy": 0.002, "alloy": 0.0009}[particle],
             components=value("particles.pca_components"),
             width=value("particles.filter_width"),
         )

@@ -42,8 +42,22 @@ def settings_table(*all_settings) -> Table:
             "about 4 (section 3.1, for the first particle)",
             lambda s: f"{s.counts * s.binning**2:g}, detectors free",
         ),
-        ("HAADF noise", "not printed", lambda s: f"{s.noise / s.binning:g}"),
-        ("HAADF saturation", "not printed", lambda s: f"{s.saturation:g}"),
+        (
+            "HAADF: electrons of the beam per pixel",
+            "not printed",
+            lambda s: f"{s.electrons * s.binning**2:,.0f}",
+        ),
+        (
+            "HAADF: noise of the readout (relative intensity)",
+            "not printed",
+            lambda s: f"{s.noise / s.binning:.2g}",
+        ),
+        (
+            "HAADF: intensity when all electrons reach the detector (saturation)",
+            "not printed",
+            lambda s: f"{s.saturation:g}",
+        ),
+        ("absorption of X-rays", "called negligible (section 2.1)", lambda s: _on(s.absorption)),
         ("drift, standard deviation (pixels)", "not printed", lambda s: f"{s.drift / s.binning:g}"),
         ("principal components", "15", lambda s: f"{s.components}"),
         ("smoothing kernel, σ (pixels)", "12 × 12, σ not printed", kernel),
@@ -56,6 +70,10 @@ def settings_table(*all_settings) -> Table:
         title=f"This page was built at {fidelity()} fidelity with hebt {hebt.__version__}",
         note="Dose and settings were fixed before anything was reconstructed.",
     )
+
+
+def _on(switch):
+    return "on" if switch else "off"
 
 
 def alignment_table(*all_series) -> Table:
