@@ -22,7 +22,7 @@ class Mixing:
     errors
         (elements, elements): standard errors of `response`, from the counting noise.
     contents
-        (elements,): root mean square of the counts of each element, without noise.
+        (elements,): root mean square of the counts of each element, noise taken off.
     """
 
     response: np.ndarray
@@ -62,7 +62,9 @@ def measure_mixing(spectra: ArrayLike, weights: ArrayLike, denoised: ArrayLike) 
     Parameters
     ----------
     spectra
-        Counts, (..., channels). Blocks of pixels (`bin_spectra`) tell more than single pixels.
+        Counts, (..., channels), that were not decomposed, for components fit the noise of those
+        that were: decompose every other one, and give the rest. Blocks of pixels (`bin_spectra`)
+        tell more than single pixels.
     weights
         (elements, channels): weights of the channels that make each element's map of recorded
         spectra, in which no other element counts.
@@ -80,8 +82,9 @@ def measure_mixing(spectra: ArrayLike, weights: ArrayLike, denoised: ArrayLike) 
 
     Notes
     -----
-    Least squares of the denoised maps on the recorded ones. Both have noise from the same counts;
-    for Poisson noise its expected part of each moment is a sum over these counts, and is taken off.
+    Least squares of the denoised maps on the recorded ones and a constant, for what a background
+    leaves. Both have noise from the same counts; for Poisson noise its expected part of each
+    moment is a sum over these counts, and is taken off.
 
     Examples
     --------
@@ -91,7 +94,7 @@ def measure_mixing(spectra: ArrayLike, weights: ArrayLike, denoised: ArrayLike) 
     >>> counts = np.random.default_rng(2).poisson(share @ lines)
     >>> weights = np.array([[1, 0, 0], [0, 0, 1]])
     >>> found = hebt.prepare.measure_mixing(counts, weights, [[0.9, 0, 0], [0.3, 0, 0.7]])
-    >>> found.response.round(1)
+    >>> found.response.round(1) + 0
     array([[0.9, 0. ],
            [0.3, 0.7]])
     """
@@ -107,6 +110,8 @@ def measure_mixing(spectra: ArrayLike, weights: ArrayLike, denoised: ArrayLike) 
     if spectra.min() < 0:
         raise ValueError(f"spectra has values from {spectra.min():g}; expected counts.")
     maps = (spectra @ weights.T).astype(np.float64)
+    means = maps.mean(axis=0)
+    maps -= means
     counts = spectra.sum(axis=0, dtype=np.float64)
     moments = maps.T @ maps - (weights * counts) @ weights.T
     if np.linalg.eigvalsh(moments)[0] <= 0:
@@ -115,6 +120,7 @@ def measure_mixing(spectra: ArrayLike, weights: ArrayLike, denoised: ArrayLike) 
             f"{len(weights)} elements apart. Bin more pixels (hebt.prepare.bin_spectra)."
         )
     shown = (spectra @ denoised.T).astype(np.float64)
+    shown -= shown.mean(axis=0)
     inverse = np.linalg.inv(moments)
     response = (shown.T @ maps - (denoised * counts) @ weights.T) @ inverse
     # the sandwich formula: spectra are independent of each other
@@ -123,4 +129,4 @@ def measure_mixing(spectra: ArrayLike, weights: ArrayLike, denoised: ArrayLike) 
     for e, row in enumerate(rest):
         scores = (shown[:, e] - maps @ response[e])[:, None] * maps - spectra @ (row * weights).T
         errors[e] = np.linalg.norm(scores @ inverse, axis=0)
-    return Mixing(response, errors, np.sqrt(np.diag(moments) / len(spectra)))
+    return Mixing(response, errors, np.sqrt(np.diag(moments) / len(spectra) + means**2))

@@ -11,8 +11,8 @@ from hebt import prepare
 
 from ..store import cached
 from ..threads import run
-from .maps import block_sides, blocks, collection_efficiency, element_maps, map_weights
-from .recording import Acquisition, acquire, ideal_haadf
+from .maps import block_sides, blocks, element_maps, map_weights
+from .recording import Acquisition, acquire, element_spectra, ideal_haadf
 from .settings import ELEMENTS, ParticleSettings, mass_thickness
 
 MIXED = 0.05  # of what a map ought to hold: more shall not come from the other elements, or be lost
@@ -29,8 +29,7 @@ class Steps:
     raw_maps: np.ndarray
     denoised: np.ndarray
     components: prepare.Components  # of all tilts
-    # side of the blocks of pixels that were decomposed -> what it does to the elements; the last
-    # one was taken
+    # side of the blocks of pixels that were decomposed -> what its maps mix; the largest was taken
     tried: dict[int, prepare.Mixing]
     response: np.ndarray  # (tilts,): the estimated response of the detectors
     map_shifts: np.ndarray  # (tilts, 2): of the maps onto the aligned HAADF images
@@ -38,6 +37,7 @@ class Steps:
     drift: np.ndarray
     map_drift: np.ndarray
     true_response: np.ndarray
+    true_mixing: prepare.Mixing  # what the maps mix by the spectra of the elements, without errors
 
     @functools.cached_property
     def correlated(self) -> np.ndarray:
@@ -75,7 +75,7 @@ class ProcessedSeries:
     @property
     def mixing(self) -> prepare.Mixing:
         """What the denoised maps mix, by the counts alone."""
-        return list(self.steps.tried.values())[-1]
+        return self.steps.tried[max(self.steps.tried)]
 
     @property
     def true_ratios(self) -> np.ndarray:
@@ -138,8 +138,10 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
     )
 
     length = acquisition.voxel_size * 1e-9
-    # ζ of the maps: of the photons, those in the windows, at the mean response of the detectors
-    seen = acquisition.zeta * collection_efficiency() * acquisition.response.mean()
+    # ζ of the maps: of the photons, what the windows count, at the mean response of the detectors
+    emitted = element_spectra(now, acquisition.energies).T
+    counted = weights @ emitted
+    seen = acquisition.zeta * np.diag(counted) * acquisition.response.mean()
     steps = Steps(
         recorded=recorded,
         damping=damping,
@@ -153,6 +155,9 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
         drift=acquisition.drift,
         map_drift=acquisition.spectrum_drift,
         true_response=acquisition.response / acquisition.response.mean(),
+        true_mixing=dataclasses.replace(
+            tried[max(tried)], response=kept @ emitted @ np.linalg.inv(counted), errors=None
+        ),
     )
     return ProcessedSeries(
         settings=now,
@@ -183,21 +188,23 @@ def components(acquisition: Acquisition, weights) -> tuple[prepare.Components, d
     tried = {}
     for side in block_sides(now):
         sides = [side] * len(masks)
-        parts = run(blocks, acquisition.spectra, masks, sides, label="binning spectra")
-        parts = np.concatenate(parts)
-        found = prepare.decompose(parts, acquisition.energies, components=now.components)
-        tried[side] = prepare.measure_mixing(parts, weights, found.weights(weights))
-        # components fit the noise of the spectra that measure them, too
-        if np.abs(tried[side].shares).max() + 2 * tried[side].share_errors.max() < MIXED:
-            return found, tried
-    warnings.warn(
-        f"the element maps of the {now.particle} particle mix elements by "
-        f"{100 * tried[side].worst:.0f} % in blocks of {side} pixels, the largest that were tried: "
-        "there are too few counts for principal components.",
-        UserWarning,
-        stacklevel=3,
-    )
-    return found, tried
+        parts = np.concatenate(run(blocks, acquisition.spectra, masks, sides, label="binning"))
+        like = {"energies": acquisition.energies, "components": now.components}
+        # a third of the blocks measures what the components of the others do
+        third = np.arange(len(parts)) % 3 == 0
+        kept = prepare.decompose(parts[~third], **like).weights(weights)
+        tried[side] = prepare.measure_mixing(parts[third], weights, kept)
+        if tried[side].worst < MIXED:
+            break
+    else:
+        warnings.warn(
+            f"the denoised maps of the {now.particle} particle mix elements by "
+            f"{100 * tried[side].worst:.0f} %, with blocks of {side} pixels and smaller: there are "
+            "too few counts for principal components.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return prepare.decompose(parts, **like), tried
 
 
 def halves(spectra, seed):
