@@ -215,7 +215,7 @@ def test_denoised_spectra_are_those_the_maps_are_made_of(walk):
     signals = recording.spectrum_signals(2, steps.components)
     denoised = np.concatenate([s.data for s in signals], axis=-1)
     maps = denoised @ spectra.map_weights(recording.energies).T
-    expected = np.moveaxis(steps.denoised[:, 2], 0, -1)
+    expected = np.moveaxis(steps.denoised[:, 2], 0, -1) + steps.offset
     np.testing.assert_allclose(maps, expected, atol=1e-3 * expected.max())
     stage = signals[0].metadata.Acquisition_instrument.TEM.Stage
     assert stage.tilt_alpha == pytest.approx(recording.angles[2])

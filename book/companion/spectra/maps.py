@@ -19,12 +19,18 @@ def blocks(spectra, mask, factor):
 def block_sides(settings) -> list[int]:
     """Return the sides of the blocks that may be decomposed, in pixels, rising.
 
-    From 4 pixels of the paper's size, as smaller ones would not fit into memory, in steps of about
-    one and a half; at the largest, a tenth of the frame is one block.
+    From 10 pixels of the paper's size on, in steps of about one and a half; ten blocks of the
+    largest are as wide as the frame.
     """
-    least, most = max(1, round(4 / settings.binning)), max(1, settings.size // 10)
-    sides = (round(least * 1.5**step) for step in range(12))
-    return [side for side in dict.fromkeys(sides) if side <= most] or [least]
+    sides = (round(10 / settings.binning * 1.5**step) for step in range(12))
+    return sorted({max(1, side) for side in sides if side <= settings.size // 10}) or [1]
+
+
+def measured_mixing(parts, energies, components, scaled=True) -> prepare.Mixing:
+    """Measure in a third of the spectra what the components of the others mix."""
+    third, weights = np.arange(len(parts)) % 3 == 0, map_weights(energies)
+    found = prepare.decompose(parts[~third], energies, components=components, scaled=scaled)
+    return prepare.measure_mixing(parts[third], weights, found.weights(weights))
 
 
 def weighted_sum(spectra, weights, size) -> np.ndarray:

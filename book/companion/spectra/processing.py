@@ -11,7 +11,7 @@ from hebt import prepare
 
 from ..store import cached
 from ..threads import run
-from .maps import block_sides, blocks, element_maps, map_weights
+from .maps import block_sides, blocks, element_maps, map_weights, measured_mixing
 from .recording import Acquisition, acquire, element_spectra, ideal_haadf
 from .settings import ELEMENTS, ParticleSettings, mass_thickness
 
@@ -29,6 +29,7 @@ class Steps:
     raw_maps: np.ndarray
     denoised: np.ndarray
     components: prepare.Components  # of all tilts
+    offset: np.ndarray  # (elements,): counts beside the particle, which `denoised` is without
     # side of the blocks of pixels that were decomposed -> what its maps mix; the largest was taken
     tried: dict[int, prepare.Mixing]
     response: np.ndarray  # (tilts,): the estimated response of the detectors
@@ -117,9 +118,13 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
     haadf = prepare.apply_shifts(linear, refined)
 
     weights, spectra = map_weights(acquisition.energies), acquisition.spectra
-    found, tried = components(acquisition, weights)
+    found, tried = components(acquisition)
     kept = found.weights(weights)
     denoised = element_maps(spectra, kept, now.size)
+    # the background of the support film is not quite straight, and leaves the same everywhere
+    beside = ~particle_masks(acquisition.haadf, now, wide=True)
+    offset = denoised[:, beside].mean(axis=1, dtype=np.float64).astype(np.float32)
+    denoised -= offset[:, None, None, None]
     smoothed = smooth_maps(denoised, now)
     response = prepare.tilt_response(smoothed)
     normalized = prepare.normalize_tilts(smoothed, response)
@@ -129,7 +134,8 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
     map_shifts = prepare.estimate_shifts_to(haadf, rough.predict(normalized))
     maps = prepare.apply_shifts(normalized, map_shifts)
     # the same steps with half of the counts, whose noise tells what noise adds
-    half = smooth_maps(element_maps(halves(spectra, now.seed), kept, now.size), now)
+    half = element_maps(halves(spectra, now.seed), kept, now.size)
+    half = smooth_maps(half - offset[:, None, None, None] / 2, now)
     half = prepare.apply_shifts(prepare.normalize_tilts(half, response), map_shifts)
     variance = prepare.smooth_variance(
         prepare.normalize_tilts(element_maps(spectra, kept**2, now.size), response**2),
@@ -149,6 +155,7 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
         raw_maps=element_maps(spectra, weights, now.size),
         denoised=denoised,
         components=found,
+        offset=offset,
         tried=tried,
         response=response,
         map_shifts=map_shifts,
@@ -176,12 +183,12 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
     )
 
 
-def components(acquisition: Acquisition, weights) -> tuple[prepare.Components, dict]:
+def components(acquisition: Acquisition) -> tuple[prepare.Components, dict]:
     """Return the principal components of all tilts near the Au and Ag peaks, and what they mix.
 
     All spectra at once would be several gigabytes, so blocks of pixels are decomposed. Noise hides
     the components that tell elements apart the longer the smaller the blocks are: the smallest are
-    taken of which the maps, which these `weights` make, keep the elements apart.
+    taken whose maps keep the elements apart.
     """
     now = acquisition.settings
     masks = particle_masks(acquisition.haadf, now, wide=True)
@@ -189,11 +196,7 @@ def components(acquisition: Acquisition, weights) -> tuple[prepare.Components, d
     for side in block_sides(now):
         sides = [side] * len(masks)
         parts = np.concatenate(run(blocks, acquisition.spectra, masks, sides, label="binning"))
-        like = {"energies": acquisition.energies, "components": now.components}
-        # a third of the blocks measures what the components of the others do
-        third = np.arange(len(parts)) % 3 == 0
-        kept = prepare.decompose(parts[~third], **like).weights(weights)
-        tried[side] = prepare.measure_mixing(parts[third], weights, kept)
+        tried[side] = measured_mixing(parts, acquisition.energies, now.components)
         if tried[side].worst < MIXED:
             break
     else:
@@ -204,7 +207,8 @@ def components(acquisition: Acquisition, weights) -> tuple[prepare.Components, d
             UserWarning,
             stacklevel=3,
         )
-    return prepare.decompose(parts, **like), tried
+    found = prepare.decompose(parts, acquisition.energies, components=now.components)
+    return found, tried
 
 
 def halves(spectra, seed):
