@@ -133,15 +133,7 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
     rough = hebt.response_ratios(haadf, prepare.apply_shifts(normalized, refined), **as_in_paper)
     map_shifts = prepare.estimate_shifts_to(haadf, rough.predict(normalized))
     maps = prepare.apply_shifts(normalized, map_shifts)
-    # the same steps with half of the counts, whose noise tells what noise adds
-    half = element_maps(halves(spectra, now.seed), kept, now.size)
-    half = smooth_maps(half - offset[:, None, None, None] / 2, now)
-    half = prepare.apply_shifts(prepare.normalize_tilts(half, response), map_shifts)
-    variance = prepare.smooth_variance(
-        prepare.normalize_tilts(element_maps(spectra, kept**2, now.size), response**2),
-        shifts=map_shifts,
-        **kernel(now),
-    )
+    half, variance = _noise(acquisition, kept, offset, response, map_shifts)
 
     length = acquisition.voxel_size * 1e-9
     # ζ of the maps: of the photons, what the windows count, at the mean response of the detectors
@@ -181,6 +173,17 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
         ideal=ideal_haadf(now, mass_thickness(now)),
         steps=steps,
     )
+
+
+def _noise(acquisition, weights, offset, response, shifts):
+    """Return the maps of half of the counts after all steps, and the variance of all counts'."""
+    now, spectra = acquisition.settings, acquisition.spectra
+    half = element_maps(halves(spectra, now.seed), weights, now.size)
+    half = smooth_maps(half - offset[:, None, None, None] / 2, now)
+    half = prepare.apply_shifts(prepare.normalize_tilts(half, response), shifts)
+    variance = element_maps(spectra, weights**2, now.size)
+    variance = prepare.normalize_tilts(variance, response**2)
+    return half, prepare.smooth_variance(variance, shifts=shifts, **kernel(now))
 
 
 def components(acquisition: Acquisition) -> tuple[prepare.Components, dict]:

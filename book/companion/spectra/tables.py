@@ -199,7 +199,7 @@ def ratio_table(*all_series) -> Table:
 
 def numbers(*all_series, study, alloy_study) -> dict[str, str]:
     """Return the numbers that stand in the chapter's sentences: name -> text."""
-    result = {}
+    result = {"most_mixed": f"{100 * MIXED:g} %"}
     for series in all_series:
         steps, left = series.steps, series.drift_left()
         damped = 1 - steps.recorded.max() / series.ideal.max()
