@@ -981,6 +981,7 @@ RESULTS = {
     "hebt.io.TiltSeries",
     "hebt.prepare.Alignment",
     "hebt.prepare.Components",
+    "hebt.prepare.Mixing",
     "hebt.prepare.Damping",
     "hebt.prepare.TiltAxis",
     "hebt.segmentation.Segmentation",

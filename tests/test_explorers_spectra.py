@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from companion import spectra
-from companion.tables import signed
 from companion.spectra.explorers import _top, _walk
+from companion.tables import signed
 from hebt.explorers.controls import quantize
 
 
