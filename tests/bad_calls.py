@@ -340,7 +340,7 @@ entry(
 entry(
     "hebt.prepare.smooth_variance",
     prepare.smooth_variance,
-    variance=array(HAADF).but(*COLUMNS, refused={"below 0": -HAADF}),
+    variance=array(HAADF).but("one more axis", *COLUMNS, refused={"below 0": -HAADF}),
     width=count(3),
     sigma=SIGMA,
     axis=AXIS,
@@ -597,8 +597,8 @@ entry(
     "hebt.prepare.measure_mixing",
     lambda **k: prepare.measure_mixing(**k).response,
     spectra=array(TELLING).but(*ROWS, "one more axis", refused={"below 0": -TELLING}),
-    weights=array(np.eye(2, 6)),
-    denoised=array(np.eye(2, 6) / 2),
+    weights=array(np.eye(2, 6)).but("beyond float32"),
+    denoised=array(np.eye(2, 6) / 2).but("beyond float32"),
 )
 
 # --- specimens and a microscope ---
