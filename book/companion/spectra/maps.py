@@ -27,10 +27,17 @@ def block_sides(settings) -> list[int]:
 
 
 def measured_mixing(parts, energies, components, scaled=True) -> prepare.Mixing:
-    """Measure in a third of the spectra what the components of the others mix."""
-    third, weights = np.arange(len(parts)) % 3 == 0, map_weights(energies)
-    found = prepare.decompose(parts[~third], energies, components=components, scaled=scaled)
-    return prepare.measure_mixing(parts[third], weights, found.weights(weights))
+    """Measure in each third of the spectra what the components of the others mix; the mean."""
+    third, weights, found = np.arange(len(parts)) % 3, map_weights(energies), []
+    for i in range(3):
+        rest = parts[third != i]
+        made = prepare.decompose(rest, energies, components=components, scaled=scaled)
+        used = made.weights(weights)
+        found.append(prepare.measure_mixing(parts[third == i], weights, used))
+    response = np.mean([one.response for one in found], axis=0)
+    errors = np.linalg.norm([one.errors for one in found], axis=0) / 3
+    contents = np.mean([one.contents for one in found], axis=0)
+    return prepare.Mixing(response, errors, contents)
 
 
 def weighted_sum(spectra, weights, size) -> np.ndarray:

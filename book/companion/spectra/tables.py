@@ -144,8 +144,9 @@ def blocks_table(*all_series) -> Table:
         rows,
         title="What the denoised maps mix",
         note="The largest part of a map that comes from the other element, or is lost, relative to "
-        "what the map ought to hold. A third of the blocks is not decomposed and measures it, with "
-        f"its standard error. Blocks are refused from {100 * MIXED:g} % on.",
+        "what the map ought to hold. Each third of the blocks measures it for the components of "
+        "the others; their mean, with its standard error. Blocks are refused from "
+        f"{100 * MIXED:g} % on.",
     )
 
 
