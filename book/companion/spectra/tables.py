@@ -226,6 +226,10 @@ def numbers(*all_series, study, alloy_study) -> dict[str, str]:
         result |= {f"{which}_{name}": text for name, text in found.items()}
         result["true_saturation"] = f"{series.settings.saturation:g}"
         result["true_quotient"] = f"{series.true_ratios[1] / series.true_ratios[0]:.2f}"
+    ours = [series.plain.ratios[1] / series.plain.ratios[0] for series in all_series]
+    paper = [float(result[f"{one.settings.particle}_paper_quotient"]) for one in all_series]
+    for name, quotients in {"": ours, "paper_": paper}.items():
+        result[f"{name}quotient_fall"] = f"{100 * (1 - quotients[-1] / quotients[0]):.0f} %"
     for one in (study, alloy_study):
         for name, mixing in one.mixing.items():
             found = f"{100 * mixing.worst:.0f} %"
