@@ -370,6 +370,16 @@ entry(
     centered=flag(False),
 )
 entry(
+    "hebt.prepare.smooth_variance",
+    prepare.smooth_variance,
+    variance=array(HAADF).but("one more axis", *COLUMNS, refused={"below 0": -HAADF}),
+    width=count(3),
+    sigma=SIGMA,
+    axis=AXIS,
+    centered=flag(False),
+    shifts=S.but("None"),
+)
+entry(
     "hebt.prepare.apply_shifts",
     prepare.apply_shifts,
     images=IMAGES.but("one more axis", *COLUMNS),
@@ -632,6 +642,14 @@ entry(
     PARTS.weights,
     weights=array(SPECTRA - 4).but("one more axis", "one axis less", "beyond float32", *ROWS),
     count=KEPT,
+)
+TELLING = 100 * SPECTRA
+entry(
+    "hebt.prepare.measure_mixing",
+    lambda **k: prepare.measure_mixing(**k).response,
+    spectra=array(TELLING).but(*ROWS, "one more axis", refused={"below 0": -TELLING}),
+    weights=array(np.eye(2, 6)).but("beyond float32"),
+    denoised=array(np.eye(2, 6) / 2).but("beyond float32"),
 )
 
 # --- specimens and a microscope ---
@@ -1015,6 +1033,7 @@ RESULTS = {
     "hebt.io.TiltSeries",
     "hebt.prepare.Alignment",
     "hebt.prepare.Components",
+    "hebt.prepare.Mixing",
     "hebt.prepare.Damping",
     "hebt.prepare.MatchedShifts",
     "hebt.prepare.TiltAxis",

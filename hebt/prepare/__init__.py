@@ -26,9 +26,11 @@ from .images import (
     mass_inconsistency,
     slab_mask,
     smooth,
+    smooth_variance,
     smoothing_kernel,
 )
 from .maps import normalize_tilts, tilt_response
+from .mixing import Mixing, measure_mixing
 from .reprojection import (
     Alignment,
     TiltAxis,
@@ -52,6 +54,7 @@ __all__ = [
     "Damping",
     "EnergyWindow",
     "MatchedShifts",
+    "Mixing",
     "TiltAxis",
     "absorption_factors",
     "alignment_error",
@@ -76,6 +79,7 @@ __all__ = [
     "line_windows",
     "mass_absorption",
     "mass_inconsistency",
+    "measure_mixing",
     "normalize_tilts",
     "particle_masks",
     "refine_alignment",
@@ -83,6 +87,7 @@ __all__ = [
     "reprojection_residual",
     "slab_mask",
     "smooth",
+    "smooth_variance",
     "smoothing_kernel",
     "tilt_response",
     "unmix",

@@ -160,3 +160,9 @@ def _stray(settings, angle):
     copper = settings.copper * settings.binning**2 * more * np.tile(slope, (size, 1))
     film = np.full((size, size), 0.5 * settings.binning**2)
     return np.stack([copper, film]).astype(np.float32)
+
+
+def element_spectra(settings, energies):
+    """Return the spectra of the elements, (elements, channels), for a mean of 1 in their lines."""
+    channels = np.searchsorted(simulate.energies(), energies)
+    return _contributions(settings.background)[: len(ELEMENTS), channels]
