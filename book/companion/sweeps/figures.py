@@ -54,7 +54,9 @@ def figure7(study: SliceSweep):
         row[0].set_ylabel("MSE, mean over pixels")
     for ax in axes[0]:
         ax.set_xlabel("")
-    axes[0, 0].legend(title="iterations")
+    lines, names = axes[0, 0].get_legend_handles_labels()
+    names = [f"{name} iterations" for name in names]
+    figure.legend(lines, names, loc="outside upper center", ncols=len(names))
     return figure
 
 

@@ -23,7 +23,7 @@ ALPHAS = tuple(percent / 100 for percent in (1, *range(10, 81, 10), 85, 90, 95, 
 PRINTED_ITERATIONS = (50, 100, 200, 500)  # of Figure 7
 ITERATIONS = (1, 2, 5, 10, 15, 20, 30, *PRINTED_ITERATIONS)
 FRAME = 150  # pixels along the edge of a sweep's frames, at most
-_CHUNK = 80  # slices that run together, for the sake of memory
+_CHUNK = 40  # slices that run together, for the sake of memory
 _BAND = 4  # slices on both sides of the one that is swept, for its segmentation
 # Other readings of what the paper does not print: the width of the maps' smoothing, and counts
 READINGS = ({"sigma": 4.0, "counts": 0.4}, {"sigma": 4.0, "counts": 4.0})
