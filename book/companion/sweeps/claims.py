@@ -7,7 +7,7 @@ from ..particles.measures import REFERENCES
 from ..tables import Table, spread_text, verdict
 from .bands import PhantomBands
 from .slice import SliceSweep, nearest
-from .tables import best_text, by_element, list_and, percents
+from .tables import best_text, by_element, list_and, percents, range_text
 
 FITTED, PREDICTED = "fitted", "predicted"
 SMALL = 0.1  # a small weight
@@ -50,7 +50,9 @@ def _curves(study):
 def _fit(study):
     paper, ours = value("nonalloy.r_squared"), study.r_squared
     # the share that the fit leaves, as R² is never far from 1
-    return f"R² = {paper:g}", FITTED, spread_text(ours, ".3f"), verdict(1 - paper, 1 - ours)
+    word = verdict(1 - paper, 1 - ours)
+    as_printed = f"{ours.mean():.2f}" == f"{paper:.2f}"
+    return f"R² = {paper:g}", FITTED, spread_text(ours, ".4f"), "agrees" if as_printed else word
 
 
 def _falls(study):
@@ -81,7 +83,7 @@ def _rises(study):
 def _ghost(study):
     few, many = study.printed[0], study.printed[-1]
     at_few, at_many = (study.crosstalk[study.at(study.usual, n)] for n in (few, many))
-    texts = [spread_text(v, ".1f", scale=100, unit=" %") for v in (at_few, at_many)]
+    texts = [spread_text(v, ".2f", scale=100, unit=" %") for v in (at_few, at_many)]
     return (
         f"α = {study.usual:g}, {few} iterations: Ag appears in Au; with more it disappears",
         PREDICTED,
@@ -130,7 +132,7 @@ def _best_weight(study):
     best = [study.best_alphas("segmented", e, n) for e in study.elements]
     words = [verdict(1 - paper, 1 - each) for each in best]  # what counts is 1 - alpha
     return (
-        f"of α after {n} iterations, {paper:g} is the best",
+        f"the best α, for {n} iterations, is about {paper:g}",
         PREDICTED,
         by_element(study, [best_text(each, study.alphas) for each in best]),
         words[0] if len({*words}) == 1 else by_element(study, words),
@@ -154,7 +156,7 @@ def _close_to_optimal(study):
         f"α = {study.usual:g} and {study.usual_iterations} iterations are close to optimal",
         PREDICTED,
         f"MSE above the lowest after {study.usual_iterations} iterations: {own}; above that of "
-        f"all: {best}, and {100 * np.mean(as_good):.0f} % of what was tried are as good",
+        f"all: {best}, and {100 * np.mean(as_good):.0f} % of the points in Figure 7 are as good",
         "agrees" if worst < AGREES else "near" if worst < NEAR else "does not",
     )
 
@@ -163,12 +165,11 @@ def _against_best_stop(study):
     gains = [study.gain_over_best_eds(r) for r in REFERENCES]
     stops = [study.eds_best(r)[0] for r in REFERENCES]
     texts = [spread_text(g, ".2f") for g in np.mean(gains, axis=0)]
-    used = " to ".join(map(str, sorted({int(np.min(stops)), int(np.max(stops))})))
     return (
         f"not asked there: is HEBT at α = {study.usual:g} and {study.usual_iterations} iterations "
         "better than EDS alone at its own best stop?",
         PREDICTED,
-        f"MSE of EDS alone, stopped after {used} iterations, over that of HEBT: "
+        f"MSE of EDS alone, stopped after {range_text(stops)} iterations, over that of HEBT: "
         f"{by_element(study, texts)}",
         _word(np.array(gains) > 1, yes="yes", no="no"),
     )
@@ -198,11 +199,11 @@ def _slice_numbers(study):
         "largest": f"{largest:g}",
         "sigma": f"{settings.sigma:g}",
         "slice_counts": f"{settings.counts:g}",
-        "r_squared": spread_text(study.r_squared, ".3f"),
+        "r_squared": spread_text(study.r_squared, ".4f"),
         "paper_alpha": f"{value('nonalloy.best_alpha'):g}",
         "paper_r_squared": f"{value('nonalloy.r_squared'):.2f}",
-        "crosstalk_few": spread_text(ghost[0], ".1f", scale=100, unit=" %"),
-        "crosstalk_many": spread_text(ghost[1], ".1f", scale=100, unit=" %"),
+        "crosstalk_few": spread_text(ghost[0], ".2f", scale=100, unit=" %"),
+        "crosstalk_many": spread_text(ghost[1], ".2f", scale=100, unit=" %"),
         "haadf_usual": f"{100 * left[usual][0]:.1f} %",
         "haadf_largest": f"{100 * left[largest][0]:.1f} %",
         "maps_usual": percents(study, left[usual][1:]),
@@ -219,6 +220,14 @@ def _slice_numbers(study):
         if (_growth(study) > 1).all()
         else "but in maps as clean as these it does not outweigh what the iterations still add"
     )
+    shares = [
+        (1 - study.best_alphas("segmented", e, n)) * n
+        for e in study.elements
+        for n in study.printed
+    ]
+    stops, _ = study.eds_best("segmented")
+    numbers["slice_shares"] = f"{np.min(shares):.0f} to {np.max(shares):.0f}"
+    numbers["slice_stops"] = by_element(study, [range_text(s) for s in stops])
     gains = study.gain_over_best_eds("segmented")
     numbers["stop_gain"] = by_element(study, [spread_text(g, ".2f") for g in gains])
     return numbers

@@ -19,7 +19,7 @@ from ..spectra.settings import settings as particle_settings
 from ..store import cached
 
 # from 0.01 to 0.99, denser where 1 - alpha is small
-ALPHAS = tuple(percent / 100 for percent in (1, *range(10, 81, 10), 85, 90, 95, 97, 99))
+ALPHAS = tuple(percent / 100 for percent in (1, *range(10, 81, 10), 85, 90, 92.5, 95, 97, 99))
 PRINTED_ITERATIONS = (50, 100, 200, 500)  # of Figure 7
 ITERATIONS = (1, 2, 5, 10, 15, 20, 30, *PRINTED_ITERATIONS)
 FRAME = 150  # pixels along the edge of a sweep's frames, at most

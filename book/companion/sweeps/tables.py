@@ -1,5 +1,7 @@
 """Tables of the chapter on weight and iterations, and how they write numbers."""
 
+import numpy as np
+
 from ..particles.measures import REFERENCES
 from ..tables import Table, signed, spread_text
 from .bands import PhantomBands
@@ -117,6 +119,11 @@ def by_element(study: SliceSweep, texts, separator: str = ", ") -> str:
 def percents(study: SliceSweep, shares, form: str = ".0f") -> str:
     """Write one share for each element, in percent."""
     return by_element(study, [f"{100 * share:{form}} %" for share in shares])
+
+
+def range_text(counts) -> str:
+    """Write counts as "15 to 30", or as one if they are all the same."""
+    return " to ".join(map(str, sorted({int(np.min(counts)), int(np.max(counts))})))
 
 
 def list_and(values) -> str:
