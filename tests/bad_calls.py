@@ -111,6 +111,18 @@ RULE = function(hebt.RelativeChange(1e-3)).but("None", "a list")
 HISTORY = thing(hebt.History()).but("None")
 DEVICE, ITERATIONS = choice("cpu"), count(2)
 RUN = dict(device=DEVICE, progress=progress())
+BLUR = array([0.25, 0.5, 0.25]).but(
+    "None",
+    refused={
+        "even": [0.5, 0.5],
+        "uneven": [0.5, 0.25, 0.25],
+        "below 0": [-0.5, 2.0, -0.5],
+        "another sum": [1.0, 1.0, 1.0],
+        "one of two": ([1.0], [0.5, 0.5]),
+        "three": ([1.0], [1.0], [1.0]),
+        "an image": np.full((3, 3), 1 / 9),
+    },
+)
 
 entry("hebt.Projector", hebt.Projector, angles=A.but(*ROWS), size=count(N))
 entry("hebt.Projector.forward", W.forward, x=V.but(*LEAD, *ROWS))
@@ -124,6 +136,7 @@ entry(
     mask=M.but("None"),
     x0=array(X[0]).but("None"),
     callback=CALLBACK.but("None"),
+    blur=BLUR,
     stop=RULE,
     history=HISTORY,
     **RUN,
@@ -140,6 +153,7 @@ entry(
     mask=M.but("None"),
     x0=V.but("None"),
     haadf_projector=PROJECTOR.but("None"),
+    blur=BLUR,
     **RUN,
 )
 entry(
@@ -182,6 +196,7 @@ entry(
         refused={"1": [0.5, 1.0], "below 0": [-0.1, 0.5], "one of 1": 1.0},
     ),
     iterations=counts([1, 3]).but("one number"),
+    blur=BLUR,
     **RUN,
 )
 entry(

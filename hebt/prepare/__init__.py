@@ -24,9 +24,11 @@ from .images import (
     mass_inconsistency,
     slab_mask,
     smooth,
+    smooth_variance,
     smoothing_kernel,
 )
 from .maps import normalize_tilts, tilt_response
+from .mixing import Mixing, measure_mixing
 from .reprojection import (
     Alignment,
     TiltAxis,
@@ -49,6 +51,7 @@ __all__ = [
     "Components",
     "Damping",
     "EnergyWindow",
+    "Mixing",
     "TiltAxis",
     "alignment_error",
     "apply_shifts",
@@ -71,6 +74,7 @@ __all__ = [
     "line_width",
     "line_windows",
     "mass_inconsistency",
+    "measure_mixing",
     "normalize_tilts",
     "particle_masks",
     "refine_alignment",
@@ -78,6 +82,7 @@ __all__ = [
     "reprojection_residual",
     "slab_mask",
     "smooth",
+    "smooth_variance",
     "smoothing_kernel",
     "tilt_response",
     "unmix",

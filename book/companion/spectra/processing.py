@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import warnings
 
 import numpy as np
 
@@ -10,9 +11,11 @@ from hebt import prepare
 
 from ..store import cached
 from ..threads import run
-from .maps import blocks, collection_efficiency, element_maps
+from .maps import block_sides, blocks, collection_efficiency, element_maps, map_weights
 from .recording import Acquisition, acquire, ideal_haadf
 from .settings import ELEMENTS, ParticleSettings, mass_thickness
+
+MIXED = 0.05  # of what a map ought to hold: more shall not come from the other elements, or be lost
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,6 +29,9 @@ class Steps:
     raw_maps: np.ndarray
     denoised: np.ndarray
     components: prepare.Components  # of all tilts
+    # side of the blocks of pixels that were decomposed -> what it does to the elements; the last
+    # one was taken
+    tried: dict[int, prepare.Mixing]
     response: np.ndarray  # (tilts,): the estimated response of the detectors
     map_shifts: np.ndarray  # (tilts, 2): of the maps onto the aligned HAADF images
     # what the alignment and the normalisation should have found
@@ -51,7 +57,10 @@ class ProcessedSeries:
     haadf: np.ndarray  # (tilts, slices, size): undamped and aligned, HAADF intensity
     # (elements, tilts, slices, size): counts; denoised, smoothed, normalised and aligned
     maps: np.ndarray
-    fit: hebt.ResponseRatios  # Eq. 6
+    variance: np.ndarray  # their counting variance, in their shape
+    # Eq. 6, to reconstruct with: HAADF as smooth as the maps, and their noise taken off
+    fit: hebt.ResponseRatios
+    plain: hebt.ResponseRatios  # and as in the paper: sharp HAADF, and noise left in
     z: np.ndarray  # (elements,): true z, intensity per kg/m³ and voxel
     zeta: np.ndarray  # (elements,): true ζ of `maps`, counts per kg/m³ and voxel
     ideal: np.ndarray  # (tilts, slices, size): HAADF without damping, noise and drift
@@ -62,6 +71,11 @@ class ProcessedSeries:
         """(elements, tilts, slices, size): the maps' counts without noise, drift and smoothing."""
         seen = self.zeta / (self.voxel_size * 1e-9)
         return mass_thickness(self.settings) * seen[:, None, None, None].astype(np.float32)
+
+    @property
+    def mixing(self) -> prepare.Mixing:
+        """What the denoised maps mix, by the counts alone."""
+        return list(self.steps.tried.values())[-1]
 
     @property
     def true_ratios(self) -> np.ndarray:
@@ -102,8 +116,10 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
     refined = prepare.estimate_center_shifts(linear)
     haadf = prepare.apply_shifts(linear, refined)
 
-    found = components(acquisition)
-    denoised = element_maps(acquisition, found)
+    weights, spectra = map_weights(acquisition.energies), acquisition.spectra
+    found, tried = components(acquisition, weights)
+    kept = found.weights(weights)
+    denoised = element_maps(spectra, kept, now.size)
     smoothed = smooth_maps(denoised, now)
     response = prepare.tilt_response(smoothed)
     normalized = prepare.normalize_tilts(smoothed, response)
@@ -112,7 +128,14 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
     rough = hebt.response_ratios(haadf, prepare.apply_shifts(normalized, refined), **as_in_paper)
     map_shifts = prepare.estimate_shifts_to(haadf, rough.predict(normalized))
     maps = prepare.apply_shifts(normalized, map_shifts)
-    fit = hebt.response_ratios(haadf, maps, **as_in_paper)
+    # the same steps with half of the counts, whose noise tells what noise adds
+    half = smooth_maps(element_maps(halves(spectra, now.seed), kept, now.size), now)
+    half = prepare.apply_shifts(prepare.normalize_tilts(half, response), map_shifts)
+    variance = prepare.smooth_variance(
+        prepare.normalize_tilts(element_maps(spectra, kept**2, now.size), response**2),
+        shifts=map_shifts,
+        **kernel(now),
+    )
 
     length = acquisition.voxel_size * 1e-9
     # ζ of the maps: of the photons, those in the windows, at the mean response of the detectors
@@ -121,9 +144,10 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
         recorded=recorded,
         damping=damping,
         refined=refined,
-        raw_maps=element_maps(acquisition),
+        raw_maps=element_maps(spectra, weights, now.size),
         denoised=denoised,
         components=found,
+        tried=tried,
         response=response,
         map_shifts=map_shifts,
         drift=acquisition.drift,
@@ -137,7 +161,9 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
         voxel_size=acquisition.voxel_size,
         haadf=haadf,
         maps=maps,
-        fit=fit,
+        variance=variance,
+        fit=hebt.response_ratios(smooth_maps(haadf, now), maps, ELEMENTS, half=half),
+        plain=hebt.response_ratios(haadf, maps, **as_in_paper),
         z=np.array(now.z) * length,
         zeta=seen * length,
         ideal=ideal_haadf(now, mass_thickness(now)),
@@ -145,20 +171,41 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
     )
 
 
-def components(acquisition: Acquisition) -> prepare.Components:
-    """Return the principal components of all tilts near the Au and Ag peaks.
+def components(acquisition: Acquisition, weights) -> tuple[prepare.Components, dict]:
+    """Return the principal components of all tilts near the Au and Ag peaks, and what they mix.
 
-    All spectra at once would be several gigabytes. Blocks of 4 × 4 pixels have the same
-    components, so the spectra of blocks are decomposed.
+    All spectra at once would be several gigabytes, so blocks of pixels are decomposed. Noise hides
+    the components that tell elements apart the longer the smaller the blocks are: the smallest are
+    taken of which the maps, which these `weights` make, keep the elements apart.
     """
     now = acquisition.settings
-
-    def binned(spectra, mask):
-        return blocks(spectra, now, mask)
-
     masks = particle_masks(acquisition.haadf, now, wide=True)
-    parts = run(binned, acquisition.spectra, masks, label="binning spectra")
-    return prepare.decompose(np.concatenate(parts), acquisition.energies, components=now.components)
+    tried = {}
+    for side in block_sides(now):
+        sides = [side] * len(masks)
+        parts = run(blocks, acquisition.spectra, masks, sides, label="binning spectra")
+        parts = np.concatenate(parts)
+        found = prepare.decompose(parts, acquisition.energies, components=now.components)
+        tried[side] = prepare.measure_mixing(parts, weights, found.weights(weights))
+        # components fit the noise of the spectra that measure them, too
+        if np.abs(tried[side].shares).max() + 2 * tried[side].share_errors.max() < MIXED:
+            return found, tried
+    warnings.warn(
+        f"the element maps of the {now.particle} particle mix elements by "
+        f"{100 * tried[side].worst:.0f} % in blocks of {side} pixels, the largest that were tried: "
+        "there are too few counts for principal components.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return found, tried
+
+
+def halves(spectra, seed):
+    """Yield a random half of the counts of each tilt."""
+    for tilt, counts in enumerate(spectra):
+        half = counts.copy()
+        half.data, _ = hebt.split_counts(counts.data, seed=1000 * (seed + 1) + tilt)
+        yield half
 
 
 def particle_masks(haadf, settings, *, wide=False):
@@ -170,9 +217,12 @@ def particle_masks(haadf, settings, *, wide=False):
     return prepare.particle_masks(haadf, border=border, margin=2 + moved)
 
 
+def kernel(settings) -> dict:
+    """Return what `hebt.prepare.smooth` takes, as the settings say."""
+    width = max(1, round(settings.width / settings.binning))
+    return {"width": width, "sigma": settings.sigma / settings.binning, "axis": (-2, -1)}
+
+
 def smooth_maps(maps, settings):
     """Return maps smoothed as the settings say."""
-    width = max(1, round(settings.width / settings.binning))
-    if settings.width == 0 or width == 1:
-        return np.asarray(maps, np.float32)
-    return prepare.smooth(maps, width=width, sigma=settings.sigma / settings.binning, axis=(-2, -1))
+    return prepare.smooth(maps, **kernel(settings))
