@@ -14,7 +14,7 @@ from ..particles.experiment import seed_settings
 from ..particles.measures import REFERENCES
 from ..particles.views import to_steps
 from ..spectra.processing import process
-from ..spectra.settings import ELEMENTS, ParticleSettings, truth
+from ..spectra.settings import ELEMENTS, READINGS, ParticleSettings, truth
 from ..spectra.settings import settings as particle_settings
 from ..store import cached
 
@@ -25,8 +25,6 @@ ITERATIONS = (1, 2, 5, 10, 15, 20, 30, *PRINTED_ITERATIONS)
 FRAME = 150  # pixels along the edge of a sweep's frames, at most
 _CHUNK = 40  # slices that run together, for the sake of memory
 _BAND = 4  # slices on both sides of the one that is swept, for its segmentation
-# Other readings of what the paper does not print: the width of the maps' smoothing, and counts
-READINGS = ({"sigma": 4.0, "counts": 0.4}, {"sigma": 4.0, "counts": 4.0})
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -150,9 +148,10 @@ def slice_sweep(*, seeds=None, alphas=ALPHAS, iterations=ITERATIONS, **changes) 
 
 
 def other_readings(*, alphas=ALPHAS, iterations=ITERATIONS, **changes) -> SliceSweep:
-    """Sweep the slice at `READINGS`, other readings of the paper's noise, in place of seeds."""
+    """Sweep the slice at all readings of the paper's noise but the usual, in place of seeds."""
+    _, *others = READINGS
     return _slice_sweep(
-        tuple(particle_settings("nonalloy", **changes | reading) for reading in READINGS),
+        tuple(particle_settings("nonalloy", reading=reading, **changes) for reading in others),
         tuple(float(a) for a in alphas),
         tuple(check_count("iterations", i) for i in iterations),
     )
@@ -203,7 +202,7 @@ def _middle_slice(W, settings) -> dict:
         "haadf": series.haadf[:, middle],
         "maps": series.maps[:, :, middle],
         "ratios": ratios,
-        "r_squared": float(series.fit.r_squared),
+        "r_squared": float(series.plain.r_squared),
         "bulk": (ratios * series.zeta * bulk).astype(np.float32),  # x of the pure elements
         "segmented": _segmented(W, series.haadf, middle),
         "true": truth(settings)[:, middle] / bulk[:, None, None],
