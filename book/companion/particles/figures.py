@@ -18,6 +18,7 @@ from .views import COLUMNS, from_steps
 
 STYLE = {"eds": METHOD_STYLE["eds"], "hebt": METHOD_STYLE["hebt_est"]}
 LIMITS = (0.0, 1.2)
+WIDTHS = (2, 5, 10, 20, 50)  # nm, at an axis
 COLORS = ("#222222", "#7a5195", "#2a9d8f", "#e07a5f")  # of the kernels, by σ
 DENSITY = "density of the element (bulk: 1, at the scale nearest to the truth)"
 
@@ -128,7 +129,9 @@ def plot_grid(grid: Grid):
         if mark != "a":
             ax.axhline(1, color="0.4", linewidth=1)
         ax.set_xscale("log", base=2)
-        ax.set_xticks(grid.counts, [f"{c:g}" for c in grid.counts])
+        # a label has no room beside one that is near
+        far = np.diff(np.log2(grid.counts), prepend=-np.inf) > 0.5
+        ax.set_xticks(grid.counts, [f"{c:g}" if f else "" for c, f in zip(grid.counts, far)])
         ax.set(xlabel="counts per element and pixel", ylabel=label)
         title(ax, name, mark)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
@@ -148,7 +151,9 @@ def plot_rim(study: RimStudy):
             ax.plot(100 * study.noise[key], study.widths(key), **look)
             at = study.at(key, study.printed)
             ax.plot(100 * at[1], at[0], "o", color=look["color"], markersize=7, fillstyle="none")
-        ax.set(xlabel="noise in pure Ag (%)", yscale="log")
+        ax.set(xlabel="noise in pure Ag (%)", yscale="log", ylim=(2, 60))
+        ax.set_yticks(WIDTHS, [f"{w}" for w in WIDTHS])
+        ax.minorticks_off()
         title(ax, f"reading {reading}", mark)
     axes[0, 0].set_ylabel("width of Ag at the interface (nm)")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
