@@ -132,7 +132,7 @@ def test_scores_of_some_slices_are_about_those_of_all(studies):
                             study.scores[reference].error(name, method, element, stop=stop)
                             for study in (some, every)
                         )
-                        np.testing.assert_allclose(a, b, rtol=0.15)
+                        np.testing.assert_allclose(a, b, rtol=0.25)
 
 
 def test_the_volume_mask_clears_the_outside(studies):
