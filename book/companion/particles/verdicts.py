@@ -146,19 +146,15 @@ def _background(study):
 
 
 def _shadow(study):
-    level, cleared = (study.crosstalk.at(n, "hebt", "Au") for n in ("level", "cleared_share"))
-    eds, background = (
-        study.crosstalk.at("level", "eds", "Au"),
-        study.crosstalk.at("background", "hebt", "Au"),
-    )
-    there, weak = (level > np.maximum(eds, background)).all(), (level < WEAK).all()
-    removed = (cleared < GONE).all()
+    names = ("level", "background", "cleared_share")
+    level, background, cleared = (study.crosstalk.at(n, "hebt", "Au") for n in names)
+    flags = (level > background).all(), (level < WEAK).all(), (cleared < GONE).all()
     return Verdict(
         "gold has a shadow of the whole particle; it is weak and can be removed by thresholding",
         PREDICTED,
-        f"gold in pure Ag: {percent(level)} of that in pure Au (EDS only {percent(eds)}); with a "
-        f"threshold, {percent(cleared)} of gold's intensity is left there",
-        word([there, weak, removed]),
+        f"of the mean in pure Au, {percent(level)} in pure Ag and {percent(background)} outside; "
+        f"with a threshold, {percent(cleared)} of gold's intensity is left in pure Ag",
+        word(flags),
     )
 
 
