@@ -252,13 +252,21 @@ def test_verdicts_on_section_4_3_follow_the_numbers(alloy, octahedron):
         return words(particles.alloy_verdicts(study, octahedron))
 
     # the made-up fit lowers r of Ag to 0.8 times, the paper's is 0.71 times
-    assert said() == ["agrees", "1.4 times smaller", "agrees", "agrees", "agrees", "yes", "yes"]
+    usual = ["agrees", "1.4 times smaller", *["agrees"] * 3, "in part", "yes", "yes"]
+    assert said() == usual
+    scored = alloy.scores["true"]
+    worse = dataclasses.replace(scored, values={"mse": scored.values["mse"][:, ::-1]})
+    assert said(scores={"true": worse})[5] == "in part"
+    for factor, says in ((2, "yes"), (0.5, "no")):
+        mse = np.ones((*SHAPE, 4)) * np.array([factor, 1])[:, None, None, None]
+        made = dataclasses.replace(scored, values={"mse": mse})
+        assert said(scores={"true": made})[5] == says
     paper = np.tile([2e-3, 2e-3 * particles.printed_change()], (3, 1))
     assert said(plain_ratios=paper)[1] == "agrees"
     assert said(plain_ratios=np.tile([2e-3, 2.2e-3], (3, 1)))[1] == "opposite sign"
     assert said(inside_error=alloy.inside_error[::-1])[2] == "does not"
     assert said(outside=alloy.outside[::-1])[3] == "does not"
-    assert said(profile=alloy.profile[:, :, ::-1])[4:] == ["does not", "no", "no"]
+    assert said(profile=alloy.profile[:, :, ::-1])[4:] == ["does not", "in part", "no", "no"]
     assert said(r_squared=np.full(3, 0.98))[0] == "error 10.5 times smaller"
 
 

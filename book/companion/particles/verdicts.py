@@ -199,6 +199,7 @@ def alloy_verdicts(study: AlloyStudy, octahedron) -> tuple[Verdict, ...]:
         _less_noise(study),
         _contrast(study),
         _exterior(study),
+        _alloy_crossed(study),
         *(_composition(study, m) for m in METHODS),
     )
 
@@ -258,6 +259,19 @@ def _exterior(study):
         PREDICTED,
         f"from the innermost shell to the outermost, in atomic %: {points}; true {true:+.0f}",
         word(rise[1] > 0),
+    )
+
+
+def _alloy_crossed(study):
+    scores = study.scores["true"]
+    gains = [scores.gain("mse", e, eds_stop="best") for e in ELEMENTS]
+    each = (f"{e} {spread_text(g, '.2f')}" for e, g in zip(ELEMENTS, gains, strict=True))
+    return Verdict(
+        f"not in the paper: HEBT after {study.iterations} iterations is better than EDS alone at "
+        "its best stop",
+        PREDICTED,
+        f"MSE of EDS alone over that of HEBT, against the truth: {', '.join(each)}",
+        word([(gain > 1).all() for gain in gains], yes="yes", no="no"),
     )
 
 
