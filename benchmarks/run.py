@@ -6,10 +6,10 @@
 Every contender works on the same tilt series. Rounds are interleaved, so that a busy machine
 disturbs all of them alike; the table gives medians of the time of an iteration of one slice: of
 the processor, which other programs on the machine change little, and by the clock. "x ASTRA" is
-how many times less that is than for ASTRA's CPU SIRT. Where a CUDA device can be used, hebt and
-ASTRA run on it in the same rounds. The results go to data/benchmark.json, from which the book draws
-its page on speed; those of a run with other sizes or fewer rounds go nowhere else than to --out. On
-two idle cores it takes about four minutes.
+how many times less that is than for ASTRA's CPU SIRT with strip weights, which are hebt's. Where a
+CUDA device can be used, hebt and ASTRA run on it in the same rounds. The results go to
+data/benchmark.json, from which the book draws its page on speed; those of a run with other sizes or
+fewer rounds go nowhere else than to --out. On two idle cores it takes about four minutes.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ PACKAGES = (
 )
 COMPILE = ["-O3", "-march=native", "-ffast-math", "-shared", "-fPIC"]
 TWO = "hebt.reconstruct, 2 elements"
+ASTRA = "ASTRA CPU SIRT, {}"  # its projector
 FIRST_CALL = """
 import numpy, hebt
 W = hebt.Projector([-30, 0, 30], 32)
@@ -68,7 +69,8 @@ hebt.reconstruct(W, numpy.ones((3, 4, 32)), numpy.ones((2, 3, 4, 32)), [1, 1], i
 """
 
 
-RECORD = HERE.parent / "data" / "benchmark.json"
+ROOT = HERE.parent
+RECORD = ROOT / "data" / "benchmark.json"
 # What the book's record was measured with; a run with less does not replace it.
 FULL = {"size": 300, "tilts": 31, "slices": 300, "rounds": 7}
 QUICK = {"size": 64, "tilts": 9, "slices": 32, "rounds": 2}
@@ -110,6 +112,7 @@ def main() -> None:
         "cores": numba.config.NUMBA_NUM_THREADS,
         "python": platform.python_version(),
         "versions": {p: version_of(p) for p in PACKAGES},
+        "commit": commit(),
         "load_before": load(),
         "settings": {
             "size": options.size,
@@ -145,12 +148,13 @@ def contest(options, cores, library, gpu) -> list[dict]:
     haadf = maps.sum(axis=0)
     one_slice = series[:, 0]
 
-    def sirt(device, iterations):
-        return hebt.sirt(W, series, iterations, device=device, progress=False)
+    def sirt(device, iterations, p=series):
+        return hebt.sirt(W, p, iterations, device=device, progress=False)
 
-    def of_two(device, iterations):
+    def of_two(device, iterations, part=slice(None)):
+        data = haadf[:, part], maps[:, :, part]
         return hebt.reconstruct(
-            W, haadf, maps, [1, 1], iterations=iterations, device=device, progress=False
+            W, *data, [1, 1], iterations=iterations, device=device, progress=False
         )
 
     # name, device, threads, slices worked on (those of all elements), iterations of the longer run,
@@ -160,10 +164,15 @@ def contest(options, cores, library, gpu) -> list[dict]:
         for name, run, count in ((TWO, of_two, 2 * slices), ("hebt.sirt", sirt, slices)):
             run = on_threads(n, functools.partial(run, "cpu"))
             field.append((name, "cpu", n, count, 13, run))
+    lone = functools.partial(sirt, "cpu", p=one_slice)
+    lone_two = functools.partial(of_two, "cpu", part=0)
     field += [
         ("the same loop in C", "cpu", 1, slices, 13, c_sirt(library, W, series)),
         ("scipy.sparse SIRT", "cpu", 1, slices, 5, scipy_sirt(W, series)),
-        ("ASTRA CPU SIRT, strip", "cpu", 1, 1, 13, astra_sirt(angles, one_slice)),
+        (f"{TWO}, one slice", "cpu", 1, 2, 13, on_threads(1, lone_two)),
+        ("hebt.sirt, one slice", "cpu", 1, 1, 13, on_threads(1, lone)),
+        (ASTRA.format("strip"), "cpu", 1, 1, 13, astra_sirt(angles, one_slice, "strip")),
+        (ASTRA.format("linear"), "cpu", 1, 1, 13, astra_sirt(angles, one_slice, "linear")),
         ("scikit-image SART", "cpu", 1, 1, 5, skimage_sart(angles, one_slice)),
     ]
     if gpu is not None:
@@ -367,7 +376,7 @@ def print_table(results) -> None:
     print(f"CUDA device: {gpu['name'] if gpu else 'none'}\n")
     ours = {name: [median_of(c, name) for c in contenders] for name in ("processor", "clock")}
     by = {(c["name"], c["device"], c["threads"]): i for i, c in enumerate(contenders)}
-    astra = by.get(("ASTRA CPU SIRT, strip", "cpu", 1))
+    astra = by.get((ASTRA.format("strip"), "cpu", 1))
     bare = by.get(("the same loop in C", "cpu", 1))
     heads = "threads", "processor (ms)", "x ASTRA", "x C", "clock (ms)", "x ASTRA"
     print(f"{'':40}" + "".join(f"{head:>{max(9, len(head) + 2)}}" for head in heads))
@@ -502,8 +511,11 @@ def scipy_sirt(W, series):
     return run
 
 
-def astra_sirt(angles, sinogram):
-    """ASTRA's CPU SIRT with the same weights, one slice after the other; None without ASTRA."""
+def astra_sirt(angles, sinogram, projector):
+    """ASTRA's CPU SIRT, one slice after the other; None without ASTRA.
+
+    Its projector "strip" has the weights of hebt; "linear" has others, which take less time.
+    """
     try:
         import astra
     except ImportError:
@@ -512,7 +524,7 @@ def astra_sirt(angles, sinogram):
     volume = astra.create_vol_geom(size, size)
     geometry = astra.create_proj_geom("parallel", 1, size, np.deg2rad(angles))
     configuration = astra.astra_dict("SIRT")
-    configuration["ProjectorId"] = astra.create_projector("strip", geometry, volume)
+    configuration["ProjectorId"] = astra.create_projector(projector, geometry, volume)
     configuration["ProjectionDataId"] = astra.data2d.create("-sino", geometry, sinogram)
     configuration["ReconstructionDataId"] = astra.data2d.create("-vol", volume)
     configuration["option"] = {"MinConstraint": 0}
@@ -598,6 +610,20 @@ def version_of(package) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def commit(folder: Path = ROOT) -> str | None:
+    """hebt's commit, "-dirty" where files differ from it; None where this is no checkout of git."""
+
+    def git(*command):
+        run = subprocess.run(["git", "-C", folder, *command], capture_output=True, text=True)
+        return run.stdout.strip() if run.returncode == 0 else ""
+
+    # a copy without .git may lie inside a repository of another project
+    with contextlib.suppress(OSError):
+        if (top := git("rev-parse", "--show-toplevel")) and Path(top).samefile(folder):
+            return git("describe", "--always", "--dirty") or None
+    return None
 
 
 if __name__ == "__main__":

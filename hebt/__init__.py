@@ -18,7 +18,15 @@ from .composition import composition, density
 from .projector import Projector, common_tilts
 from .ratios import ResponseRatios, response_ratios
 from .reconstruct import reconstruct, sirt, sweep
-from .stopping import Discrepancy, History, RelativeChange, Residuals, Snapshots, poisson_noise
+from .stopping import (
+    Discrepancy,
+    History,
+    RelativeChange,
+    Residuals,
+    Snapshots,
+    fitted_noise,
+    poisson_noise,
+)
 
 # These load on first use, so that `import hebt` stays instant.
 _MODULES = ("explorers", "io", "metrics", "prepare", "segmentation", "simulate", "validation")
@@ -36,6 +44,7 @@ __all__ = [
     "common_tilts",
     "composition",
     "density",
+    "fitted_noise",
     "open_result",
     "poisson_noise",
     "reconstruct",

@@ -181,6 +181,7 @@ def _description(problem, run, thickness, names, prints):
         haadf_angles=None if haadf is None else haadf.angles.tolist(),
         ratios=problem.ratios.tolist(),
         alpha=problem.alpha,
+        blur=problem.blur and [kernel.tolist() for kernel in problem.blur],
         iterations=run.iterations,
         **{name: sums.get(name) for name in ("haadf", "maps", "mask", "x0")},
         code=code_digest(),

@@ -290,6 +290,21 @@ def check_signs(name: str, array: NDArray[np.float32], *, counts: bool = False) 
         check_background(name, array, counts=counts)
 
 
+def check_variance(variance: ArrayLike, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the variance of each value of the maps, float32, in their shape."""
+    variance = as_float32("variance", variance)
+    try:
+        given = np.broadcast_to(variance, maps.shape)
+    except ValueError:
+        raise ValueError(
+            f"variance has shape {variance.shape} and maps {maps.shape}; expected a shape that "
+            "broadcasts to that of maps."
+        ) from None
+    if variance.min() < 0:
+        raise ValueError(f"variance has values from {variance.min():g}; expected none below 0.")
+    return given
+
+
 def check_range(name: str, low: float, high: float, *, whole: bool) -> None:
     """Do `check_signs` for the lowest and highest value, and whether all are whole counts."""
     if low >= 0:

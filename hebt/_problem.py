@@ -11,6 +11,7 @@ import numpy as np
 from ._blocks import is_lazy
 from ._checks import (
     as_float32,
+    as_float64,
     check_count,
     check_function,
     check_number,
@@ -45,6 +46,8 @@ class Problem:
         (size, size) or (*lead, size, size).
     x0
         (elements, *lead, size, size).
+    blur
+        Kernels that the maps are smoothed with along the slices and across them; None if not.
     """
 
     W: Projector
@@ -55,9 +58,12 @@ class Problem:
     haadf_projector: Projector | None = None
     mask: Any = None
     x0: Any = None
+    blur: tuple[np.ndarray, np.ndarray] | None = None
 
     @classmethod
-    def checked(cls, W, haadf, maps, ratios, alpha, haadf_projector=None, mask=None, x0=None):
+    def checked(
+        cls, W, haadf, maps, ratios, alpha, haadf_projector=None, mask=None, x0=None, blur=None
+    ):
         """Return the problem of `hebt.reconstruct` after checking it.
 
         Dask arrays are checked in shape and type here, and in their values where they are read.
@@ -74,7 +80,8 @@ class Problem:
             maps = maps if is_lazy(maps) else as_float32("maps", maps)
         ratios = check_ratios(ratios, len(maps), maps.shape[2:-1])
         alpha = check_alpha("alpha", alpha)
-        problem = cls(W, haadf, maps, ratios, alpha, haadf_projector, mask, x0)
+        blur = check_blur(blur, maps.shape[2:-1])
+        problem = cls(W, haadf, maps, ratios, alpha, haadf_projector, mask, x0, blur)
         return problem if problem.is_lazy else problem.with_checked_x0_and_mask()
 
     def with_checked_x0_and_mask(self) -> Problem:
@@ -100,6 +107,16 @@ class Problem:
     def shape(self) -> tuple[int, ...]:
         """That of the result, (elements, *lead, size, size)."""
         return (len(self.maps), *self.lead, self.W.size, self.W.size)
+
+    @property
+    def volumes(self) -> int:
+        """How many volumes lie side by side, if the last axis of the slices is that of one."""
+        return int(np.prod(self.lead[:-1]))
+
+    @property
+    def reach(self) -> int:
+        """How many slices away a slice still shows in the maps, smoothed along the slices."""
+        return 0 if self.blur is None else len(self.blur[0]) // 2
 
     @property
     def is_lazy(self) -> bool:
@@ -174,6 +191,35 @@ def check_alpha(name: str, alpha: Any) -> float:
         "a weight of at least 0 and below 1, e.g. 0.7; 0 is EDS alone. For HAADF alone, use sirt"
     )
     return check_number(name, alpha, expected, also_least=True, most=1, also_most=False)
+
+
+def check_blur(blur: Any, lead: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the kernels along the slices and across them; None if they smooth nothing."""
+    if blur is None:
+        return None
+    if isinstance(blur, (tuple, list)) and len(blur) == 2 and all(map(np.iterable, blur)):
+        along, across = (_check_kernel(f"blur[{i}]", kernel) for i, kernel in enumerate(blur))
+    else:
+        across = _check_kernel("blur", blur)
+        along = across if lead else np.ones(1)
+    if len(along) > 1 and not lead:
+        raise ValueError(
+            f"blur[0], the kernel along the slices, has {len(along)} taps, but there is no axis of "
+            "slices; expected [1], or one kernel alone, which is that across them."
+        )
+    return (along, across) if len(along) > 1 or len(across) > 1 else None
+
+
+def _check_kernel(name: str, kernel: Any) -> np.ndarray:
+    kernel = as_float64(name, kernel, ndim=(1,))
+    even, uneven = len(kernel) % 2 == 0, np.abs(kernel - kernel[::-1]).max()
+    if even or uneven > 1e-6 or kernel.min() < 0 or abs(kernel.sum() - 1) > 1e-6:
+        raise ValueError(
+            f"{name} has {len(kernel)} taps from {kernel.min():g} to {kernel.max():g} with sum "
+            f"{kernel.sum():g}; expected an odd number of them, the same from both ends, none "
+            "below 0, with sum 1, as from hebt.prepare.smoothing_kernel(12, sigma=4)."
+        )
+    return kernel
 
 
 def _check_mask(mask: Any, lead: tuple[int, ...], size: int) -> np.ndarray:

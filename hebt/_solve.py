@@ -11,7 +11,7 @@ import numpy as np
 from ._engine.arrays import slices_first
 from ._engine.cpu import CpuRun
 from ._engine.device import choose_device
-from ._engine.system import Residuals
+from ._engine.system import Blur, Residuals
 from ._problem import Problem, Run
 from ._progress import progress_bar
 
@@ -140,6 +140,9 @@ def _state(problem: Problem, busy: np.ndarray, device: str, stack: contextlib.Ex
         mask,
         None if problem.ratios is None else each(problem.ratios, elements),
         None if W_haadf is None else W_haadf._beam,
+        None
+        if problem.blur is None
+        else Blur(*problem.blur, max(1, len(busy) // problem.volumes), size),
         flat(problem.x0, elements, -1, size**2),
     )
     if choose_device(device) == "cuda":
@@ -166,6 +169,12 @@ def _busy_slices(problem: Problem) -> np.ndarray:
         busy = busy | any_of(problem.haadf, 0, -1)
     if problem.x0 is not None:
         busy = busy | any_of(problem.x0, 0, -2, -1)
+    if problem.reach and busy.any():
+        # x is 0 farther than the kernel reaches from slices with data, and such a slice has to meet
+        # its own data, which are 0 there
+        busy = busy.reshape(problem.volumes, -1)
+        inside, reach = np.flatnonzero(busy.any(axis=0)), 2 * problem.reach
+        busy[:, max(0, inside[0] - reach) : inside[-1] + reach + 1] = True
     return np.flatnonzero(busy) if busy.any() else np.array([0])
 
 

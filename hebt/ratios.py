@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, check_names, check_series
+from ._checks import as_float32, check_names, check_series, check_variance
 from ._counts import are_counts
 
 # Belsley, Kuh and Welsch's limits for a harmful collinearity: the condition index, and the share
@@ -263,17 +263,7 @@ def _noise(maps, variance, half):
     if variance is None:
         return None, np.broadcast_to(np.float32(0), maps.shape)
     if not isinstance(variance, str):
-        variance = as_float32("variance", variance)
-        try:
-            given = np.broadcast_to(variance, maps.shape)
-        except ValueError:
-            raise ValueError(
-                f"variance has shape {variance.shape} and maps {maps.shape}; expected a shape "
-                "that broadcasts to that of maps."
-            ) from None
-        if variance.min() < 0:
-            raise ValueError(f"variance has values from {variance.min():g}; expected none below 0.")
-        return "given", given
+        return "given", check_variance(variance, maps)
     if variance not in ("auto", "counts"):
         raise ValueError(f'variance is {variance!r}; expected "auto", "counts", an array, or None.')
     if are_counts(maps):

@@ -15,12 +15,16 @@ from numpy.typing import ArrayLike
 from ._checks import (
     as_float32,
     as_float64,
+    check_count,
     check_counts,
     check_function,
     check_number,
     check_ratios,
+    check_variance,
 )
+from ._counts import are_counts
 from ._engine.system import Residuals
+from .projector import Projector
 
 
 class History:
@@ -197,16 +201,26 @@ class Discrepancy:
         Expected norm of the noise in p_h.
     factor
         Stop at this many times the noise.
+    fitted
+        Which share of the noise in the maps is fitted after 1, 2, ... iterations, from
+        `fitted_noise`. What is fitted is no longer in the residuals: without it (None) the rule
+        stops early, the more so the smoother the maps are. With it [2]_, it stops at
+        mean((residual_e / noise_e)^2) + fitted <= factor^2, near the least error; with a large
+        alpha and strongly smoothed maps still somewhat early.
 
     References
     ----------
     .. [1] Morozov, "On the solution of functional equations by the method of
        regularization", Soviet Mathematics Doklady 7 (1966) 414-417.
+    .. [2] Hall and Titterington, "Common structure of techniques for choosing smoothing
+       parameters in regression problems", Journal of the Royal Statistical Society B 49 (1987)
+       184-198.
     """
 
     eds: tuple[float, ...] | None = None
     haadf: float | None = None
     factor: float = 1.0
+    fitted: tuple[float, ...] | None = None
 
     def __post_init__(self):
         if self.eds is None and self.haadf is None:
@@ -219,6 +233,10 @@ class Discrepancy:
             values["eds"] = tuple(check_number("eds", e, "numbers above 0") for e in eds.tolist())
         if self.haadf is not None:
             values["haadf"] = check_number("haadf", self.haadf, "a number above 0")
+        if self.fitted is not None:
+            if self.eds is None:
+                raise ValueError("fitted of Discrepancy is given without eds; expected both.")
+            values["fitted"] = tuple(as_float64("fitted", self.fitted, ndim=(1,)).tolist())
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -230,7 +248,10 @@ class Discrepancy:
                     f"eds of Discrepancy has {len(self.eds)} values; expected "
                     f"{len(residuals.eds)}, one for each element map."
                 )
-            explained = np.mean((residuals.eds / self.eds) ** 2) <= self.factor**2
+            left = np.mean((residuals.eds / self.eds) ** 2)
+            if self.fitted is not None:
+                left += self.fitted[min(iteration, len(self.fitted)) - 1]
+            explained = left <= self.factor**2
         if self.haadf is not None:
             if np.isnan(residuals.haadf):
                 raise ValueError(
@@ -241,11 +262,13 @@ class Discrepancy:
         return bool(explained)
 
 
-def poisson_noise(maps: ArrayLike, ratios: ArrayLike) -> np.ndarray:
+def poisson_noise(
+    maps: ArrayLike, ratios: ArrayLike, *, variance: ArrayLike | None = None
+) -> np.ndarray:
     """Expect the norm of the noise in r_e p_e from counting X-rays.
 
     The variance of a count is the count: ||noise_e||^2 = r_e^2 sum(p_e). It holds for raw counts;
-    smoothed or denoised maps have less noise.
+    smoothed or denoised maps have less noise, and their `variance` tells how much.
 
     Parameters
     ----------
@@ -253,6 +276,9 @@ def poisson_noise(maps: ArrayLike, ratios: ArrayLike) -> np.ndarray:
         Element maps in X-ray counts, shape (elements, ...).
     ratios
         Response ratios, shape (elements,).
+    variance
+        Variance of each value, in a shape that broadcasts to that of `maps`, as for
+        `response_ratios`. If None, maps are raw counts.
 
     Returns
     -------
@@ -262,16 +288,100 @@ def poisson_noise(maps: ArrayLike, ratios: ArrayLike) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        If an argument is no finite real array of that shape, or a map has no counts.
+        If an argument is no finite real array of that shape, or a map has no counts or no
+        variance; if maps are no raw counts, and no variance is given.
     """
     maps = as_float32("maps", maps)
     if maps.ndim < 2:
         raise ValueError(f"maps has shape {maps.shape}; expected (elements, ...).")
     ratios = check_ratios(ratios, len(maps))
-    counts = maps.reshape(len(maps), -1).sum(axis=1, dtype=np.float64)
-    if (counts <= 0).any():
+    if variance is None and not are_counts(maps):
         raise ValueError(
-            f"maps holds {counts.tolist()} counts; expected more than 0 of each element. Leave "
-            "an element without counts out."
+            "maps are not whole numbers from 0, or all are multiples of one number; expected raw "
+            "counts. Give the variance of each value of processed ones."
         )
-    return ratios * np.sqrt(counts)
+    name = "maps" if variance is None else "variance"
+    noise = maps if variance is None else check_variance(variance, maps)
+    total = noise.reshape(len(maps), -1).sum(axis=1, dtype=np.float64)
+    if (total <= 0).any():
+        raise ValueError(
+            f"{name} adds up to {total.tolist()}; expected more than 0 for each element. Leave an "
+            "element without counts out."
+        )
+    return ratios * np.sqrt(total)
+
+
+def fitted_noise(
+    W: Projector,
+    haadf: ArrayLike,
+    maps: ArrayLike,
+    ratios: ArrayLike,
+    *,
+    half: ArrayLike,
+    iterations: int = 200,
+    **options: Any,
+) -> np.ndarray:
+    """Find which share of the noise in the maps a reconstruction fits.
+
+    The noise is what two halves of the counts differ by. It is added to the maps, and the change
+    of the reconstruction, projected onto it, is the share that was fitted: the degrees of freedom
+    of the fit, also of smoothed and denoised maps [1]_. It takes two runs; a few slices will do.
+
+    Parameters
+    ----------
+    W, haadf, maps, ratios
+        As for `hebt.reconstruct`; of all slices or some.
+    half
+        Maps from a random half of the counts, as for `hebt.response_ratios`, in the shape of
+        `maps`: split by `hebt.split_counts` and processed as `maps` were.
+    iterations
+        For so many iterations.
+    options
+        For `hebt.reconstruct`, such as `alpha` and `mask`, as in the run that is to be stopped.
+
+    Returns
+    -------
+    numpy.ndarray
+        Mean over the elements after 1, 2, ... iterations, shape (iterations,), for `Discrepancy`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `hebt.reconstruct`; if `half` has not the shape of `maps`, or both halves are alike.
+
+    References
+    ----------
+    .. [1] Ye, "On measuring and correcting the effects of data mining and model selection",
+       Journal of the American Statistical Association 93 (1998) 120-131.
+    """
+    from scipy import ndimage
+
+    from ._problem import check_blur, check_projector
+    from .reconstruct import reconstruct
+
+    check_projector(W)
+    haadf, maps = as_float32("haadf", haadf), as_float32("maps", maps, ndim=(3, 4))
+    W.check_projections("maps", maps[0])
+    half, iterations = as_float32("half", half), check_count("iterations", iterations)
+    if half.shape != maps.shape:
+        raise ValueError(
+            f"half has shape {half.shape} and maps {maps.shape}; expected the same shape."
+        )
+    noise = 2 * half - maps
+    axes = tuple(range(1, maps.ndim))
+    power = check_ratios(ratios, len(maps)) * (noise**2).sum(axis=axes, dtype=np.float64)
+    if not noise.any(axis=axes).all():
+        raise ValueError("half is half of maps to the digit; expected a random half of the counts.")
+    blur = check_blur(options.get("blur"), maps.shape[2:-1])
+    for axis, kernel in zip((-2, -1), blur or ()):
+        if len(kernel) > 1:  # G is its own adjoint
+            noise = ndimage.correlate1d(noise, kernel, axis=axis, mode="reflect")
+    seen = np.stack([W.backward(element) for element in noise])
+    found = []
+    for given in (2 * half, maps):
+        keep = Snapshots(
+            range(1, iterations + 1), lambda x: (x * seen).sum(axis=axes, dtype=np.float64)
+        )
+        reconstruct(W, haadf, given, ratios, iterations=iterations, callback=keep, **options)
+        found.append(keep.values)
+    return np.mean((np.array(found[0]) - found[1]) / power, axis=-1)

@@ -111,6 +111,18 @@ RULE = function(hebt.RelativeChange(1e-3)).but("None", "a list")
 HISTORY = thing(hebt.History()).but("None")
 DEVICE, ITERATIONS = choice("cpu"), count(2)
 RUN = dict(device=DEVICE, progress=progress())
+BLUR = array([0.25, 0.5, 0.25]).but(
+    "None",
+    refused={
+        "even": [0.5, 0.5],
+        "uneven": [0.5, 0.25, 0.25],
+        "below 0": [-0.5, 2.0, -0.5],
+        "another sum": [1.0, 1.0, 1.0],
+        "one of two": ([1.0], [0.5, 0.5]),
+        "three": ([1.0], [1.0], [1.0]),
+        "an image": np.full((3, 3), 1 / 9),
+    },
+)
 
 entry("hebt.Projector", hebt.Projector, angles=A.but(*ROWS), size=count(N))
 entry("hebt.Projector.forward", W.forward, x=V.but(*LEAD, *ROWS))
@@ -124,6 +136,7 @@ entry(
     mask=M.but("None"),
     x0=array(X[0]).but("None"),
     callback=CALLBACK.but("None"),
+    blur=BLUR,
     stop=RULE,
     history=HISTORY,
     **RUN,
@@ -140,6 +153,7 @@ entry(
     mask=M.but("None"),
     x0=V.but("None"),
     haadf_projector=PROJECTOR.but("None"),
+    blur=BLUR,
     **RUN,
 )
 entry(
@@ -182,6 +196,7 @@ entry(
         refused={"1": [0.5, 1.0], "below 0": [-0.1, 0.5], "one of 1": 1.0},
     ),
     iterations=counts([1, 3]).but("one number"),
+    blur=BLUR,
     **RUN,
 )
 entry(
@@ -217,6 +232,17 @@ entry(
     ),
     haadf=number(3.0, 0, -1).but("None"),
     factor=number(1.0, 0, -1),
+    fitted=array([0.1, 0.2]).but("None", "beyond float32", *ROWS),
+)
+entry(
+    "hebt.fitted_noise",
+    lambda **k: hebt.fitted_noise(**k, progress=False),
+    W=PROJECTOR,
+    haadf=P.but(refused={"below 0": -HAADF}),
+    maps=Q,
+    ratios=R,
+    half=array(HALF).but(refused={"exactly half": MAPS / 2}),
+    iterations=count(2),
 )
 entry("hebt.RelativeChange", hebt.RelativeChange, tolerance=number(0.5, 0, -1))
 entry(
@@ -232,7 +258,13 @@ entry(
     other_angles=A.but(*ROWS),
     within=number(0.5, -1),
 )
-entry("hebt.poisson_noise", hebt.poisson_noise, maps=Q.but(*COLUMNS), ratios=R)
+entry(
+    "hebt.poisson_noise",
+    hebt.poisson_noise,
+    maps=Q.but(*COLUMNS),
+    ratios=R,
+    variance=array(MAPS / 2).but("None", *LEAD, "a row less", *NUMBER, refused={"below 0": -MAPS}),
+)
 PARTS_OF_X = dict(x=V.but("one axis less", *COLUMNS), ratios=R)  # any axes after the first
 entry("hebt.density", hebt.density, **PARTS_OF_X, zeta_factors=R)
 entry("hebt.density, the paper's", hebt.density, **PARTS_OF_X, eds_response=R)
@@ -338,6 +370,16 @@ entry(
     centered=flag(False),
 )
 entry(
+    "hebt.prepare.smooth_variance",
+    prepare.smooth_variance,
+    variance=array(HAADF).but("one more axis", *COLUMNS, refused={"below 0": -HAADF}),
+    width=count(3),
+    sigma=SIGMA,
+    axis=AXIS,
+    centered=flag(False),
+    shifts=S.but("None"),
+)
+entry(
     "hebt.prepare.apply_shifts",
     prepare.apply_shifts,
     images=IMAGES.but("one more axis", *COLUMNS),
@@ -371,7 +413,6 @@ entry(
     prepare.estimate_shifts_to,
     reference=array(BLOB[:2]),
     images=array(BLOB[1:]),
-    upsample=count(4),
 )
 SERIES_ALONE = array(HAADF).but(*ROWS, *COLUMNS)
 entry("hebt.prepare.center_of_mass", prepare.center_of_mass, images=SERIES_ALONE)
@@ -529,6 +570,26 @@ entry(
 )
 ELEMENT = choice("Au").but(refused={"two": "AuAg"})
 entry("hebt.prepare.xray_lines", prepare.xray_lines, element=ELEMENT)
+LINES = names(["Au_Ma", "Ag_La"]).but("one less", "twice the same", refused={"no": ["Au_Zz"]})
+entry(
+    "hebt.prepare.mass_absorption",
+    prepare.mass_absorption,
+    lines=LINES,
+    elements=names(["Au", "Ag"]).but(
+        "one less", "one more", "twice the same", refused={"no": ["Xx"]}
+    ),
+)
+entry(
+    "hebt.prepare.absorption_factors",
+    prepare.absorption_factors,
+    W=PROJECTOR,
+    density=array(1000 * X).but("one more axis", *ROWS, refused={"below 0": -1000 * X}),
+    elements=names(["Au", "Ag"]),
+    lines=LINES,
+    voxel_size=number(2.0, 0, -1),
+    azimuths=array([45.0, 315.0]).but("None", *ROWS, *NUMBER),
+    elevation=number(18.0, -1, 91),
+)
 entry(
     "hebt.prepare.decompose",
     prepare.decompose,
@@ -582,6 +643,14 @@ entry(
     weights=array(SPECTRA - 4).but("one more axis", "one axis less", "beyond float32", *ROWS),
     count=KEPT,
 )
+TELLING = 100 * SPECTRA
+entry(
+    "hebt.prepare.measure_mixing",
+    lambda **k: prepare.measure_mixing(**k).response,
+    spectra=array(TELLING).but(*ROWS, "one more axis", refused={"below 0": -TELLING}),
+    weights=array(np.eye(2, 6)).but("beyond float32"),
+    denoised=array(np.eye(2, 6) / 2).but("beyond float32"),
+)
 
 # --- specimens and a microscope ---
 
@@ -611,6 +680,7 @@ entry(
     simulate.record_haadf,
     ideal=IMAGES.but(*COLUMNS),
     saturation=SATURATION,
+    electrons=number(500.0, 0, -1).but("inf"),
     noise=number(1.0, -1),
     offset=number(2.0, -1),
     shifts=S,
@@ -963,7 +1033,9 @@ RESULTS = {
     "hebt.io.TiltSeries",
     "hebt.prepare.Alignment",
     "hebt.prepare.Components",
+    "hebt.prepare.Mixing",
     "hebt.prepare.Damping",
+    "hebt.prepare.MatchedShifts",
     "hebt.prepare.TiltAxis",
     "hebt.segmentation.Segmentation",
     "hebt.validation.HeldOut",

@@ -124,7 +124,7 @@ STUDIES = {
     "test_explorers_laboratory": {"room"},
     "test_sweeps": {"study", "bands"},
     "test_laboratory": {"outcomes"},
-    "test_particles_studies": {"studies", "doses"},
+    "test_particles_studies": {"studies", "grid"},
     "test_spectra": {"walk", "study"},
     "test_io": {"three"},
     "test_wheel": {"built", "bare"},

@@ -133,6 +133,31 @@ def test_mask_start_and_empty_slices(axes):
     assert not x[:, 1].any() and not (x * ~mask).any()
 
 
+BLUR = np.array([0.25, 0.5, 0.25])
+
+
+@pytest.mark.parametrize("blur", [BLUR, ([1.0], BLUR), (BLUR, [1.0]), (np.ones(9) / 9, BLUR)])
+def test_smoothed_maps(blur):
+    W, haadf, maps, ratios = scene()
+    seen = {device: hebt.History() for device in ("cpu", "cuda")}
+    for device, history in seen.items():
+        options = dict(alpha=0.4, iterations=2, blur=blur, history=history, device=device)
+        history.x = hebt.reconstruct(W, haadf, maps, ratios, **options)
+    for name in ("x", "eds", "haadf", "change"):
+        one, other = (getattr(seen[device], name) for device in ("cpu", "cuda"))
+        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-5)
+
+
+def test_smoothed_maps_of_another_tilt_series_alone_and_in_a_sweep():
+    W, haadf, maps, ratios = scene()
+    W_haadf = hebt.Projector(np.linspace(-80, 80, 7), 5)
+    images = np.random.default_rng(0).random((7, 3, 5))
+    options = dict(iterations=2, blur=BLUR)
+    both(hebt.reconstruct, W, images, maps, ratios, haadf_projector=W_haadf, **options)
+    both(hebt.sirt, W, np.moveaxis(maps, 0, 1), **options)
+    both(hebt.sweep, W, haadf, maps, ratios, [0.3, 0.6], **options)
+
+
 def test_a_run_in_two_parts_equals_one():
     W, haadf, _, _ = scene(slices=1)
     first = hebt.sirt(W, haadf, 1, device="cuda")
@@ -215,6 +240,7 @@ def test_what_has_no_room_is_refused_or_runs_on_the_processor(monkeypatch):
 
 def test_memory_is_reckoned_with_all_that_is_taken(monkeypatch):
     from hebt._engine import cuda as _cuda
+    from hebt._engine.system import Blur
 
     taken = []
     for name in ("to_device", "device_array"):
@@ -226,13 +252,15 @@ def test_memory_is_reckoned_with_all_that_is_taken(monkeypatch):
             return array
 
         monkeypatch.setattr(_cuda.cuda, name, count)
-    for images in (None, hebt.Projector(np.arange(0, 90, 5), 40)):
+    other, smoothed = hebt.Projector(np.arange(0, 90, 5), 40), Blur(np.ones(3) / 3, [1.0], 64, 40)
+    for images, blur in (None, None), (other, None), (None, smoothed):
         W, _, maps, ratios = scene(40, 64, 2)
         haadf = np.ones((len((images or W).angles), 64, 40), np.float32)
-        reckoned = _cuda._bytes(maps.shape, 1, haadf, images)
+        reckoned = _cuda._bytes(maps.shape, 1, haadf, images, blur)
         taken.clear()
         mask = np.ones((1600, 1), np.float32)
         maps = maps.astype(np.float32)
         weights = np.ones((2, 1), np.float32)
-        _cuda.CudaRun(W._beam, maps, haadf, weights, mask, None, images and images._beam, None)
+        beam = images and images._beam
+        _cuda.CudaRun(W._beam, maps, haadf, weights, mask, None, beam, blur, None)
         assert reckoned == pytest.approx(sum(taken), rel=0.1)

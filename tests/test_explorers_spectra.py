@@ -5,6 +5,7 @@ import pytest
 
 from companion import spectra
 from companion.spectra.explorers import _top, _walk
+from companion.tables import signed
 from hebt.explorers.controls import quantize
 
 
@@ -87,13 +88,15 @@ def test_tables_and_numbers_hold_what_was_found(walk, study):
     table = spectra.ratio_table(walk)
     assert table.rows[0][2:5] == (
         "5.31e+04",
-        f"{walk.fit.ratios[0]:.3e}",
         f"{walk.true_ratios[0]:.3e}",
+        signed(100 * (walk.plain.ratios[0] / walk.true_ratios[0] - 1)),
     )
     errors = spectra.step_errors(walk)
     assert spectra.step_table(walk).rows[-1][1] == f"{100 * errors['aligned'][0]:.1f} %"
     assert len(spectra.alignment_table(walk).rows) == 4
     assert "2.055 to 2.275" in str(spectra.window_table())
-    numbers = spectra.numbers(walk, study=study)
-    assert numbers["nonalloy_r_squared"] == f"{walk.fit.r_squared:.3f}"
+    assert spectra.blocks_table(walk).rows[-1][-1] == "taken"
+    assert len(spectra.copper_table(study).rows) == 4
+    numbers = spectra.numbers(walk, study=study, alloy_study=study)
+    assert numbers["nonalloy_r_squared"] == f"{walk.plain.r_squared:.3f}"
     assert numbers["true_saturation"] == "2"

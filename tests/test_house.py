@@ -21,7 +21,17 @@ COMPANION = BOOK / "companion"
 CODE = sorted([*ROOT.glob("hebt/**/*.py"), *COMPANION.rglob("*.py")])
 CHAPTERS = sorted(BOOK.glob("*.md"))
 # what only shows results; a study that imported it would be computed anew for a new color
-SHOWS = ("figures", "tables", "claims", "explorers", "explorer", "widgets", "style", "prose")
+SHOWS = (
+    "figures",
+    "tables",
+    "claims",
+    "verdicts",
+    "explorers",
+    "explorer",
+    "widgets",
+    "style",
+    "prose",
+)
 MODULE_LINES, FUNCTION_LINES = 500, 60
 BRITISH = "colour centre normalise binarise localise grey neighbour behaviour initialise optimise"
 

@@ -1,6 +1,4 @@
-"""The studies of both particles, small, and that of the dose."""
-
-import types
+"""The studies of both particles, small, and those of the noise and of the rim."""
 
 import numpy as np
 import pytest
@@ -88,7 +86,7 @@ def test_some_slices_stand_for_all_of_a_large_particle(monkeypatch):
     monkeypatch.setattr("companion.particles.nonalloy.MANY", 100)
     small = {"size": 100, "angles": (-60, 0, 60)}
     study = particles.nonalloy_study(seeds=[0], **small)
-    assert (study.step, study.views.step) == (8, 4)
+    assert (study.step, study.views.step) == (12, 4)
     series = spectra.process(study.settings[0])
     shown = slice(0, 100, 4)
     x = hebt.reconstruct(
@@ -101,7 +99,7 @@ def test_some_slices_stand_for_all_of_a_large_particle(monkeypatch):
     )
     specimen = spectra.specimen(study.settings[0])
     for e, element in enumerate(particles.ELEMENTS):
-        true, scored = specimen.density[e][::8] / simulate.DENSITY[element], x[e, ::2]
+        true, scored = specimen.density[e][::12] / simulate.DENSITY[element], x[e, ::3]
         error = metrics.scaled_mse(true, scored, normalise="pixels")
         assert study.scores["true"].at("mse", "hebt", element)[0] == pytest.approx(error, rel=1e-2)
         picture = particles.from_steps(
@@ -122,7 +120,9 @@ def test_scores_of_some_slices_are_about_those_of_all(studies):
             np.testing.assert_allclose(one.values, other.values, atol=0.02, err_msg=str(key))
     for name, values in every.localized.items():
         np.testing.assert_allclose(some.localized[name]["error"], values["error"], rtol=0.02)
-    np.testing.assert_array_equal(some.overlap, every.overlap)
+    # the first seed is segmented where it is shown, the other where it is scored
+    np.testing.assert_array_equal(some.overlap[:, 0], every.overlap[:, 0])
+    np.testing.assert_allclose(some.overlap[:, 1], every.overlap[:, 1], atol=0.02)
     for reference in particles.REFERENCES:
         for name in particles.TABLE_2:
             for method in particles.METHODS:
@@ -132,7 +132,7 @@ def test_scores_of_some_slices_are_about_those_of_all(studies):
                             study.scores[reference].error(name, method, element, stop=stop)
                             for study in (some, every)
                         )
-                        np.testing.assert_allclose(a, b, rtol=0.15)
+                        np.testing.assert_allclose(a, b, rtol=0.25)
 
 
 def test_the_volume_mask_clears_the_outside(studies):
@@ -175,43 +175,50 @@ def test_bad_arguments_are_refused(studies):
 
 
 @pytest.fixture(scope="module")
-def doses():
-    return particles.dose_study(counts=(0.25, 4))
+def grid():
+    return particles.noise_grid(sigmas=(4.0, 20.0), counts=(4, 0.25), size=60)
 
 
-def test_few_counts_cost_eds_alone_more_than_hebt(doses):
-    assert (np.diff(doses.r_squared) > 0).all()
+def test_few_counts_cost_eds_alone_more_than_hebt(grid):
+    assert grid.counts == (0.25, 4.0) and grid.sigmas == (4.0, 20.0)
+    # with the counts, and with the width of the kernel
+    assert (np.diff(grid.r_squared[0]) > 0).all()
     for element in particles.ELEMENTS:
-        few, many = (scores.at("mse", "eds", element)[0] for scores in doses.scores)
+        few, many = (grid.scores[4.0, c].at("mse", "eds", element)[0] for c in grid.counts)
         assert few > 2 * many
-        low, high = doses.gain(element)
+        low, high = grid.gain(element)[0]
         assert low > max(high, 1)
 
 
-def test_the_dose_studys_error_is_that_of_the_reconstruction(doses):
-    settings, size = doses.settings[1], doses.settings[1].size
-    series = spectra.process(settings)
-    band = slice(size // 2 - doses.slices // 2, size // 2 + doses.slices // 2)
+def test_the_grids_error_is_that_of_the_reconstruction(grid):
+    settings = spectra.settings("nonalloy", sigma=20, counts=4)
+    size, series = settings.size, spectra.process(settings)
+    band = slice(size // 2 - 2, size // 2 + 2, 2)
     W = hebt.Projector(series.angles, size)
-    x = hebt.reconstruct(
-        W, series.haadf[:, band], series.maps[:, :, band], series.fit.ratios, 0.7, doses.iterations
-    )
+    data = series.haadf[:, band], series.maps[:, :, band]
+    x = hebt.reconstruct(W, *data, series.fit.ratios, 0.7, grid.iterations)
     true = spectra.truth(settings)[:, band]
+    scores = grid.scores[20.0, 4.0]
+    assert grid.r_squared[1, 1] == pytest.approx(series.plain.r_squared, abs=1e-6)
     for e, element in enumerate(particles.ELEMENTS):
         error = ((true[e] - np.vdot(true[e], x[e]) / np.vdot(x[e], x[e]) * x[e]) ** 2).sum()
-        found = doses.scores[1].at("mse", "hebt", element)[0]
+        found = scores.at("mse", "hebt", element)[0]
         assert found == pytest.approx(error / (true[e] ** 2).sum(), rel=1e-3)
 
 
-def test_the_dose_at_a_given_fit_lies_between_those_tried():
-    counts = np.array([0.25, 1.0, 4.0])
-    settings = tuple(types.SimpleNamespace(counts=c) for c in counts)
-    study = particles.DoseStudy(settings, 2, 1 - 0.01 / counts, ())
-    assert study.counts_at(0.98) == pytest.approx(0.5)
-    assert np.isnan(study.counts_at(0.5)) and np.isnan(study.counts_at(0.9999))
-
-
-@pytest.mark.parametrize("counts", [[], [1, 0.5], [0, 1], 3])
-def test_doses_must_rise(counts):
-    with pytest.raises(ValueError, match="counts is .*; expected rising numbers above 0"):
-        particles.dose_study(counts=counts)
+def test_the_rim_is_that_of_neighbouring_slices():
+    study = particles.rim_study(readings=("b",), **SMALL)
+    settings = spectra.settings("nonalloy", reading="b", **SMALL)
+    series = spectra.process(settings)
+    W = hebt.Projector(series.angles, SIZE)
+    band, taps = slice(16, 24), hebt.prepare.smoothing_kernel(2, 4 / settings.binning)
+    data = series.haadf[:, band], series.maps[:, :, band], series.fit.ratios
+    truth = particles.Truth(spectra.specimen(settings))
+    part = truth.part(slice(17, 23))
+    for blurred in (False, True):
+        x = hebt.reconstruct(W, *data, 0.7, 100, blur=taps if blurred else None)[:, 1:-1]
+        silver = (x * part.scale(x))[1]
+        profile = particles.Surfaces(truth).profile(silver, "interface", part.numbers)
+        width, _ = study.at(("b", "hebt", blurred), 100)
+        assert width == pytest.approx(profile.width, rel=1e-4)
+    assert study.slices == 6 and study.printed == 100

@@ -43,6 +43,11 @@ def kernels(store):
     )
 
 
+@pytest.fixture(scope="module")
+def grid(store):
+    return phantom_room.finer_grid(**SMALL)
+
+
 def marks(figure):
     """Panel letters, from the titles at the left of the axes."""
     titles = [ax.get_title(loc="left") for ax in figure.axes]
@@ -206,8 +211,10 @@ def test_best_stop_table_gives_printed_and_own_gains(study):
     assert [r[1] for r in table.rows] == ["7.31", "7.74", "3.08", "1.65", "4.17", "1.49"]
     row = table.rows[3]
     assert row[2].startswith(f"{study.scores.gain('mse', 'Ag').mean():.2f}")
-    assert row[3].startswith(f"{study.scores.gain('mse', 'Ag', stop='best').mean():.2f}")
-    assert row[5] == str(study.scores.best_iteration("mse", "eds", "Ag"))
+    assert row[4].startswith(f"{study.scores.gain('mse', 'Ag', stop='best').mean():.2f}")
+    crossed = study.scores.gain("mse", "Ag", stop="printed", eds_stop="best")
+    assert row[3].startswith(f"{crossed.mean():.2f}")
+    assert row[6] == str(study.scores.best_iteration("mse", "eds", "Ag"))
 
 
 def test_readings_table_gives_both_readings(study):
@@ -263,8 +270,8 @@ def test_the_settings_table_says_fidelity_and_what_differs(study):
     assert "8 × 8" in table.note
 
 
-def test_numbers_of_the_prose_are_those_of_the_results(study, wrong, kernels):
-    n = phantom_room.numbers(study, wrong, kernels)
+def test_numbers_of_the_prose_are_those_of_the_results(study, wrong, kernels, grid):
+    n = phantom_room.numbers(study, wrong, kernels, grid)
     assert all(name.startswith("phantom_") and text for name, text in n.items())
     assert n["phantom_seeds"] == "2"
     assert n["phantom_seeds_list"] == "0, 1"
@@ -273,15 +280,19 @@ def test_numbers_of_the_prose_are_those_of_the_results(study, wrong, kernels):
     assert n["phantom_printed_est_error_Ag"] == "−14.5 %"  # 16800 / (471.5 / 0.024)
     assert n["phantom_mse_gain_Ag"] == f"{study.scores.gain('mse', 'Ag').mean():.1f}"
     assert n["phantom_wrong_worst_Au"] == f"{100 * (wrong.mse / wrong.eds_mse)[:, :, 0].max():.0f}"
+    crossed = study.scores.at("mse", "eds", "Au", stop="best").mean()
+    assert f"against {crossed:.4f}" in n["phantom_crossed"]
+    assert n["phantom_grid_finer_Ag"] == f"{grid.finer_gain[1].mean():.2f}"
+    assert (n["phantom_grid_factor"], n["phantom_grid_seeds"]) == ("4", "2")
     shift = (kernels.at()[2, 0, 1] / kernels.at()[1, 0, 1]).mean()
     assert n["phantom_shift_hebt_Ag"] == f"{100 * (shift - 1):+.1f} %".replace("-", "−")
 
 
-def test_sentences_flip_when_the_results_do(study, wrong, kernels):
+def test_sentences_flip_when_the_results_do(study, wrong, kernels, grid):
     better = with_scores(study, perfect_hebt)
     worse = swapped(better)
-    yes = phantom_room.numbers(better, wrong, kernels)
-    no = phantom_room.numbers(worse, wrong, kernels)
+    yes = phantom_room.numbers(better, wrong, kernels, grid)
+    no = phantom_room.numbers(worse, wrong, kernels, grid)
     assert yes["phantom_won"] == "6"
     assert no["phantom_won"] == "0"
     assert "is the same for every score" in yes["phantom_order"]
@@ -292,11 +303,11 @@ def test_sentences_flip_when_the_results_do(study, wrong, kernels):
     def rise(scores):
         scores["mse"][0] = np.linspace(1, 9, scores["mse"].shape[-1])
 
-    late = phantom_room.numbers(with_scores(study, rise), wrong, kernels)
+    late = phantom_room.numbers(with_scores(study, rise), wrong, kernels, grid)
     assert "does not suffer less" in late["phantom_forgives"]
 
 
-def test_counts_of_kernels_follow_the_results(study, wrong, kernels):
+def test_counts_of_kernels_follow_the_results(study, wrong, kernels, grid):
     def ahead(kernel, scores):
         scores["ssim"][0], scores["ssim"][1] = 0.9, 0.5
         if kernel == 1:  # one element and seed against it loses a kernel
@@ -305,10 +316,10 @@ def test_counts_of_kernels_follow_the_results(study, wrong, kernels):
     def swap(kernel, scores):
         scores["mse"] = scores["mse"][::-1]
 
-    n = phantom_room.numbers(study, wrong, each_kernel(kernels, ahead))
+    n = phantom_room.numbers(study, wrong, each_kernel(kernels, ahead), grid)
     assert n["phantom_kernels_won_ssim"] == "2"
     both = [
-        int(phantom_room.numbers(study, wrong, k)["phantom_kernels_won"])
+        int(phantom_room.numbers(study, wrong, k, grid)["phantom_kernels_won"])
         for k in (kernels, each_kernel(kernels, swap))
     ]
     assert sum(both) <= 3
@@ -320,15 +331,17 @@ def test_claims_are_decided_by_the_results(study, wrong):
     def verdicts(study, wrong):
         return {c.claim: c.holds for c in phantom_room.all_claims(study, wrong)}
 
-    first = "HEBT is better than EDS alone in each score of Table 1"
-    stable = "HEBT is stable against errors of the response ratios"
+    orders = [f"HEBT is better than EDS alone by the {n}" for n in ("SSIM", "MSE", "DP")]
+    stable = "HEBT is stable against errors of the response ratios, "
     same = "HEBT with r_est gives nearly the same image quality as with r_gt"
     good = with_scores(study, perfect_hebt)
-    assert verdicts(good, wrong)[first]
-    assert not verdicts(swapped(good), wrong)[first]
-    for eds, holds in ((wrong.mse.max() * 2, True), (wrong.mse.min() / 2, False)):
-        other = dataclasses.replace(wrong, eds_mse=np.full_like(wrong.eds_mse, eds))
-        assert verdicts(study, other)[stable] == holds
+    assert all(verdicts(good, wrong)[first] for first in orders)
+    assert not any(verdicts(swapped(good), wrong)[first] for first in orders)
+    stops = {"after 12 iterations": wrong.mse, "at its best stop": wrong.best_mse}
+    for stop, mse in stops.items():
+        for eds, holds in ((mse.max() * 2, True), (mse.min() / 2, False)):
+            other = dataclasses.replace(wrong, eds_mse=np.full_like(wrong.eds_mse, eds))
+            assert verdicts(study, other)[stable + stop] == holds
     assert verdicts(good, wrong)[same]
     apart = with_scores(study, lambda s: s["mse"].__setitem__(0, s["mse"][1] * 1.2))
     assert not verdicts(apart, wrong)[same]
@@ -348,12 +361,59 @@ def test_claims_are_decided_by_the_results(study, wrong):
         ratios=np.tile(study.true_ratios * [0.8934, 1.1748], (2, 1)),
     )
     assert all(verdicts(exact, dataclasses.replace(wrong, eds_mse=wrong.eds_mse + 9)).values())
+    # a fit that leaves nothing is not the paper's
+    for r_squared in (0.69, 1.0):
+        other = dataclasses.replace(exact, r_squared=np.full(2, r_squared))
+        assert not verdicts(other, wrong)["R² = 0.91"]
     table = phantom_room.claims_table(exact, wrong)
     assert {row[-1] for row in table.rows} <= {"yes", "no"}
 
 
-def test_the_chapter_uses_only_numbers_that_exist(study, wrong, kernels):
+def test_a_claim_says_what_was_fitted_to_it(study, wrong):
+    """σ was chosen for R², the phantom's shape and the readings of MSE and SSIM for Table 1."""
+    table = phantom_room.claims_table(study, wrong)
+    basis = {row[0]: row[4].split(":")[0] for row in table.rows}
+    assert {claim for claim, word in basis.items() if word.startswith("fitted")} == {
+        "R² = 0.91",
+        "HEBT is better than EDS alone by the MSE",
+        "the values of MSE in Table 1",
+        "HEBT is better than EDS alone by the SSIM",
+        "the values of SSIM in Table 1",
+    }
+    assert basis["the values of SSIM in Table 1"] == "fitted in part"
+    assert {word for word in basis.values() if not word.startswith("fitted")} == {"predicted"}
+    assert "no evidence" in table.note
+
+
+def test_hebt_as_printed_is_held_against_eds_alone_at_its_best(study, wrong):
+    """The paper's number of iterations for HEBT, and for EDS alone the stop that suits it."""
+
+    def early(scores):
+        for name, good, bad in (("mse", 0.1, 0.9), ("dp", 10, 90), ("ssim", 0.9, 0.1)):
+            scores[name][0] = (good + bad) / 2
+            scores[name][2] = bad  # at the end
+            scores[name][2, 0, :, 3] = good  # gold has been better
+
+    def found(study):
+        claims = phantom_room.all_claims(study, wrong)
+        return {c.claim[-2:]: c for c in claims if "12 iterations is better than EDS" in c.claim}
+
+    gold, silver = found(with_scores(study, early)).values()
+    assert gold.found == "worse in SSIM, MSE and DP (MSE: 0.5000 against 0.1000)" and not gold.holds
+    assert (
+        silver.found == "better in SSIM, MSE and DP (MSE: 0.5000 against 0.9000)" and silver.holds
+    )
+    assert found(study).keys() == {"Au", "Ag"}
+
+    def split(scores):
+        early(scores)
+        scores["dp"][0, 1, 1] = 95  # with one of two seeds
+
+    assert "better in SSIM and MSE (" in found(with_scores(study, split))["Ag"].found
+
+
+def test_the_chapter_uses_only_numbers_that_exist(study, wrong, kernels, grid):
     chapter = (paper_room.FILE.parents[1] / "book" / "phantom.md").read_text(encoding="utf-8")
     used = set(re.findall(r"\{glue:text\}`(\w+)", chapter))
     assert used
-    assert used <= set(phantom_room.numbers(study, wrong, kernels))
+    assert used <= set(phantom_room.numbers(study, wrong, kernels, grid))

@@ -188,6 +188,19 @@ def test_hebt_beats_eds_alone_at_quick_fidelity():
     assert study.error_correlation("hebt_est") < study.error_correlation("eds") - 0.1
 
 
+def test_each_of_two_methods_has_a_stop_of_its_own(study):
+    options = {"stop": "printed", "eds_stop": "best"}
+    gain = study.scores.gain("dp", "Au", **options)
+    best = study.scores.at("dp", "eds", "Au", stop="best")
+    np.testing.assert_allclose(gain, best / study.scores.at("dp", "hebt_est", "Au"))
+    won, lost = (set(study.pairs_won(by=by, **options)) for by in ("HEBT", "EDS"))
+    for name in phantom.TABLE_1:
+        for element in study.elements:
+            gains = study.scores.gain(name, element, **options)
+            assert ((name, element) in won) == (gains > 1).all()
+            assert ((name, element) in lost) == (gains < 1).all()
+
+
 def test_unknown_stops_are_refused(study):
     with pytest.raises(ValueError, match="printed"):
         study.scores.at("mse", "eds", "Au", stop="last")
@@ -216,11 +229,79 @@ def test_right_ratios_stand_in_the_middle_of_the_stability_grid(data):
     assert result.paper_mse[0, 0] == pytest.approx(
         phantom.SCORES["mse"](data.density[0], x[0]), rel=1e-3
     )
-    eds = hebt.sirt(data.W, maps[1], 24)
-    assert result.eds_mse[1, 0] == pytest.approx(
-        phantom.SCORES["mse"](data.density[1], eds), rel=1e-3
+    assert (result.worst() >= result.right()).all()
+
+
+def test_wrong_ratios_are_judged_against_the_best_that_eds_alone_can_do():
+    noisy = SMALL | {"dose": 0.01}
+    data, study = phantom.data(phantom.PhantomSettings.paper(**noisy)), phantom.study(**noisy)
+    result = phantom.stability(errors=(-20, 0, 20), **noisy)
+    stop = study.scores.best_iteration("mse", "eds", "Ag")
+    assert stop < 24
+    eds = hebt.sirt(data.W, data.maps[1, :, 0], stop)
+    best = phantom.SCORES["mse"](data.density[1], eds)
+    assert result.eds_mse[1, 0] == pytest.approx(best, rel=1e-3)
+    # HEBT at its best: no checkpoint is better in the mean over the seeds
+    s = data.settings
+    ratios = np.repeat(s.true_ratios[:, None] * np.array([[0.8], [1.2]]), 2, axis=1)
+    found = []
+    hebt.reconstruct(
+        data.W,
+        data.haadf_of_seeds,
+        data.maps,
+        ratios,
+        alpha=0.7,
+        iterations=24,
+        callback=lambda i, x, _: found.append(
+            [phantom.SCORES["mse"](data.density[1], np.array(x[1, k])) for k in range(2)]
+        ),
     )
-    assert (result.worst() >= (result.mse / result.eds_mse)[1, 1].max(axis=-1)).all()
+    at = min(study.scores.iterations, key=lambda i: np.mean(found[i - 1]))
+    np.testing.assert_allclose(result.best_mse[0, 2, 1], found[at - 1], rtol=1e-3)
+    assert (result.best_mse.mean(axis=-1) <= result.mse.mean(axis=-1)).all()
+    assert result.worst("best")[1] == pytest.approx(
+        (result.best_mse / result.eds_mse)[:, :, 1].max()
+    )
+    assert result.right()[1] == pytest.approx((result.mse / result.eds_mse)[1, 1, 1].max())
+
+
+def test_pixels_of_any_finer_grid_cast_the_shadow_of_the_pixels_that_they_fill(data):
+    """The weights are areas: a picture that is only drawn finer is the same picture."""
+    own = dataclasses.replace(data.settings, width=0)
+    for factor in (2, 4):
+        drawn = np.repeat(np.repeat(data.density, factor, axis=1), factor, axis=2)
+        finer = phantom.from_finer_grid(dataclasses.replace(data, settings=own), drawn)
+        np.testing.assert_allclose(finer.haadf, data.haadf, rtol=1e-4, atol=1e-4 * data.haadf.max())
+        # the same numbers of counts to be expected, so that the same seeds give about the same
+        assert finer.counts.shape == data.counts.shape
+        assert finer.counts.sum() == pytest.approx(data.counts.sum(), rel=0.01)
+        np.testing.assert_array_equal(finer.maps, finer.counts)
+
+
+def test_the_sinogram_of_the_finer_grid_and_the_pages_own_meet_as_pixels_shrink():
+    """A pixel at an edge goes wholly to one element: less than a pixel along the edges is wrong."""
+    for size in (32, 64, 128, 256):
+        own = phantom.data(phantom.PhantomSettings.paper(size=size, seeds=(0,)))
+        finer = phantom.from_finer_grid(own, simulate.phantom(4 * size).density)
+        difference = np.linalg.norm(finer.haadf - own.haadf) / np.linalg.norm(own.haadf)
+        edge = 2 / (370 / 512 * size)  # a pixel at both ends of a beam across the particle
+        assert difference < edge
+    assert difference < 0.01
+
+
+def test_data_of_a_finer_grid_are_reconstructed_as_the_others(study, data):
+    result = phantom.finer_grid(**SMALL)
+    assert result.finer_gain.shape == result.own_gain.shape == (2, 2)
+    finer = phantom.from_finer_grid(data, simulate.phantom(256).density)
+    maps = finer.maps[:, :, 1]
+    fit = hebt.response_ratios(finer.haadf, maps, variance=None)
+    x = hebt.reconstruct(data.W, finer.haadf, maps, fit.ratios, 0.7, 24)
+    eds = hebt.sirt(data.W, np.moveaxis(maps, 0, 1), 24)
+    for e, element in enumerate(study.elements):
+        hebt_mse, eds_mse = (phantom.SCORES["mse"](data.density[e], v[e]) for v in (x, eds))
+        assert result.finer_gain[e, 1] == pytest.approx(eds_mse / hebt_mse, rel=2e-3)
+        np.testing.assert_allclose(result.own_gain[e], study.scores.gain("mse", element))
+    assert 0 < result.difference < 0.1
 
 
 @pytest.mark.parametrize("errors", [(-10, 10), (-100, 0)])

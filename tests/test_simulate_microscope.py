@@ -186,13 +186,32 @@ def test_moving_by_whole_pixels_moves_and_by_parts_keeps_the_mass():
     assert center == pytest.approx(14.8, abs=0.01)
 
 
+def record(ideal, **changes):
+    like = {"saturation": 2.0, "electrons": np.inf, "noise": 0.0, "offset": 0.0, "seed": 0}
+    shifts = np.zeros((len(ideal), 2))
+    return simulate.record_haadf(ideal, shifts=shifts, **(like | changes))
+
+
 def test_a_recorded_image_has_offset_noise_and_damping():
-    ideal = np.full((3, 64, 64), 0.8, np.float32)
-    made = simulate.record_haadf(
-        ideal, saturation=2.0, noise=0.01, offset=0.05, shifts=np.zeros((3, 2)), seed=0
-    )
+    made = record(np.full((3, 64, 64), 0.8, np.float32), noise=0.01, offset=0.05)
     assert made.mean() == pytest.approx(0.05 + 2 * (1 - np.exp(-0.4)), abs=1e-3)
     assert made.std() == pytest.approx(0.01, rel=0.05)
+
+
+def test_haadf_noise_is_that_of_counted_electrons():
+    ideal = np.zeros((2, 96, 96), np.float32)
+    ideal[:, 32:] = 0.2
+    ideal[:, 64:] = 0.8
+    made = record(ideal, saturation=np.inf, electrons=2500.0, noise=0.01, offset=0.5)
+    # not at the edges, across which splines of the drift ring
+    dark, dim, bright = (made[:, i + 4 : i + 28] for i in (0, 32, 64))
+    for part, intensity in ((dark, 0.0), (dim, 0.2), (bright, 0.8)):
+        assert part.mean() == pytest.approx(0.5 + intensity, abs=1e-3)
+        # of N electrons the number has the variance N, whatever the detector's offset
+        assert part.var() == pytest.approx(intensity / 2500 + 1e-4, rel=0.08)
+    np.testing.assert_allclose(record(ideal, electrons=1e30), record(ideal), atol=1e-6)
+    with pytest.raises(ValueError, match="electrons is 0; expected a number above 0, or infinity"):
+        record(ideal, electrons=0)
 
 
 def test_detectors_see_least_near_zero_tilt():
@@ -217,6 +236,7 @@ def test_lines_that_the_tables_do_not_have_are_refused(counted):
 
 @pytest.mark.parametrize("change", [{"noise": -1}, {"offset": np.nan}, {"shifts": [[0, np.nan]]}])
 def test_recordings_that_cannot_be_are_refused(change):
-    arguments = {"saturation": 2.0, "noise": 0.1, "offset": 0.1, "shifts": [[0, 0]], "seed": 0}
+    arguments = {"saturation": 2.0, "electrons": 100, "noise": 0.1, "offset": 0.1, "seed": 0}
+    arguments["shifts"] = [[0, 0]]
     with pytest.raises(ValueError, match=next(iter(change))):
         simulate.record_haadf(np.ones((1, 4, 4)), **(arguments | change))

@@ -4,6 +4,7 @@ import copy
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ def results():
     found = copy.deepcopy(speed.results())
     found["settings"] = {"size": 100, "tilts": 10, "slices": 128, "rounds": 3}
     times = {data.OURS: 1, "hebt.sirt": 1, data.BARE: 2, data.ASTRA: 200}
+    times |= {data.ONE: 10, data.ONE_OF_TWO: 5, data.LINEAR: 13}
     found["contenders"] = [
         {"name": name, "device": "cpu", "threads": 1}
         | {"processor": [t * 1e-3] * 3, "clock": [t * 2e-3] * 3}
@@ -43,7 +45,9 @@ def test_committed_results_are_whole():
     assert {c["threads"] for c in ours} == {1, 2}
     assert all(len(c["clock"]) == results["settings"]["rounds"] for c in results["contenders"])
     names = {c["name"] for c in results["contenders"]}
-    assert {data.OURS, data.ASTRA, data.BARE, "scipy.sparse SIRT"} <= names
+    assert {data.OURS, data.ONE, data.BARE, data.SCIPY} <= names
+    assert {data.ASTRA, data.LINEAR} <= names
+    assert re.fullmatch("[0-9a-f]{7,40}", results["commit"])
     grown = {"slices", "elements", "tilts", "iterations", "size"}
     assert set(results["scaling"]["curves"]) == grown
     assert results["settings"]["size"] == results["settings"]["slices"] == 300
@@ -59,6 +63,9 @@ def test_numbers_follow_from_the_results(results):
     numbers = speed.numbers(results)
     assert numbers["speed_astra"] == "200 times" and numbers["speed_c"] == "200 %"
     assert numbers["speed_iteration"] == "1 ms"
+    # the projector that an ASTRA user may pick as well, against many columns and a single one
+    assert numbers["speed_linear"] == "13 times" and numbers["speed_linear_one"] == "1.3 times"
+    assert numbers["speed_linear_two"] == "2.6 times"
     # two threads: 0.4 s of ASTRA's clock against 1 ms, and 256 slices of both elements
     assert numbers["speed_astra_clock"] == "400 times" and numbers["speed_threads"] == "2"
     assert numbers["speed_volume_iteration"] == "0.26 s" and numbers["speed_volume"] == "51 s"
@@ -162,9 +169,18 @@ def test_tables_show_every_measurement(results):
     # only hebt.sirt has the columns of C, so that only its ratio stands without brackets
     assert rows["hebt.sirt", "1"][0] == rows[data.BARE, "1"][0] == "128" and astra[0] == "1"
     assert rows["hebt.sirt", "1"][4] == "2" and astra[4] == "(0.01)"
+    # a single slice has one column for each element
+    assert (rows[data.ONE_OF_TWO, "1"][0], rows[data.ONE, "1"][0]) == ("2", "1")
     assert results["processor"] in table.note and results["date"] in table.note
     assert len(speed.memory_table(results).rows) == len(results["memory"])
     assert len(speed.workers_table(results).rows) == len(results["workers"])
+
+
+def test_the_table_says_which_hebt_was_measured(results):
+    results["commit"] = "abc1234"
+    assert "hebt at commit abc1234" in speed.peers_table(results).note
+    results["commit"] = None
+    assert "hebt of an unknown commit" in speed.peers_table(results).note
 
 
 def test_a_busy_machine_is_admitted(results):
@@ -181,9 +197,11 @@ def test_a_busy_machine_is_admitted(results):
 
 
 def test_results_without_astra_or_a_compiler_are_shown_too(results):
-    del results["contenders"][2:4]
+    gone = data.BARE, data.ASTRA, data.LINEAR
+    results["contenders"] = [c for c in results["contenders"] if c["name"] not in gone]
     numbers = speed.numbers(results)
-    assert {numbers[f"speed_{name}"] for name in ("astra", "astra_clock", "c")} == {"not measured"}
+    names = "astra", "astra_clock", "linear", "linear_one", "linear_two", "c"
+    assert {numbers[f"speed_{name}"] for name in names} == {"not measured"}
     assert speed.peers_table(results).rows[0][5:7] == ("–", "–")
     speed.plot_peers(results)
 
@@ -204,15 +222,15 @@ def test_a_gpu_is_compared_with_the_processor_and_with_astra(results):
     assert [row[3] for row in table.rows] == ["1", "100", "50", "20"]
     assert "Some GPU" in table.note and "2.0e-06" in table.note and "1.5 s on the GPU" in table.note
     # the processor's table and figure are about the processor
-    assert len(speed.peers_table(results).rows) == 5
-    assert len(speed.plot_peers(results).axes[0].patches) == 4
+    assert len(speed.peers_table(results).rows) == 8
+    assert len(speed.plot_peers(results).axes[0].patches) == 7
 
 
 def test_figures_show_the_medians(results):
     (ax,) = speed.plot_peers(results).axes
     widths = sorted(bar.get_width() for bar in ax.patches)
-    np.testing.assert_allclose(widths, [1, 1, 2, 200])
-    assert "200 times ASTRA's speed" in next(t.get_text() for t in ax.texts)
+    np.testing.assert_allclose(widths, [1, 1, 2, 5, 10, 13, 200])
+    assert "200 times the speed of ASTRA's strip" in next(t.get_text() for t in ax.texts)
     figure = speed.plot_scaling(results)
     assert [ax.get_xlabel() for ax in figure.axes] == list(results["scaling"]["curves"])
     for ax in figure.axes:
@@ -251,6 +269,39 @@ def test_only_a_whole_run_replaces_the_record(bench, monkeypatch, capsys):
         bench.parse(["--out", str(ROOT / "book" / ".." / "data" / "benchmark.json")])
     assert "Name another file" in capsys.readouterr().err
     assert bench.parse(["--out", "mine.json"]).out == Path("mine.json")
+
+
+def git(folder, *command):
+    identity = "-c", "user.name=A", "-c", "user.email=a@b.c"
+    run = ["git", "-C", str(folder), *identity, *command]
+    return subprocess.run(run, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_the_record_names_the_commit_that_was_measured(bench, tmp_path, monkeypatch):
+    for name in ("GIT_DIR", "GIT_WORK_TREE"):
+        monkeypatch.delenv(name, raising=False)
+    assert bench.commit(tmp_path) is None
+    git(tmp_path, "init", "-q")
+    assert bench.commit(tmp_path) is None
+    file, inside = tmp_path / "file", tmp_path / "inside"
+    inside.mkdir()
+    file.write_text("one")
+    git(tmp_path, "add", "file")
+    git(tmp_path, "commit", "-qm", "first")
+    head = git(tmp_path, "rev-parse", "HEAD")
+    found = bench.commit(tmp_path)
+    assert len(found) >= 7 and head.startswith(found)
+    file.write_text("two")
+    assert bench.commit(tmp_path) == f"{found}-dirty"
+    # a copy without .git, inside another project's repository
+    assert bench.commit(inside) is None
+    monkeypatch.setenv("PATH", "")
+    assert bench.commit(tmp_path) is None
+
+
+def test_readme_says_whose_phantom_its_picture_shows():
+    caption = (ROOT / "README.md").read_text(encoding="utf-8").split("(book/figure4.png)")[1]
+    assert "our phantom" in " ".join(caption.split())[:200]
 
 
 @pytest.mark.slow

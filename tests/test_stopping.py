@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import hebt
+from hebt import prepare
 from hebt._engine.beam import Beam
 
 SIZE = 24
@@ -117,6 +119,81 @@ def test_poisson_noise_is_the_norm_of_the_noise():
     np.testing.assert_allclose(hebt.poisson_noise(counts, RATIOS), norms, rtol=0.02)
 
 
+def test_noise_of_processed_maps_is_that_of_their_variance():
+    rng = np.random.default_rng(4)
+    expected = rng.random((2, 5, 100, 40)) * [[[[3.0]]], [[[20.0]]]]
+    counts = rng.poisson(expected)
+    kernel = np.array([0.25, 0.5, 0.25])
+    smooth = lambda maps, k: ndimage.correlate1d(maps * 1.0, k, mode="reflect")  # noqa: E731
+    left = RATIOS[:, None, None, None] * smooth(counts - expected, kernel)
+    norms = np.linalg.norm(left.reshape(2, -1), axis=1)
+    maps, variance = smooth(counts, kernel), smooth(counts, kernel**2)
+    found = hebt.poisson_noise(maps, RATIOS, variance=variance)
+    np.testing.assert_allclose(found, norms, rtol=0.03)
+    same = hebt.poisson_noise(counts, RATIOS, variance=counts)
+    np.testing.assert_allclose(same, hebt.poisson_noise(counts, RATIOS))
+    with pytest.raises(ValueError, match="maps are not whole numbers.*expected raw counts"):
+        hebt.poisson_noise(maps, RATIOS)
+    with pytest.raises(ValueError, match="variance adds up to"):
+        hebt.poisson_noise(maps, RATIOS, variance=0)
+
+
+@pytest.mark.parametrize("blur", [None, ([1.0], [0.25, 0.5, 0.25])])
+def test_fitted_noise_is_that_of_the_linear_iteration(blur):
+    """Far above 0 the iteration is linear: it can be written with the explicit matrix."""
+    rng = np.random.default_rng(5)
+    w = hebt.Projector(np.arange(-60, 61, 30.0), 10)
+    maps = 1e4 + 100 * rng.random((2, 5, 10)) + w.forward(np.full((10, 10), 1e4))
+    half = maps / 2 + rng.normal(0, 30, maps.shape)
+    options = {"alpha": 0, "iterations": 6, "blur": blur, "progress": False}
+    found = hebt.fitted_noise(w, maps.sum(axis=0), maps, [1.0, 1.0], half=half, **options)
+    matrix = w.matrix().toarray()
+    if blur is not None:
+        smoothed = matrix.reshape(5, 10, -1)
+        smoothed = ndimage.correlate1d(smoothed, blur[1], axis=1, mode="reflect")
+        matrix = smoothed.reshape(matrix.shape)
+    rows, columns = matrix.sum(axis=1), matrix.sum(axis=0)
+    noise = (2 * half - maps).reshape(2, -1)
+    shares, x = [], np.zeros((2, 100))
+    for _ in range(6):
+        x += ((noise - x @ matrix.T) / np.where(rows > 0, rows, np.inf)) @ matrix / columns
+        shares.append(np.mean((x @ matrix.T * noise).sum(axis=1) / (noise**2).sum(axis=1)))
+    np.testing.assert_allclose(found, shares, rtol=5e-3)
+
+
+@pytest.mark.parametrize("sigma", [0, 0.5, 1.0])
+@pytest.mark.parametrize("alpha", [0, 0.7])
+def test_the_stop_is_near_the_best_also_for_smoothed_maps(sigma, alpha):
+    specimen = hebt.simulate.phantom(64)
+    w = hebt.Projector(np.arange(-75, 76, 5.0), 64)
+    ratios = np.array([1.0, 2.0])
+    x = np.repeat(specimen.density[:, None], 4, axis=1) / specimen.density.max()
+    clean = np.moveaxis(w.forward(x), 1, 0)
+    counts = np.random.default_rng(6).poisson(0.3 * clean / ratios[:, None, None, None])
+    maps, half = counts, hebt.split_counts(counts, seed=7)[0]
+    ratios, variance = ratios / 0.3, None
+    if sigma:
+        smooth = dict(width=6, sigma=sigma)
+        maps, half = (prepare.smooth(m, **smooth) for m in (counts, half))
+        kernel = prepare.smoothing_kernel(**smooth)
+        variance = ndimage.correlate1d(counts * 1.0, kernel**2, mode="reflect")
+    same = dict(alpha=alpha, progress=False)
+    haadf = clean.sum(axis=0)
+    noise = hebt.poisson_noise(maps, ratios, variance=variance)
+    fitted = hebt.fitted_noise(w, haadf, maps, ratios, half=half, iterations=150, **same)
+    error = lambda now: ((now - x) ** 2).mean()  # noqa: E731
+    keep = hebt.Snapshots(range(1, 151), error)
+    hebt.reconstruct(w, haadf, maps, ratios, iterations=150, callback=keep, **same)
+    after = []
+    for rule in (hebt.Discrepancy(noise, fitted=fitted), hebt.Discrepancy(noise)):
+        stopped = hebt.reconstruct(w, haadf, maps, ratios, iterations=150, stop=rule, **same)
+        after.append(error(stopped) / min(keep.values))
+    # HEBT of smoothed maps stops early, where the error hardly changes any more
+    assert after[0] < (1.3 if alpha and sigma else 1.1)
+    if sigma:
+        assert after[0] - 1 < 0.65 * (after[1] - 1)
+
+
 def test_the_first_rule_that_holds_stops_and_rules_may_be_functions():
     haadf, maps = scene()
     history = hebt.History()
@@ -146,6 +223,15 @@ def test_the_first_rule_that_holds_stops_and_rules_may_be_functions():
         (lambda: hebt.Discrepancy([1, -1]), "eds is -1.0"),
         (lambda: hebt.Discrepancy(haadf=0), "haadf is 0"),
         (lambda: hebt.Discrepancy(1, factor=-1), "factor is -1"),
+        (lambda: hebt.Discrepancy(haadf=1, fitted=[0.1]), "fitted of Discrepancy is given without"),
+        (
+            lambda: hebt.fitted_noise(W, *scene(), RATIOS, half=scene()[1][:1]),
+            r"half has shape \(1, 9, 2, 24\) and maps \(2, 9, 2, 24\)",
+        ),
+        (
+            lambda: hebt.fitted_noise(W, *scene(), RATIOS, half=scene()[1] / 2),
+            "half is half of maps",
+        ),
         (
             lambda: hebt.poisson_noise(np.ones((2, 3)), [1.0]),
             r"ratios has shape \(1,\); expected \(2,\)",

@@ -12,7 +12,8 @@ from test_explorers import at, colors, pixels, slider, visit  # noqa: F401
 
 import hebt
 from companion import laboratory, particles, phantom, spectra, sweeps
-from companion.sweeps.slice import _cut, _small
+from companion.particles.experiment import seed_settings
+from companion.sweeps.slice import _crosstalk, _cut, _small
 from hebt import explorers, metrics, simulate
 from hebt.explorers.controls import quantize
 
@@ -32,7 +33,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def study(store):
-    return sweeps.slice_sweep(alphas=ALPHAS, iterations=ITERATIONS, **SMALL)
+    return sweeps.slice_sweep(seeds=range(2), alphas=ALPHAS, iterations=ITERATIONS, **SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def bands(store):
 @pytest.mark.parametrize("best", [0.2, 0.62, 0.7, 0.93])
 def test_the_lowest_point_lies_between_the_weights(best):
     alphas = np.array(sweeps.ALPHAS)
-    assert len(alphas) >= 33 and alphas[0] == 0.01 and alphas[-1] == 0.99
+    assert alphas[0] == 0.01 and alphas[-1] == 0.99 and 0.7 in alphas
     values = 3 + (np.log(1 - alphas) - np.log(1 - best)) ** 2
     assert sweeps.lowest(alphas, values) == pytest.approx(best, abs=1e-6)
 
@@ -62,37 +63,72 @@ def test_at_an_end_the_lowest_point_is_the_end():
 # ---- the slice ----
 
 
-def test_the_batch_equals_single_runs(study):
-    settings = spectra.settings("nonalloy", **SMALL)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_batch_equals_single_runs(study, seed):
+    settings = spectra.settings("nonalloy", seed=seed, **SMALL)
     series = spectra.process(settings)
     place = settings.size // 2
-    assert study.slice == place and study.settings == settings
-    np.testing.assert_allclose(study.ratios, series.fit.ratios)
+    assert study.slice == place and study.settings[seed] == settings
+    ratios = study.ratios[:, seed]
+    np.testing.assert_allclose(ratios, series.fit.ratios)
     W = hebt.Projector(series.angles, settings.size)
     haadf, maps = series.haadf[:, place], series.maps[:, :, place]
-    scaled = maps * study.ratios[:, None, None].astype(np.float32)
+    scaled = maps * ratios[:, None, None].astype(np.float32)
+    # each seed has a segmentation of its own; that of the first one is kept
+    references = {r: v for r, v in study.references.items() if seed == 0 or r == "true"}
 
     def left(x):
         parts = [haadf - W.forward(x.sum(axis=0)), *(scaled - W.forward(x).swapaxes(0, 1))]
         return [np.linalg.norm(r) / np.linalg.norm(p) for r, p in zip(parts, (haadf, *scaled))]
 
+    def errors(reference, x):
+        return [metrics.scaled_mse(t, y, normalise="pixels") for t, y in zip(reference, x)]
+
     for alpha, iterations in ((0.7, 10), (0.95, 50)):
         a, i = study.at(alpha, iterations)
-        x = hebt.reconstruct(W, haadf, maps, study.ratios, alpha, iterations)
-        for r, reference in study.references.items():
-            expected = [metrics.scaled_mse(t, y, normalise="pixels") for t, y in zip(reference, x)]
-            np.testing.assert_allclose(study.mse[r][a, i], expected, rtol=1e-3)
-        np.testing.assert_allclose(study.residuals[a, i], left(x), rtol=1e-3)
+        x = hebt.reconstruct(W, haadf, maps, ratios, alpha, iterations)
+        for r, reference in references.items():
+            np.testing.assert_allclose(study.mse[r][a, i, :, seed], errors(reference, x), rtol=1e-3)
+        if seed == 0:
+            np.testing.assert_allclose(study.residuals[a, i], left(x), rtol=1e-3)
     eds = np.stack([hebt.sirt(W, p, 10) for p in scaled])
     i = study.iterations.index(10)
-    for r, reference in study.references.items():
-        expected = [metrics.scaled_mse(t, y, normalise="pixels") for t, y in zip(reference, eds)]
-        np.testing.assert_allclose(study.eds_mse[r][i], expected, rtol=1e-3)
-    np.testing.assert_allclose(study.eds_residuals[i], left(eds), rtol=1e-3)
+    for r, reference in references.items():
+        np.testing.assert_allclose(study.eds_mse[r][i, :, seed], errors(reference, eds), rtol=1e-3)
+    if seed == 0:
+        np.testing.assert_allclose(study.eds_residuals[i], left(eds), rtol=1e-3)
+
+
+def test_the_slice_has_the_seeds_of_the_particles_chapter_and_shares_their_series(store):
+    """What is processed for one page is found again by the other."""
+    few = {"alphas": (0.5,), "iterations": (2,), **SMALL}
+    found = sweeps.slice_sweep(**few)
+    assert found.settings == seed_settings("nonalloy", None, SMALL)
+    assert len(found.settings) == found.ratios.shape[-1] == len(found.r_squared)
+
+
+def test_other_readings_of_the_noise_differ_in_that_alone(study):
+    others = sweeps.other_readings(alphas=(0.5, 0.9), iterations=(2, 10), **SMALL)
+    first = study.settings[0]
+    alike = {
+        dataclasses.replace(s, sigma=first.sigma, counts=first.counts) for s in others.settings
+    }
+    assert alike == {first}
+    assert len({(s.sigma, s.counts) for s in others.settings}) == len(others.settings) == 2
+
+
+def test_crosstalk_is_the_density_of_gold_in_pure_silver():
+    true = np.zeros((2, 60, 60))
+    true[1, 5:55, 5:55] = 1
+    true[:, 20:40, 20:40] = np.reshape([1.0, 0.0], (2, 1, 1))
+    gold = 3 * true[0] + 0.6 * true[1]
+    gold[:5] = gold[-5:] = 9.0  # outside, where it does not count
+    gold[18:22, 20:40] = 9.0  # and near a surface
+    assert _crosstalk(np.stack([gold, 2 * gold]), true) == pytest.approx([0.2, 0.2])
 
 
 def test_references_are_a_segmentation_and_the_truth(study):
-    true = spectra.specimen(study.settings).density[:, study.slice]
+    true = spectra.specimen(study.settings[0]).density[:, study.slice]
     bulk = [simulate.DENSITY[e] for e in study.elements]
     np.testing.assert_allclose(study.references["true"], true / np.reshape(bulk, (2, 1, 1)))
     mask = study.references["segmented"]
@@ -222,53 +258,150 @@ def test_figure_7_shows_the_errors(study):
         lines = [line for line in ax.lines if len(line.get_xdata()) == len(ALPHAS)]
         for line, n in zip(lines, study.iterations[-len(lines) :], strict=True):
             i = study.iterations.index(n)
-            np.testing.assert_allclose(line.get_ydata(), study.mse[r][:, i, e])
+            np.testing.assert_allclose(line.get_ydata(), study.mse[r][:, i, e].mean(axis=-1))
 
 
 def test_tables_hold_the_numbers(study, bands):
     text = str(sweeps.minimum_table(study))
     i = study.iterations.index(50)
-    assert f"{study.mse['true'][:, i, 0].min():.4f}" in text
-    assert f"{study.eds_mse['true'][i, 1]:.4f}" in text
+    assert f"{study.mse['true'][:, i, 0].min(axis=0).mean():.4f}" in text
+    assert f"{study.eds_mse['true'][i, 1].mean():.4f}" in text
     text = str(sweeps.advice_table(bands))
     for dose in bands.doses:
         assert f"{bands.best(dose)[2]:.4f}" in text
-    assert len(sweeps.claims_table(study).rows) == 6
+
+
+CLAIMS = ("fit", "falls", "rises", "ghost", "over_fits", "moves", "best", "optimal", "stops")
 
 
 def words(study):
-    return [row[-1] for row in sweeps.claims_table(study).rows]
+    rows = sweeps.claims_table(study).rows
+    return dict(zip(CLAIMS, [row[-1] for row in rows], strict=True))
 
 
-def test_claims_follow_the_results(study):
-    """Errors made to agree with the paper, and to contradict it."""
-    alphas = np.array(sweeps.ALPHAS)
-    steps = sweeps.ITERATIONS
-    best = np.array([0.1, 0.1, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9])
-    x, x0 = np.log(1 - alphas)[:, None], np.log(1 - best)[None]
-    mse = 0.01 * (1 + (x - x0) ** 2)[..., None].repeat(2, axis=-1)
-    n = study.pictures.shape[-1]
-    pictures = np.zeros((len(alphas), len(steps), 2, n, n), np.uint8)
-    true = study.reference_pictures["true"]
-    gold, silver = true > 160
-    pictures[:, :, 0, gold] = 170
-    pictures[:, :, 0][..., silver] = np.reshape([60] * 5 + [60, 20, 10, 0], (9, 1))
-    full = dataclasses.replace(
+def like_the_paper(study, *, best=(0.3, 0.7, 0.8, 0.9), growth=-0.1, seeds=3):
+    """A study with what the paper says, made up: `best` weights after the printed iterations."""
+    alphas, steps = np.array(sweeps.ALPHAS), np.array(sweeps.ITERATIONS)
+    best = np.concatenate([np.full(len(steps) - len(best), best[0] / 2), best])
+    distance = np.log(1 - alphas)[:, None] - np.log(1 - best)[None]
+    mse = 0.01 * (1 + distance**2)
+    mse[sweeps.ALPHAS.index(0.1)] = 0.03 * steps**growth
+    crosstalk = np.broadcast_to((2 / steps)[None, :, None], (*mse.shape, seeds))
+    eds = np.broadcast_to((0.02 * (1 + np.log(steps / 15) ** 2))[:, None, None], (11, 2, seeds))
+    full = np.broadcast_to(mse[:, :, None, None], (*mse.shape, 2, seeds))
+    return dataclasses.replace(
         study,
+        settings=study.settings[:1] * seeds,
         alphas=sweeps.ALPHAS,
-        iterations=steps,
-        pictures=pictures,
-        mse={"segmented": mse, "true": mse},
+        iterations=sweeps.ITERATIONS,
+        r_squared=np.full(seeds, 0.951),
+        mse=dict.fromkeys(sweeps.REFERENCES, full),
+        eds_mse=dict.fromkeys(sweeps.REFERENCES, eds),
+        crosstalk=crosstalk,
     )
-    assert words(full)[:3] == ["agrees"] * 3 and words(full)[4:] == ["agrees"] * 2
-    assert "increases" in words(full)[3]
-    flat = np.full_like(mse, 0.01) + 0.001 * alphas[:, None, None]
-    flat[:, steps.index(100)] *= 2
-    other = dataclasses.replace(
-        full, pictures=pictures[:, ::-1], mse={"segmented": flat, "true": flat[:, ::-1]}
-    )
-    assert words(other)[0] == "does not" and words(other)[2] == "does not"
-    assert words(other)[5] == "does not"
+
+
+def changed(study, change):
+    return dataclasses.replace(study, mse={r: change(v.copy()) for r, v in study.mse.items()})
+
+
+def test_where_the_slice_is_as_the_paper_says_all_agrees(study):
+    found = words(like_the_paper(study))
+    assert found.pop("stops") == "yes"
+    assert set(found.values()) == {"agrees"}
+
+
+def test_only_what_was_fitted_is_called_so(study):
+    kinds = [row[1] for row in sweeps.claims_table(study).rows]
+    assert kinds == ["fitted"] + ["predicted"] * 8
+
+
+@pytest.mark.parametrize(
+    ("r_squared", "word"),
+    [(0.954, "agrees"), (0.96, "near"), (0.995, "10.0 times smaller"), (0.79, "4.2 times larger")],
+)
+def test_the_fit_can_be_too_good_and_too_bad(study, r_squared, word):
+    made = dataclasses.replace(like_the_paper(study), r_squared=np.full(3, r_squared))
+    assert words(made)["fit"] == word
+
+
+@pytest.mark.parametrize(
+    ("at_100", "word"),
+    [(0.4, "2.0 times larger"), (0.65, "near"), (0.7, "agrees"), (0.9, "3.0 times smaller")],
+)
+def test_the_best_weight_can_be_too_small_and_too_large(study, at_100, word):
+    best = (0.3, at_100, max(at_100, 0.8), 0.95)
+    assert words(like_the_paper(study, best=best))["best"] == word
+
+
+def test_one_element_alone_does_not_make_a_claim_true(study):
+    made = like_the_paper(study)
+    other = like_the_paper(study, best=(0.9, 0.4, 0.3, 0.01)).mse["true"]
+
+    def change(mse):
+        mse[:, :, 1] = other[:, :, 1]
+        return mse
+
+    found = words(changed(made, change))
+    assert found["moves"] == "in part" and found["falls"] == "in part"
+    assert "Au" in found["best"] and "agrees" in found["best"] and "larger" in found["best"]
+    assert found["optimal"] == "does not"
+
+
+def test_a_rising_and_a_falling_error_have_no_minimum(study):
+    made = like_the_paper(study)
+    a = np.reshape(sweeps.ALPHAS, (-1, 1, 1, 1))
+    assert words(changed(made, lambda mse: 0 * mse + a))["falls"] == "does not"
+    falling = words(changed(made, lambda mse: 0 * mse + 2 - a))
+    assert falling["falls"] == falling["rises"] == falling["moves"] == "does not"
+    assert falling["optimal"] != "agrees"
+
+
+def test_one_seed_that_differs_is_seen(study):
+    def change(mse):
+        mse[-1, :, :, 2] = mse[0, :, :, 2]
+        return mse
+
+    assert words(changed(like_the_paper(study), change))["rises"] == "in part"
+
+
+@pytest.mark.parametrize(
+    ("power", "word"), [((1, 1, 1), "agrees"), ((0, -1, 0), "does not"), ((1, 0, 1), "in part")]
+)
+def test_a_ghost_that_stays_or_grows_is_seen(study, power, word):
+    made = like_the_paper(study)
+    made = dataclasses.replace(made, crosstalk=made.crosstalk ** np.array(power))
+    assert words(made)["ghost"] == word
+
+
+def test_over_fitting_has_three_outcomes(study):
+    grows, falls = (like_the_paper(study, growth=g).mse for g in (0.1, -0.1))
+    made = like_the_paper(study, growth=0.1)
+    assert words(made)["over_fits"] == "does not: it increases, as over-fitting should"
+    mixed = dataclasses.replace(made, mse={"segmented": grows["true"], "true": falls["true"]})
+    assert words(mixed)["over_fits"] == "in part"
+
+
+def test_hebt_as_the_paper_uses_it_can_lose_to_eds_at_its_best_stop(study):
+    made = like_the_paper(study)
+    stops, mse = made.eds_best("true")
+    assert (stops == 15).all() and mse == pytest.approx(np.full((2, 3), 0.02))
+    assert made.gain_over_best_eds("true") == pytest.approx(np.full((2, 3), 2))
+    for factor, word in ((0.4, "no"), (np.reshape([0.4, 1.0], (2, 1)), "in part")):
+        eds = {r: v * factor for r, v in made.eds_mse.items()}
+        assert words(dataclasses.replace(made, eds_mse=eds))["stops"] == word
+
+
+def test_the_table_of_readings_has_a_row_for_each(study):
+    made = like_the_paper(study)
+    other = like_the_paper(study, best=(0.1, 0.4, 0.6, 0.8), seeds=2)
+    first = made.settings[0]
+    noisy = dataclasses.replace(first, sigma=3.0, counts=0.4)
+    other = dataclasses.replace(other, settings=(noisy, first), r_squared=np.array([0.962, 0.99]))
+    rows = sweeps.readings_table(made, other).rows
+    assert rows[0][:2] == (f"σ = {first.sigma:g}, {first.counts:g} counts", "0.951")
+    assert rows[1][:2] == ("σ = 3, 0.4 counts", "0.962") and rows[2][1] == "0.990"
+    assert "0.70" in rows[0][3] and "0.40" in rows[1][3] and "2.00" in rows[0][-1]
 
 
 def test_every_number_of_the_chapter_is_there(study, bands):
@@ -292,9 +425,9 @@ def test_the_slice_explorer_shows_the_sweep(study):
     true = particles.from_steps(study.reference_pictures["true"][1])
     expected = quantize(picture - true, (-1, 1))[0].tobytes()
     assert shown.picture["frames"]["Ag_difference"] == expected
-    assert shown.picture["readouts"]["Ag_mse"] == f"{study.mse['true'][a, i, 1]:.4f}"
+    assert shown.picture["readouts"]["Ag_mse"] == f"{study.mse['true'][a, i, 1, 0]:.4f}"
     np.testing.assert_allclose(
-        shown.picture["curves"]["by_weight"][0][0], study.mse["true"][:, i, 0], rtol=1e-4
+        shown.picture["curves"]["by_weight"][0][0], study.mse["true"][:, i, 0, 0], rtol=1e-4
     )
 
 
@@ -311,8 +444,8 @@ def test_a_page_with_the_papers_sweep_stays_small(study, tmp_path, monkeypatch):
         iterations=sweeps.ITERATIONS,
         pictures=np.clip(noise, 0, 255).astype(np.uint8),
         reference_pictures={"true": true},
-        mse=dict.fromkeys(sweeps.REFERENCES, np.ones(shape)),
-        eds_mse=dict.fromkeys(sweeps.REFERENCES, np.ones(shape[1:])),
+        mse=dict.fromkeys(sweeps.REFERENCES, np.ones((*shape, 1))),
+        eds_mse=dict.fromkeys(sweeps.REFERENCES, np.ones((*shape[1:], 1))),
     )
     monkeypatch.setenv("HEBT_STATIC", "1")
     monkeypatch.setenv("HEBT_STATIC_FILES", str(tmp_path))

@@ -35,6 +35,17 @@ def test_a_verdict_takes_the_spread_over_the_seeds_and_the_best_value_of_the_sco
     assert tables.verdict(0.98, [0.94], "ssim") == "error 3.0 times larger"
 
 
+def test_r_squared_is_judged_by_what_is_left_and_can_fail_upwards_too():
+    """The variance that is left, 1 - R², is 0.09 of the paper's fit: near are 0.0675 to 0.1125."""
+    near = [
+        r for r in np.arange(0.6, 1.0, 0.005) if "times" not in tables.verdict(0.91, r, "r_squared")
+    ]
+    assert (min(near), max(near)) == pytest.approx((0.89, 0.93))
+    assert tables.verdict(0.91, 1.0, "r_squared") == "differs"
+    assert tables.verdict(0.91, 0.69, "r_squared") == "error 3.4 times larger"
+    assert tables.verdict(0.91, 0.973, "r_squared") == "error 3.3 times smaller"
+
+
 @pytest.mark.parametrize("numbers", [(np.nan, 1.0), (1.0, np.inf), (1.0, 1.0, -1.0)])
 def test_agreement_refuses_what_it_cannot_judge(numbers):
     with pytest.raises(ValueError, match="finite"):

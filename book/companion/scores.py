@@ -59,19 +59,24 @@ class Scores:
         return 1 - values if name in BEST_IS_LARGE else values
 
     def gain(
-        self, name: str, element: str, *, method: str | None = None, stop: str = "printed"
+        self,
+        name: str,
+        element: str,
+        *,
+        method: str | None = None,
+        stop: str = "printed",
+        eds_stop: str | None = None,
     ) -> np.ndarray:
         """Return by which factor the error of EDS alone exceeds that of `method`, (seeds,).
 
-        That is the first of the methods that is not EDS alone, if None.
+        That is the first of the methods that is not EDS alone, if None. EDS alone stops where
+        `eds_stop` says, with the method if None.
         """
         method = method or next(m for m in self.methods if m != "eds")
-        eds = self.error(name, "eds", element, stop=stop)
+        eds = self.error(name, "eds", element, stop=eds_stop or stop)
         return eds / self.error(name, method, element, stop=stop)
 
-    def outcome(
-        self, name: str, element: str, *, method: str | None = None, stop: str = "printed"
-    ) -> str:
-        """Say who is better: "HEBT" or "EDS" with every seed, else "tie"."""
-        gain = self.gain(name, element, method=method, stop=stop)
+    def outcome(self, name: str, element: str, **options) -> str:
+        """Say who is better: "HEBT" or "EDS" with every seed, else "tie"; options as of `gain`."""
+        gain = self.gain(name, element, **options)
         return "HEBT" if (gain > 1).all() else "EDS" if (gain < 1).all() else "tie"

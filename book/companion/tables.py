@@ -12,10 +12,11 @@ from .scores import BEST_IS_LARGE
 
 AGREES_WITHIN = 0.05
 NEAR_WITHIN = 0.25
+BEST_IS_ONE = (*BEST_IS_LARGE, "r_squared")
 RULE = (
     "agrees: the paper's number lies within two standard deviations of ours over the noise seeds, "
-    "or within 5 %; near: within 25 %; else the factor between the two. For scores whose best "
-    "value is 1, the errors are compared, which are the distances from 1."
+    "or within 5 %; near: within 25 %; else the factor between the two. Of R² and of scores whose "
+    "best value is 1, the errors are compared, which are the distances from 1."
 )
 
 
@@ -47,7 +48,7 @@ def verdict(paper: float, ours, name: str = "") -> str:
     """Put a word to our values over the noise seeds of a score of this name; see `agreement`."""
     ours = np.atleast_1d(ours)
     spread = float(ours.std(ddof=1)) if len(ours) > 1 else 0.0
-    best = 1.0 if name in BEST_IS_LARGE else 0.0
+    best = 1.0 if name in BEST_IS_ONE else 0.0
     return agreement(float(paper), float(ours.mean()), spread, best=best)
 
 

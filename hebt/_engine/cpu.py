@@ -13,8 +13,8 @@ from .threads import run, threads
 class CpuRun(System):
     """A run on the processor: x and its projections, and what an iteration does to them."""
 
-    def __init__(self, beam, maps, haadf, weights, mask, ratios, haadf_beam, x0):
-        super().__init__(beam, maps, haadf, weights, mask, ratios, haadf_beam)
+    def __init__(self, beam, maps, haadf, weights, mask, ratios, haadf_beam, blur, x0):
+        super().__init__(beam, maps, haadf, weights, mask, ratios, haadf_beam, blur)
         columns = self.columns
         self.squares = np.zeros((self.tilts, self.elements + 1))
         self.changes = np.zeros((*beam.tiles(columns), 2))
@@ -54,7 +54,9 @@ class CpuRun(System):
         kernels = load_kernels()
         wx, maps, squares = self.wx, self.maps, self.squares
         weights, rows, elements = self.weights, self.inverse_rows, self.elements
-        if self.haadf is None or self.haadf_beam is not None:
+        if self.blur is not None:
+            self._blurred_residuals(self.blur)
+        elif self.haadf is None or self.haadf_beam is not None:
             alone = wx, maps, weights[0, 0], rows, elements, squares
             _in_parts(kernels.residual_alone, self.tilts, *alone)
         else:
@@ -68,6 +70,15 @@ class CpuRun(System):
             _in_parts(kernels.residual_alone, self.haadf_beam.tilts, *images)
             haadf = squares.sum()
         return self.norms(sums[:-1], haadf, *self.changes.reshape(-1, 2).sum(axis=0))
+
+    def _blurred_residuals(self, blur):
+        from . import blur as kernels
+
+        smoothing = blur.along, blur.across, blur.slice_at, blur.ray_at
+        rows = self.inverse_blurred_rows, self.inverse_rows
+        haadf = self.haadf if self.haadf_beam is None else None
+        data = self.wx, self.maps, haadf, self.weights
+        _in_parts(kernels.residual, self.tilts, *data, rows, smoothing, self.squares)
 
     def advance(self):
         """Send the weighted residuals back, and step."""

@@ -19,7 +19,7 @@ import warnings
 import numpy as np
 from numba import cuda
 
-from . import kernels
+from . import cuda_blur, kernels
 from .arrays import empty, slices_last
 from .compiled import kept
 from .kernels import _EDGE, _LEAST, _footprint, _walk
@@ -350,9 +350,9 @@ class _Rays:
 class CudaRun(System):
     """A run on a GPU: as `CpuRun`, with all arrays on the device."""
 
-    def __init__(self, beam, maps, haadf, weights, mask, ratios, haadf_beam, x0):
-        _refuse_what_has_no_room(maps.shape, mask.shape[1], haadf, haadf_beam)
-        super().__init__(beam, maps, haadf, weights, mask, ratios, haadf_beam)
+    def __init__(self, beam, maps, haadf, weights, mask, ratios, haadf_beam, blur, x0):
+        _refuse_what_has_no_room(maps.shape, mask.shape[1], haadf, haadf_beam, blur)
+        super().__init__(beam, maps, haadf, weights, mask, ratios, haadf_beam, blur)
         columns, slices, pixels = self.columns, self.slices, self.size**2
         rays, pitch = self.tilts * self.size, _pitch(columns)
         self.rays = _Rays(beam, columns)
@@ -384,6 +384,12 @@ class CudaRun(System):
             self.haadf_squares = _Sums(_runs(rays), slices, np.float64)
         if haadf is not None:
             self.haadf = cuda.to_device(self.haadf.ravel())
+        self.map_rows, self._smooth = self.inverse_rows, None
+        if blur is not None:
+            self.map_rows = cuda.to_device(self.inverse_blurred_rows.ravel())
+            launch = _Launch(cuda_blur.smooth, columns, _runs(rays))
+            counts = rays, self.size, slices, (columns, pitch)
+            self._smooth = cuda_blur.Smoothing(blur, launch, *counts)
         self.wx = _zeros(rays * pitch)
         self.host = None
         if x0 is None:
@@ -400,6 +406,7 @@ class CudaRun(System):
 
     def free(self):
         self.maps = self.haadf = self.wx = self.w_shared = self.shared = self.total = None
+        self._smooth = None
 
     def project(self):
         self.rays.forward(self.x, self.wx)
@@ -415,10 +422,14 @@ class CudaRun(System):
             counts = rays, self.elements, slices, pitch
             squares = self.haadf_squares.squares
             self._shortfall(self.wx, self.haadf, weights, *counts, self.total, squares)
-        total = self.total, self.with_total
         counts = rays, slices, columns, pitch
-        rows = self.inverse_rows
+        if self._smooth is not None:
+            self._smooth(self.wx, self.total, self.inverse_rows, False)
+        total = self.total, self.with_total and self._smooth is None
+        rows = self.map_rows
         self._weigh(self.wx, self.maps, rows, weights, 0, *total, *counts, self.eds.squares)
+        if self._smooth is not None:
+            self._smooth(self.wx, self.total, self.inverse_rows, self.with_total)
         if self.haadf_beam is not None:
             counts = self.images.tilts * self.size, slices, slices, self.shared_pitch
             rows, squares = self.haadf_inverse_rows, self.haadf_squares.squares
@@ -441,7 +452,7 @@ class CudaRun(System):
         self.advanced = True
 
 
-def _bytes(shape, masks, haadf, haadf_beam) -> int:
+def _bytes(shape, masks, haadf, haadf_beam, blur) -> int:
     """What a run takes of the device's memory."""
     elements, tilts, slices, size = shape
     columns, pixels, rays = elements * slices, size**2, tilts * size
@@ -452,11 +463,13 @@ def _bytes(shape, masks, haadf, haadf_beam) -> int:
         numbers += 2 * haadf.size
     if haadf_beam is not None:
         numbers += pixels * _pitch(slices)
+    if blur is not None:
+        numbers += rays * _pitch(columns)
     return 4 * numbers
 
 
-def _refuse_what_has_no_room(shape, masks, haadf, haadf_beam):
-    needed = _bytes(shape, masks, haadf, haadf_beam)
+def _refuse_what_has_no_room(shape, masks, haadf, haadf_beam, blur):
+    needed = _bytes(shape, masks, haadf, haadf_beam, blur)
     context = cuda.current_context()
     if hasattr(context, "deallocations"):  # not in the simulator
         context.deallocations.clear()  # what the last run has left and numba has yet to give back

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from .arrays import inverse
 from .beam import Beam
@@ -17,7 +18,8 @@ class Residuals:
     Attributes
     ----------
     eds : numpy.ndarray
-        ||r_e p_e - W x_e|| for each element, shape (elements,).
+        ||r_e p_e - W x_e|| for each element, shape (elements,); ||r_e p_e - G W x_e|| where maps
+        are smoothed (`blur`).
     haadf : float
         ||p_h - sum_e W x_e||; NaN for `sirt`, which has one modality.
     change : float
@@ -27,6 +29,32 @@ class Residuals:
     eds: np.ndarray
     haadf: float
     change: float = float("nan")
+
+
+class Blur:
+    """How maps are smoothed: by a kernel along the slices of a volume and one across them.
+
+    Parameters
+    ----------
+    along, across
+        An odd number of taps each, symmetric, with sum 1.
+    slices
+        How many slices a volume has.
+    size
+        Pixels across the tilt axis.
+    """
+
+    def __init__(self, along: np.ndarray, across: np.ndarray, slices: int, size: int):
+        self.along, self.across = (np.asarray(k, np.float32) for k in (along, across))
+        # where the values of an image come from that is continued by its mirror image
+        self.slice_at, self.ray_at = (
+            np.pad(np.arange(n), len(kernel) // 2, "symmetric")
+            for n, kernel in ((slices, along), (size, across))
+        )
+
+    def across_of(self, sums: np.ndarray) -> np.ndarray:
+        """Return (tilts, size), smoothed across the tilt axis."""
+        return sliding_window_view(sums[:, self.ray_at], len(self.across), axis=1) @ self.across
 
 
 class System:
@@ -48,6 +76,8 @@ class System:
         Multiply the maps, shape (elements, slices or 1); None to leave them as they are.
     haadf_beam
         The geometry of the HAADF images where it is another one; then all weights are equal.
+    blur
+        How the maps are smoothed, if they are.
     """
 
     def __init__(
@@ -59,8 +89,9 @@ class System:
         mask: np.ndarray,
         ratios: np.ndarray | None,
         haadf_beam: Beam | None,
+        blur: Blur | None,
     ):
-        self.beam, self.haadf_beam, self.mask = beam, haadf_beam, mask
+        self.beam, self.haadf_beam, self.mask, self.blur = beam, haadf_beam, mask, blur
         self.elements, self.tilts, self.slices, self.size = maps.shape
         self.columns = self.elements * self.slices
         # (tilts, size, elements, slices), with elements and slices flattened
@@ -73,6 +104,8 @@ class System:
         self.weights[:] = weights
         self.alone = haadf is None
         self.inverse_rows = inverse(beam.row_sums)
+        if blur is not None:  # the column sums stay, as those of G are 1
+            self.inverse_blurred_rows = inverse(blur.across_of(beam.row_sums))
         sums = beam.column_sums
         if haadf_beam is not None:
             own = weights[0, 0]

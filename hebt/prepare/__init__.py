@@ -1,6 +1,8 @@
 """From recorded images and spectra to what `hebt.reconstruct` takes."""
 
+from .absorption import absorption_factors
 from .alignment import (
+    MatchedShifts,
     alignment_error,
     center_of_mass,
     estimate_center_shifts,
@@ -24,9 +26,11 @@ from .images import (
     mass_inconsistency,
     slab_mask,
     smooth,
+    smooth_variance,
     smoothing_kernel,
 )
 from .maps import normalize_tilts, tilt_response
+from .mixing import Mixing, measure_mixing
 from .reprojection import (
     Alignment,
     TiltAxis,
@@ -42,14 +46,17 @@ from .windows import (
     line_windows,
     unmix,
 )
-from .xray import line_width, xray_lines
+from .xray import line_width, mass_absorption, xray_lines
 
 __all__ = [
     "Alignment",
     "Components",
     "Damping",
     "EnergyWindow",
+    "MatchedShifts",
+    "Mixing",
     "TiltAxis",
+    "absorption_factors",
     "alignment_error",
     "apply_shifts",
     "bin_images",
@@ -70,7 +77,9 @@ __all__ = [
     "estimate_tilt_axis",
     "line_width",
     "line_windows",
+    "mass_absorption",
     "mass_inconsistency",
+    "measure_mixing",
     "normalize_tilts",
     "particle_masks",
     "refine_alignment",
@@ -78,6 +87,7 @@ __all__ = [
     "reprojection_residual",
     "slab_mask",
     "smooth",
+    "smooth_variance",
     "smoothing_kernel",
     "tilt_response",
     "unmix",

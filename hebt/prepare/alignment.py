@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import ndimage
+from scipy import ndimage, optimize
 
 from .._checks import as_float32, check_angles, check_count, check_signs
 from .images import apply_shifts, check_shifts
@@ -12,6 +14,9 @@ from .images import apply_shifts, check_shifts
 # Correlation looks at structure of 1 to 20 pixels: finer is noise, coarser is how thick the
 # specimen is, which changes with the tilt.
 _FINE, _COARSE = 1.0, 20.0
+# Where an image is fitted: the variance where there is no specimen, relative to the mean; how many
+# standard errors its brightness must be; and by how many pixels the last step may still move it.
+_FLOOR, _SEEN, _LOST = 0.1, 5.0, 0.5
 
 
 def estimate_shifts(haadf: ArrayLike, *, upsample: int = 50) -> np.ndarray:
@@ -56,12 +61,7 @@ def estimate_shifts(haadf: ArrayLike, *, upsample: int = 50) -> np.ndarray:
     tilts = len(haadf)
     if tilts < 2:
         raise ValueError(f"haadf has {tilts} tilts; expected at least two to align.")
-    flat = [i for i in range(tilts) if np.ptp(haadf[i]) == 0]
-    if flat:
-        raise ValueError(
-            f"haadf has the same value in every pixel of tilt {flat[0]}; expected structure that "
-            "can be compared with its neighbours. Leave out empty images."
-        )
+    _check_structure("haadf", haadf)
     shifts = np.zeros((tilts, 2))
     middle = tilts // 2
     for way in (range(middle + 1, tilts), range(middle - 1, -1, -1)):
@@ -70,6 +70,15 @@ def estimate_shifts(haadf: ArrayLike, *, upsample: int = 50) -> np.ndarray:
             (still,) = apply_shifts(haadf[neighbor, None], shifts[neighbor, None])
             shifts[i] = move_onto(still, haadf[i], shifts[neighbor], upsample)
     return shifts - np.median(shifts, axis=0)
+
+
+def _check_structure(name, images):
+    flat = [i for i, image in enumerate(images) if np.ptp(image) == 0]
+    if flat:
+        raise ValueError(
+            f"{name} has the same value in every pixel of tilt {flat[0]}; expected structure that "
+            "can be compared. Leave out empty images."
+        )
 
 
 def center_of_mass(images: ArrayLike) -> np.ndarray:
@@ -121,41 +130,84 @@ def estimate_center_shifts(haadf: ArrayLike) -> np.ndarray:
     return -mass_centers("haadf", haadf)
 
 
-def estimate_shifts_to(
-    reference: ArrayLike, images: ArrayLike, *, upsample: int = 50
-) -> np.ndarray:
-    """Find the shifts that bring each image onto its reference, by cross-correlation.
+@dataclass(frozen=True, eq=False)
+class MatchedShifts:
+    """What `estimate_shifts_to` found, in pixels along and across the tilt axis.
+
+    Attributes
+    ----------
+    shifts
+        (tilts, 2), for `apply_shifts`.
+    errors
+        (tilts, 2): their standard errors, from the noise.
+    spread
+        (2,): standard deviation of the true shifts over the tilts, as the shifts tell it.
+    """
+
+    shifts: np.ndarray
+    errors: np.ndarray
+    spread: np.ndarray
+
+
+def estimate_shifts_to(reference: ArrayLike, images: ArrayLike) -> MatchedShifts:
+    """Find the shifts that bring noisy images onto their references, and how sure they are.
+
+    The reference, moved and scaled, is fitted to each image by least squares, weighted as counts
+    are: with little noise in the reference, no estimate has much smaller errors [1]_. These are
+    then shrunk towards the mean over the tilts, as far as their errors explain why they differ, so
+    that a noisy tilt does no harm [2]_.
 
     Parameters
     ----------
     reference
-        (tilts, slices, size), aligned Z-contrast images.
+        (tilts, slices, size), Z-contrast images. Best as they were recorded with `images`: what is
+        found is then the further drift, which is small, and the maps are moved by
+        ``estimate_center_shifts(haadf) + found.shifts``. Maps that were recorded in the very scan
+        of the HAADF images need no shifts but theirs.
     images
-        (tilts, slices, size): the same specimen in another signal, e.g. a weighted sum of its maps.
-    upsample
-        Shifts are found to 1/`upsample` of a pixel.
+        (tilts, slices, size): the same specimen in another signal, e.g. a weighted sum of its maps
+        from `ResponseRatios.predict`. Smoothing them first gains nothing.
 
     Returns
     -------
-    numpy.ndarray
-        (tilts, 2), pixels along and across the tilt axis, for `apply_shifts`.
+    MatchedShifts
+        With `shifts`, for `apply_shifts`, and `errors`.
 
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ, a reference has no structure, or no image shows its reference.
+
+    Notes
+    -----
+    Errors come from the residuals of the pixels, times what the residuals' spectra at all tilts
+    say of correlated noise, as where images were smoothed. An image that does not show its
+    reference takes the mean.
+
+    References
+    ----------
+    .. [1] Robinson and Milanfar, "Fundamental performance limits in image registration", IEEE
+       Transactions on Image Processing 13 (2004) 1185-1199.
+    .. [2] Efron and Morris, "Stein's estimation rule and its competitors - an empirical Bayes
+       approach", Journal of the American Statistical Association 68 (1973) 117-130.
     """
     reference = as_float32("reference", reference, ndim=(3,))
     images = as_float32("images", images, ndim=(3,))
-    upsample = check_count("upsample", upsample)
     if reference.shape != images.shape:
         raise ValueError(
             f"reference has shape {reference.shape} and images {images.shape}; expected the same."
         )
-    shifts = np.zeros((len(images), 2))
-    for i, (still, moving) in enumerate(zip(reference, images, strict=True)):
-        shifts[i] = move_onto(still, moving, shifts[i], upsample)
-    return shifts
+    _check_structure("reference", reference)
+    parts = [_match(*pair) for pair in zip(reference, images)]
+    shifts, variance, more = (np.array(part) for part in zip(*parts))
+    seen = np.isfinite(shifts).all(axis=1)
+    if not seen.any():
+        raise ValueError(
+            "images show nothing of reference at any tilt; expected the same specimen in both."
+        )
+    variance *= more[seen].mean(axis=0)
+    axes = [_shrink(*axis) for axis in zip(shifts.T, variance.T)]
+    return MatchedShifts(*(np.stack(part, axis=-1) for part in zip(*axes)))
 
 
 def alignment_error(shifts: ArrayLike, drift: ArrayLike, angles: ArrayLike) -> np.ndarray:
@@ -237,3 +289,67 @@ def move_onto(still: np.ndarray, moving: np.ndarray, shift: ArrayLike, upsample:
         if np.abs(step).max() <= 1 / upsample:
             break
     return shift
+
+
+def _match(still, moving):
+    """Return by how much an image must move onto its reference, and how sure that is.
+
+    Also the variances of the shift from independent pixels, and by how much the spectrum of the
+    noise makes them larger; NaN, where the image does not show its reference.
+    """
+    nothing = np.full((3, 2), np.nan)
+    if np.ptp(moving) == 0:
+        return nothing
+    shift = correlate(structure(still), structure(moving), 1)
+    for _ in range(20):
+        there = apply_shifts(still[None], -shift[None])[0].astype(np.float64)
+        # noise of the reference must not be taken for its slopes
+        clean = ndimage.gaussian_filter(there, _FINE)
+        slopes, one = np.gradient(clean), np.ones_like(clean)
+        expected = np.maximum(clean, 0)
+        weights = 1 / (expected + _FLOOR * expected.mean())
+        rows = np.reshape([*slopes, there, one], (4, -1))
+        asked = np.reshape([*slopes, clean, one], (4, -1)) * weights.ravel()
+        try:
+            inverse = np.linalg.inv(asked @ rows.T)
+        except np.linalg.LinAlgError:
+            return nothing
+        found = inverse @ (asked @ moving.ravel())
+        left = moving.ravel() - found @ rows
+        if not found[2] > _SEEN * np.linalg.norm(inverse[2] @ (asked * left)):
+            return nothing
+        step = (found[:2] / found[2]).clip(-1, 1)
+        shift = shift + step
+        if np.abs(step).max() < 1e-3:
+            break
+    if np.abs(step).max() > _LOST:
+        return nothing
+    influence = (inverse[:2] @ asked / found[2]).reshape(2, *still.shape)
+    left = left.reshape(still.shape)
+    # noise with the variance 1 / weights, and by how much more it counts than white noise would
+    spectra = np.fft.fft2([*(influence / np.sqrt(weights)), left * np.sqrt(weights)])
+    *taken, noise = np.abs(spectra) ** 2
+    more = [np.average(noise, weights=part) / noise.mean() for part in taken]
+    return shift, ((influence * left) ** 2).sum(axis=(1, 2)), np.array(more)
+
+
+def _shrink(found, variance):
+    """Return estimates shrunk towards their mean, their errors, and the spread of the true ones."""
+    seen = np.isfinite(found)
+    variance = np.where(seen, np.maximum(variance, 1e-12), np.inf)
+
+    def weigh(spread):
+        weights = 1 / (spread**2 + variance)
+        return weights, (weights[seen] @ found[seen]) / weights.sum()
+
+    def unlikely(spread):  # restricted likelihood: the mean is unknown too
+        weights, mean = weigh(spread)
+        w = weights[seen]
+        return w @ (found[seen] - mean) ** 2 - np.log(w).sum() + np.log(w.sum())
+
+    most = np.ptp(found[seen]) + 1e-6
+    spread = optimize.minimize_scalar(unlikely, bounds=(0, most), method="bounded").x
+    weights, mean = weigh(spread)
+    kept = spread**2 * weights
+    shrunk = mean + kept * np.where(seen, found - mean, 0)
+    return shrunk, np.sqrt(spread**2 * (1 - kept) + (1 - kept) ** 2 / weights.sum()), spread

@@ -195,8 +195,10 @@ def decompose(
     mean first, so that counting noise is about the same everywhere and a strong line does not
     pass for a component for its noise alone [1]_; this is undone afterwards.
 
-    Blocks of pixels (`bin_spectra`), which are fewer, have the same components as single pixels:
-    decompose those of all tilts, and give the result the spectra of single pixels.
+    Decompose blocks of pixels (`bin_spectra`) of all tilts, and give the result the spectra of
+    single pixels: blocks are fewer, and as they hold more counts, noise hides less in them. A
+    component that noise hides is lost, and elements that it tells apart are mixed in all maps;
+    `measure_mixing` says by how much.
 
     Parameters
     ----------

@@ -176,6 +176,70 @@ def smooth(
     return images
 
 
+def smooth_variance(
+    variance: ArrayLike,
+    *,
+    width: int,
+    sigma: float,
+    axis: int | tuple[int, ...] = -1,
+    centered: bool = True,
+    shifts: ArrayLike | None = None,
+) -> np.ndarray:
+    """Return the variance that images have after `smooth` and `apply_shifts`.
+
+    The noise of a pixel before them is taken to be independent of the next one's; what it is
+    weighted with, in both steps together, is squared.
+
+    Parameters
+    ----------
+    variance
+        Of each pixel, (..., [tilts,] slices, size), in the unit of the images squared.
+    width, sigma, axis, centered
+        As `smooth` took them; 1 for `width` if it did not smooth.
+    shifts
+        (tilts, 2), as `apply_shifts` took them, with its linear interpolation; None for none.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape of `variance`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `variance` has values below 0, or an argument is out of range.
+
+    Examples
+    --------
+    >>> import hebt, numpy as np
+    >>> hebt.prepare.smooth_variance(np.full((1, 3), 8), width=2, sigma=1)
+    array([[3., 3., 3.]], dtype=float32)
+    """
+    variance = as_float32("variance", variance)
+    if variance.ndim < 2 or variance.min() < 0:
+        raise ValueError(
+            f"variance has shape {variance.shape} and values from {variance.min():g}; expected "
+            "(..., slices, size), and none below 0."
+        )
+    kernel, axes = smoothing_kernel(width, sigma, centered=centered), _axes(variance, axis)
+    tilts = variance.shape[-3] if variance.ndim > 2 else 1
+    moves = np.zeros((tilts, 2)) if shifts is None else check_shifts(shifts)
+    if len(moves) != tilts:
+        raise ValueError(f"shifts has shape {moves.shape}; expected ({tilts}, 2), as many tilts.")
+    made = np.empty_like(variance)
+    whole, parts = np.floor(moves), moves - np.floor(moves)
+    for where in np.ndindex(variance.shape[:-2]):
+        image, tilt = variance[where], where[-1] if where else 0
+        for i in (-2, -1):
+            one = kernel if i + variance.ndim in axes else np.ones(1)
+            taps = np.convolve(one, (parts[tilt, i], 1 - parts[tilt, i]))
+            # of an even number of taps, correlate1d takes the right one of the middle two
+            taps = np.append(taps, [0.0] * (len(taps) % 2))
+            image = ndimage.correlate1d(image, taps**2, axis=i, mode="reflect")
+        ndimage.shift(image, whole[tilt], made[where], order=0, mode="nearest")
+    return made
+
+
 def apply_shifts(
     images: ArrayLike, shifts: ArrayLike, *, order: int = 1, mode: str = "nearest"
 ) -> np.ndarray:

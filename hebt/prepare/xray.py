@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._checks import as_float64, check_number
+from .._checks import as_float64, as_list, check_number
 from .._hyperspy import quiet
 
 
@@ -72,6 +72,51 @@ def line_width(energy: ArrayLike, resolution: float = 130.0) -> np.ndarray:
     if energy.min() < 0:
         raise ValueError(f"energy goes down to {energy.min():g} keV; expected at least 0.")
     return np.sqrt(np.maximum(resolution**2 + 2500 * (energy - 5.8987), 40.0**2)) / 1000
+
+
+def mass_absorption(lines: Sequence[str], elements: Sequence[str]) -> np.ndarray:
+    """Return how strongly elements absorb X-ray lines, per mass-thickness.
+
+    Parameters
+    ----------
+    lines
+        Names of the lines: ["Au_Ma", "Ag_La"].
+    elements
+        Symbols of the elements that absorb.
+
+    Returns
+    -------
+    numpy.ndarray
+        Mass-absorption coefficients µ/ρ in m²/kg, float64, shape (lines, elements).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no such line or element.
+
+    Notes
+    -----
+    Source: the tables of Chantler et al. (2005), as exspy has them.
+
+    Examples
+    --------
+    >>> import hebt
+    >>> hebt.prepare.mass_absorption(["Au_Ma", "Au_La"], ["Au", "Ag"]).round(1)
+    array([[ 90.6, 113. ],
+           [ 11.8,  12.4]])
+    """
+    for name, values in (("lines", lines), ("elements", elements)):
+        if not as_list(name, values, "names in a list"):
+            raise ValueError(f"{name} is empty; expected at least one name.")
+    energies = [line_energy(line) for line in lines]
+    try:
+        [xray_lines(element) for element in elements]
+    except ValueError as error:
+        raise ValueError(f"elements is {elements!r}: {error}") from None
+    with quiet():
+        from exspy.material import mass_absorption_coefficient
+    cm2_per_g = [mass_absorption_coefficient(element, energies) for element in elements]
+    return 0.1 * np.array(cm2_per_g).T
 
 
 def as_kev(

@@ -144,8 +144,10 @@ SHELLS = {"Au": {"M": 1.0, "L": 0.5}, "Ag": {"L": 1.0}, "Cu": {"K": 1.0, "L": 0.
 def damp(intensity: ArrayLike, saturation: float) -> np.ndarray:
     """Return HAADF intensities as they leave a thick specimen: S (1 - exp(-p / S)).
 
-    With growing thickness some electrons are scattered again, out of the detector's range, and the
-    intensity rises ever more slowly and stays below S.
+    With growing thickness fewer electrons of the beam are left that have not been scattered, and
+    the intensity rises ever more slowly. S stands for all electrons: I / S is the share of the beam
+    that reaches the detector. So intensity is a relative unit, and no count of electrons: with
+    S = 2, an intensity of 0.88 is 44 % of the electrons, and 24 % less than without damping.
 
     Parameters
     ----------
@@ -237,6 +239,7 @@ def record_haadf(
     ideal: ArrayLike,
     *,
     saturation: float,
+    electrons: float,
     noise: float,
     offset: float,
     shifts: ArrayLike,
@@ -250,8 +253,12 @@ def record_haadf(
         (tilts, slices, size), from `haadf_tilt_series`.
     saturation
         As for `damp`.
+    electrons
+        How many electrons a pixel counts at an intensity of 1: the noise of the counting has the
+        variance intensity / `electrons`. Infinite for none. Of a beam that brings N electrons to
+        each pixel, N / S.
     noise
-        Standard deviation of the detector's noise, in the unit of `ideal`.
+        Standard deviation of the noise of the readout, which comes on top, in the unit of `ideal`.
     offset
         What the detector reads where there is no specimen.
     shifts
@@ -267,15 +274,23 @@ def record_haadf(
     Raises
     ------
     TypeError, ValueError
-        If `noise` or `offset` is negative, `saturation` not above 0, or shapes do not fit.
+        If `noise` or `offset` is negative, `electrons` or `saturation` not above 0, or shapes do
+        not fit.
+
+    Notes
+    -----
+    Numbers of electrons are so large that their noise is drawn from a normal distribution.
     """
+    if not (isinstance(electrons, float) and electrons == np.inf):
+        electrons = check_number("electrons", electrons, "a number above 0, or infinity")
     expected = "a finite number of at least 0"
     noise = check_number("noise", noise, expected, also_least=True)
     offset = check_number("offset", offset, expected, also_least=True)
     rng = np.random.default_rng(check_seed("seed", seed))
     recorded = damp(apply_drift(as_float32("ideal", ideal, ndim=(3,)), shifts), saturation)
     for image in recorded:
-        image += np.float32(offset) + noise * rng.standard_normal(image.shape, np.float32)
+        deviation = np.sqrt(image / np.float32(electrons) + np.float32(noise**2))
+        image += np.float32(offset) + deviation * rng.standard_normal(image.shape, np.float32)
     return recorded
 
 

@@ -12,7 +12,7 @@ from ..paper import value
 from ..spectra.settings import specimen
 from ..store import cached
 from .composition import Shells
-from .experiment import ParticleStudy, Plan, Run, common_fields, seed_settings
+from .experiment import ParticleStudy, Plan, Run, common_fields, over_seeds, seed_settings
 from .measures import MANY, METHODS, box, checkpoints
 from .scoring import Scorer
 from .truth import Truth
@@ -28,6 +28,9 @@ class AlloyStudy(ParticleStudy):
     profile: np.ndarray  # (methods, seeds, shells), from the sums of both densities over a shell
     # (methods, seeds): root mean square error in single voxels wholly inside the particle
     voxel_error: np.ndarray
+    # (methods, elements, seeds): see `Truth.localize`
+    inside_error: np.ndarray
+    outside: np.ndarray
 
     def profile_error(self) -> np.ndarray:
         """Return the root mean square error of the profiles over the shells, (methods, seeds)."""
@@ -55,12 +58,17 @@ def _alloy_study(settings):
     plan = Plan(shown, 2, alpha, iterations, checkpoints(iterations, iterations))
     shells = Shells(truth.part(plan.scored))
     seeds = [_seed(one, truth, shells, plan, k == 0) for k, one in enumerate(settings)]
+    # (elements, methods, seeds)
+    localized = over_seeds([seed["localized"] for seed in seeds])
+    inside_error, outside = (np.swapaxes(localized[k], 0, 1) for k in ("error", "outside"))
     return AlloyStudy(
         **common_fields(settings, truth, plan, seeds, ("true",)),
         radius=shells.radius,
         true_profile=shells.profile,
         profile=np.stack([[seed["profile"][m] for seed in seeds] for m in METHODS]),
         voxel_error=np.array([[seed["voxel_error"][m] for seed in seeds] for m in METHODS]),
+        inside_error=inside_error,
+        outside=outside,
     )
 
 
@@ -69,10 +77,11 @@ def _seed(settings, whole, shells, plan, pictures):
     run = Run(settings, plan, pictures=pictures)
     factors = np.asarray(run.series.zeta, float) * run.series.fit.ratios
     scorer, album = Scorer(shells.truth), Album(whole, plan.shown)
-    runs, profile, error = {}, {}, {}
+    runs, profile, error, localized = {}, {}, {}, {}
     for method in METHODS:
         x, scored, runs[method] = run.follow(method, scorer)
         profile[method], error[method] = shells.measure(scored, factors)
+        localized[method] = shells.truth.localize(scored)
         if pictures:
             album.add_method(method, x * shells.truth.scale(scored))
     if pictures:
@@ -80,9 +89,10 @@ def _seed(settings, whole, shells, plan, pictures):
         particle = segmentation.segment(haadf, materials=1)
         album.add("haadf", haadf / np.float32(np.median(haadf[particle.particle])))
     return {
-        "fit": run.series.fit,
+        "found": run.found(),
         "runs": runs,
         "profile": profile,
         "voxel_error": error,
+        "localized": over_seeds([localized[m] for m in METHODS]),
         "views": album.views() if pictures else None,
     }

@@ -3,13 +3,17 @@
 import numpy as np
 
 from ..paper import value
-from ..tables import spread_text
+from ..spectra.settings import READINGS
+from ..tables import signed, spread_text
+from .absorption import CASES, PEAKS, AbsorptionStudy
 from .alloy import AlloyStudy
-from .dose import DoseStudy
 from .experiment import ParticleStudy
+from .grid import Grid
 from .measures import ELEMENTS, METHODS, PAIRS, REFERENCES
 from .nonalloy import LOCALIZED, MASKS, NonAlloyStudy
+from .rim import MODELS, RimStudy
 from .tables import NAME, every_text, nanometers, percent, printed_winner
+from .verdicts import printed_change, quotient_change
 
 
 def _common(study: ParticleStudy) -> dict[str, str]:
@@ -21,8 +25,11 @@ def _common(study: ParticleStudy) -> dict[str, str]:
         "iterations": f"{study.iterations}",
         "tilts": f"{len(settings.angles)}",
         "counts": f"{settings.counts:g}",
+        "sigma": f"{settings.sigma:g}",
         "diameter": f"{value(f'{settings.particle}.diameter'):g}",
         "r_squared": spread_text(study.r_squared, ".3f"),
+        "paper_r_squared": f"{value(f'{settings.particle}.r_squared'):g}",
+        "mixing": percent(study.mixing, ".1f"),
         "slices": f"{len(study.views.numbers)}",
         "scored": every_text(study.step),
         "shown": every_text(study.views.step),
@@ -38,7 +45,6 @@ def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
         "most": f"{study.checkpoints[-1]}",
         "masked": every_text(max(2, study.step)),
         "printed_won": f"{sum(printed_winner(*pair) == 'HEBT' for pair in PAIRS)}",
-        "paper_r_squared": f"{value('nonalloy.r_squared'):g}",
         "eds_share": f"{(1 - alpha) * study.iterations:.0f}",
         "alpha": f"{alpha:g}",
         "differing": _pairs_text(
@@ -49,9 +55,11 @@ def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
         "masks_best": _masks_verdict(study),
     }
     for reference in REFERENCES:
-        for stop in ("printed", "best"):
+        for stop in ("printed", "best", "crossed"):
+            # the paper's stop of HEBT against the best one of EDS alone
+            stops = {"eds_stop": "best"} if stop == "crossed" else {"stop": stop}
             for who in ("HEBT", "EDS", "tie"):
-                found = [p for p in PAIRS if study.scores[reference].outcome(*p, stop=stop) == who]
+                found = [p for p in PAIRS if study.scores[reference].outcome(*p, **stops) == who]
                 key = f"{reference}_{stop}_{who}".lower()
                 numbers |= {key: f"{len(found)}", f"{key}_pairs": _pairs_text(found)}
     numbers |= _crosstalk_numbers(study)
@@ -124,49 +132,67 @@ def _masks_verdict(study):
     if better:
         return f"HEBT's error is smaller by more than 5 % in {better[0]} alone"
     return (
-        "The paper's conclusion, that HEBT localises elements where masks do not, does not show "
-        "in this number at this dose: HEBT's error is smaller by more than 5 % in neither element"
+        "HEBT's error is smaller by more than 5 % in neither element: the paper's conclusion does "
+        "not show in this number"
     )
 
 
-def dose_numbers(study: DoseStudy) -> dict[str, str]:
-    """Return the numbers of the dose study; names begin with ``dose_``."""
+def grid_numbers(grid: Grid) -> dict[str, str]:
+    """Return the numbers of the grid over kernels and counts; names begin with ``grid_``."""
     numbers = {
-        "dose_slices": f"{study.slices}",
-        "dose_lowest": f"{study.counts[0]:g}",
-        "dose_highest": f"{study.counts[-1]:g}",
-        "dose_like_paper": _dose_verdict(study),
+        "slices": f"{grid.slices}",
+        "doses": f"{len(grid.counts)}",
+        "kernels": f"{len(grid.sigmas)}",
+        "points": f"{grid.r_squared.size}",
+        "r_squared_low": f"{grid.r_squared.min():.2f}",
+        "r_squared_high": f"{grid.r_squared.max():.3f}",
     }
-    for element in ELEMENTS:
-        for stop in ("printed", "best"):
-            gain = study.gain(element, stop=stop)
-            numbers[f"dose_{stop}_{element}_low"] = f"{gain[0]:.1f}"
-            numbers[f"dose_{stop}_{element}_high"] = f"{gain[-1]:.1f}"
-    return numbers
+    for stop in ("printed", "best"):
+        gains = np.array([grid.gain(e, stop=stop) for e in ELEMENTS])
+        numbers[f"{stop}_ahead"] = f"{(gains > 1).all(axis=0).sum()}"
+        for reading in READINGS:
+            at = grid.place(reading)
+            for e, element in enumerate(ELEMENTS):
+                numbers[f"{stop}_{element}_{reading}"] = f"{gains[e][at]:.2f}"
+    for reading, (sigma, counts) in READINGS.items():
+        numbers |= {
+            f"sigma_{reading}": f"{sigma:g}",
+            f"counts_{reading}": f"{counts['nonalloy']:g}",
+            f"r_squared_{reading}": f"{grid.r_squared[grid.place(reading)]:.3f}",
+        }
+    return {f"grid_{name}": text for name, text in numbers.items()}
 
 
-def _dose_verdict(study):
-    """Say at which dose the fit is that of the paper, and whether the gain is, too."""
-    paper = value("nonalloy.r_squared")
-    at = study.counts_at(paper)
-    if not np.isfinite(at):
-        low, high = study.r_squared[[0, -1]]
-        return (
-            f"The paper's R² of {paper:g} is met by none of these doses, which give {low:.3f} "
-            f"to {high:.3f}"
-        )
-    nearest = int(np.abs(np.log(study.counts / at)).argmin())
-    ours = [float(study.gain(e)[nearest]) for e in ELEMENTS]
-    theirs = [value(f"table2.mse.{e}.eds") / value(f"table2.mse.{e}.hebt") for e in ELEMENTS]
-    alike = all(1 / 1.25 < a / b < 1.25 for a, b in zip(ours, theirs, strict=True))
-    return (
-        f"Our R² meets the paper's {paper:g} at about {at:.1g} counts. At "
-        f"{study.counts[nearest]:g} counts (R² {study.r_squared[nearest]:.2f}) the quotients after "
-        f"{study.iterations} iterations are {ours[0]:.1f} (Au) and {ours[1]:.1f} (Ag); those of "
-        f"the paper's Table 2 are {theirs[0]:.1f} and {theirs[1]:.1f}. So where the maps fit the "
-        f"images as badly as the paper's do, the gain is {'about' if alike else 'not'} that of the "
-        "paper"
-    )
+def rim_numbers(study: RimStudy) -> dict[str, str]:
+    """Return the numbers of the rim; names begin with ``rim_``."""
+    last = int(study.iterations[study.readings[0], "hebt", False][-1])
+    numbers = {"slices": f"{study.slices}", "last": f"{last}"}
+    for reading in study.readings:
+        numbers[f"slower_{reading}"] = f"{study.slower[reading]:.1f}"
+        numbers[f"verdict_{reading}"] = _rim_verdict(study, reading, last)
+        for method, blurred in MODELS:
+            key, name = (
+                (reading, method, blurred),
+                f"{method}{'_blur' if blurred else ''}_{reading}",
+            )
+            ends = (study.printed,) if method == "eds" else (study.printed, last)
+            for n, words in zip(ends, ("", "_last"), strict=False):
+                width, noise = study.at(key, n)
+                numbers[f"width_{name}{words}"] = f"{width:.1f} nm"
+                numbers[f"noise_{name}{words}"] = f"{100 * noise:.0f} %"
+    return {f"rim_{name}": text for name, text in numbers.items()}
+
+
+def _rim_verdict(study, reading, last):
+    """Say how HEBT's edge compares with that of EDS alone after the paper's iterations."""
+    width, noise = study.at((reading, "eds", False), study.printed)
+    said = []
+    for blurred, words in ((False, "without"), (True, "with")):
+        ours, left = study.at((reading, "hebt", blurred), last)
+        than = "no wider than" if ours <= width else "still wider than"
+        less = "less" if left < noise else "more"
+        said.append(f"{words} the kernel in the model it is {than} that, with {less} noise")
+    return "; ".join(said)
 
 
 def alloy_numbers(study: AlloyStudy) -> dict[str, str]:
@@ -183,10 +209,22 @@ def alloy_numbers(study: AlloyStudy) -> dict[str, str]:
         numbers[f"profile_{method}"] = spread_text(study.profile_error()[m], ".1f", scale=100)
         numbers[f"voxel_{method}"] = spread_text(study.voxel_error[m], ".1f", scale=100)
     for element in ELEMENTS:
-        for stop in ("printed", "best"):
-            gain = study.scores["true"].gain("mse", element, stop=stop)
-            numbers[f"mse_gain_{stop}_{element}"] = spread_text(gain, ".2f")
+        stops = {"printed": {}, "best": {"stop": "best"}, "crossed": {"eds_stop": "best"}}
+        for name, options in stops.items():
+            gain = study.scores["true"].gain("mse", element, **options)
+            numbers[f"mse_gain_{name}_{element}"] = spread_text(gain, ".2f")
     return {f"alloy_{name}": text for name, text in numbers.items()}
+
+
+def quotient_numbers(study: AlloyStudy, octahedron) -> dict[str, str]:
+    """Return how r of Ag / r of Au changes between the particles; names begin with ``quotient_``.
+
+    `octahedron` is a processed series of the other particle.
+    """
+    changes = quotient_change(study, octahedron)
+    numbers = {name: spread_text(values, ".2f") for name, values in changes.items()}
+    numbers["printed"] = f"{printed_change():.2f}"
+    return {f"quotient_{name}": text for name, text in numbers.items()}
 
 
 def _alloy_verdict(study):
@@ -201,3 +239,28 @@ def _alloy_verdict(study):
 
     shells, voxels = nearer(study.profile_error()), nearer(study.voxel_error)
     return f"Over shells, {shells}; in single voxels, {voxels}"
+
+
+def absorption_numbers(*studies: AbsorptionStudy) -> dict[str, str]:
+    """Return the numbers of absorption; names begin with ``absorption_`` and the particle."""
+    numbers = {}
+    for study in studies:
+        found = {"size": f"{study.settings.size}"}
+        for p, peak in enumerate(PEAKS):
+            found[f"loss_{peak.replace(' ', '')}"] = f"{100 * study.loss[p]:.1f} %"
+            found[f"most_{peak.replace(' ', '')}"] = f"{100 * study.most[p]:.0f} %"
+        for e, element in enumerate(ELEMENTS):
+            found[f"ratio_{element}"] = signed(100 * study.ratios[1, e])
+            found[f"mass_{element}"] = signed(100 * (study.mass[1, e] - study.mass[0, e]))
+            left = np.abs(study.ratios[2, e] / study.ratios[1, e])
+            for case in (1, 2):
+                mean, spread = 100 * study.change[case, e], 100 * study.spread[case, e]
+                found[f"pure_{CASES[case]}_{element}"] = f"{signed(mean)[:-2]} ± {spread:.1f} %"
+            found[f"left_{element}"] = f"{100 * left:.0f} %"
+        gold = 100 * (study.gold - study.gold[0])
+        found |= {"gold": f"{gold[1]:+.2f}".replace("-", "−"), "gold_left": f"{abs(gold[2]):.2f}"}
+        errors = 100 * study.profile_error()
+        found |= {f"shells_{n}": f"{v:.2f}" for n, v in zip(CASES, errors, strict=True)}
+        which = study.settings.particle + ("_counted" if study.noise else "")
+        numbers |= {f"absorption_{which}_{name}": text for name, text in found.items()}
+    return numbers

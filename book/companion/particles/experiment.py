@@ -25,8 +25,11 @@ class ParticleStudy:
     settings: tuple[ParticleSettings, ...]  # one for each seed
     voxel_size: float  # nm
     step: int  # how far the slices are apart in which scores are taken
-    ratios: np.ndarray  # (seeds, elements), estimated from the processed series
-    r_squared: np.ndarray  # (seeds,)
+    ratios: np.ndarray  # (seeds, elements): of the fit that reconstructions use
+    plain_ratios: np.ndarray  # (seeds, elements): of the paper's fit, noise left in
+    true_ratios: np.ndarray  # (seeds, elements)
+    r_squared: np.ndarray  # (seeds,), of the paper's fit
+    mixing: np.ndarray  # (seeds,): most that a map takes from the other element, or loses
     # reference -> Scores; "dp" counts voxels of a volume of the paper's size, "ssim_windowed" is
     # taken at the paper's iteration only, NaN elsewhere
     scores: dict[str, Scores]
@@ -44,8 +47,8 @@ class ParticleStudy:
 
 
 def seed_settings(which: str, seeds, changes: dict) -> tuple[ParticleSettings, ...]:
-    """Return settings for each seed; if None, three at paper fidelity and two at quick."""
-    seeds = range(2 if fidelity() == "quick" else 3) if seeds is None else seeds
+    """Return settings for each seed; if None, five at paper fidelity and two at quick."""
+    seeds = range(2 if fidelity() == "quick" else 5) if seeds is None else seeds
     if np.ndim(seeds) == 0 or len(seeds) == 0 or len(set(seeds)) < len(seeds):
         raise ValueError(
             f"seeds is {seeds!r}; expected a list of seeds without repeats, such as range(3)."
@@ -69,6 +72,9 @@ class Plan:
         return slice(self.shown.start, self.shown.stop, self.shown.step * self.every)
 
 
+FOUND = ("ratios", "plain_ratios", "true_ratios", "r_squared", "mixing")
+
+
 class Run:
     """Reconstructions of one seed; `pictures` says whether it is the first."""
 
@@ -77,9 +83,16 @@ class Run:
         self.W = hebt.Projector(self.series.angles, settings.size)
         self.slices, self.every = (plan.shown, plan.every) if pictures else (plan.scored, 1)
 
+    def found(self) -> dict:
+        """Return what the processing found, each of `FOUND`."""
+        series = self.series
+        fits = series.fit.ratios, series.plain.ratios, series.true_ratios
+        numbers = series.plain.r_squared, series.mixing.worst
+        return dict(zip(FOUND, map(np.asarray, (*fits, *numbers)), strict=True))
+
     def haadf(self):
-        """Reconstruct HAADF alone in the slices that are shown, (slices, size, size)."""
-        p = self.series.haadf[:, self.plan.shown]
+        """Reconstruct HAADF alone, (slices, size, size)."""
+        p = self.series.haadf[:, self.slices]
         return hebt.sirt(self.W, p, iterations=self.plan.iterations)
 
     def solve(self, method: str, slices: slice, iterations: int, **options):
@@ -118,8 +131,7 @@ def common_fields(settings, truth, plan: Plan, seeds, references) -> dict:
         "settings": settings,
         "voxel_size": truth.voxel_size,
         "step": plan.scored.step,
-        "ratios": np.stack([seed["fit"].ratios for seed in seeds]),
-        "r_squared": np.array([seed["fit"].r_squared for seed in seeds], float),
+        **{name: np.stack([seed["found"][name] for seed in seeds]) for name in FOUND},
         "scores": {reference: gather(seeds, plan, reference) for reference in references},
         "views": seeds[0]["views"],
     }

@@ -3,19 +3,24 @@
 import numpy as np
 
 from ..paper import value
-from ..style import ELEMENT_COLOR, METHOD_STYLE, WIDTH, panel, scale_bar, styled, subplots, title
+from ..spectra.settings import READINGS
+from ..style import METHOD_STYLE, WIDTH, panel, scale_bar, styled, subplots, title
+from .absorption import PEAKS, AbsorptionStudy
 from .alloy import AlloyStudy
-from .dose import DoseStudy
 from .experiment import ParticleStudy
 from .explorers import view
+from .grid import Grid
 from .measures import ELEMENTS, METHODS
 from .nonalloy import NonAlloyStudy
+from .rim import MODELS, RimStudy
 from .surfaces import EDGES
 from .tables import NAME, REFERENCE_NAME, column_name
 from .views import COLUMNS, from_steps
 
 STYLE = {"eds": METHOD_STYLE["eds"], "hebt": METHOD_STYLE["hebt_est"]}
 LIMITS = (0.0, 1.2)
+WIDTHS = (2, 5, 10, 20, 50)  # nm, at an axis
+COLORS = ("#222222", "#7a5195", "#2a9d8f", "#e07a5f")  # of the kernels, by σ
 DENSITY = "density of the element (bulk: 1, at the scale nearest to the truth)"
 
 
@@ -101,28 +106,58 @@ def plot_convergence(study: NonAlloyStudy):
 
 
 @styled
-def plot_dose(study: DoseStudy):
-    """Draw what HEBT gains in MSE over EDS alone, and R², against the dose."""
-    figure, axes = subplots(1, 2, 2.9, width_ratios=(3, 2))
-    stops = {"printed": (f"after {study.iterations} iterations", "-"), "best": ("best stop", "--")}
-    for element, marker in zip(ELEMENTS, "os", strict=True):
-        look = {"color": ELEMENT_COLOR[element], "marker": marker, "markersize": 4}
-        for stop, (words, line) in stops.items():
-            gain = study.gain(element, stop=stop)
-            label = f"{element}, {words}"
-            axes[0].plot(study.counts, gain, linestyle=line, label=label, **look)
-    axes[0].axhline(1, color="0.4", linewidth=1)
-    axes[0].set_ylabel("MSE of EDS only / MSE of HEBT")
-    axes[1].plot(study.counts, study.r_squared, color="0.2", marker="o", markersize=4, label="ours")
-    axes[1].axhline(value("nonalloy.r_squared"), color="0.6", linestyle=":", label="paper")
-    axes[1].set_ylabel("R² of the response ratios")
-    axes[1].legend()
-    for ax, mark, name in zip(axes, "ab", ("gain", "fit"), strict=True):
+def plot_grid(grid: Grid):
+    """Draw R², and what HEBT gains in MSE over EDS alone, over the counts for each kernel."""
+    figure, axes = subplots(1, 3, 3.0)
+    stops = {"printed": (f"after {grid.iterations} iterations", "-"), "best": ("best stop", "--")}
+    for k, sigma in enumerate(grid.sigmas):
+        look = {"color": COLORS[k], "marker": "o", "markersize": 3}
+        axes[0].plot(grid.counts, grid.r_squared[k], label=f"σ = {sigma:g} pixels", **look)
+        for ax, element in zip(axes[1:], ELEMENTS, strict=True):
+            for stop, (_, line) in stops.items():
+                ax.plot(grid.counts, grid.gain(element, stop=stop)[k], linestyle=line, **look)
+    for reading in READINGS:
+        at, x = grid.place(reading), READINGS[reading].counts["nonalloy"]
+        for ax, y in zip(axes, (grid.r_squared, *(grid.gain(e) for e in ELEMENTS)), strict=True):
+            ax.annotate(reading, (x, y[at]), xytext=(3, 4), textcoords="offset points")
+    axes[0].axhline(
+        value("nonalloy.r_squared"), color="0.6", linestyle=":", label="R² of the paper"
+    )
+    for words, line in stops.values():
+        axes[0].plot([], [], color="0.2", linestyle=line, label=words)
+    labels = ("R² of the response ratios", *["MSE of EDS only / MSE of HEBT"] * 2)
+    for ax, mark, name, label in zip(axes, "abc", ("fit", *ELEMENTS), labels, strict=True):
+        if mark != "a":
+            ax.axhline(1, color="0.4", linewidth=1)
         ax.set_xscale("log", base=2)
-        ax.set_xticks(study.counts, [f"{c:g}" for c in study.counts])
-        ax.set_xlabel("counts per element and pixel")
+        # a label has no room beside one that is near
+        far = np.diff(np.log2(grid.counts), prepend=-np.inf) > 0.5
+        ax.set_xticks(grid.counts, [f"{c:g}" if f else "" for c, f in zip(grid.counts, far)])
+        ax.set(xlabel="counts per element and pixel", ylabel=label)
         title(ax, name, mark)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+@styled
+def plot_rim(study: RimStudy):
+    """Draw the width of Ag's edge at the interface against the noise, over the iterations."""
+    figure, axes = subplots(1, len(study.readings), 3.0, sharey=True, squeeze=False)
+    for ax, mark, reading in zip(axes[0], "abc", study.readings):
+        for method, blurred in MODELS:
+            key = reading, method, blurred
+            label = f"{NAME[method]}{', kernel in the model' if blurred else ''}"
+            look = STYLE[method] | {"marker": "o", "markersize": 3}
+            look |= {"linestyle": "--" if blurred else "-", "label": label}
+            ax.plot(100 * study.noise[key], study.widths(key), **look)
+            at = study.at(key, study.printed)
+            ax.plot(100 * at[1], at[0], "o", color=look["color"], markersize=7, fillstyle="none")
+        ax.set(xlabel="noise in pure Ag (%)", yscale="log", ylim=(2, 60))
+        ax.set_yticks(WIDTHS, [f"{w}" for w in WIDTHS])
+        ax.minorticks_off()
+        title(ax, f"reading {reading}", mark)
+    axes[0, 0].set_ylabel("width of Ag at the interface (nm)")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
@@ -182,4 +217,22 @@ def plot_gold_profile(study: AlloyStudy):
         ax.set_xlabel("distance from the centre (nm)")
         title(ax, name, mark)
     axes[0].legend()
+    return figure
+
+
+@styled
+def plot_absorption(octahedron: AbsorptionStudy, alloy: AbsorptionStudy):
+    """Draw what pixels lose of Au M and Ag L (a, b), and how that moves the alloy's profile (c)."""
+    figure, axes = subplots(1, 3, 2.7)
+    for ax, mark, peak in zip(axes, "ab", ("Au M", "Ag L"), strict=False):
+        image = 100 * octahedron.images[PEAKS.index(peak)]
+        panel(ax, image, name=peak, unit="absorbed (%)", kind="counts", mark=mark)
+    names = {1: ("absorbed", "s--"), 2: ("corrected once", "o-"), 3: ("corrected twice", "^:")}
+    for case, (label, line) in names.items():
+        moved = 100 * (alloy.profile[case] - alloy.profile[0])
+        axes[2].plot(alloy.radius, moved, line, markersize=3.5, label=label)
+    axes[2].axhline(0, color="0.6", linewidth=1, zorder=0)
+    axes[2].set(xlabel="distance from the centre (nm)", ylabel="change of Au (atomic %)")
+    title(axes[2], "alloy", "c")
+    axes[2].legend()
     return figure

@@ -41,6 +41,7 @@ class NonAlloyStudy(ParticleStudy):
     localized: dict[str, dict]
     # (mask, element, size, size), 8-bit steps: Figure 9's middle slice, by either mask
     masked: np.ndarray
+    noise: np.ndarray  # (methods, elements, seeds): see `Surfaces.noise`
 
     def widths(self, method: str, element: str, surface: str) -> np.ndarray:
         """Return the width of an edge over the seeds, in nm."""
@@ -51,9 +52,9 @@ def nonalloy_study(*, seeds=None, every: int | None = None, **changes) -> NonAll
     """Reconstruct the Ag particle with the Au octahedron, and score it (section 4.2).
 
     For each noise seed: HAADF alone and its segmentation, EDS alone, HEBT, and the two mask
-    experiments of Figure 9, these in the middle third. Of the slices that are segmented and shown,
-    each one of the number `every` is scored. At the paper's size, every fourth slice is segmented
-    and shown, and every eighth is scored; else all, if None. `changes` are other settings, as in
+    experiments of Figure 9, these in the middle third. Of the slices that the first seed shows,
+    each one of the number `every` is scored. At the paper's size, every fourth slice is shown, and
+    every twelfth is scored; else all, if None. `changes` are other settings, as in
     `companion.spectra.settings`.
     """
     return _nonalloy_study(seed_settings("nonalloy", seeds, changes), every)
@@ -63,7 +64,7 @@ def nonalloy_study(*, seeds=None, every: int | None = None, **changes) -> NonAll
 def _nonalloy_study(settings, every):
     iterations = int(value("nonalloy.best_iterations"))
     size = settings[0].size
-    step, scored = (4, 2) if size >= MANY else (1, 1)
+    step, scored = (4, 3) if size >= MANY else (1, 1)
     at = checkpoints(iterations, 2 * iterations)
     alpha = value("nonalloy.best_alpha")
     plan = Plan(slice(0, size, step), every or scored, alpha, iterations, at)
@@ -77,6 +78,7 @@ def _nonalloy_study(settings, every):
         profiles={key: [seed["profiles"][key] for seed in seeds] for key in seeds[0]["profiles"]},
         localized=over_seeds([seed["localized"] for seed in seeds]),
         masked=seeds[0]["masked"],
+        noise=np.moveaxis([[seed["noise"][m] for m in METHODS] for seed in seeds], 0, -1),
     )
 
 
@@ -85,25 +87,27 @@ def _seed(settings, whole, surfaces, plan, pictures):
     run = Run(settings, plan, pictures=pictures)
     haadf = run.haadf()
     # one voxel in all directions, where slices are some voxels apart
-    parts = segmentation.segment(haadf, sigma=(1 / plan.shown.step, 1, 1))
-    shown = whole.part(plan.shown)
+    parts = segmentation.segment(haadf, sigma=(1 / run.slices.step, 1, 1))
+    held = whole.part(run.slices)
     truth, middle = whole.part(plan.scored), whole.part(_middle(plan, settings.size))
-    scorer = Scorer(truth, parts.labels[:: plan.every], surfaces.region[plan.scored])
+    region = surfaces.region[plan.scored]
+    scorer = Scorer(truth, parts.labels[:: run.every], region)
     profiles = surfaces.profiles("true", truth.fractions(), truth.numbers)
     for surface in surfaces.distance:
-        profile = surfaces.profile(haadf[:: plan.every], surface, truth.numbers)
+        profile = surfaces.profile(haadf[:: run.every], surface, truth.numbers)
         profiles["haadf", "haadf", surface] = profile
     album = Album(whole, plan.shown)
-    runs, localized = {}, {}
+    runs, localized, noise = {}, {}, {}
     for method in METHODS:
         x, scored, runs[method] = run.follow(method, scorer)
         x *= truth.scale(scored)
+        noise[method] = surfaces.noise(scored, region)
         profiles |= surfaces.profiles(method, scored, truth.numbers)
         there = np.isin(truth.numbers, middle.numbers)
         localized[method] = surfaces.localization(middle, scored[:, there])
         if pictures:
             album.add_method(method, x)
-    particle = parts.particle[np.isin(shown.numbers, middle.numbers)]
+    particle = parts.particle[np.isin(held.numbers, middle.numbers)]
     masks = dict(zip(MASKS, _with_masks(run, middle.numbers, particle), strict=True))
     for name, x in masks.items():
         x *= middle.scale(x)
@@ -113,8 +117,9 @@ def _seed(settings, whole, surfaces, plan, pictures):
         album.add("haadf", haadf / np.float32(np.median(haadf[parts.mask(2)])))
         album.add_body("segmented", np.stack([parts.mask(2), parts.mask(1)]))
     return {
-        "fit": run.series.fit,
-        "segmented": shown.compare(parts),
+        "found": run.found(),
+        "segmented": held.compare(parts),
+        "noise": noise,
         "runs": runs,
         "profiles": profiles,
         "localized": localized,

@@ -84,19 +84,24 @@ class Surfaces:
             (name, e, s): self.profile(densities[ELEMENTS.index(e)], s, numbers) for e, s in EDGES
         }
 
+    def noise(self, x, region) -> np.ndarray:
+        """Return the standard deviation over the mean in each pure element, (elements,).
+
+        `region` is that of the slices of `x`.
+        """
+        pure = (y[region == k] for y, k in zip(x, (3, 2), strict=True))
+        return np.array([part.std(dtype=float) / part.mean(dtype=float) for part in pure])
+
     def localization(self, truth: Truth, x) -> dict:
         """Say how well the elements are told apart in the slices of `truth`, (elements,) each.
 
-        `x` is at the scale nearest to the whole truth; "error" and "mse" are at the best scale.
+        `x` is at the scale nearest to the whole truth; "mse" is at the best scale, as is "error" of
+        `Truth.localize`.
         """
-        inside = truth.labels > 0
-        found = {"error": [], "outside": [], "mse": [], "width": []}
-        for true, y in zip(truth.fractions(), x, strict=True):
-            found["error"].append(metrics.scaled_mse(true[inside][None], y[inside][None]))
-            found["outside"].append(1 - y[inside].sum(dtype=float) / y.sum(dtype=float))
-            found["mse"].append(metrics.scaled_mse(true, y, normalise="pixels"))
-            found["width"].append(self.profile(y, "interface", truth.numbers).width)
-        return {key: np.array(values) for key, values in found.items()}
+        pairs = list(zip(truth.fractions(), x, strict=True))
+        widths = [self.profile(y, "interface", truth.numbers).width for y in x]
+        errors = [metrics.scaled_mse(*pair, normalise="pixels") for pair in pairs]
+        return truth.localize(x) | {"mse": np.array(errors), "width": np.array(widths)}
 
 
 def edge_width(distance, values, weights) -> float:

@@ -45,6 +45,20 @@ class Truth:
         factors = [metrics.optimal_scale(*pair) for pair in zip(self.fractions(), x, strict=True)]
         return np.array(factors, np.float32)[:, None, None, None]
 
+    def localize(self, x) -> dict:
+        """Say how well x tells particle from background and its elements apart, (elements,) each.
+
+        "error" is the squared error inside the particle relative to the truth there, at the best
+        scale; "outside" is the share of the intensity that lies outside.
+        """
+        inside = self.labels > 0
+        pairs = zip(self.fractions()[:, inside], x[:, inside], strict=True)
+        totals = x.sum(axis=(1, 2, 3), dtype=float)
+        return {
+            "error": np.array([metrics.scaled_mse(true[None], y[None]) for true, y in pairs]),
+            "outside": 1 - x[:, inside].sum(axis=1, dtype=float) / totals,
+        }
+
     def compare(self, parts) -> dict:
         """Say how well a segmentation meets the truth: Dice overlap and volume, (elements,)."""
         overlap, error = [], []

@@ -123,15 +123,20 @@ def data(settings: PhantomSettings | None = None) -> PhantomData:
     counts = simulate.eds_tilt_series(
         W, specimen.density, area * np.array(settings.zeta), dose=settings.dose, seed=settings.seeds
     )
-    maps = counts
-    if settings.width:
-        maps = prepare.smooth(
-            counts,
-            width=max(1, round(settings.width / settings.binning)),
-            sigma=settings.sigma / settings.binning,
-            centered=settings.centered,
-        )
+    maps = smoothed(counts, settings)
     return PhantomData(settings, W, specimen.elements, specimen.density, haadf, counts, maps)
+
+
+def smoothed(counts: np.ndarray, settings: PhantomSettings) -> np.ndarray:
+    """Smooth element maps along each projection, with the kernel of the settings."""
+    if not settings.width:
+        return counts
+    return prepare.smooth(
+        counts,
+        width=max(1, round(settings.width / settings.binning)),
+        sigma=settings.sigma / settings.binning,
+        centered=settings.centered,
+    )
 
 
 def estimate_ratios(data: PhantomData, seed: int, *, both: bool = False) -> hebt.ResponseRatios:

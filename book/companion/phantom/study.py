@@ -35,11 +35,13 @@ class PhantomStudy:
     images: np.ndarray  # (methods, elements, size, size): densities of the first seed, at the end
     best_images: np.ndarray  # the same at the checkpoint where its MSE is lowest
 
-    def pairs_won(self, *, method="hebt_est", stop="printed", names=TABLE_1):
-        """Return the pairs (score, element) in which `method` beats EDS alone with every seed."""
+    def pairs_won(self, *, by="HEBT", names=TABLE_1, **options):
+        """Return the pairs (score, element) in which HEBT, or "EDS" alone, wins with every seed.
+
+        Options are those of `Scores.gain`.
+        """
         pairs = [(name, element) for name in names for element in self.elements]
-        wins = {"method": method, "stop": stop}
-        return [pair for pair in pairs if self.scores.outcome(*pair, **wins) == "HEBT"]
+        return [pair for pair in pairs if self.scores.outcome(*pair, **options) == by]
 
     def ratio_errors(self, *, both: bool = False) -> np.ndarray:
         """Return the relative errors of the estimated ratios in percent, (seeds, elements)."""

@@ -16,4 +16,13 @@ from .processing import process
 from .recording import acquire
 from .settings import ELEMENTS, LINES, PARTICLES, ParticleSettings, settings, specimen, truth
 from .study import step_errors, step_signals, study
-from .tables import alignment_table, numbers, ratio_table, settings_table, step_table, window_table
+from .tables import (
+    alignment_table,
+    blocks_table,
+    copper_table,
+    numbers,
+    ratio_table,
+    settings_table,
+    step_table,
+    window_table,
+)

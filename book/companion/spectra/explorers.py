@@ -16,6 +16,7 @@ CHANNELS = {
     "near the Au and Ag peaks": "peaks",
     "Cu as well": "copper",
     "Cu as well, not scaled": "unscaled",
+    "near the peaks, not scaled": "plain",
 }
 COUNTS = {"unit": "counts per pixel", "cmap": "viridis"}
 

@@ -22,6 +22,7 @@ _CHANNELS = {
     "peaks": ("near Au and Ag peaks", "o-", "#0072B2"),
     "copper": ("Cu channels as well", "s--", "#D55E00"),
     "unscaled": ("Cu as well, not scaled for noise", "^:", "#CC79A7"),
+    "plain": ("near Au and Ag peaks, not scaled", "v-.", "#009E73"),
 }
 
 
@@ -185,7 +186,7 @@ def plot_scree(study):
             label = f"component {k + 1}" if row == 0 else None
             ax.plot(x, values, color=color, linewidth=1, label=label)
         ax.text(4.15, -2.4 * row + 0.55, _CHANNELS[name][0], fontsize=7)
-    ax.set(xlabel="energy (keV)", yticks=[], ylim=(-6.2, 2.2))
+    ax.set(xlabel="energy (keV)", yticks=[], ylim=(-8.6, 2.2))
     ax.legend(ncols=3, fontsize=7, loc="upper center")
     title(ax, "first three components", "b")
     return figure

@@ -1,17 +1,43 @@
 """Element maps from spectra, and what their windows share."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from hebt import prepare, simulate
 
-from .recording import Acquisition
 from .settings import ELEMENTS, LINES, WINDOWS
 
 
-def blocks(spectra, settings, mask):
-    """Return the spectra of blocks of 4 × 4 pixels of the paper's size, inside the mask."""
-    factor = 4 if settings.binning == 1 else 1
-    return prepare.bin_spectra(spectra, mask.shape, factor, mask)
+def blocks(spectra, mask, factor):
+    """Return the spectra of blocks of so many pixels a side, inside the mask; whole blocks only."""
+    slices, size = (factor * (n // factor) for n in mask.shape)
+    kept = np.arange(mask.size).reshape(mask.shape)[:slices, :size]
+    return prepare.bin_spectra(spectra[kept.ravel()], kept.shape, factor, mask[:slices, :size])
+
+
+def block_sides(settings) -> list[int]:
+    """Return the sides of the blocks that may be decomposed, in pixels, rising.
+
+    From 10 pixels of the paper's size on, in steps of about one and a half; ten blocks of the
+    largest are as wide as the frame.
+    """
+    sides = (round(10 / settings.binning * 1.5**step) for step in range(12))
+    return sorted({max(1, side) for side in sides if side <= settings.size // 10}) or [1]
+
+
+def measured_mixing(parts, energies, components, scaled=True) -> prepare.Mixing:
+    """Measure in each third of the spectra what the components of the others mix; the mean."""
+    third, weights, found = np.arange(len(parts)) % 3, map_weights(energies), []
+    for i in range(3):
+        rest = parts[third != i]
+        made = prepare.decompose(rest, energies, components=components, scaled=scaled)
+        used = made.weights(weights)
+        found.append(prepare.measure_mixing(parts[third == i], weights, used))
+    response = np.mean([one.response for one in found], axis=0)
+    errors = np.linalg.norm([one.errors for one in found], axis=0) / 3
+    contents = np.mean([one.contents for one in found], axis=0)
+    return prepare.Mixing(response, errors, contents)
 
 
 def weighted_sum(spectra, weights, size) -> np.ndarray:
@@ -19,13 +45,9 @@ def weighted_sum(spectra, weights, size) -> np.ndarray:
     return np.ascontiguousarray((spectra @ weights.T).T, np.float32).reshape(-1, size, size)
 
 
-def element_maps(acquisition: Acquisition, found: prepare.Components | None = None):
-    """Make the element maps of all tilts, (elements, tilts, slices, size), less background."""
-    weights = map_weights(acquisition.energies)
-    if found is not None:
-        weights = found.weights(weights)
-    size = acquisition.settings.size
-    return np.stack([weighted_sum(s, weights, size) for s in acquisition.spectra], axis=1)
+def element_maps(spectra: Iterable, weights, size: int) -> np.ndarray:
+    """Return the maps of all tilts, (maps, tilts, slices, size), of weights (maps, channels)."""
+    return np.stack([weighted_sum(s, weights, size) for s in spectra], axis=1)
 
 
 def crosstalk_matrix() -> np.ndarray:

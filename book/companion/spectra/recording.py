@@ -8,6 +8,7 @@ import numpy as np
 from hebt import io, prepare, simulate
 
 from ..threads import run
+from .absorption import EMITTERS, peak_factors, split_by_peak
 from .settings import ELEMENTS, LINES, NEAR_PEAKS, ParticleSettings, mass_thickness, specimen
 
 
@@ -68,7 +69,8 @@ def acquire(settings: ParticleSettings) -> Acquisition:
     haadf = simulate.record_haadf(
         ideal_haadf(settings, thickness),
         saturation=settings.saturation,
-        # a larger pixel stands for several, whose noise averages out
+        # a larger pixel stands for several, whose electrons add up and whose noise averages out
+        electrons=settings.electrons * settings.binning**2 / settings.saturation,
         noise=settings.noise / settings.binning,
         offset=settings.offset,
         shifts=shifts,
@@ -76,7 +78,7 @@ def acquire(settings: ParticleSettings) -> Acquisition:
     )
     energies = simulate.energies()
     used = prepare.channels_near(energies, NEAR_PEAKS)
-    zeta = _zeta(settings, thickness)
+    zeta = true_zeta(settings, thickness)
 
     def record(tilt):
         return record_spectra(settings, thickness, zeta, tilt, used, stream=2)
@@ -96,7 +98,7 @@ def acquire(settings: ParticleSettings) -> Acquisition:
     )
 
 
-def _zeta(settings, thickness):
+def true_zeta(settings, thickness):
     """ζ in counts of the mapped lines per pixel and per kg/m², (elements,)."""
     # in which pixels there is particle; the share of a voxel is not enough to be called one
     total = thickness.sum(axis=0)
@@ -123,10 +125,15 @@ def record_spectra(settings, thickness, zeta, tilt, channels, *, stream):
     """Draw the spectrum image of one tilt in some of the channels."""
     _, shifts = _drifts(settings)
     zeta = zeta * simulate.detector_response(np.array(settings.angles))[tilt]
-    means = simulate.apply_drift(thickness[:, tilt : tilt + 1], shifts[tilt : tilt + 1])[:, 0]
+    emitting, contributions = thickness[:, tilt : tilt + 1], _contributions(settings.background)
+    if settings.absorption:
+        zeta = zeta[EMITTERS]
+        emitting = emitting[EMITTERS] * peak_factors(settings)[:, tilt : tilt + 1]
+        contributions = np.concatenate([split_by_peak(contributions[:2]), contributions[2:]])
+    means = simulate.apply_drift(emitting, shifts[tilt : tilt + 1])[:, 0]
     means = means * zeta[:, None, None].astype(np.float32)
     stray = _stray(settings, settings.angles[tilt])
-    spectra = _contributions(settings.background)[:, channels]
+    spectra = contributions[:, channels]
     seed = [settings.seed, stream, tilt]
     return simulate.spectrum_image(np.concatenate([means, stray]), spectra, seed=seed)
 
@@ -153,3 +160,9 @@ def _stray(settings, angle):
     copper = settings.copper * settings.binning**2 * more * np.tile(slope, (size, 1))
     film = np.full((size, size), 0.5 * settings.binning**2)
     return np.stack([copper, film]).astype(np.float32)
+
+
+def element_spectra(settings, energies):
+    """Return the spectra of the elements, (elements, channels), for a mean of 1 in their lines."""
+    channels = np.searchsorted(simulate.energies(), energies)
+    return _contributions(settings.background)[: len(ELEMENTS), channels]

@@ -9,8 +9,8 @@ from hebt import io, prepare, simulate
 
 from ..store import cached
 from ..threads import run
-from .maps import blocks, collection_efficiency, map_weights, weighted_sum
-from .processing import ProcessedSeries, particle_masks, smooth_maps
+from .maps import blocks, collection_efficiency, map_weights, measured_mixing, weighted_sum
+from .processing import ProcessedSeries, particle_masks, process, smooth_maps
 from .recording import acquire, record_spectra
 from .settings import COPPER, NEAR_PEAKS, ParticleSettings, mass_thickness
 
@@ -22,7 +22,8 @@ class SpectrumStudy:
     """One tilt's spectrum image: its whole spectrum, and what principal components make of it.
 
     `found`, `maps` and their errors are by name: "peaks" from the channels near the peaks, "copper"
-    with those of the copper, and "unscaled" from these without scaling for Poisson noise.
+    with those of the copper, and "unscaled" from these without scaling for Poisson noise. "plain"
+    is not scaled either, but from the channels near the peaks.
     """
 
     settings: ParticleSettings
@@ -42,6 +43,7 @@ class SpectrumStudy:
     errors: dict[str, np.ndarray]  # (counts, elements): of these maps as they are
     smoothed_errors: dict[str, np.ndarray]  # and smoothed
     found: dict[str, prepare.Components]
+    mixing: dict[str, prepare.Mixing]  # of so many components as the settings say
     scan: np.ndarray  # (windows,): centres of windows 0.1 keV wide, in keV
     scan_raw: np.ndarray  # (windows, slices, size): counts in them
     scan_denoised: np.ndarray
@@ -54,7 +56,8 @@ def study(settings: ParticleSettings) -> SpectrumStudy:
     tilt = int(np.abs(recording.angles).argmin())
     here, energies = recording.spectra[tilt], simulate.energies()
     kept, copper = (prepare.channels_near(energies, near) for near in (NEAR_PEAKS, COPPER))
-    holder, near_peaks, near_copper = _record_copper(recording, thickness, tilt, copper)
+    side = max(process(settings).steps.tried)
+    holder, near_peaks, near_copper = _record_copper(recording, thickness, tilt, copper, side)
     both = (
         energies[np.concatenate([kept, copper])],
         np.concatenate([near_peaks, near_copper], axis=1),
@@ -64,10 +67,12 @@ def study(settings: ParticleSettings) -> SpectrumStudy:
         "peaks": (energies[kept], near_peaks, here, True),
         "copper": (*both, True),
         "unscaled": (*both, False),
+        "plain": (energies[kept], near_peaks, here, False),
     }
-    found, maps, most = {}, {}, max(COUNTS_OF_COMPONENTS)
+    found, maps, mixing, most = {}, {}, {}, max(COUNTS_OF_COMPONENTS)
     for name, (keV, parts, counts, scaled) in sources.items():
         found[name] = prepare.decompose(parts, keV, components=most, scaled=scaled)
+        mixing[name] = measured_mixing(parts, keV, settings.components, scaled)
         weights = [found[name].weights(map_weights(keV), count) for count in COUNTS_OF_COMPONENTS]
         maps[name] = np.stack([weighted_sum(counts, w, settings.size) for w in weights])
     raw = weighted_sum(here, map_weights(energies[kept]), settings.size)
@@ -99,6 +104,7 @@ def study(settings: ParticleSettings) -> SpectrumStudy:
         errors={name: map_error(made, expected, inside) for name, made in maps.items()},
         smoothed_errors={name: smoothed_error(made) for name, made in maps.items()},
         found=found,
+        mixing=mixing,
         scan=scan,
         scan_raw=weighted_sum(here, in_window, settings.size),
         scan_denoised=weighted_sum(
@@ -107,7 +113,7 @@ def study(settings: ParticleSettings) -> SpectrumStudy:
     )
 
 
-def _record_copper(recording, thickness, tilt, copper):
+def _record_copper(recording, thickness, tilt, copper, side):
     """Return the copper's counts at one tilt, and blocks of the peaks and of the copper of all.
 
     Of the copper at the other tilts only blocks are held.
@@ -117,7 +123,7 @@ def _record_copper(recording, thickness, tilt, copper):
 
     def record(i):
         holder = record_spectra(settings, thickness, recording.zeta, i, copper, stream=4)
-        parts = [blocks(counts, settings, masks[i]) for counts in (recording.spectra[i], holder)]
+        parts = [blocks(counts, masks[i], side) for counts in (recording.spectra[i], holder)]
         return holder if i == tilt else None, *parts
 
     holders, near_peaks, near_copper = zip(*run(record, range(len(masks))))

@@ -11,7 +11,10 @@ from hebt._blocks import block_sizes
 
 FILE = Path(__file__).parents[3] / "data" / "benchmark.json"
 OURS = "hebt.reconstruct, 2 elements"
+ONE = "hebt.sirt, one slice"
+ONE_OF_TWO = f"{OURS}, one slice"
 ASTRA = "ASTRA CPU SIRT, strip"
+LINEAR = "ASTRA CPU SIRT, linear"
 ASTRA_GPU = "ASTRA GPU SIRT3D"
 BARE = "the same loop in C"
 SCIPY = "scipy.sparse SIRT"
@@ -43,6 +46,11 @@ def median(results, name, threads=1, clock="processor", device="cpu"):
     return None
 
 
+def commit_text(results) -> str:
+    commit = results.get("commit")
+    return f"hebt at commit {commit}" if commit else "hebt of an unknown commit"
+
+
 def on_processor(results):
     return [e for e in results["contenders"] if e["device"] == "cpu"]
 
@@ -54,7 +62,8 @@ def thread_count(results) -> int:
 def at_once(results, name) -> int:
     """Return how many columns (slices times elements) a program works on at once."""
     slices = results["settings"]["slices"]
-    return {OURS: 2 * slices, "hebt.sirt": slices, BARE: slices, SCIPY: slices}.get(name, 1)
+    columns = {OURS: 2 * slices, "hebt.sirt": slices, BARE: slices, SCIPY: slices, ONE_OF_TWO: 2}
+    return columns.get(name, 1)
 
 
 def seconds(results, slices, elements, size, tilts, iterations, *, threads=1, clock="processor"):
@@ -133,7 +142,7 @@ def scaling(results: dict) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 def numbers(results: dict) -> dict[str, str]:
     """Return the numbers that the chapter's sentences quote, as text, ready for `glue`."""
     ours, astra, bare = (median(results, name) for name in (OURS, ASTRA, BARE))
-    sirt = median(results, "hebt.sirt")
+    sirt, one, linear = (median(results, name) for name in ("hebt.sirt", ONE, LINEAR))
     ratios = [c["peak"] / c["input_and_output"] for c in results["memory"]]
     settings = results["settings"]
     threads = thread_count(results)
@@ -148,6 +157,9 @@ def numbers(results: dict) -> dict[str, str]:
         "volume_iterations": str(ITERATIONS),
         "astra": ratio_text(astra, ours),
         "astra_sirt": ratio_text(astra, sirt),
+        "linear": ratio_text(linear, ours),
+        "linear_two": ratio_text(linear, median(results, ONE_OF_TWO)),
+        "linear_one": ratio_text(linear, one),
         "astra_clock": ratio_text(median(results, ASTRA, clock="clock"), clock),
         "c": percent(bare, ours),
         "c_sirt": percent(bare, sirt),
@@ -171,7 +183,7 @@ def numbers(results: dict) -> dict[str, str]:
 
 
 def ratio_text(reference, time) -> str:
-    return "not measured" if reference is None else times_text(reference / time)
+    return "not measured" if None in (reference, time) else times_text(reference / time)
 
 
 def percent(reference, time) -> str:

@@ -23,12 +23,12 @@ def plot_peers(results: dict):
         text = f"{np.median(times):.3g} ms"
         if astra is not None and entry["name"] != ASTRA:
             ratio = 1e3 * astra / np.median(times)
-            text += f", {times_text(ratio)} ASTRA's speed"
+            text += f", {times_text(ratio)} the speed of ASTRA's strip"
         ax.text(1.15 * times.max(), row, text, va="center", fontsize=8)
     ax.set_yticks(range(len(entries)), [e["name"] for e in entries])
     ax.invert_yaxis()
     ax.set(xscale="log", xlabel="processor time of one iteration of one slice (ms), one thread")
-    ax.set_xlim(right=30 * ax.get_xlim()[1])
+    ax.set_xlim(right=60 * ax.get_xlim()[1])
     title(ax, "slices of {size} × {size} pixels, {tilts} tilts".format(**results["settings"]))
     return figure
 

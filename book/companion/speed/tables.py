@@ -9,7 +9,7 @@ from . import data
 
 
 def peers_table(results: dict) -> Table:
-    """Return every program's time, with its ratio to ASTRA's and to that of the loop in C.
+    """Return every program's time, with its ratio to ASTRA's, with strip weights, and to that of C.
 
     The ratio to C stands in brackets where a program works on another number of columns at once.
     """
@@ -30,13 +30,14 @@ def peers_table(results: dict) -> Table:
                 "columns at once": columns,
                 "processor (ms)": f"{1e3 * used:.3g}",
                 "over the rounds": f"{1e3 * fastest:.3g} to {1e3 * slowest:.3g}",
-                "speed, ASTRA = 1": _speed(astra, used),
+                "speed, strip = 1": _speed(astra, used),
                 "speed, C = 1": to_c,
                 "clock (ms)": f"{1e3 * passed:.3g}",
-                "by the clock, ASTRA = 1": _speed(astra_clock, passed),
+                "by the clock, strip = 1": _speed(astra_clock, passed),
             }
         )
-    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    versions = [f"{name} {number}" for name, number in results["versions"].items()]
+    versions = ", ".join([data.commit_text(results), *versions])
     return Table.of(
         rows,
         title="One iteration of one slice of {size} × {size} pixels, {tilts} tilts; median of "

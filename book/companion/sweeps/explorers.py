@@ -1,7 +1,5 @@
 """The explorer of the sweep on the non-alloy particle: weight and iterations."""
 
-import numpy as np
-
 from hebt import explorers
 
 from ..particles.views import VIEW_LIMIT, from_steps
@@ -20,20 +18,19 @@ def explore_slice_sweep(study) -> explorers.FrameExplorer:
 
     def compute(alpha, iterations):
         a, i = study.at(alpha, iterations)
-        result = {"by_weight": {line: study.mse[r][:, i, k] for line, (r, k) in lines.items()}}
+        result = {"by_weight": {line: study.mse[r][:, i, k, 0] for line, (r, k) in lines.items()}}
         for k, e in enumerate(study.elements):
             picture = from_steps(study.pictures[a, i, k])
             true = from_steps(study.reference_pictures["true"][k])
             result |= {
                 e: picture,
                 f"{e}_difference": picture - true,
-                f"{e}_mse": study.mse["true"][a, i, k],
-                f"{e}_eds_mse": study.eds_mse["true"][i, k],
+                f"{e}_mse": study.mse["true"][a, i, k, 0],
+                f"{e}_eds_mse": study.eds_mse["true"][i, k, 0],
             }
         return result
 
     panels, readouts = _slice_panels(study)
-    usual = min(steps, key=lambda i: abs(np.log(i / 100)))
     curve = explorers.Curve(
         "by_weight",
         "Error against the weight",
@@ -48,7 +45,7 @@ def explore_slice_sweep(study) -> explorers.FrameExplorer:
         compute,
         [
             explorers.Control("alpha", "Weight α of HAADF", study.alphas, study.usual, format="g"),
-            explorers.Control("iterations", "Iterations", steps, usual),
+            explorers.Control("iterations", "Iterations", steps, study.usual_iterations),
         ],
         panels,
         readouts=readouts,

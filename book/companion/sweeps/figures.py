@@ -33,22 +33,30 @@ def _against_weight(ax, name, mark):
 
 @styled
 def figure7(study: SliceSweep):
-    """Draw Figure 7: the MSE of Au and Ag against the weight, by both references."""
+    """Draw Figure 7: the MSE of Au and Ag against the weight, by both references.
+
+    Lines are means over the noise seeds, bands reach from the lowest to the highest.
+    """
     figure, axes = subplots(2, 2, 5.2, sharex=True)
     marks = iter("abcd")
     for row, reference in zip(axes, REFERENCES, strict=True):
         for ax, (e, element) in zip(row, enumerate(study.elements), strict=True):
             for n, look in _looks(study.printed):
                 values = study.after(reference, n)[:, e]
-                ax.plot(study.alphas, values, label=f"{n}", **look)
-                best = study.best_alpha(reference, element, n)
-                at = best, np.interp(best, study.alphas, values)
+                mean = values.mean(axis=1)
+                ax.plot(study.alphas, mean, label=f"{n}", **look)
+                band = values.min(axis=1), values.max(axis=1)
+                ax.fill_between(study.alphas, *band, color=look["color"], alpha=0.3, linewidth=0)
+                best = study.best_alphas(reference, element, n)
+                at = best.mean(), np.interp(best.mean(), study.alphas, mean)
                 ax.plot(*at, "o", color=look["color"], markersize=6, markeredgecolor="white")
             _against_weight(ax, f"{element}, {REFERENCE_NAME[reference]}", next(marks))
         row[0].set_ylabel("MSE, mean over pixels")
     for ax in axes[0]:
         ax.set_xlabel("")
-    axes[0, 0].legend(title="iterations")
+    lines, names = axes[0, 0].get_legend_handles_labels()
+    names = [f"{name} iterations" for name in names]
+    figure.legend(lines, names, loc="outside upper center", ncols=len(names))
     return figure
 
 
@@ -66,7 +74,7 @@ def figure8(study: SliceSweep):
             look = {"unit": "density (bulk: 1)", "limits": (0, 1.5), "mark": next(marks)}
             bar_for = axes if ax is axes[0, 0] else []
             panel(ax, from_steps(picture), name=f"{element}, {name}", bar_for=bar_for, **look)
-    pixel = specimen(study.settings).voxel_size * study.binning
+    pixel = specimen(study.settings[0]).voxel_size * study.binning
     scale_bar(axes[0, 0], 50 / pixel, "50 nm")
     return figure
 

@@ -1,7 +1,9 @@
 """Tables of the chapter on weight and iterations, and how they write numbers."""
 
+import numpy as np
+
 from ..particles.measures import REFERENCES
-from ..tables import Table
+from ..tables import Table, signed, spread_text
 from .bands import PhantomBands
 from .figures import REFERENCE_NAME
 from .slice import SliceSweep
@@ -13,13 +15,14 @@ def minimum_table(study: SliceSweep) -> Table:
     for n in study.printed:
         a, i = study.at(study.usual, n)
         for r in REFERENCES:
-            best = [study.best_alpha(r, e, n) for e in study.elements]
+            best = [study.best_alphas(r, e, n) for e in study.elements]
             mse = study.after(r, n)
+            lowest = mse.min(axis=0)
             cells = (
-                [weight_text(b, study.alphas) for b in best],
-                [f"{v:.4f}" for v in mse.min(axis=0)],
-                [f"{v:+.0f} %" for v in 100 * (mse[a] / mse.min(axis=0) - 1)],
-                [f"{v:.4f}" for v in study.eds_mse[r][i]],
+                [best_text(b, study.alphas) for b in best],
+                [spread_text(v, ".4f") for v in lowest],
+                [signed(v, 0) for v in 100 * (mse[a] / lowest - 1).mean(axis=-1)],
+                [spread_text(v, ".4f") for v in study.eds_mse[r][i]],
             )
             rows.append((n, REFERENCE_NAME[r], *(by_element(study, c, "\n") for c in cells)))
     return Table(
@@ -27,7 +30,40 @@ def minimum_table(study: SliceSweep) -> Table:
         + (f"α = {study.usual:g} against it", "EDS only"),
         rows,
         title="Where the error of the slice is lowest",
-        note="One noise seed. Between the tested weights the place is that of a parabola.",
+        note=f"Means over {len(study.settings)} noise seeds, ± their standard deviation; in "
+        "brackets the lowest and the highest seed. Between the tested weights the place is that "
+        "of a parabola.",
+    )
+
+
+def readings_table(study: SliceSweep, others: SliceSweep) -> Table:
+    """Say where the best weight lies at each reading of the maps' noise."""
+    rows = [_reading(study, slice(None))]
+    rows += [_reading(others, slice(k, k + 1)) for k in range(len(others.settings))]
+    return Table(
+        ("maps", "R²", *(f"best α, {n} iterations" for n in study.printed))
+        + (f"EDS only at its best stop, against α = {study.usual:g}",),
+        rows,
+        title="What the best weight depends on",
+        note="By the paper's protocol; σ is the standard deviation of the maps' smoothing, in "
+        f"pixels. First row: mean over {len(study.settings)} noise seeds; the others: one seed. "
+        "Last column: the least MSE of EDS alone over that of HEBT after "
+        f"{study.usual_iterations} iterations.",
+    )
+
+
+def _reading(study, seeds):
+    """Write a row of some of a study's seeds."""
+    settings = study.settings[seeds][0]
+    cells = []
+    for n in study.printed:
+        best = [study.best_alphas("segmented", e, n)[seeds].mean() for e in study.elements]
+        cells.append([weight_text(b, study.alphas) for b in best])
+    cells.append([f"{g:.2f}" for g in study.gain_over_best_eds("segmented")[:, seeds].mean(axis=1)])
+    return (
+        f"σ = {settings.sigma:g}, {settings.counts:g} counts",
+        f"{study.r_squared[seeds].mean():.3f}",
+        *(by_element(study, cell, "\n") for cell in cells),
     )
 
 
@@ -40,9 +76,9 @@ def advice_table(study: PhantomBands) -> Table:
         stop, eds = study.best_eds(dose)
         cells = []
         for k in steps:
-            found, (low, high) = study.best_alphas(dose, k), study.flat(dose, k)
-            mean = weight_text(found.mean(), study.alphas)
-            cells.append(f"{mean}\n[{found.min():.2f}, {found.max():.2f}]\n{low:g} to {high:g}")
+            low, high = study.flat(dose, k)
+            found = best_text(study.best_alphas(dose, k), study.alphas, "\n")
+            cells.append(f"{found}\n{low:g} to {high:g}")
         gain = f"{eds / mse:.2f}\n(EDS stops at {stop})"
         rows.append((f"{counts:.3g}", *cells, f"{alpha:g}, {n}", f"{mse:.4f}", gain))
     seeds = ", ".join(f"{len(s.seeds)} at dose {s.dose:g}" for s in study.settings)
@@ -66,6 +102,14 @@ def weight_text(value: float, alphas) -> str:
     return f"≥ {alphas[-1]:g}" if value >= alphas[-1] else f"{value:.2f}"
 
 
+def best_text(found, alphas, separator: str = " ") -> str:
+    """Write the best weight over noise seeds: the mean, and the lowest and highest seed."""
+    text = weight_text(found.mean(), alphas)
+    if len(found) > 1:
+        text += f"{separator}[{found.min():.2f}, {found.max():.2f}]"
+    return text
+
+
 def by_element(study: SliceSweep, texts, separator: str = ", ") -> str:
     """Write one text for each element, behind its symbol; their spaces do not break."""
     texts = (f"{e} {text}" for e, text in zip(study.elements, texts, strict=True))
@@ -75,6 +119,11 @@ def by_element(study: SliceSweep, texts, separator: str = ", ") -> str:
 def percents(study: SliceSweep, shares, form: str = ".0f") -> str:
     """Write one share for each element, in percent."""
     return by_element(study, [f"{100 * share:{form}} %" for share in shares])
+
+
+def range_text(counts) -> str:
+    """Write counts as "15 to 30", or as one if they are all the same."""
+    return " to ".join(map(str, sorted({int(np.min(counts)), int(np.max(counts))})))
 
 
 def list_and(values) -> str:
