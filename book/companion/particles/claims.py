@@ -168,18 +168,20 @@ def rim_numbers(study: RimStudy) -> dict[str, str]:
     last = int(study.iterations[study.readings[0], "hebt", False][-1])
     numbers = {"slices": f"{study.slices}", "last": f"{last}"}
     for reading in study.readings:
-        numbers[f"slower_{reading}"] = f"{study.slower[reading]:.1f}"
         numbers[f"verdict_{reading}"] = _rim_verdict(study, reading, last)
         for method, blurred in MODELS:
-            key, name = (
-                (reading, method, blurred),
-                f"{method}{'_blur' if blurred else ''}_{reading}",
-            )
+            key = reading, method, blurred
+            name = f"{method}{'_blur' if blurred else ''}_{reading}"
             ends = (study.printed,) if method == "eds" else (study.printed, last)
             for n, words in zip(ends, ("", "_last"), strict=False):
                 width, noise = study.at(key, n)
-                numbers[f"width_{name}{words}"] = f"{width:.1f} nm"
-                numbers[f"noise_{name}{words}"] = f"{100 * noise:.0f} %"
+                # EDS alone, stopped where it has this noise
+                even = study.width_at((reading, "eds", False), noise)
+                numbers |= {
+                    f"width_{name}{words}": f"{width:.1f} nm",
+                    f"noise_{name}{words}": f"{100 * noise:.0f} %",
+                    f"even_{name}{words}": f"{even:.1f} nm",
+                }
     return {f"rim_{name}": text for name, text in numbers.items()}
 
 
@@ -187,12 +189,14 @@ def _rim_verdict(study, reading, last):
     """Say how HEBT's edge compares with that of EDS alone after the paper's iterations."""
     width, noise = study.at((reading, "eds", False), study.printed)
     said = []
-    for blurred, words in ((False, "without"), (True, "with")):
+    for blurred in (False, True):
         ours, left = study.at((reading, "hebt", blurred), last)
         than = "no wider than" if ours <= width else "still wider than"
-        less = "less" if left < noise else "more"
-        said.append(f"{words} the kernel in the model it is {than} that, with {less} noise")
-    return "; ".join(said)
+        said.append(f"{than} that, with {'less' if left < noise else 'more'} noise")
+    without, within = said
+    if without == within:
+        return f"it is {without}, with or without the kernel in the model"
+    return f"it is {without}; with the kernel in the model, {within}"
 
 
 def alloy_numbers(study: AlloyStudy) -> dict[str, str]:

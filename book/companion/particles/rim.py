@@ -38,9 +38,8 @@ class RimStudy:
     iterations: dict[tuple, np.ndarray]  # (checkpoints,)
     profiles: dict[tuple, list[Profile]]  # at the checkpoints
     noise: dict[tuple, np.ndarray]  # (checkpoints,), of Ag: see `Surfaces.noise`
-    slower: dict[
-        str, float
-    ]  # reading -> by which factor the kernel lengthens a run of HEBT, in time of the processor
+    # reading -> by which factor the kernel lengthens a run of HEBT, in time of the processor
+    slower: dict[str, float]
 
     def widths(self, key: tuple) -> np.ndarray:
         """Return the 10 to 90 % width at the checkpoints, in nm."""
@@ -51,12 +50,16 @@ class RimStudy:
         k = int(np.flatnonzero(self.iterations[key] == iterations)[0])
         return float(self.widths(key)[k]), float(self.noise[key][k])
 
+    def width_at(self, key: tuple, noise: float) -> float:
+        """Return the width of a run where it has some noise, which rises with its iterations."""
+        return float(np.interp(noise, self.noise[key], self.widths(key)))
+
 
 def rim_study(*, readings=("a", "b"), **changes) -> RimStudy:
     """Follow Ag's edge at the interface in neighbouring slices amid the particle.
 
-    EDS alone runs to the paper's number of iterations, HEBT to four times as many. `changes` are
-    other settings, as in `companion.spectra.settings`.
+    EDS alone runs to the paper's number of iterations, HEBT to five times as many, which are the
+    most in the paper's Figure 7. `changes` are other settings, as in `companion.spectra.settings`.
     """
     settings = {r: particle_settings("nonalloy", reading=r, **changes) for r in readings}
     return _rim_study(tuple(settings.items()))
@@ -65,7 +68,7 @@ def rim_study(*, readings=("a", "b"), **changes) -> RimStudy:
 @cached
 def _rim_study(settings):
     printed = int(value("nonalloy.best_iterations"))
-    most = {"eds": printed, "hebt": 4 * printed}
+    most = {"eds": printed, "hebt": 5 * printed}
     truth = Truth(specimen(settings[0][1]))
     surfaces, size = Surfaces(truth), truth.size
     half, margin = max(4, SLICES * size // 600), max(1, LEFT_OUT * size // 300)
@@ -87,7 +90,7 @@ def _rim_study(settings):
         for method, blurred in MODELS:
             key, last = (reading, method, blurred), most[method]
             alpha = value("nonalloy.best_alpha") if method == "hebt" else 0
-            iterations[key] = last // np.array([10, 5, 4, 3, 2, 1])
+            iterations[key] = last // np.array([10, 7, 5, 4, 3, 2, 1])
             keep = hebt.Snapshots(iterations[key], measure)
             start, blur = time.process_time(), taps if blurred else None
             hebt.reconstruct(W, *data, alpha, last, blur=blur, callback=keep)

@@ -59,7 +59,7 @@ READINGS = {
     # σ that MATLAB's fspecial has by default, whose help says "rotationally symmetric" as the paper
     # does; the counts are the phantom's with the printed ζ, which section 3.1 chose to be those of
     # the first particle. The alloy's are those that give the printed R².
-    "a": Reading(0.5, {"nonalloy": 3.2, "alloy": 2.2}),
+    "a": Reading(0.5, {"nonalloy": 3.2, "alloy": 2.05}),
     # a wide kernel, and the counts that then give the printed R²
     "b": Reading(4.0, {"nonalloy": 0.4, "alloy": 0.28}),
     # the same kernel and many counts: maps better than the paper's
