@@ -11,6 +11,7 @@ One reconstruction that uses low-noise Z-contrast images (HAADF-STEM) and noisy 
 
 import importlib
 
+from ._composition_em import CompositionEM
 from ._counts import split_counts
 from ._solve import Interrupted
 from ._store import open_result
@@ -33,6 +34,7 @@ _MODULES = ("explorers", "io", "metrics", "prepare", "segmentation", "simulate",
 
 __version__ = "0.1.0"
 __all__ = [
+    "CompositionEM",
     "Discrepancy",
     "History",
     "Interrupted",

@@ -6,107 +6,192 @@ maximize the Poisson likelihood of the counts by expectation maximization.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import ndimage
 
-from ._checks import as_float32, check_choice, check_number
+from ._checks import as_float32, check_choice, check_number, check_variance
 from ._engine.arrays import inverse, slices_first
 from ._engine.em import Bilateral, EmRun, Gaussian, accelerated_sirt
 from ._problem import Problem, Run
-from ._progress import progress_bar
-from ._solve import Interrupted, _Result, _text
+from ._solve import iterate
 
 _HAADF_ITERATIONS, _EXACT_HAADF_ITERATIONS = 50, 200
 _DISCREPANCY = 1.02
 _SHIFT_TILTS, _SHIFT_PIXELS = 0.7, 3 / 128  # how far the shift is smoothed; pixels per size
-_LEAST_SHIFT = 1e-3
+_LEAST_SHIFT, _LEAST_SHARE = 1e-3, np.float32(1e-3)
 _NORMAL_QUARTILE = 0.3186  # lower quartile of absolute values over the standard deviation
 _LITTLE = 1e-3  # noise relative to the brightest pixel that stops nothing too late
 
 
 @dataclass(frozen=True, eq=False)
-class Division:
-    """How composition EM divides what HAADF sees among the elements.
+class CompositionEM:
+    """A method of `reconstruct`: HAADF says how much there is, X-rays only how it divides.
 
-    Attributes
+    HAADF alone is reconstructed first, which gives S. Then x_e = S (K a_e), with K a smoothing
+    kernel, and the shares a_e of the elements, which sum to 1 in each voxel, are those that make
+    the counted X-rays most likely (Poisson noise). With counts n_e whose means are
+    l_e = W x_e / r_e + b_e, an iteration is expectation maximization [1]_ with a kernel [2]_,
+    where mu makes the sum of the new shares 1:
+
+    a_e <- a_e K^T [S W^T (n_e / l_e)] / (K^T [S W^T 1] + r_e mu)
+
+    There is no weight to choose, no step size, and the likelihood never falls. As the kernel, and
+    not the stop, says how smooth the composition is, more iterations hardly harm.
+
+    Parameters
     ----------
     kernel
-        Standard deviation of K in voxels, along the slices and within them; a single number is
-        for both. 0 along the slices leaves them apart; 0 for both is no kernel.
+        Standard deviation of the Gaussian K in voxels; or two, along the slices and within them:
+        ``(0, 2)`` leaves slices apart, 0 is no kernel. Choose the width of the finest change of
+        composition that matters, but so wide that the voxels under K emitted about a hundred
+        X-rays of the scarcest element in the whole series: within a slice, that is
+        3 sqrt(voxels of this element / its counts).
     contrast
-        None for a Gaussian. A number makes K bilateral within slices: relative to S, this is the
-        difference at which neighbors lose their weight.
+        Let K stop at edges of S (bilateral, within slices only): the difference of S, relative to
+        its mean in the specimen, at which voxels count as unlike. About 0.1, with a `kernel` two
+        or three times wider, where phases differ in S; None where composition changes gradually.
     total
-        "hard": the elements sum to S. "free": they need not. A number, about 0.3 to 1: how
-        strongly they are held there, relative to what the counts say.
+        ``"hard"``: the elements sum to S. ``"free"``: they need not, where HAADF and EDS
+        contradict each other (damping, shadows, light elements that have no map); S is then a
+        guide, and HAADF's noise comes through where it is right. A number, about 0.3 to 1: in
+        between, how strongly the sum is held relative to the counts.
     variance
-        Variance of the maps, in their shape, where they are not raw counts; None where they are.
+        Variance of each value of the maps, in a shape that broadcasts to theirs, where they are
+        no raw counts. After background subtraction it is larger than the maps: that of the counts
+        in all windows, each times the square of its weight. What was taken off goes on again as
+        b_e. None for raw counts: whole numbers, and b_e = 0.
     haadf_noise
-        Standard deviation of the noise of a HAADF pixel, at which S stops; None to estimate it.
+        Standard deviation of the noise of a HAADF pixel, in its unit, at which the reconstruction
+        of S stops; 0 if there is none. None estimates it from the images, which must not have
+        been smoothed for that.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit the above; the message says which, what came, and what to do.
+
+    Notes
+    -----
+    It takes maps as counted, aligned but not smoothed, nor denoised by components: noise is what
+    the likelihood and K are for. With a hard sum and hardly any counts the surplus of S goes to
+    the element with the largest ratio: the most likely answer, but no measurement.
+
+    References
+    ----------
+    .. [1] Shepp and Vardi, "Maximum likelihood reconstruction for emission tomography", IEEE
+       Transactions on Medical Imaging 1 (1982) 113-122.
+    .. [2] Wang and Qi, "PET image reconstruction using kernel method", IEEE Transactions on
+       Medical Imaging 34 (2015) 61-71.
+
+    Examples
+    --------
+    >>> import hebt, numpy as np
+    >>> specimen = hebt.simulate.phantom(64)
+    >>> W = hebt.Projector(np.arange(-75, 76, 15), 64)
+    >>> haadf = hebt.simulate.haadf_tilt_series(W, specimen.density, [79, 47])
+    >>> maps = hebt.simulate.eds_tilt_series(W, specimen.density, [9, 4], seed=1)
+    >>> ratios = hebt.response_ratios(haadf, maps).ratios
+    >>> x = hebt.reconstruct(W, haadf, maps, ratios, method=hebt.CompositionEM(kernel=0.5))
+    >>> hebt.metrics.scaled_mse(specimen.density[0], x[0]) < 0.02
+    True
+    """
+
+    kernel: float | tuple[float, float]
+    contrast: float | None = None
+    total: str | float = "hard"
+    variance: ArrayLike | None = field(default=None, repr=False)
+    haadf_noise: float | None = None
+
+    def __post_init__(self):
+        set_ = object.__setattr__
+        along, inside = _widths(self.kernel)
+        if self.contrast is not None:
+            expected = "a difference relative to S above 0, e.g. 0.1, or None"
+            set_(self, "contrast", check_number("contrast", self.contrast, expected))
+            along = 0.0 if np.ndim(self.kernel) == 0 else along
+            if along > 0 or inside == 0:
+                raise ValueError(
+                    f"kernel is {self.kernel!r} with contrast, which works within slices alone; "
+                    "expected a width above 0, e.g. 4. Leave contrast out for slices that belong "
+                    "together."
+                )
+        set_(self, "kernel", (along, inside))
+        if isinstance(self.total, str):
+            check_choice("total", self.total, ("hard", "free"))
+        else:
+            expected = '"hard", "free" or a number above 0, about 0.3 to 1'
+            set_(self, "total", check_number("total", self.total, expected))
+        if self.haadf_noise is not None:
+            expected = "a standard deviation of at least 0, as haadf, or None"
+            noise = check_number("haadf_noise", self.haadf_noise, expected, also_least=True)
+            set_(self, "haadf_noise", noise)
+        if self.variance is not None:
+            set_(self, "variance", as_float32("variance", self.variance))
+
+
+def _widths(kernel: Any) -> tuple[float, float]:
+    """Return the kernel's widths along the slices and within them."""
+    expected = (
+        "its standard deviation in voxels, or two of them (along the slices, within them), e.g. 4. "
+        "Choose one so wide that the voxels under it emitted about a hundred X-rays of the "
+        "scarcest element: 3 sqrt(voxels / counts) within a slice; 0 is no kernel"
+    )
+    pair = list(kernel) if isinstance(kernel, (tuple, list, np.ndarray)) and np.ndim(kernel) else []
+    if len(pair) not in (0, 2):
+        raise ValueError(f"kernel is {kernel!r}; expected {expected}.")
+    along, inside = [
+        check_number("kernel", value, expected, also_least=True) for value in pair or [kernel] * 2
+    ]
+    return along, inside
+
+
+def checked_method(method: Any, alpha: Any, blur: Any, device: Any) -> CompositionEM | None:
+    """Return the method, None for HEBT, after checking that the other arguments fit it."""
+    if isinstance(method, str) and method == "hebt":
+        return None
+    if not isinstance(method, CompositionEM):
+        raise ValueError(
+            f'method is {method!r}; expected "hebt" or hebt.CompositionEM(kernel), e.g. '
+            "hebt.CompositionEM(kernel=4), with the width of its kernel in voxels."
+        )
+    if alpha is not None:
+        raise ValueError(
+            f"alpha is {alpha!r}, but hebt.CompositionEM weighs nothing; expected None. Leave "
+            "alpha out."
+        )
+    if blur is not None:
+        raise ValueError(
+            "blur is given, but hebt.CompositionEM takes maps as they were counted; expected None. "
+            "Give the maps before they were smoothed, and leave blur out."
+        )
+    if isinstance(device, str) and device == "cuda":
+        raise ValueError(
+            'device is "cuda", but hebt.CompositionEM runs on the CPU; expected "auto" or "cpu".'
+        )
+    return method
+
+
+def divide(
+    problem: Problem, run: Run, method: CompositionEM, guide: Any = None, weights: Any = None
+) -> tuple[np.ndarray, EmRun]:
+    """Iterate, and return x and the run, whose `weights` are the a it ended with.
+
+    Parameters
+    ----------
+    problem, run, method
+        What to solve, and how.
     guide
         S, shape (*lead, size, size), or without some of the first axes, along which all share it;
         None to reconstruct it.
     weights
         Where a begins, in the shape of the result, such as those of an earlier run; None for
-        equal shares.
+        x0 / S, or for equal shares.
     """
-
-    kernel: Any = 1.0
-    contrast: float | None = None
-    total: str | float = "hard"
-    variance: ArrayLike | None = None
-    haadf_noise: float | None = None
-    guide: ArrayLike | None = None
-    weights: ArrayLike | None = None
-
-    def widths(self) -> tuple[float, float]:
-        """Return the kernel's widths along the slices and within them."""
-        pair = np.ravel(self.kernel).tolist() if np.ndim(self.kernel) < 2 else []
-        if len(pair) not in (1, 2):
-            raise ValueError(
-                f"kernel is {self.kernel!r}; expected a width in voxels, or two: along the slices "
-                "and within them."
-            )
-        expected = "widths in voxels of at least 0"
-        along, inside = [
-            check_number("kernel", value, expected, also_least=True) for value in (pair * 2)[:2]
-        ]
-        return (0.0 if self.contrast is not None else along), inside
-
-
-def divide(problem: Problem, run: Run, division: Division) -> tuple[np.ndarray, np.ndarray]:
-    """Iterate, and return x and the weights a, both in the shape of the result."""
-    state = _state(problem, division)
-    slices = np.arange(state.slices)
-    result = _Result(state, problem, slices)
-    run.history.clear()
-    done = 0
-    with progress_bar(run.iterations, run.label, run.progress) as bar:
-        try:
-            residuals = state.residuals()
-            run.history.add(residuals)
-            while done < run.iterations:
-                state.advance()
-                done += 1
-                run.history.iterations = done
-                bar.set_postfix_str(_text(residuals), refresh=False)
-                bar.update()
-                if done == run.iterations and not run.is_watched:
-                    break
-                state.project()
-                residuals = state.residuals()
-                run.history.add(residuals)
-                if run.ends(done, result.view, residuals):
-                    break
-            x = result.take()
-        except KeyboardInterrupt:
-            raise Interrupted(result.take(), done) from None
-    del result, state.x  # before a second volume is copied
-    return x, slices_first(state.a, state.columns).reshape(problem.shape)
+    state = _state(problem, method, guide, weights)
+    return iterate(state, problem, np.arange(state.slices), run), state
 
 
 def haadf_reconstruction(problem: Problem, noise: float | None = None) -> np.ndarray:
@@ -117,7 +202,6 @@ def haadf_reconstruction(problem: Problem, noise: float | None = None) -> np.nda
     p = np.ascontiguousarray(haadf.reshape(tilts, -1, size).swapaxes(1, 2))
     if noise is None:
         noise = haadf_noise(haadf)
-    noise = check_number("haadf_noise", noise, "at least 0, as haadf", also_least=True)
     mask = np.ones((1, size**2)) if problem.mask is None else problem.mask.reshape(-1, size**2)
     slices = p.shape[2]
     x = accelerated_sirt(
@@ -152,19 +236,16 @@ def shifted_counts(
     again, so that mean and variance are equal. Raw counts stay as they are.
     """
     if variance is None:
-        if maps.min() < 0:
+        if maps.min() < 0 or (maps != np.rint(maps)).any():
             raise ValueError(
-                f"maps go down to {maps.min():g}; expected counts of at least 0, or their "
-                "variance: give variance=, the variance of each pixel of the maps as counted."
+                f"maps hold values from {maps.min():g} to {maps.max():g} that are not all whole "
+                "numbers from 0; expected raw counts. Give them, or the variance of each value as "
+                "hebt.CompositionEM(..., variance=...)."
             )
         return maps, None
-    variance = as_float32("variance", variance)
-    if variance.shape != maps.shape:
-        raise ValueError(
-            f"variance has shape {variance.shape}; expected {maps.shape}, that of maps."
-        )
-    if variance.min() < 0:
-        raise ValueError(f"variance goes down to {variance.min():g}; expected at least 0.")
+    from scipy import ndimage
+
+    variance = check_variance(variance, maps)
     pixels = _SHIFT_PIXELS * maps.shape[-1]
     sigma = [0.0, _SHIFT_TILTS, *[0.0] * (maps.ndim - 3), pixels]
     if along and maps.ndim > 3:
@@ -173,29 +254,32 @@ def shifted_counts(
     return np.maximum(maps + shift, 0), shift
 
 
-def _state(problem: Problem, division: Division) -> EmRun:
+def _state(problem: Problem, method: CompositionEM, guide: Any, weights: Any) -> EmRun:
     """Return what to iterate on."""
     W, size, elements = problem.W, problem.W.size, len(problem.maps)
     ratios: Any = problem.ratios
-    along, inside = division.widths()
-    counts, shift = shifted_counts(problem.maps, division.variance, along > 0)
-    guide = division.guide
+    along, inside = method.kernel  # type: ignore[misc]
+    if max(along, inside) > size:
+        raise ValueError(
+            f"kernel is {method.kernel}; expected at most {size}, the size of a slice."
+        )
+    counts, shift = shifted_counts(problem.maps, method.variance, along > 0)
     if guide is None:
-        guide = haadf_reconstruction(problem, division.haadf_noise)
+        guide = haadf_reconstruction(problem, method.haadf_noise)
     guide = _check_guide(guide, problem)
     depth = guide.shape[-3] if guide.ndim > 2 else 1
+    if weights is None and problem.x0 is not None:
+        weights = _shares(problem.x0, guide)
     S = np.ascontiguousarray(guide.reshape(-1, size**2).T)
     del guide
     level = _level(S)
     smoothing: Any = Gaussian(along, inside, size, depth)
-    if division.contrast is not None:
-        contrast = check_number("contrast", division.contrast, "a number above 0, e.g. 0.1")
-        smoothing = Bilateral(inside, contrast, S, level)
+    if method.contrast is not None:
+        smoothing = Bilateral(inside, method.contrast, S, level)
 
     def flat(array):
         return None if array is None else array.reshape(elements, len(W.angles), -1, size)
 
-    weights: Any = division.weights
     if weights is not None:
         weights = _check_weights(weights, problem).reshape(elements, -1, size**2)
     seen = problem.haadf_projector or W
@@ -207,10 +291,20 @@ def _state(problem: Problem, division: Division) -> EmRun:
         S,
         smoothing,
         ratios.reshape(elements, -1),
-        _softness(division.total, W, ratios, S, level),
+        _softness(method.total, W, ratios, S, level),
         weights,
         None if problem.haadf_projector is None else problem.haadf_projector._beam,
     )
+
+
+def _shares(x0: np.ndarray, guide: np.ndarray) -> np.ndarray:
+    """Return the a to begin with: x0 / S, and equal shares where either of them is empty.
+
+    A share of 0 would stay 0, so they are at least 0.001.
+    """
+    shares = np.maximum(x0, 0) * inverse(np.where(guide > 1e-6 * guide.max(), guide, 0))
+    empty = shares.sum(axis=0) == 0
+    return np.where(empty, np.float32(1 / len(x0)), np.maximum(shares, _LEAST_SHARE))
 
 
 def _check_guide(guide: Any, problem: Problem) -> np.ndarray:
@@ -247,10 +341,8 @@ def _level(S: np.ndarray) -> np.ndarray:
 def _softness(total: Any, W: Any, ratios: np.ndarray, S: np.ndarray, level: np.ndarray) -> Any:
     """Return how far each column's sum may be from 1, per unit of mu; below 0 it is free."""
     if isinstance(total, str):
-        check_choice("total", total, ("hard", "free"))
         return np.full(len(level), 0.0 if total == "hard" else -1.0)
-    stiffness = check_number("total", total, '"hard", "free" or a number above 0, about 0.3 to 1')
     within = np.where(level < 10 * S, S, np.nan)
     middle = np.array([np.nanmedian(s) if np.isfinite(s).any() else 0.0 for s in within.T])
     inverse_ratio = (1 / np.asarray(ratios, float)).mean()
-    return inverse(stiffness * middle * W.column_sums.mean(dtype=float) * inverse_ratio)
+    return inverse(total * middle * W.column_sums.mean(dtype=float) * inverse_ratio)

@@ -44,10 +44,15 @@ def solve(problem: Problem, run: Run) -> np.ndarray:
     busy = _busy_slices(problem)
     with contextlib.ExitStack() as stack:
         state = _state(problem, busy, run.device, stack)
-        result = _Result(state, problem, busy)
-        bar = stack.enter_context(progress_bar(run.iterations, run.label, run.progress))
-        run.history.clear()
-        done = 0
+        return iterate(state, problem, busy, run)
+
+
+def iterate(state: Any, problem: Problem, busy: np.ndarray, run: Run) -> np.ndarray:
+    """Iterate on what projects, compares and steps; x is that of the slices `busy`."""
+    result = _Result(state, problem, busy)
+    run.history.clear()
+    done = 0
+    with progress_bar(run.iterations, run.label, run.progress) as bar:
         try:
             residuals = state.residuals()
             run.history.add(residuals)

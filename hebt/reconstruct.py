@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from ._blocks import reconstruct as reconstruct_in_blocks
 from ._checks import as_float32, as_float64, check_counts, check_flag, check_function, check_signs
+from ._composition_em import CompositionEM, checked_method, divide
 from ._problem import Problem, Run, check_alpha, check_blur, check_projector
 from ._solve import solve
 from .projector import Projector
@@ -104,12 +105,13 @@ def reconstruct(
     haadf: ArrayLike | dask.array.Array,
     maps: ArrayLike | dask.array.Array,
     ratios: ArrayLike,
-    alpha: float = 0.7,
-    iterations: int = 200,
+    alpha: float | None = None,
+    iterations: int | None = None,
     mask: ArrayLike | dask.array.Array | None = None,
     x0: ArrayLike | dask.array.Array | None = None,
     callback: Callable | None = None,
     *,
+    method: str | CompositionEM = "hebt",
     haadf_projector: Projector | None = None,
     blur: Kernels = None,
     stop: Rule | Sequence[Rule] | None = None,
@@ -122,8 +124,9 @@ def reconstruct(
 ) -> np.ndarray | dask.array.Array:
     """Reconstruct all elements from HAADF images and element maps together (HEBT, Eq. 11).
 
-    SIRT with non-negativity on the stacked system of Eq. 11, whose matrix is never built. For
-    k elements, one iteration costs k forward and k back projections, as EDS alone does:
+    SIRT with non-negativity on the stacked system of Eq. 11, whose matrix is never built, unless
+    `method` says otherwise. For k elements, one iteration costs k forward and k back projections,
+    as EDS alone does:
 
     x_e <- max(0, x_e + C^-1 W^T R^-1 [(1-alpha) (r_e p_e - W x_e) + (alpha/k) (p_h - sum W x_e)])
 
@@ -139,10 +142,12 @@ def reconstruct(
         Response ratios r_e = z_e / zeta_e, shape (elements,), from `response_ratios`; or one for
         each slice, shape (elements, slices).
     alpha
-        Weight of the HAADF term, at least 0 (EDS alone: SIRT on r_e p_e) and below 1.
+        HEBT's weight of the HAADF term, at least 0 (EDS alone: SIRT on r_e p_e) and below 1; 0.7
+        if None. Another `method` has none.
     iterations
-        How many iterations to run. A large `alpha` needs many: differences between elements
-        converge about 1 / (1 - alpha) times more slowly than their sum.
+        How many iterations to run; if None, 200 for HEBT and 50 for `CompositionEM`. A large
+        `alpha` needs many: differences between elements converge about 1 / (1 - alpha) times more
+        slowly than their sum.
     mask
         Multiplies x after each iteration, shape ([slices,] size, size); values from 0 to 1.
     x0
@@ -151,6 +156,9 @@ def reconstruct(
         Called as ``callback(iteration, x, residuals)`` after each iteration, with a read-only
         view of x and its `Residuals`. If it returns True, the run stops there; what it returns
         else has to be False or None.
+    method
+        ``"hebt"``, or a `CompositionEM` with its settings, such as
+        ``hebt.CompositionEM(kernel=4)``, which takes raw counts and needs no weight.
     haadf_projector
         The projector of the HAADF images, where they were taken at other tilts than the element
         maps (often at more). `common_tilts` finds the tilts for `response_ratios`.
@@ -239,6 +247,10 @@ def reconstruct(
     after many, edges are sharper, and the noise of the maps is amplified. Fit the ratios to images
     that are alike, to HAADF images smoothed with the same kernel.
 
+    `CompositionEM` reconstructs the whole volume at once, on the CPU: Dask arrays, `out`, `blur`
+    and ``"cuda"`` are refused with it. It begins with the shares x0 / S, at least 0.001, which K
+    smooths once more: 10 iterations and 20 more from their result are nearly, not exactly, 30.
+
     SIRT weighs each row of Eq. 11 by its inverse row sum, so what it minimises weighs the two
     modalities by (1 - alpha) and alpha / k, not by the squares of Eq. 9.
 
@@ -260,12 +272,22 @@ def reconstruct(
     >>> hebt.metrics.scaled_mse(specimen.density[0], gold) < 0.2
     True
     """
+    em = checked_method(method, alpha, blur, device)
+    alpha = 0.7 if alpha is None else alpha
+    iterations = (200 if em is None else 50) if iterations is None else iterations
     problem = Problem.checked(W, haadf, maps, ratios, alpha, haadf_projector, mask, x0, blur)
-    run = Run(iterations, callback, stop, history, device, progress, "HEBT")
+    label = "HEBT" if em is None else "Composition EM"
+    run = Run(iterations, callback, stop, history, device, progress, label)
     if (check_flag("overwrite", overwrite) or about is not None) and out is None:
         raise ValueError("about or overwrite is given without out; expected out, a place to write.")
     if out is None and not problem.is_lazy:
-        return solve(problem, run)
+        return solve(problem, run) if em is None else divide(problem, run, em)[0]
+    if em is not None:
+        raise ValueError(
+            "method is hebt.CompositionEM, which reconstructs the whole volume at once, but out or "
+            "a Dask array is given; expected numpy arrays and no out. Use numpy.asarray, or "
+            "reconstruct a part of the slices in each call."
+        )
     for name, value in (("callback", callback), ("stop", stop), ("history", history)):
         if value is not None:
             raise ValueError(

@@ -46,6 +46,9 @@ class History:
         ||p_h - sum_e W x_e||, shape (entries,); 0 for `sirt`.
     change : numpy.ndarray
         ||x - x_before|| / ||x||, shape (entries,); NaN for entry 0.
+    deviance : numpy.ndarray or None
+        Poisson deviance of each element's counts, shape (entries, elements), of `CompositionEM`;
+        None for other methods.
 
     Examples
     --------
@@ -93,6 +96,11 @@ class History:
     @property
     def change(self) -> np.ndarray:
         return np.array([r.change for r in self._entries])
+
+    @property
+    def deviance(self) -> np.ndarray | None:
+        values = [r.deviance for r in self._entries if r.deviance is not None]
+        return np.array(values) if values else None
 
 
 class Snapshots:

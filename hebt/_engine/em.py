@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from .arrays import empty, inverse, slices_last
+from .arrays import empty, inverse, slices_first, slices_last
 from .beam import BLOCK, Beam, load_kernels
 from .cpu import _in_parts
 from .system import Residuals
@@ -18,19 +17,6 @@ def _load() -> ModuleType:
     from . import em_kernels
 
     return em_kernels
-
-
-@dataclass(frozen=True)
-class PoissonResiduals(Residuals):
-    """Residuals of a run that maximizes the likelihood of counts.
-
-    Attributes
-    ----------
-    deviance : numpy.ndarray
-        Poisson deviance 2 sum (n log(n / l) - n + l) of each element, shape (elements,).
-    """
-
-    deviance: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
 def accelerated_sirt(
@@ -283,6 +269,10 @@ class EmRun:
         """Return x, (size * size, at least columns); one array always."""
         return self.x
 
+    def weights(self) -> np.ndarray:
+        """Return a, (elements * slices, size * size)."""
+        return slices_first(self.a, self.columns)
+
     def free(self) -> None:
         """Give back all but x and a."""
         del self.counts, self.shift, self.haadf, self.wx, self.w_total
@@ -301,14 +291,14 @@ class EmRun:
             _in_parts(add_up, self.size**2, self.x, total, *own)
             self.haadf_beam.forward(total, out=self.w_total)
 
-    def residuals(self) -> PoissonResiduals:
+    def residuals(self) -> Residuals:
         """Return the residuals; n / l replaces the projections."""
         own = self.wx, self.counts, self.shift, self.ratios, self.elements
         _in_parts(_load().compare, self.tilts, *own, self.squares, self.deviances)
         moved, total = self.changes.sum(axis=0)
         away = self.haadf - self.w_total[:, :, : self.slices]
         change = np.sqrt(moved / total) if total > 0 else 0.0
-        return PoissonResiduals(
+        return Residuals(
             eds=np.sqrt(self.squares.sum(axis=0)),
             haadf=float(np.sqrt(np.square(away, dtype=np.float64).sum())),
             change=float(change) if self.advanced else float("nan"),

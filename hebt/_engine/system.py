@@ -24,11 +24,15 @@ class Residuals:
         ||p_h - sum_e W x_e||; NaN for `sirt`, which has one modality.
     change : float
         ||x - x_before|| / ||x||, how far the last iteration has moved x; NaN before the first.
+    deviance : numpy.ndarray or None
+        2 sum (n log(n / l) - n + l) over the counts n of each element and their expected values l,
+        shape (elements,); of `CompositionEM` alone.
     """
 
     eds: np.ndarray
     haadf: float
     change: float = float("nan")
+    deviance: np.ndarray | None = None
 
 
 class Blur:
