@@ -298,11 +298,13 @@ def _state(problem: Problem, method: CompositionEM, guide: Any, weights: Any) ->
 
 
 def _shares(x0: np.ndarray, guide: np.ndarray) -> np.ndarray:
-    """Return the a to begin with: x0 / S, and equal shares where either of them is empty.
+    """Return the a to begin with: x0 / S, and equal shares where both are empty.
 
-    A share of 0 would stay 0, so they are at least 0.001.
+    Around the specimen S may be much less than x0, and K would spread what that gives: shares sum
+    to 2 at most. One of 0 would stay 0, so they are at least 0.001.
     """
-    shares = np.maximum(x0, 0) * inverse(np.where(guide > 1e-6 * guide.max(), guide, 0))
+    x0 = np.maximum(x0, 0)
+    shares = x0 * inverse(np.maximum(guide, x0.sum(axis=0) / 2))
     empty = shares.sum(axis=0) == 0
     return np.where(empty, np.float32(1 / len(x0)), np.maximum(shares, _LEAST_SHARE))
 

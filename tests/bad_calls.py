@@ -50,6 +50,7 @@ RATIOS = [2.0, 3.0]
 HAADF = np.tensordot(RATIOS, MAPS, 1)
 X = RNG.integers(1, 9, (2, 2, N, N)).astype(float)
 MASK = np.kron([[1.0, 0.5], [1.0, 1.0]], np.ones((N // 2, N // 2)))
+EM = hebt.CompositionEM((0, 1), haadf_noise=0.0)
 FIT = hebt.response_ratios(HAADF, MAPS, ["Au", "Ag"])
 SPECTRA = RNG.integers(0, 9, (12, 6)).astype(float)
 CHANNELS = 0.5 + 0.25 * np.arange(6)
@@ -148,13 +149,36 @@ entry(
     haadf=P.but(refused={"below 0": -HAADF}),
     maps=Q.but(refused={"below 0": -MAPS}),
     ratios=R,
-    alpha=number(0.5, 1.0, 1.5, -0.1),
-    iterations=ITERATIONS,
+    alpha=number(0.5, 1.0, 1.5, -0.1).but("None"),
+    iterations=ITERATIONS.but("None"),
     mask=M.but("None"),
     x0=V.but("None"),
+    method=choice("hebt"),
     haadf_projector=PROJECTOR.but("None"),
     blur=BLUR,
     **RUN,
+)
+entry(
+    "hebt.reconstruct, composition",
+    lambda **k: hebt.reconstruct(**k),
+    W=PROJECTOR,
+    haadf=P.but("Dask", refused={"below 0": -HAADF}),
+    maps=Q.but("Dask", refused={"below 0": -MAPS, "no counts": MAPS + 0.5}),
+    ratios=R,
+    iterations=ITERATIONS.but("None"),
+    mask=M.but("None", "Dask"),
+    x0=V.but("None", "Dask"),
+    method=thing(EM, "composition", 4.0).but("a text"),
+    haadf_projector=PROJECTOR.but("None"),
+    **RUN,
+)
+entry(
+    "hebt.reconstruct, composition in vain",
+    lambda **k: hebt.reconstruct(W, HAADF, MAPS, RATIOS, iterations=2, method=EM, **k),
+    alpha=refusing(**{repr(v): v for v in (0.0, 0.7, "0.7", [0.7])}),
+    blur=refusing(kernel=[0.25, 0.5, 0.25], number=3, text="text"),
+    device=refusing(cuda="cuda", number=3),
+    out=refusing(store={}, number=3),
 )
 entry(
     "hebt.reconstruct, watched",
@@ -178,6 +202,25 @@ entry(
         | {"no JSON": {"a": len}, "NaN": {"a": np.nan}, "its own": {"run": 1}},
     ),
     overwrite=flag(True),
+)
+VARIANCE = array(MAPS + 1)
+entry(
+    "hebt.CompositionEM",
+    hebt.CompositionEM,
+    kernel=number(1.5, -1.0).but(
+        "two", "a list", refused={"three": (1, 2, 3), "a bad pair": (1, None), "below 0": (1, -1)}
+    ),
+    contrast=number(0.1, 0.0, -1.0).but("None"),
+    total=choice("free").but("a number", refused={"0": 0.0, "below 0": -1.0, "inf": np.inf}),
+    variance=VARIANCE.but(*FREE, "None"),
+    haadf_noise=number(2.0, -1.0).but("None"),
+)
+entry(
+    "hebt.CompositionEM, variance of the maps",
+    lambda variance: hebt.reconstruct(
+        W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.CompositionEM(1, variance=variance)
+    ),
+    variance=VARIANCE.but("None", "a number", "an array without axes"),
 )
 entry(
     "hebt.open_result", hebt.open_result, path=refusing(**NOTHING, **{"a number": 3, "True": True})
