@@ -220,7 +220,7 @@ entry(
     lambda variance: hebt.reconstruct(
         W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.CompositionEM(1, variance=variance)
     ),
-    variance=VARIANCE.but("None", "a number", "an array without axes"),
+    variance=VARIANCE.but("None", *NUMBER, "one axis less", "a row less"),
 )
 entry(
     "hebt.open_result", hebt.open_result, path=refusing(**NOTHING, **{"a number": 3, "True": True})
