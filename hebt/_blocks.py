@@ -52,12 +52,13 @@ def reconstruct(
     out: Any = None,
     about: Mapping | None = None,
     overwrite: bool = False,
+    method: dict | None = None,
 ) -> Any:
     """Reconstruct block by block: `hebt.reconstruct` for Dask arrays, or into a zarr store.
 
     ``solve(problem, run)`` reconstructs one block, whose arrays are float32 and in memory. Those
     of `problem` may be lazy, and nobody watches `run`. `out` is where to write; None for a lazy
-    result.
+    result. `method` are the settings of another method than HEBT.
     """
     import dask.array as da
 
@@ -69,6 +70,7 @@ def reconstruct(
         ("mask", "fsyx"),
         ("x0", "gsyx"),
         ("ratios", "hs"),
+        ("variance", "etsv" if problem.haadf_projector is None else "ensv"),
     ):
         array = getattr(problem, name)
         if is_lazy(array):
@@ -97,7 +99,7 @@ def reconstruct(
     out = resolved(out)
     with owned(out):
         prints = _fingerprints(problem, arguments, names)
-        description = _description(whole, run, max(blocks), names, prints)
+        description = _description(whole, run, max(blocks), names, prints) | dict(method=method)
         if overwrite:
             check_inputs(out, {name: getattr(problem, name) for name in names})
         description = claim(out, description, about, overwrite)
@@ -148,6 +150,11 @@ def _chunked(problem):
         if array.ndim > 2:
             chunks[array.ndim - 3] = blocks
         arrays[name] = array.rechunk(chunks)
+    if problem.variance is not None:
+        variance = _lazy("variance", problem.variance)
+        if variance.shape != maps.shape:
+            raise ValueError(f"variance has shape {variance.shape}; expected {maps.shape}.")
+        arrays["variance"] = variance.rechunk(arrays["maps"].chunks)
     if problem.ratios.ndim == 2:
         arrays["ratios"] = da.from_array(problem.ratios, chunks=(-1, blocks))
     return dataclasses.replace(problem, **arrays), blocks
@@ -183,7 +190,7 @@ def _description(problem, run, thickness, names, prints):
         alpha=problem.alpha,
         blur=problem.blur and [kernel.tolist() for kernel in problem.blur],
         iterations=run.iterations,
-        **{name: sums.get(name) for name in ("haadf", "maps", "mask", "x0")},
+        **{name: sums.get(name) for name in ("haadf", "maps", "mask", "x0", "variance")},
         code=code_digest(),
     )
 
@@ -210,7 +217,7 @@ def _write(out, description, arguments, settings, blocks):
         meta=np.empty((0, 0, 0), np.uint8),
     )
     try:
-        with _progress(len(blocks), settings["run"].progress):
+        with _progress(len(blocks), settings["run"]):
             done = written.compute()[::thickness]
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -252,7 +259,7 @@ def _solve_block(*arrays, solve, problem, run, names):
 
 def _fingerprint_block(*arrays, names):
     """Return the SHA-256 of each slice of a block's arrays, the first of which is haadf."""
-    axes = dict(haadf=1, maps=2, mask=0, x0=1, ratios=1)
+    axes = dict(haadf=1, maps=2, mask=0, x0=1, ratios=1, variance=2)
     found = np.empty((arrays[0].shape[1], len(names), 32), np.uint8)
     for i, (name, array) in enumerate(zip(names, arrays, strict=True)):
         array = as_float32(name, array)
@@ -340,13 +347,13 @@ def _check_shapes(W, W_haadf, haadf, maps):
 
 
 @contextlib.contextmanager
-def _progress(count, show):
+def _progress(count, run):
     """A progress bar over blocks, where Dask runs them in this process."""
     from dask.callbacks import Callback
 
     from ._progress import progress_bar
 
-    with progress_bar(count, "HEBT", show) as bar:
+    with progress_bar(count, run.label, run.progress) as bar:
 
         def finished(key, *_):
             bar.update(str(key[0]).startswith("hebt"))

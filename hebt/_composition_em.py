@@ -6,12 +6,15 @@ maximize the Poisson likelihood of the counts by expectation maximization.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._blocks import is_lazy
 from ._checks import as_float32, check_choice, check_number, check_variance
 from ._engine.arrays import inverse, slices_first
 from ._engine.em import Bilateral, EmRun, Gaussian, accelerated_sirt
@@ -128,7 +131,7 @@ class CompositionEM:
             expected = "a standard deviation of at least 0, as haadf, or None"
             noise = check_number("haadf_noise", self.haadf_noise, expected, also_least=True)
             set_(self, "haadf_noise", noise)
-        if self.variance is not None:
+        if self.variance is not None and not is_lazy(self.variance):
             set_(self, "variance", as_float32("variance", self.variance))
 
 
@@ -194,6 +197,41 @@ def divide(
     return iterate(state, problem, np.arange(state.slices), run), state
 
 
+def in_blocks(problem: Problem, method: CompositionEM) -> tuple[Callable, Problem, dict]:
+    """Return what reconstructs a block of slices, the problem, and the method as a result has it.
+
+    The variance is one of the problem's arrays there, and the noise the same for all blocks.
+    """
+    kernel: Any = method.kernel
+    haadf: Any = problem.haadf
+    variance, noise = method.variance, method.haadf_noise
+    if kernel[0] > 0:
+        raise ValueError(
+            f"kernel is {kernel}, which joins slices, but with out or Dask arrays each block of "
+            f"slices is reconstructed alone; expected kernel=(0, {kernel[1]:g}). Give that, or "
+            "numpy arrays and no out for the whole volume at once."
+        )
+    if noise is None and is_lazy(haadf):
+        raise ValueError(
+            "haadf_noise is None and haadf a Dask array, of which each block would show another "
+            "noise; expected hebt.CompositionEM(..., haadf_noise=...). Measure it where there is "
+            "no specimen."
+        )
+    if variance is not None and not is_lazy(variance):
+        variance = check_variance(variance, problem.maps)
+    noise = haadf_noise(haadf) if noise is None else noise
+    method = replace(method, variance=None, haadf_noise=noise)
+    return (
+        functools.partial(_divide_block, method=method),
+        replace(problem, variance=variance),
+        {name: vars(method)[name] for name in ("kernel", "contrast", "total", "haadf_noise")},
+    )
+
+
+def _divide_block(problem: Problem, run: Run, method: CompositionEM) -> np.ndarray:
+    return divide(problem, run, replace(method, variance=problem.variance))[0]
+
+
 def haadf_reconstruction(problem: Problem, noise: float | None = None) -> np.ndarray:
     """Return S, (*lead, size, size): SIRT with momentum, each slice stopped at its noise."""
     W = problem.haadf_projector or problem.W
@@ -204,11 +242,12 @@ def haadf_reconstruction(problem: Problem, noise: float | None = None) -> np.nda
         noise = haadf_noise(haadf)
     mask = np.ones((1, size**2)) if problem.mask is None else problem.mask.reshape(-1, size**2)
     slices = p.shape[2]
+    noisy = noise > _LITTLE * p.max(axis=(0, 1))
     x = accelerated_sirt(
         W._beam,
         p,
         mask.T,
-        _HAADF_ITERATIONS if noise > _LITTLE * haadf.max() else _EXACT_HAADF_ITERATIONS,
+        np.where(noisy, _HAADF_ITERATIONS, _EXACT_HAADF_ITERATIONS),
         np.full(slices, _DISCREPANCY * noise * np.sqrt(tilts * size)),
     )
     return slices_first(x, slices).reshape(*problem.lead, size, size)
@@ -346,5 +385,5 @@ def _softness(total: Any, W: Any, ratios: np.ndarray, S: np.ndarray, level: np.n
         return np.full(len(level), 0.0 if total == "hard" else -1.0)
     within = np.where(level < 10 * S, S, np.nan)
     middle = np.array([np.nanmedian(s) if np.isfinite(s).any() else 0.0 for s in within.T])
-    inverse_ratio = (1 / np.asarray(ratios, float)).mean()
+    inverse_ratio = np.broadcast_to((1 / np.asarray(ratios, float)).mean(axis=0), len(level))
     return inverse(total * middle * W.column_sums.mean(dtype=float) * inverse_ratio)

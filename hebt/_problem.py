@@ -48,6 +48,8 @@ class Problem:
         (elements, *lead, size, size).
     blur
         Kernels that the maps are smoothed with along the slices and across them; None if not.
+    variance
+        That of the maps, in their shape, for composition EM in blocks.
     """
 
     W: Projector
@@ -59,6 +61,7 @@ class Problem:
     mask: Any = None
     x0: Any = None
     blur: tuple[np.ndarray, np.ndarray] | None = None
+    variance: Any = None
 
     @classmethod
     def checked(
@@ -121,7 +124,7 @@ class Problem:
     @property
     def is_lazy(self) -> bool:
         """Whether any of the data are Dask arrays."""
-        return any(map(is_lazy, (self.haadf, self.maps, self.mask, self.x0)))
+        return any(map(is_lazy, (self.haadf, self.maps, self.mask, self.x0, self.variance)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ._blocks import reconstruct as reconstruct_in_blocks
 from ._checks import as_float32, as_float64, check_counts, check_flag, check_function, check_signs
-from ._composition_em import CompositionEM, checked_method, divide
+from ._composition_em import CompositionEM, checked_method, divide, in_blocks
 from ._problem import Problem, Run, check_alpha, check_blur, check_projector
 from ._solve import solve
 from .projector import Projector
@@ -227,12 +227,13 @@ def reconstruct(
     the blocks that are finished are in `out`.
 
     With `out`, two calls are the same run if tilt angles, data (as float32), ratios, `alpha`,
-    `iterations`, `mask`, `x0`, `blur`, blocks of slices and the code of hebt are the same; `device`
-    may differ. Results of other code can be opened, but are no part of a new run. The array that
-    comes back is checked as it is read: a chunk that is missing, damaged or of another run is a
-    ValueError. Zarr by itself reads NaN for what is missing and refuses what is damaged. While the
-    call is at work, it holds a lock file beside the store. An address (``s3://...``) has no lock:
-    two runs at once there end in errors, now or when their arrays are read.
+    `iterations`, `mask`, `x0`, `blur`, `method`, blocks of slices and the code of hebt are the
+    same; `device` may differ. Results of other code can be opened, but are no part of a new run.
+    The array that comes back is checked as it is read: a chunk that is missing, damaged or of
+    another run is a ValueError. Zarr by itself reads NaN for what is missing and refuses what is
+    damaged. While the call is at work, it holds a lock file beside the store. An address
+    (``s3://...``) has no lock: two runs at once there end in errors, now or when their arrays are
+    read.
 
     Maps are often smoothed, HAADF images hardly ever, and the two then disagree at every edge. With
     `blur`, the maps' rows of Eq. 11 hold G W instead of W, G the smoothing with that kernel and,
@@ -247,8 +248,9 @@ def reconstruct(
     after many, edges are sharper, and the noise of the maps is amplified. Fit the ratios to images
     that are alike, to HAADF images smoothed with the same kernel.
 
-    `CompositionEM` reconstructs the whole volume at once, on the CPU: Dask arrays, `out`, `blur`
-    and ``"cuda"`` are refused with it. It begins with the shares x0 / S, at least 0.001, which K
+    `CompositionEM` runs on the CPU; `alpha`, `blur` and ``"cuda"`` are refused with it. With Dask
+    arrays or `out` its kernel must leave slices apart, ``kernel=(0, 4)``, and with Dask's HAADF
+    images it has to be told their noise. It begins with the shares x0 / S, at least 0.001, which K
     smooths once more: 10 iterations and 20 more from their result are nearly, not exactly, 30.
 
     SIRT weighs each row of Eq. 11 by its inverse row sum, so what it minimises weighs the two
@@ -282,12 +284,6 @@ def reconstruct(
         raise ValueError("about or overwrite is given without out; expected out, a place to write.")
     if out is None and not problem.is_lazy:
         return solve(problem, run) if em is None else divide(problem, run, em)[0]
-    if em is not None:
-        raise ValueError(
-            "method is hebt.CompositionEM, which reconstructs the whole volume at once, but out or "
-            "a Dask array is given; expected numpy arrays and no out. Use numpy.asarray, or "
-            "reconstruct a part of the slices in each call."
-        )
     for name, value in (("callback", callback), ("stop", stop), ("history", history)):
         if value is not None:
             raise ValueError(
@@ -300,7 +296,10 @@ def reconstruct(
             "expected ([1], kernel), which smooths across them. Give that, or numpy arrays and no "
             "out for the whole volume at once."
         )
-    return reconstruct_in_blocks(solve, problem, run, out, about, overwrite)
+    if em is None:
+        return reconstruct_in_blocks(solve, problem, run, out, about, overwrite)
+    divide_block, problem, settings = in_blocks(problem, em)
+    return reconstruct_in_blocks(divide_block, problem, run, out, about, overwrite, settings)
 
 
 def sweep(

@@ -160,14 +160,14 @@ entry(
 )
 entry(
     "hebt.reconstruct, composition",
-    lambda **k: hebt.reconstruct(**k),
+    lambda **k: np.asarray(hebt.reconstruct(**k)),
     W=PROJECTOR,
-    haadf=P.but("Dask", refused={"below 0": -HAADF}),
-    maps=Q.but("Dask", refused={"below 0": -MAPS, "no counts": MAPS + 0.5}),
+    haadf=P.but(refused={"below 0": -HAADF}),
+    maps=Q.but(refused={"below 0": -MAPS, "no counts": MAPS + 0.5}),
     ratios=R,
     iterations=ITERATIONS.but("None"),
-    mask=M.but("None", "Dask"),
-    x0=V.but("None", "Dask"),
+    mask=M.but("None"),
+    x0=V.but("None"),
     method=thing(EM, "composition", 4.0).but("a text"),
     haadf_projector=PROJECTOR.but("None"),
     **RUN,
@@ -178,7 +178,7 @@ entry(
     alpha=refusing(**{repr(v): v for v in (0.0, 0.7, "0.7", [0.7])}),
     blur=refusing(kernel=[0.25, 0.5, 0.25], number=3, text="text"),
     device=refusing(cuda="cuda", number=3),
-    out=refusing(store={}, number=3),
+    out=refusing(number=3),
 )
 entry(
     "hebt.reconstruct, watched",
@@ -212,7 +212,7 @@ entry(
     ),
     contrast=number(0.1, 0.0, -1.0).but("None"),
     total=choice("free").but("a number", refused={"0": 0.0, "below 0": -1.0, "inf": np.inf}),
-    variance=VARIANCE.but(*FREE, "None"),
+    variance=VARIANCE.but(*FREE, "None", "Dask"),
     haadf_noise=number(2.0, -1.0).but("None"),
 )
 entry(

@@ -675,7 +675,7 @@ def test_history_has_the_deviance_which_hebt_has_not():
         ({"blur": [0.25, 0.5, 0.25]}, "blur is given, .* before they were smoothed"),
         ({"device": "cuda"}, 'device is "cuda", .* expected "auto" or "cpu"'),
         ({"device": "gpu"}, "device is 'gpu'"),
-        ({"out": {}}, "method is .*out or a Dask array is given; expected numpy arrays"),
+        ({"out": {}}, r"kernel is \(1.0, 1.0\), which joins slices.* expected kernel=\(0, 1\)"),
     ],
 )
 def test_what_does_not_go_with_it_is_refused(options, message):
@@ -683,14 +683,48 @@ def test_what_does_not_go_with_it_is_refused(options, message):
         public(scene(2), **{"method": hebt.CompositionEM(1)} | options)
 
 
-def test_dask_arrays_are_refused():
+@pytest.mark.parametrize("shifted", [False, True])
+@pytest.mark.parametrize("method", [{"kernel": (0, 1)}, {"kernel": 2, "contrast": 0.2}])
+def test_blocks_of_slices_equal_the_whole(method, shifted, tmp_path):
+    da = pytest.importorskip("dask.array")
+    problem, variance = scene(2, 3), None
+    many = np.arange(150) % 3
+    problem = changed(problem, haadf=problem.haadf[:, many], maps=problem.maps[:, :, many])
+    if shifted:
+        problem, variance = variance_of(problem)
+    options = {"iterations": 4, "x0": np.ones(problem.shape)}
+    settings = hebt.CompositionEM(total=0.5, variance=variance, **method)
+    whole = public(problem, settings, **options)
+    # the noise is that of all images, also where they come in blocks
+    stored = public(problem, settings, out=tmp_path / "x.zarr", **options)
+    assert len(stored.chunks[1]) > 1
+    close(np.asarray(stored), whole, 1e-5)
+    noise = haadf_noise(problem.haadf)
+    lazy = None if variance is None else da.from_array(variance, chunks=(1, -1, 50, -1))
+    data = [
+        da.from_array(a, chunks=(-1,) * (a.ndim - 2) + (50, -1))
+        for a in (problem.haadf, problem.maps)
+    ]
+    settings = hebt.CompositionEM(total=0.5, variance=lazy, haadf_noise=noise, **method)
+    x = hebt.reconstruct(problem.W, *data, problem.ratios, method=settings, **options)
+    close(np.asarray(x), whole, 1e-5)
+    # another method is another run
+    other = hebt.CompositionEM(total="free", variance=variance, **method)
+    with pytest.raises(ValueError, match="out"):
+        public(problem, other, out=tmp_path / "x.zarr", **options)
+
+
+def test_blocks_have_to_be_told_what_they_cannot_see():
     da = pytest.importorskip("dask.array")
     problem = scene(2)
-    lazy = da.from_array(problem.maps)
-    with pytest.raises(ValueError, match="method is .*a Dask array is given; expected numpy"):
-        hebt.reconstruct(
-            problem.W, problem.haadf, lazy, problem.ratios, method=hebt.CompositionEM(1)
-        )
+    data = problem.W, da.from_array(problem.haadf), problem.maps, problem.ratios
+    with pytest.raises(ValueError, match="haadf_noise is None and haadf a Dask array"):
+        hebt.reconstruct(*data, method=hebt.CompositionEM((0, 1)))
+    with pytest.raises(ValueError, match="kernel is .*which joins slices"):
+        hebt.reconstruct(*data, method=hebt.CompositionEM(1, haadf_noise=1))
+    short = da.ones((2, 8, 2, SIZE))
+    with pytest.raises(ValueError, match="variance has shape .*expected"):
+        hebt.reconstruct(*data, method=hebt.CompositionEM((0, 1), haadf_noise=1, variance=short))
 
 
 def test_without_a_kernel_it_says_how_to_choose():

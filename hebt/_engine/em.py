@@ -20,7 +20,7 @@ def _load() -> ModuleType:
 
 
 def accelerated_sirt(
-    beam: Beam, p: np.ndarray, mask: np.ndarray, iterations: int, enough: np.ndarray
+    beam: Beam, p: np.ndarray, mask: np.ndarray, iterations: np.ndarray, enough: np.ndarray
 ) -> np.ndarray:
     """Reconstruct slices by SIRT with FISTA's momentum, which starts anew where it leads astray.
 
@@ -33,7 +33,7 @@ def accelerated_sirt(
     mask
         Shape (size * size, slices or 1).
     iterations
-        How many at most.
+        How many at most, shape (slices,).
     enough
         Norm of p - W x at which a slice is done, shape (slices,).
 
@@ -57,7 +57,7 @@ def accelerated_sirt(
         _load().accelerated_step(tile, z, x, columns, keep, beam.size, *place, own)
 
     open_ = np.sqrt((p**2).sum(axis=(0, 1), dtype=float)) > enough
-    for _ in range(iterations):
+    for n in range(iterations.max()):
         if not open_.any():
             break
         wz[:, :, :slices] = rows * (p - wz[:, :, :slices])
@@ -74,7 +74,7 @@ def accelerated_sirt(
         beam.forward(z, out=wz)
         wx = (wz[:, :, :slices] + momentum * wx) / (1 + momentum)
         left = np.sqrt(((p - wx) ** 2).sum(axis=(0, 1), dtype=float))
-        closed = open_ & (left <= enough)
+        closed = open_ & ((left <= enough) | (n + 1 == iterations))
         if closed.any():
             done[:, :slices][:, closed] = now[:, closed]
             open_ &= ~closed
