@@ -61,7 +61,8 @@ def sirt(
         Called as ``callback(iteration, x, residual)`` after each iteration, with a read-only view
         of x and ||p - W x||. If it returns True, the run stops there.
     blur, stop, history, device, progress
-        As for `reconstruct`.
+        As for `reconstruct`. The last middle axis is that of the slices, which one kernel smooths
+        along: for maps of one slice, (tilts, elements, size), give ``([1], kernel)``.
 
     Returns
     -------

@@ -102,3 +102,5 @@ def test_images_that_cannot_be_aligned_are_refused():
         prepare.estimate_shifts_to(reference * (np.arange(TILTS) != 1)[:, None, None], counts)
     with pytest.raises(ValueError, match="images show nothing of reference at any tilt"):
         prepare.estimate_shifts_to(reference, np.zeros_like(counts))
+    with pytest.raises(ValueError, match="reference has shape .*expected at least 3 pixels along"):
+        prepare.estimate_shifts_to(reference[:, :1], counts[:, :1])

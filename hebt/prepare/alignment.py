@@ -166,7 +166,8 @@ def estimate_shifts_to(reference: ArrayLike, images: ArrayLike) -> MatchedShifts
         of the HAADF images need no shifts but theirs.
     images
         (tilts, slices, size): the same specimen in another signal, e.g. a weighted sum of its maps
-        from `ResponseRatios.predict`. Smoothing them first gains nothing.
+        from `ResponseRatios.predict`. Do not smooth them first: strongly smoothed ones are matched
+        worse, with errors that are too small.
 
     Returns
     -------
@@ -176,13 +177,16 @@ def estimate_shifts_to(reference: ArrayLike, images: ArrayLike) -> MatchedShifts
     Raises
     ------
     ValueError
-        If the shapes differ, a reference has no structure, or no image shows its reference.
+        If the shapes differ or have fewer than 3 pixels along an axis, a reference has no
+        structure, or no image shows its reference.
 
     Notes
     -----
     Errors come from the residuals of the pixels, times what the residuals' spectra at all tilts
     say of correlated noise, as where images were smoothed. An image that does not show its
-    reference takes the mean.
+    reference takes the mean. They hold where the noise of the reference is small beside its
+    structure along both axes: of a wire that leaves the images along the tilt axis, the shifts
+    along it are noise, and their errors far too small.
 
     References
     ----------
@@ -196,6 +200,12 @@ def estimate_shifts_to(reference: ArrayLike, images: ArrayLike) -> MatchedShifts
     if reference.shape != images.shape:
         raise ValueError(
             f"reference has shape {reference.shape} and images {images.shape}; expected the same."
+        )
+    if min(reference.shape[1:]) < 3:
+        raise ValueError(
+            f"reference has shape {reference.shape}; expected at least 3 pixels along and across "
+            "the tilt axis, to tell shifts along both. Of one slice, estimate_center_shifts tells "
+            "that across it."
         )
     _check_structure("reference", reference)
     parts = [_match(*pair) for pair in zip(reference, images)]
