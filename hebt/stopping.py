@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import ndimage
 
 from ._checks import (
     as_float32,
@@ -359,6 +358,8 @@ def fitted_noise(
     .. [1] Ye, "On measuring and correcting the effects of data mining and model selection",
        Journal of the American Statistical Association 93 (1998) 120-131.
     """
+    from scipy import ndimage
+
     from ._problem import check_blur, check_projector
     from .reconstruct import reconstruct
 
