@@ -59,6 +59,17 @@ def test_errors_hold_where_maps_were_smoothed(seed):
     np.testing.assert_allclose(rms((found.shifts + drift) / found.errors), 1, atol=0.3)
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("peak", [0.5, 5.0])
+def test_errors_hold_where_nothing_surrounds_the_particle(peak, seed):
+    rng = np.random.default_rng(seed)
+    drift = rng.normal(0, 0.5, (TILTS, 2))
+    counts = rng.poisson(np.maximum(blobs(drift, peak) - BACKGROUND - 0.05 * peak, 0))
+    reference = np.maximum(blobs(0 * drift, peak) - BACKGROUND - 0.05 * peak, 0)
+    found = prepare.estimate_shifts_to(reference, counts)
+    assert np.sqrt(np.mean(((found.shifts + drift) / found.errors) ** 2)) < 1.2
+
+
 def test_images_of_one_scan_are_hardly_moved():
     """Where nothing drifted further, noise is not taken for drift."""
     reference, counts, drift = recorded(0.0, 0.5, seed=2)

@@ -215,7 +215,8 @@ def estimate_shifts_to(reference: ArrayLike, images: ArrayLike) -> MatchedShifts
         raise ValueError(
             "images show nothing of reference at any tilt; expected the same specimen in both."
         )
-    variance *= more[seen].mean(axis=0)
+    # what is fitted is no longer in the residuals, which makes it come out low
+    variance *= np.maximum(more[seen].mean(axis=0), 1)
     axes = [_shrink(*axis) for axis in zip(shifts.T, variance.T)]
     return MatchedShifts(*(np.stack(part, axis=-1) for part in zip(*axes)))
 
