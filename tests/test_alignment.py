@@ -70,6 +70,17 @@ def test_errors_hold_where_nothing_surrounds_the_particle(peak, seed):
     assert np.sqrt(np.mean(((found.shifts + drift) / found.errors) ** 2)) < 1.2
 
 
+@pytest.mark.parametrize(("size", "peak", "tilts"), [(0.15, 1.0, 30), (0.25, 0.5, 20)])
+def test_errors_hold_where_noise_hides_how_much_drifted(size, peak, tilts):
+    """How much the tilts differ is hardly known there, and that is part of the errors."""
+    apart = []
+    for seed in range(12):
+        reference, counts, drift = (part[:tilts] for part in recorded(size, peak, seed))
+        found = prepare.estimate_shifts_to(reference, counts)
+        apart.append((found.shifts + drift) / found.errors)
+    assert 0.7 < np.sqrt(np.mean(np.square(apart))) < 1.2
+
+
 def test_images_of_one_scan_are_hardly_moved():
     """Where nothing drifted further, noise is not taken for drift."""
     reference, counts, drift = recorded(0.0, 0.5, seed=2)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import ndimage, optimize
+from scipy import ndimage
 
 from .._checks import as_float32, check_angles, check_count, check_signs
 from .images import apply_shifts, check_shifts
@@ -345,22 +345,24 @@ def _match(still, moving):
 
 
 def _shrink(found, variance):
-    """Return estimates shrunk towards their mean, their errors, and the spread of the true ones."""
+    """Return estimates shrunk towards their mean, their errors, and the spread of the true ones.
+
+    What is not known of the spread is part of the errors: all spreads count, each by how likely it
+    makes the estimates.
+    """
     seen = np.isfinite(found)
     variance = np.where(seen, np.maximum(variance, 1e-12), np.inf)
-
-    def weigh(spread):
-        weights = 1 / (spread**2 + variance)
-        return weights, (weights[seen] @ found[seen]) / weights.sum()
-
-    def unlikely(spread):  # restricted likelihood: the mean is unknown too
-        weights, mean = weigh(spread)
-        w = weights[seen]
-        return w @ (found[seen] - mean) ** 2 - np.log(w).sum() + np.log(w.sum())
-
-    most = np.ptp(found[seen]) + 1e-6
-    spread = optimize.minimize_scalar(unlikely, bounds=(0, most), method="bounded").x
-    weights, mean = weigh(spread)
-    kept = spread**2 * weights
-    shrunk = mean + kept * np.where(seen, found - mean, 0)
-    return shrunk, np.sqrt(spread**2 * (1 - kept) + (1 - kept) ** 2 / weights.sum()), spread
+    spreads = np.linspace(0, np.ptp(found[seen]) + 1e-6, 500)[:, None]
+    weights = 1 / (spreads**2 + variance)
+    total, w = weights.sum(axis=1, keepdims=True), weights[:, seen]
+    mean = w @ found[seen, None] / total
+    # restricted likelihood: the mean is unknown too
+    unlikely = (w * (found[seen] - mean) ** 2 - np.log(w)).sum(axis=1) + np.log(total[:, 0])
+    share = np.exp((unlikely.min() - unlikely) / 2)
+    share /= share.sum()
+    kept = spreads**2 * weights
+    each = mean + kept * np.where(seen, found - mean, 0)
+    shrunk = share @ each
+    own = spreads**2 * (1 - kept) + (1 - kept) ** 2 / total
+    errors = np.sqrt(share @ (own + (each - shrunk) ** 2))
+    return shrunk, errors, float(spreads[unlikely.argmin(), 0])
