@@ -118,14 +118,10 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
     refined = prepare.estimate_center_shifts(linear)
     haadf = prepare.apply_shifts(linear, refined)
 
-    weights, spectra = map_weights(acquisition.energies), acquisition.spectra
+    weights = map_weights(acquisition.energies)
     found, tried = components(acquisition)
     kept = found.weights(weights)
-    denoised = element_maps(spectra, kept, now.size)
-    # the background of the support film is not quite straight, and leaves the same everywhere
-    beside = ~particle_masks(acquisition.haadf, now, wide=True)
-    offset = denoised[:, beside].mean(axis=1, dtype=np.float64).astype(np.float32)
-    denoised -= offset[:, None, None, None]
+    denoised, offset = _denoised_maps(acquisition, kept)
     smoothed = smooth_maps(denoised, now)
     response = prepare.tilt_response(smoothed)
     normalized = prepare.normalize_tilts(smoothed, response)
@@ -147,7 +143,7 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
         recorded=recorded,
         damping=damping,
         refined=refined,
-        raw_maps=element_maps(spectra, weights, now.size),
+        raw_maps=element_maps(acquisition.spectra, weights, now.size),
         denoised=denoised,
         components=found,
         offset=offset,
@@ -177,6 +173,16 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
         ideal=ideal_haadf(now, mass_thickness(now)),
         steps=steps,
     )
+
+
+def _denoised_maps(acquisition, weights):
+    """Return the maps of denoised spectra, and what each lost that is the same everywhere."""
+    now = acquisition.settings
+    maps = element_maps(acquisition.spectra, weights, now.size)
+    # the background of the support film is not quite straight
+    beside = ~particle_masks(acquisition.haadf, now, wide=True)
+    offset = maps[:, beside].mean(axis=1, dtype=np.float64).astype(np.float32)
+    return maps - offset[:, None, None, None], offset
 
 
 def _noise(acquisition, weights, offset, response, shifts):
