@@ -276,8 +276,8 @@ def reconstruct(
     if problem.reach:
         raise ValueError(
             "blur smooths along the slices, but each block of slices is reconstructed alone; "
-            "expected ([1], kernel), which smooths across them. Give that, or numpy arrays and no "
-            "out for the whole volume at once."
+            "expected ([1], kernel), which smooths across them. Give that, or haadf, maps, mask "
+            "and x0 as numpy arrays, and no out, for the whole volume at once."
         )
     return reconstruct_in_blocks(solve, problem, run, out, about, overwrite)
 

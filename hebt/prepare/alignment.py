@@ -167,7 +167,7 @@ def estimate_shifts_to(reference: ArrayLike, images: ArrayLike) -> MatchedShifts
     images
         (tilts, slices, size): the same specimen in another signal, e.g. a weighted sum of its maps
         from `ResponseRatios.predict`. Do not smooth them first: strongly smoothed ones are matched
-        worse, with errors that are too small.
+        worse.
 
     Returns
     -------
