@@ -213,7 +213,7 @@ def smooth_variance(
     --------
     >>> import hebt, numpy as np
     >>> hebt.prepare.smooth_variance(np.full((1, 3), 8), width=2, sigma=1)
-    array([[3., 3., 3.]], dtype=float32)
+    array([[5., 3., 5.]], dtype=float32)
     """
     variance = as_float32("variance", variance)
     if variance.ndim < 2 or variance.min() < 0:
