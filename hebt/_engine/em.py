@@ -242,10 +242,10 @@ class EmRun:
         factor = smoothing.normalized(guide)
         reach = factor * beam.column_sums.reshape(-1, 1)
         smoothing.apply(reach, reach, _NONE)
-        shared: Any = [guide, factor, reach, softness[None].astype(np.float64)]
-        if guide.shape[1] == 1:  # the kernels' inner loops go over these columns
+        shared: Any = [factor, reach, softness[None].astype(np.float64)]
+        if factor.shape[1] == 1:  # the kernels' inner loops go over these columns
             shared = [np.repeat(each, self.slices, axis=1) for each in shared]
-        self.guide, self.factor, self.reach, softness = shared
+        self.factor, self.reach, softness = shared
         self.softness = softness[0]
         each = np.broadcast_to(ratios, (self.elements, self.slices)).astype(np.float32)
         self.inverse_ratios, self.ratios = 1 / each.astype(np.float64), each.ravel()
@@ -276,7 +276,7 @@ class EmRun:
     def free(self) -> None:
         """Give back all but x and a."""
         del self.counts, self.shift, self.haadf, self.wx, self.w_total
-        del self.guide, self.factor, self.reach, self.smoothing
+        del self.factor, self.reach, self.smoothing
 
     def project(self) -> None:
         """Project x, and its sum over the elements."""
@@ -314,7 +314,7 @@ class EmRun:
 
         self.beam.backward_tiles(self.wx, keep)
         self.smoothing.apply(self.x, self.x, _NONE)
-        own = self.a, self.x, self.reach, self.guide, self.inverse_ratios, self.softness
+        own = self.a, self.x, self.reach, self.factor, self.inverse_ratios, self.softness
         _in_parts(kernels.update, self.size**2, *own, self.elements, self.changes)
         self.advanced = True
         self.smoothing.apply(self.a, self.x, self.factor)

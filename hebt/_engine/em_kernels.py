@@ -1,7 +1,7 @@
 """The inner loops of composition EM, compiled with numba.
 
 Arrays are those of `kernels`: slices along the last axis, elements side by side in the columns.
-What all elements share (`guide`, `factor`, `reach`) has `depth` columns, which repeat: column m of
+What all elements share (`factor`, `reach`) has `depth` columns, which repeat: column m of
 x belongs to column m % depth of these.
 """
 
@@ -190,13 +190,13 @@ def _expect(a, q, reach, inverse_ratios, elements, first, last, expected, gaps, 
 
 
 @_jit
-def _divide(a, expected, gaps, d, least, guide, slices, elements, first, last, changes):
+def _divide(a, expected, gaps, d, least, factor, slices, elements, first, last, changes):
     """Set a_e to E_e / (gaps_e + d), where not all are 0."""
-    depth = guide.shape[1]
+    depth = factor.shape[1]
     for pixel in range(first, last):
         moved, total = 0.0, 0.0
         for begin in range(0, slices, depth):
-            k, weights = (pixel - first) * slices + begin, guide[pixel]
+            k, weights = (pixel - first) * slices + begin, factor[pixel]
             there, root = least[k : k + depth], d[k : k + depth]
             for e in range(elements):
                 own = a[pixel, e * slices + begin : e * slices + begin + depth]
@@ -213,12 +213,12 @@ def _divide(a, expected, gaps, d, least, guide, slices, elements, first, last, c
 
 @_jit
 def update(
-    a, q, reach, guide, inverse_ratios, softness, elements, changes, first_pixel, last_pixel
+    a, q, reach, factor, inverse_ratios, softness, elements, changes, first_pixel, last_pixel
 ):
     """EM's step: a_e <- E_e / (s_e + mu), where E_e = a_e q_e / r_e and s_e = reach / r_e.
 
     mu makes the sum of a 1 + softness mu (softness 0: 1), or is 0 if softness is negative.
-    Where all E_e are 0, a stays as it is. The squared norms of guide times the step, and of guide
+    Where all E_e are 0, a stays as it is. The squared norms of factor times the step, and of factor
     times the new a, go to `changes[pixel]`.
     """
     slices, depth = inverse_ratios.shape[1], len(softness)
@@ -242,7 +242,7 @@ def update(
                 expected[0, k] = expected[0, k] if least[k] > 0.0 else 1.0
                 constant[k] = 1.0 - least[k] * slope[k]
             common_roots(expected, gaps, constant, slope, d)
-        _divide(a, expected, gaps, d, least, guide, slices, elements, first, last, changes)
+        _divide(a, expected, gaps, d, least, factor, slices, elements, first, last, changes)
 
 
 @_jit
