@@ -48,10 +48,10 @@ class CompositionEM:
     ----------
     kernel
         Standard deviation of the Gaussian K in voxels; or two, along the slices and within them:
-        ``(0, 2)`` leaves slices apart, 0 is no kernel. Choose the width of the finest change of
-        composition that matters, but so wide that the voxels under K emitted about a hundred
-        X-rays of the scarcest element in the whole series: within a slice, that is
-        3 sqrt(voxels of this element / its counts).
+        ``(0, 2)`` leaves slices apart, 0 is no kernel. It has to be given: choose the width of the
+        finest change of composition that matters, but so wide that the voxels under K emitted
+        about a hundred X-rays of the scarcest element in the whole series: within a slice, that
+        is 3 sqrt(voxels of this element / its counts).
     contrast
         Let K stop at edges of S (bilateral, within slices only): the difference of S, relative to
         its mean in the specimen, at which voxels count as unlike. About 0.1, with a `kernel` two
@@ -102,7 +102,7 @@ class CompositionEM:
     True
     """
 
-    kernel: float | tuple[float, float]
+    kernel: float | tuple[float, float] | None = None
     contrast: float | None = None
     total: str | float = "hard"
     variance: ArrayLike | None = field(default=None, repr=False)

@@ -729,7 +729,7 @@ def test_blocks_have_to_be_told_what_they_cannot_see():
 
 def test_without_a_kernel_it_says_how_to_choose():
     with pytest.raises(ValueError, match="kernel is None; .* hundred X-rays of the scarcest"):
-        hebt.CompositionEM(None)
+        hebt.CompositionEM()
 
 
 @pytest.mark.slow
