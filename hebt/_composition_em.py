@@ -110,14 +110,15 @@ class CompositionEM:
 
     def __post_init__(self):
         set_ = object.__setattr__
-        along, inside = _widths(self.kernel)
+        kernel: Any = self.kernel
+        along, inside = _widths(kernel)
         if self.contrast is not None:
             expected = "a difference relative to S above 0, e.g. 0.1, or None"
             set_(self, "contrast", check_number("contrast", self.contrast, expected))
-            along = 0.0 if np.ndim(self.kernel) == 0 else along
+            along = 0.0 if np.ndim(kernel) == 0 else along
             if along > 0 or inside == 0:
                 raise ValueError(
-                    f"kernel is {self.kernel!r} with contrast, which works within slices alone; "
+                    f"kernel is {kernel!r} with contrast, which works within slices alone; "
                     "expected a width above 0, e.g. 4. Leave contrast out for slices that belong "
                     "together."
                 )
