@@ -175,7 +175,7 @@ def stopping():
 
 
 def test_the_table_of_stops_says_where_none_or_no_best_was_found(stopping):
-    rows = [row[1:] for row in particles.stopping_table(stopping).rows]
+    rows = [list(row[1:]) for row in particles.stopping_table(stopping).rows]
     assert rows[0] == ["EDS only", "100", "50", "1.50", "90", "1.10"]
     assert rows[1] == ["HEBT", "200 or later", "150", "1.50", "not within 200", "1.00"]
     assert rows[2] == ["EDS only", "100", "50", "1.50", "110", "1.10"]
