@@ -202,7 +202,7 @@ def _rim_verdict(study, reading, last):
 
 def stopping_numbers(study: StoppingStudy) -> dict[str, str]:
     """Return the numbers of the stopping rule; names begin with ``stopping_``."""
-    numbers = {"slices": f"{study.slices}", "most": f"{MOST}", "runs": f"{len(study.errors)}"}
+    numbers = {"runs": f"{len(study.errors)}"}
     for rule in RULES:
         losses = {m: [study.loss(k, rule) for k in study.errors if k[1] == m] for m in METHODS}
         numbers |= {f"{rule}_{m}": f"{max(found):.2f}" for m, found in losses.items()}

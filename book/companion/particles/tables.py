@@ -244,7 +244,7 @@ def stopping_table(study: StoppingStudy) -> Table:
         rows.append(cells)
     ratio = "MSE there / best"
     return Table(
-        ("particle", "method", "best stop", "variance alone", ratio, "and what is fitted", ratio),
+        ("particle", "method", "best stop", "variance alone", ratio, "with what is fitted", ratio),
         rows,
         title="After how many iterations the noise of the maps stops a run",
         note=f"One noise seed, {study.slices} slices about the middle; runs were followed to 1.5 "
