@@ -305,6 +305,22 @@ def check_variance(variance: ArrayLike, maps: NDArray[np.float32]) -> NDArray[np
     return given
 
 
+def check_half(half: ArrayLike, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return maps from half of the counts, after checking that they can be that."""
+    half = as_float32("half", half)
+    if half.shape != maps.shape:
+        raise ValueError(
+            f"half has shape {half.shape} and maps {maps.shape}; expected the same shape."
+        )
+    share = half.sum(dtype=np.float64) / (maps.sum(dtype=np.float64) or 1)
+    if not 0.25 < share < 0.75:
+        raise ValueError(
+            f"half holds {100 * share:.0f} % of the counts of maps; expected about 50 %. Give "
+            "the sum of both halves as maps, and one of them as half."
+        )
+    return half
+
+
 def check_range(name: str, low: float, high: float, *, whole: bool) -> None:
     """Do `check_signs` for the lowest and highest value, and whether all are whole counts."""
     if low >= 0:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, check_names, check_series, check_variance
+from ._checks import as_float32, check_half, check_names, check_series, check_variance
 from ._counts import are_counts
 
 # Belsley, Kuh and Welsch's limits for a harmful collinearity: the condition index, and the share
@@ -248,18 +248,7 @@ def _noise(maps, variance, half):
     if half is not None:
         if not (isinstance(variance, str) and variance == "auto"):
             raise ValueError("variance and half are both given; expected one of them.")
-        half = as_float32("half", half)
-        if half.shape != maps.shape:
-            raise ValueError(
-                f"half has shape {half.shape} and maps {maps.shape}; expected the same shape."
-            )
-        share = half.sum(dtype=np.float64) / (maps.sum(dtype=np.float64) or 1)
-        if not 0.25 < share < 0.75:
-            raise ValueError(
-                f"half holds {100 * share:.0f} % of the counts of maps; expected about 50 %. Give "
-                "the sum of both halves as maps, and one of them as half."
-            )
-        return "halves", 2 * half - maps
+        return "halves", 2 * check_half(half, maps) - maps
     if variance is None:
         return None, np.broadcast_to(np.float32(0), maps.shape)
     if not isinstance(variance, str):

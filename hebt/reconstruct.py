@@ -61,7 +61,8 @@ def sirt(
         Called as ``callback(iteration, x, residual)`` after each iteration, with a read-only view
         of x and ||p - W x||. If it returns True, the run stops there.
     blur, stop, history, device, progress
-        As for `reconstruct`.
+        As for `reconstruct`. The last middle axis is that of the slices, which one kernel smooths
+        along: for maps of one slice, (tilts, elements, size), give ``([1], kernel)``.
 
     Returns
     -------
@@ -275,8 +276,8 @@ def reconstruct(
     if problem.reach:
         raise ValueError(
             "blur smooths along the slices, but each block of slices is reconstructed alone; "
-            "expected ([1], kernel), which smooths across them. Give that, or numpy arrays and no "
-            "out for the whole volume at once."
+            "expected ([1], kernel), which smooths across them. Give that, or haadf, maps, mask "
+            "and x0 as numpy arrays, and no out, for the whole volume at once."
         )
     return reconstruct_in_blocks(solve, problem, run, out, about, overwrite)
 

@@ -18,6 +18,7 @@ from ._checks import (
     check_count,
     check_counts,
     check_function,
+    check_half,
     check_number,
     check_ratios,
     check_variance,
@@ -204,7 +205,8 @@ class Discrepancy:
     fitted
         Which share of the noise in the maps is fitted after 1, 2, ... iterations, from
         `fitted_noise`. What is fitted is no longer in the residuals: without it (None) the rule
-        stops early, the more so the smoother the maps are. With it [2]_, it stops at
+        stops early, the more so the smoother the maps are. It should be as long as the run; later
+        the last value stands. With it [2]_, it stops at
         mean((residual_e / noise_e)^2) + fitted <= factor^2, near the least error; with a large
         alpha and strongly smoothed maps still somewhat early.
 
@@ -337,7 +339,8 @@ def fitted_noise(
     iterations
         For so many iterations.
     options
-        For `hebt.reconstruct`, such as `alpha` and `mask`, as in the run that is to be stopped.
+        For `hebt.reconstruct`, such as `alpha` and `mask`, as in the run that is to be stopped;
+        but neither `callback` nor `stop` nor `out`.
 
     Returns
     -------
@@ -347,7 +350,8 @@ def fitted_noise(
     Raises
     ------
     TypeError, ValueError
-        As for `hebt.reconstruct`; if `half` has not the shape of `maps`, or both halves are alike.
+        As for `hebt.reconstruct`; if `half` has not the shape of `maps` or not about half of their
+        counts, or both halves are alike.
 
     References
     ----------
@@ -362,16 +366,22 @@ def fitted_noise(
     check_projector(W)
     haadf, maps = as_float32("haadf", haadf), as_float32("maps", maps, ndim=(3, 4))
     W.check_projections("maps", maps[0])
-    half, iterations = as_float32("half", half), check_count("iterations", iterations)
-    if half.shape != maps.shape:
-        raise ValueError(
-            f"half has shape {half.shape} and maps {maps.shape}; expected the same shape."
-        )
-    noise = 2 * half - maps
-    axes = tuple(range(1, maps.ndim))
-    power = check_ratios(ratios, len(maps)) * (noise**2).sum(axis=axes, dtype=np.float64)
+    half, iterations = check_half(half, maps), check_count("iterations", iterations)
+    for name in ("callback", "stop", "out"):
+        if options.get(name) is not None:
+            raise ValueError(
+                f"{name} is given to fitted_noise, whose runs have all iterations and one "
+                "callback; expected None. Leave it out."
+            )
+    weights, axes = check_ratios(ratios, len(maps), maps.shape[2:-1]), tuple(range(1, maps.ndim))
+    slices = weights.shape[1:] or [1] * (maps.ndim - 3)
+    noise = weights.reshape(len(maps), 1, *slices, 1) * (2 * half - maps)
+    power = (noise**2).sum(axis=axes, dtype=np.float64)
     if not noise.any(axis=axes).all():
-        raise ValueError("half is half of maps to the digit; expected a random half of the counts.")
+        raise ValueError(
+            "half is half of maps to the digit, for one element at least; expected a random half "
+            "of the counts of each. Leave an element without counts out."
+        )
     blur = check_blur(options.get("blur"), maps.shape[2:-1])
     for axis, kernel in zip((-2, -1), blur or ()):
         if len(kernel) > 1:  # G is its own adjoint
@@ -382,6 +392,7 @@ def fitted_noise(
         keep = Snapshots(
             range(1, iterations + 1), lambda x: (x * seen).sum(axis=axes, dtype=np.float64)
         )
-        reconstruct(W, haadf, given, ratios, iterations=iterations, callback=keep, **options)
+        now = options | {"iterations": iterations, "callback": keep}
+        reconstruct(W, haadf, given, ratios, **now)
         found.append(keep.values)
     return np.mean((np.array(found[0]) - found[1]) / power, axis=-1)

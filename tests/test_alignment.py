@@ -59,6 +59,28 @@ def test_errors_hold_where_maps_were_smoothed(seed):
     np.testing.assert_allclose(rms((found.shifts + drift) / found.errors), 1, atol=0.3)
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("peak", [0.5, 5.0])
+def test_errors_hold_where_nothing_surrounds_the_particle(peak, seed):
+    rng = np.random.default_rng(seed)
+    drift = rng.normal(0, 0.5, (TILTS, 2))
+    counts = rng.poisson(np.maximum(blobs(drift, peak) - BACKGROUND - 0.05 * peak, 0))
+    reference = np.maximum(blobs(0 * drift, peak) - BACKGROUND - 0.05 * peak, 0)
+    found = prepare.estimate_shifts_to(reference, counts)
+    assert np.sqrt(np.mean(((found.shifts + drift) / found.errors) ** 2)) < 1.2
+
+
+@pytest.mark.parametrize(("size", "peak", "tilts"), [(0.15, 1.0, 30), (0.25, 0.5, 20)])
+def test_errors_hold_where_noise_hides_how_much_drifted(size, peak, tilts):
+    """How much the tilts differ is hardly known there, and that is part of the errors."""
+    apart = []
+    for seed in range(12):
+        reference, counts, drift = (part[:tilts] for part in recorded(size, peak, seed))
+        found = prepare.estimate_shifts_to(reference, counts)
+        apart.append((found.shifts + drift) / found.errors)
+    assert 0.7 < np.sqrt(np.mean(np.square(apart))) < 1.2
+
+
 def test_images_of_one_scan_are_hardly_moved():
     """Where nothing drifted further, noise is not taken for drift."""
     reference, counts, drift = recorded(0.0, 0.5, seed=2)
@@ -102,3 +124,5 @@ def test_images_that_cannot_be_aligned_are_refused():
         prepare.estimate_shifts_to(reference * (np.arange(TILTS) != 1)[:, None, None], counts)
     with pytest.raises(ValueError, match="images show nothing of reference at any tilt"):
         prepare.estimate_shifts_to(reference, np.zeros_like(counts))
+    with pytest.raises(ValueError, match="reference has shape .*expected at least 3 pixels along"):
+        prepare.estimate_shifts_to(reference[:, :1], counts[:, :1])

@@ -124,3 +124,35 @@ def test_variances_below_0_and_shifts_of_other_tilts_are_refused():
         prepare.smooth_variance(-np.ones((4, 4)), **like)
     with pytest.raises(ValueError, match=r"shifts has shape \(3, 2\); expected \(2, 2\)"):
         prepare.smooth_variance(np.ones((2, 4, 4)), shifts=np.zeros((3, 2)), **like)
+
+
+@pytest.mark.parametrize("axis", [-1, (-2, -1)])
+@pytest.mark.parametrize(
+    ("width", "sigma", "centered"), [(12, 0.5, True), (4, 2, False), (9, 4, True)]
+)
+def test_the_variance_is_that_of_what_each_pixel_does_at_the_edges_too(
+    width, sigma, centered, axis
+):
+    variance = np.random.default_rng(1).uniform(0.5, 4, (2, 12, 14))
+    shifts = np.array([[0.4, -1.7], [-3.3, 6.6]])
+    like = {"width": width, "sigma": sigma, "centered": centered, "axis": axis}
+    alone = np.eye(12 * 14).reshape(-1, 1, 12, 14)  # each pixel alone
+    for moves in (None, shifts):
+        made = prepare.smooth(np.concatenate([alone, alone], axis=1), **like)
+        made = made if moves is None else prepare.apply_shifts(made, moves)
+        expected = np.einsum("ktij,tk->tij", made.astype(float) ** 2, variance.reshape(2, -1))
+        found = prepare.smooth_variance(variance, shifts=moves, **like)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_variances_are_those_of_images_smoothed_within_themselves():
+    with pytest.raises(ValueError, match="axis is 0.*expected .*axes of an image, -2 and -1"):
+        prepare.smooth_variance(np.ones((6, 4, 4)), width=3, sigma=1.0, axis=0)
+    with pytest.raises(ValueError, match="width is 5 pixels.*only 4 along axis"):
+        prepare.smooth_variance(np.ones((4, 4)), width=5, sigma=1.0)
+
+
+@pytest.mark.parametrize("gain", [0.5, 4])
+def test_counts_times_a_gain_have_another_noise_and_are_refused(gain):
+    with pytest.raises(ValueError, match="spectra are not whole numbers.*expected raw counts"):
+        prepare.measure_mixing(gain * recorded(0), WEIGHTS, mixed()[1])

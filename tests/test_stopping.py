@@ -161,6 +161,35 @@ def test_fitted_noise_is_that_of_the_linear_iteration(blur):
     np.testing.assert_allclose(found, shares, rtol=5e-3)
 
 
+def halves():
+    return hebt.split_counts(4 * scene()[1], seed=1)[0] / 4
+
+
+def test_fitted_noise_takes_ratios_of_each_slice():
+    haadf, maps = scene()
+    like = {"half": halves(), "iterations": 5, "progress": False}
+    together = hebt.fitted_noise(W, haadf, maps, RATIOS, **like)
+    each = hebt.fitted_noise(W, haadf, maps, np.repeat(np.c_[RATIOS], 2, axis=1), **like)
+    np.testing.assert_allclose(each, together, rtol=1e-4)
+    # of slices whose ratios differ, each counts by its noise in units of HAADF
+    ratios, half = np.outer(RATIOS, [1.0, 3.0]), like.pop("half")
+    found = hebt.fitted_noise(W, haadf, maps, ratios, half=half, alpha=0, **like)
+    shares, powers = [], []
+    for s in range(2):
+        own = maps[:, :, s], ratios[:, s]
+        shares.append(
+            [
+                hebt.fitted_noise(
+                    W, haadf[:, s], own[0][[e]], own[1][[e]], half=half[[e], :, s], alpha=0, **like
+                )
+                for e in range(2)
+            ]
+        )
+        powers.append(own[1] ** 2 * ((2 * half - maps)[:, :, s] ** 2).sum(axis=(1, 2)))
+    expected = np.mean(np.einsum("sei,se->ei", shares, powers) / np.c_[np.sum(powers, 0)], axis=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
 @pytest.mark.parametrize("sigma", [0, 0.5, 1.0])
 @pytest.mark.parametrize("alpha", [0, 0.7])
 def test_the_stop_is_near_the_best_also_for_smoothed_maps(sigma, alpha):
@@ -231,6 +260,20 @@ def test_the_first_rule_that_holds_stops_and_rules_may_be_functions():
         (
             lambda: hebt.fitted_noise(W, *scene(), RATIOS, half=scene()[1] / 2),
             "half is half of maps",
+        ),
+        (
+            lambda: hebt.fitted_noise(W, *scene(), RATIOS, half=scene()[1]),
+            "half holds 100 % of the counts of maps; expected about 50 %",
+        ),
+        (
+            lambda: hebt.fitted_noise(
+                W, *scene(), RATIOS, half=halves(), stop=hebt.RelativeChange()
+            ),
+            "stop is given to fitted_noise.*Leave it out",
+        ),
+        (
+            lambda: hebt.fitted_noise(W, *scene(), RATIOS, half=halves(), callback=print),
+            "callback is given to fitted_noise",
         ),
         (
             lambda: hebt.poisson_noise(np.ones((2, 3)), [1.0]),

@@ -374,6 +374,12 @@ def test_a_ghost_that_stays_or_grows_is_seen(study, power, word):
     assert words(made)["ghost"] == word
 
 
+def test_a_ghost_too_weak_to_see_is_none(study):
+    made = like_the_paper(study)
+    made = dataclasses.replace(made, crosstalk=0.1 * made.crosstalk)
+    assert words(made)["ghost"] == "does not"
+
+
 def test_over_fitting_has_three_outcomes(study):
     grows, falls = (like_the_paper(study, growth=g).mse for g in (0.1, -0.1))
     made = like_the_paper(study, growth=0.1)

@@ -107,7 +107,8 @@ def absorption_factors(
             stacklevel=2,
         )
     elements = check_names(elements, len(density), name="elements")
-    length = check_number("voxel_size", voxel_size, "the side of a voxel in nm, above 0")
+    expected = "the side of a voxel in nm, above 0.0001"  # as metres it would do nothing
+    length = check_number("voxel_size", voxel_size, expected, least=1e-4)
     maps = [_shares(line, elements) for line in as_list("lines", lines, "one entry for each map")]
     if not maps:
         raise ValueError("lines is empty; expected one entry for each map.")

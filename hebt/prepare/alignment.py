@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import ndimage, optimize
+from scipy import ndimage
 
 from .._checks import as_float32, check_angles, check_count, check_signs
 from .images import apply_shifts, check_shifts
@@ -166,7 +166,8 @@ def estimate_shifts_to(reference: ArrayLike, images: ArrayLike) -> MatchedShifts
         of the HAADF images need no shifts but theirs.
     images
         (tilts, slices, size): the same specimen in another signal, e.g. a weighted sum of its maps
-        from `ResponseRatios.predict`. Smoothing them first gains nothing.
+        from `ResponseRatios.predict`. Do not smooth them first: strongly smoothed ones are matched
+        worse.
 
     Returns
     -------
@@ -176,13 +177,16 @@ def estimate_shifts_to(reference: ArrayLike, images: ArrayLike) -> MatchedShifts
     Raises
     ------
     ValueError
-        If the shapes differ, a reference has no structure, or no image shows its reference.
+        If the shapes differ or have fewer than 3 pixels along an axis, a reference has no
+        structure, or no image shows its reference.
 
     Notes
     -----
     Errors come from the residuals of the pixels, times what the residuals' spectra at all tilts
     say of correlated noise, as where images were smoothed. An image that does not show its
-    reference takes the mean.
+    reference takes the mean. They hold where the noise of the reference is small beside its
+    structure along both axes: of a wire that leaves the images along the tilt axis, the shifts
+    along it are noise, and their errors far too small.
 
     References
     ----------
@@ -197,6 +201,12 @@ def estimate_shifts_to(reference: ArrayLike, images: ArrayLike) -> MatchedShifts
         raise ValueError(
             f"reference has shape {reference.shape} and images {images.shape}; expected the same."
         )
+    if min(reference.shape[1:]) < 3:
+        raise ValueError(
+            f"reference has shape {reference.shape}; expected at least 3 pixels along and across "
+            "the tilt axis, to tell shifts along both. Of one slice, estimate_center_shifts tells "
+            "that across it."
+        )
     _check_structure("reference", reference)
     parts = [_match(*pair) for pair in zip(reference, images)]
     shifts, variance, more = (np.array(part) for part in zip(*parts))
@@ -205,7 +215,8 @@ def estimate_shifts_to(reference: ArrayLike, images: ArrayLike) -> MatchedShifts
         raise ValueError(
             "images show nothing of reference at any tilt; expected the same specimen in both."
         )
-    variance *= more[seen].mean(axis=0)
+    # what is fitted is no longer in the residuals, which makes it come out low
+    variance *= np.maximum(more[seen].mean(axis=0), 1)
     axes = [_shrink(*axis) for axis in zip(shifts.T, variance.T)]
     return MatchedShifts(*(np.stack(part, axis=-1) for part in zip(*axes)))
 
@@ -334,22 +345,24 @@ def _match(still, moving):
 
 
 def _shrink(found, variance):
-    """Return estimates shrunk towards their mean, their errors, and the spread of the true ones."""
+    """Return estimates shrunk towards their mean, their errors, and the spread of the true ones.
+
+    What is not known of the spread is part of the errors: all spreads count, each by how likely it
+    makes the estimates.
+    """
     seen = np.isfinite(found)
     variance = np.where(seen, np.maximum(variance, 1e-12), np.inf)
-
-    def weigh(spread):
-        weights = 1 / (spread**2 + variance)
-        return weights, (weights[seen] @ found[seen]) / weights.sum()
-
-    def unlikely(spread):  # restricted likelihood: the mean is unknown too
-        weights, mean = weigh(spread)
-        w = weights[seen]
-        return w @ (found[seen] - mean) ** 2 - np.log(w).sum() + np.log(w.sum())
-
-    most = np.ptp(found[seen]) + 1e-6
-    spread = optimize.minimize_scalar(unlikely, bounds=(0, most), method="bounded").x
-    weights, mean = weigh(spread)
-    kept = spread**2 * weights
-    shrunk = mean + kept * np.where(seen, found - mean, 0)
-    return shrunk, np.sqrt(spread**2 * (1 - kept) + (1 - kept) ** 2 / weights.sum()), spread
+    spreads = np.linspace(0, np.ptp(found[seen]) + 1e-6, 500)[:, None]
+    weights = 1 / (spreads**2 + variance)
+    total, w = weights.sum(axis=1, keepdims=True), weights[:, seen]
+    mean = w @ found[seen, None] / total
+    # restricted likelihood: the mean is unknown too
+    unlikely = (w * (found[seen] - mean) ** 2 - np.log(w)).sum(axis=1) + np.log(total[:, 0])
+    share = np.exp((unlikely.min() - unlikely) / 2)
+    share /= share.sum()
+    kept = spreads**2 * weights
+    each = mean + kept * np.where(seen, found - mean, 0)
+    shrunk = share @ each
+    own = spreads**2 * (1 - kept) + (1 - kept) ** 2 / total
+    errors = np.sqrt(share @ (own + (each - shrunk) ** 2))
+    return shrunk, errors, float(spreads[unlikely.argmin(), 0])

@@ -213,7 +213,7 @@ def smooth_variance(
     --------
     >>> import hebt, numpy as np
     >>> hebt.prepare.smooth_variance(np.full((1, 3), 8), width=2, sigma=1)
-    array([[3., 3., 3.]], dtype=float32)
+    array([[5., 3., 5.]], dtype=float32)
     """
     variance = as_float32("variance", variance)
     if variance.ndim < 2 or variance.min() < 0:
@@ -221,22 +221,27 @@ def smooth_variance(
             f"variance has shape {variance.shape} and values from {variance.min():g}; expected "
             "(..., slices, size), and none below 0."
         )
-    kernel, axes = smoothing_kernel(width, sigma, centered=centered), _axes(variance, axis)
+    axes = _axes(variance, axis)
+    if axes[0] < variance.ndim - 2:
+        raise ValueError(
+            f"axis is {axis} of {variance.ndim}; expected axes of an image, -2 and -1."
+        )
     tilts = variance.shape[-3] if variance.ndim > 2 else 1
     moves = np.zeros((tilts, 2)) if shifts is None else check_shifts(shifts)
     if len(moves) != tilts:
         raise ValueError(f"shifts has shape {moves.shape}; expected ({tilts}, 2), as many tilts.")
+    # what each pixel of an axis gives to each, (to, from)
+    given = [np.eye(n, dtype=np.float32) for n in variance.shape[-2:]]
+    for i in axes:
+        which = i - variance.ndim
+        given[which] = smooth(given[which], width=width, sigma=sigma, axis=0, centered=centered)
     made = np.empty_like(variance)
-    whole, parts = np.floor(moves), moves - np.floor(moves)
     for where in np.ndindex(variance.shape[:-2]):
-        image, tilt = variance[where], where[-1] if where else 0
-        for i in (-2, -1):
-            one = kernel if i + variance.ndim in axes else np.ones(1)
-            taps = np.convolve(one, (parts[tilt, i], 1 - parts[tilt, i]))
-            # of an even number of taps, correlate1d takes the right one of the middle two
-            taps = np.append(taps, [0.0] * (len(taps) % 2))
-            image = ndimage.correlate1d(image, taps**2, axis=i, mode="reflect")
-        ndimage.shift(image, whole[tilt], made[where], order=0, mode="nearest")
+        moved = [
+            ndimage.shift(taps, (by, 0), order=1, mode="nearest") ** 2
+            for taps, by in zip(given, moves[where[-1] if where else 0], strict=True)
+        ]
+        made[where] = moved[0] @ variance[where] @ moved[1].T
     return made
 
 

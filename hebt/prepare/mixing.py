@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._checks import as_float32, as_float64, data_of
+from .._counts import are_counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,8 @@ def measure_mixing(spectra: ArrayLike, weights: ArrayLike, denoised: ArrayLike) 
     Raises
     ------
     ValueError
-        If shapes do not fit, or there are too few counts to tell the elements apart.
+        If shapes do not fit, spectra are no raw counts, or these are too few to tell the elements
+        apart.
 
     Notes
     -----
@@ -109,6 +111,11 @@ def measure_mixing(spectra: ArrayLike, weights: ArrayLike, denoised: ArrayLike) 
     spectra = spectra.reshape(-1, weights.shape[1])
     if spectra.min() < 0:
         raise ValueError(f"spectra has values from {spectra.min():g}; expected counts.")
+    if not are_counts(spectra):
+        raise ValueError(
+            "spectra are not whole numbers, or all are multiples of one number; expected raw "
+            "counts, of which the noise is known. Give them before they are scaled or smoothed."
+        )
     maps = (spectra @ weights.T).astype(np.float64)
     means = maps.mean(axis=0)
     maps -= means
@@ -117,7 +124,8 @@ def measure_mixing(spectra: ArrayLike, weights: ArrayLike, denoised: ArrayLike) 
     if np.linalg.eigvalsh(moments)[0] <= 0:
         raise ValueError(
             f"spectra holds {counts.sum():g} counts; expected more, enough to tell the "
-            f"{len(weights)} elements apart. Bin more pixels (hebt.prepare.bin_spectra)."
+            f"{len(weights)} elements apart. Bin more pixels (hebt.prepare.bin_spectra), or leave "
+            "an element out that is hardly there."
         )
     shown = (spectra @ denoised.T).astype(np.float64)
     shown -= shown.mean(axis=0)

@@ -28,7 +28,7 @@ def xray_lines(element: str) -> dict:
     Raises
     ------
     ValueError
-        If there is no such element.
+        If there is no such element, or exspy has no lines of it.
     """
     with quiet():
         from exspy.material import elements
@@ -37,7 +37,10 @@ def xray_lines(element: str) -> dict:
         raise ValueError(
             f"element is {element!r}, which is no element; expected a symbol such as 'Au'."
         )
-    return elements[element]["Atomic_properties"]["Xray_lines"].as_dictionary()
+    known = elements[element]["Atomic_properties"].as_dictionary()
+    if "Xray_lines" not in known:
+        raise ValueError(f"element is {element!r}, which has no X-ray lines in exspy's tables.")
+    return known["Xray_lines"]
 
 
 def line_width(energy: ArrayLike, resolution: float = 130.0) -> np.ndarray:
@@ -92,7 +95,7 @@ def mass_absorption(lines: Sequence[str], elements: Sequence[str]) -> np.ndarray
     Raises
     ------
     TypeError, ValueError
-        If there is no such line or element.
+        If there is no such line or element; the tables have none of H and He.
 
     Notes
     -----
@@ -109,13 +112,18 @@ def mass_absorption(lines: Sequence[str], elements: Sequence[str]) -> np.ndarray
         if not as_list(name, values, "names in a list"):
             raise ValueError(f"{name} is empty; expected at least one name.")
     energies = [line_energy(line) for line in lines]
-    try:
-        [xray_lines(element) for element in elements]
-    except ValueError as error:
-        raise ValueError(f"elements is {elements!r}: {error}") from None
     with quiet():
-        from exspy.material import mass_absorption_coefficient
-    cm2_per_g = [mass_absorption_coefficient(element, energies) for element in elements]
+        from exspy import material
+    symbols, cm2_per_g = list(material.elements.keys()), []
+    for element in elements:
+        try:
+            symbol = symbols[symbols.index(element)]  # the tables themselves find " Au" too
+            cm2_per_g.append(material.mass_absorption_coefficient(symbol, energies))
+        except (ValueError, AttributeError):
+            raise ValueError(
+                f"elements is {elements!r}; expected symbols such as 'Au', and there are no "
+                f"mass-absorption coefficients of {element!r} in exspy's tables. Leave it out."
+            ) from None
     return 0.1 * np.array(cm2_per_g).T
 
 

@@ -24,7 +24,7 @@ class Conditions:
 
     specimen: str = "diamond"  # one of SPECIMENS, or "own" for one of the reader's own
     # X-rays on a pixel of the particle's projection, in the mean over pixels and elements; the
-    # paper's dose would be about 12 in a frame of 128
+    # paper's dose would be about 13 in a frame of 128
     counts: float = 16.0
     tilt: float = 75.0  # the largest, degrees
     step: float = 5.0  # between tilts, degrees

@@ -61,7 +61,7 @@ READINGS = {
     # the first particle. The alloy's are those that give the printed R².
     "a": Reading(0.5, {"nonalloy": 3.2, "alloy": 2.05}),
     # a wide kernel, and the counts that then give the printed R²
-    "b": Reading(4.0, {"nonalloy": 0.4, "alloy": 0.28}),
+    "b": Reading(4.0, {"nonalloy": 0.4, "alloy": 0.26}),
     # the same kernel and many counts: maps better than the paper's
     "clean": Reading(4.0, {"nonalloy": 4.0, "alloy": 3.0}),
 }

@@ -48,7 +48,7 @@ def settings_table(*all_settings) -> Table:
         ("energy channels", "2048", lambda s: f"2048, of which {held} are kept"),
         (
             "X-ray counts per element and particle pixel",
-            "about 4 (section 3.1, for the first particle)",
+            "about those of the phantom (section 3.1, for the first particle)",
             lambda s: f"{s.counts * s.binning**2:g}, detectors free",
         ),
         (

@@ -12,6 +12,7 @@ from .tables import best_text, by_element, list_and, percents, range_text
 FITTED, PREDICTED = "fitted", "predicted"
 SMALL = 0.1  # a small weight
 CLEAR = 1.5  # by which factor an error rises rapidly, or a ghost fades
+SEEN = 0.01  # of pure gold: below this there is no ghost
 # by how much an error may exceed the lowest
 AGREES, NEAR = 0.1, 0.25
 
@@ -89,7 +90,7 @@ def _ghost(study):
         PREDICTED,
         "gold in pure silver, as a share of that in pure gold: "
         f"{texts[0]} after {few}, {texts[1]} after {many} iterations",
-        _word(at_few > CLEAR * at_many),
+        _word((at_few > SEEN) & (at_few > CLEAR * at_many)),
     )
 
 
