@@ -6,7 +6,7 @@ A rule is called as ``rule(iteration, residuals)`` after each iteration and retu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -230,7 +230,7 @@ class Discrepancy:
     eds: tuple[float, ...] | None = None
     haadf: float | None = None
     factor: float = 1.0
-    fitted: tuple[float, ...] | None = None
+    fitted: tuple[float, ...] | None = field(default=None, repr=False)
 
     def __post_init__(self):
         if self.eds is None and self.haadf is None:

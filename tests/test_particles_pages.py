@@ -159,6 +159,32 @@ def rim():
     return particles.RimStudy(("a", "b"), 100, 12, iterations, profiles, noise, slower)
 
 
+@pytest.fixture(scope="module")
+def stopping():
+    errors, stops = {}, {}
+    for particle in ("nonalloy", "alloy"):
+        # least after 100 iterations of EDS alone, and at the end of HEBT's run
+        for method, last in (("eds", 100), ("hebt", 200)):
+            key = particle, method
+            errors[key] = 1 + np.abs(np.arange(1, 201) - last) / 100
+            stops[*key, "variance"] = last - 50
+            stops[*key, "fitted"] = last - 10
+    stops["alloy", "eds", "fitted"] = 110
+    del stops["nonalloy", "hebt", "fitted"]
+    return particles.StoppingStudy(("nonalloy", "alloy"), 6, errors, stops)
+
+
+def test_the_table_of_stops_says_where_none_or_no_best_was_found(stopping):
+    rows = [list(row[1:]) for row in particles.stopping_table(stopping).rows]
+    assert rows[0] == ["EDS only", "100", "50", "1.50", "90", "1.10"]
+    assert rows[1] == ["HEBT", "200 or later", "150", "1.50", "not within 200", "1.00"]
+    assert rows[2] == ["EDS only", "100", "50", "1.50", "110", "1.10"]
+    numbers = particles.stopping_numbers(stopping)
+    assert (numbers["stopping_variance_early"], numbers["stopping_runs"]) == ("4", "4")
+    assert numbers["stopping_fitted_early"] == "2"
+    assert (numbers["stopping_variance_hebt"], numbers["stopping_fitted_eds"]) == ("1.50", "1.10")
+
+
 def test_the_grids_numbers_are_those_of_the_readings(grid):
     numbers = particles.grid_numbers(grid)
     assert (numbers["grid_r_squared_a"], numbers["grid_r_squared_b"]) == ("0.950", "0.951")
@@ -348,14 +374,14 @@ def test_the_outer_edges_verdict_follows_the_widths(nonalloy):
     assert "depends on the seed" in said(3, 5, 5)
 
 
-def test_chapters_quote_no_other_numbers(nonalloy, alloy, grid, rim, octahedron):
+def test_chapters_quote_no_other_numbers(nonalloy, alloy, grid, rim, stopping, octahedron):
     import re
     from pathlib import Path
 
     book = Path(__file__).parents[1] / "book"
     numbers = particles.nonalloy_numbers(nonalloy) | particles.alloy_numbers(alloy)
     numbers |= particles.grid_numbers(grid) | particles.rim_numbers(rim)
-    numbers |= particles.quotient_numbers(alloy, octahedron)
+    numbers |= particles.quotient_numbers(alloy, octahedron) | particles.stopping_numbers(stopping)
     for page in ("nonalloy", "alloy"):
         quoted = set(re.findall(r"\{glue:text\}`(\w+)`", (book / f"{page}.md").read_text("utf-8")))
         # those of absorption: tests/test_absorption.py
@@ -363,7 +389,7 @@ def test_chapters_quote_no_other_numbers(nonalloy, alloy, grid, rim, octahedron)
         assert quoted and quoted <= set(numbers)
 
 
-def test_tables_show_themselves(nonalloy, alloy, octahedron):
+def test_tables_show_themselves(nonalloy, alloy, stopping, octahedron):
     for table in (
         particles.fit_table(nonalloy),
         particles.nonalloy_claims_table(nonalloy),
@@ -373,6 +399,7 @@ def test_tables_show_themselves(nonalloy, alloy, octahedron):
         particles.crosstalk_table(nonalloy),
         particles.width_table(nonalloy),
         particles.localization_table(nonalloy),
+        particles.stopping_table(stopping),
         particles.fit_table(alloy),
         particles.alloy_table(alloy),
         particles.profile_table(alloy),

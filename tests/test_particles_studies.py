@@ -1,4 +1,4 @@
-"""The studies of both particles, small, and those of the noise and of the rim."""
+"""The studies of both particles, small, and those of the noise, of the rim and of the stop."""
 
 import numpy as np
 import pytest
@@ -222,3 +222,51 @@ def test_the_rim_is_that_of_neighbouring_slices():
         width, _ = study.at(("b", "hebt", blurred), 100)
         assert width == pytest.approx(profile.width, rel=1e-4)
     assert study.slices == 6 and study.printed == 100
+
+
+# so few counts that most best stops lie within the run
+NOISY = {"size": 60, "angles": range(-70, 71, 10), "counts": 1.0}
+
+
+@pytest.fixture(scope="module")
+def stopping():
+    return particles.stopping_study(**NOISY)
+
+
+def test_what_is_fitted_brings_the_stop_near_the_best(stopping):
+    assert set(stopping.errors) == {(p, m) for p in spectra.PARTICLES for m in particles.METHODS}
+    for key, errors in stopping.errors.items():
+        assert errors.argmin() + 1 == stopping.best(key)
+        assert len(errors) == min(200, np.ceil(1.5 * stopping.best(key)))
+        assert stopping.loss(key, "fitted") < 1.3
+        assert stopping.loss(key, "fitted") - 1 < 0.5 * (stopping.loss(key, "variance") - 1)
+        assert stopping.stops[*key, "variance"] < stopping.stops[*key, "fitted"] <= 200
+
+
+def test_a_run_ends_where_the_study_says(stopping):
+    settings = spectra.settings("alloy", **NOISY)
+    series, band = spectra.process(settings), slice(27, 33)
+    maps, ratios, half = series.maps[:, :, band], series.fit.ratios, series.half[:, :, band]
+    assert series.half.shape == series.maps.shape and series.half.dtype == np.float32
+    data = hebt.Projector(series.angles, 60), series.haadf[:, band], maps, ratios
+    noise = hebt.poisson_noise(maps, ratios, variance=series.variance[:, :, band])
+    fitted, history = hebt.fitted_noise(*data, half=half, alpha=0.7), hebt.History()
+    stop = hebt.Discrepancy(noise, fitted=fitted)
+    x = hebt.reconstruct(*data, 0.7, 200, stop=stop, history=history)
+    key = "alloy", "hebt"
+    assert history.iterations == stopping.stops[*key, "fitted"] and history.stopped_by is stop
+    errors = [
+        1 - np.vdot(true, now) ** 2 / np.vdot(true, true) / np.vdot(now, now)
+        for true, now in zip(spectra.truth(settings)[:, band].astype(float), x.astype(float))
+    ]
+    at = stopping.errors[key][history.iterations - 1]
+    assert np.mean(errors) == pytest.approx(at, rel=1e-3)
+
+
+def test_half_of_the_counts_make_half_of_the_maps():
+    series = spectra.process(spectra.settings("alloy", **NOISY))
+    # what the halves differ by is noise of the variance that is carried along
+    noise = 2 * series.half - series.maps
+    for one, map_, variance in zip(noise, series.maps, series.variance, strict=True):
+        assert abs(one.sum() / map_.sum()) < 0.01
+        assert (one**2).sum() / variance.sum() == pytest.approx(1, abs=0.1)

@@ -9,6 +9,7 @@ from .claims import (
     nonalloy_numbers,
     quotient_numbers,
     rim_numbers,
+    stopping_numbers,
 )
 from .composition import Shells
 from .explorers import explore_slices, explore_turntable
@@ -29,6 +30,7 @@ from .nonalloy import LOCALIZED, NonAlloyStudy, mask_maps, nonalloy_study
 from .render import render
 from .rim import RimStudy, rim_study
 from .scoring import Scorer
+from .stopping import StoppingStudy, stopping_study
 from .surfaces import EDGES, Profile, Surfaces
 from .tables import (
     absorption_loss_table,
@@ -41,6 +43,7 @@ from .tables import (
     reference_table,
     rim_table,
     segmentation_table,
+    stopping_table,
     table2,
     width_table,
     windows_table,

@@ -12,6 +12,7 @@ from .grid import Grid
 from .measures import ELEMENTS, METHODS, PAIRS, REFERENCES
 from .nonalloy import LOCALIZED, MASKS, NonAlloyStudy
 from .rim import MODELS, RimStudy
+from .stopping import MOST, RULES, StoppingStudy
 from .tables import NAME, every_text, nanometers, percent, printed_winner
 from .verdicts import printed_change, quotient_change
 
@@ -217,6 +218,17 @@ def _rim_verdict(study, reading, last):
     if without == within:
         return f"it is {without}, with or without the kernel in the model"
     return f"it is {without}; with the kernel in the model, {within}"
+
+
+def stopping_numbers(study: StoppingStudy) -> dict[str, str]:
+    """Return the numbers of the stopping rule; names begin with ``stopping_``."""
+    numbers = {"runs": f"{len(study.errors)}"}
+    for rule in RULES:
+        losses = {m: [study.loss(k, rule) for k in study.errors if k[1] == m] for m in METHODS}
+        numbers |= {f"{rule}_{m}": f"{max(found):.2f}" for m, found in losses.items()}
+        early = sum(study.stops.get((*key, rule), MOST) < study.best(key) for key in study.errors)
+        numbers[f"{rule}_early"] = f"{early}"
+    return {f"stopping_{name}": text for name, text in numbers.items()}
 
 
 def alloy_numbers(study: AlloyStudy) -> dict[str, str]:

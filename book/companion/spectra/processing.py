@@ -60,6 +60,7 @@ class ProcessedSeries:
     # (elements, tilts, slices, size): counts; denoised, smoothed, normalised and aligned
     maps: np.ndarray
     variance: np.ndarray  # their counting variance, in their shape
+    half: np.ndarray  # maps of a random half of the counts after all steps, float32, in their shape
     # Eq. 6, to reconstruct with: HAADF as smooth as the maps, and their noise taken off
     fit: hebt.ResponseRatios
     plain: hebt.ResponseRatios  # and as in the paper: sharp HAADF, and noise left in
@@ -166,6 +167,7 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
         haadf=haadf,
         maps=maps,
         variance=variance,
+        half=half,
         fit=hebt.response_ratios(smooth_maps(haadf, now), maps, ELEMENTS, half=half),
         plain=hebt.response_ratios(haadf, maps, **as_in_paper),
         z=np.array(now.z) * length,
