@@ -46,7 +46,7 @@ def test_committed_results_are_whole():
     assert all(len(c["clock"]) == results["settings"]["rounds"] for c in results["contenders"])
     names = {c["name"] for c in results["contenders"]}
     assert {data.OURS, data.ONE, data.BARE, data.SCIPY} <= names
-    assert {data.ASTRA, data.LINEAR} <= names
+    assert {data.ASTRA, data.LINEAR, data.ONE_OF_TWO} <= names
     assert re.fullmatch("[0-9a-f]{7,40}", results["commit"])
     grown = {"slices", "elements", "tilts", "iterations", "size"}
     assert set(results["scaling"]["curves"]) == grown
