@@ -26,9 +26,9 @@ def block_sides(settings) -> list[int]:
     return sorted({max(1, side) for side in sides if side <= settings.size // 10}) or [1]
 
 
-def measured_mixing(parts, energies, components, scaled=True) -> prepare.Mixing:
+def measured_mixing(parts, energies, weights, components, scaled=True) -> prepare.Mixing:
     """Measure in each third of the spectra what the components of the others mix; the mean."""
-    third, weights, found = np.arange(len(parts)) % 3, map_weights(energies), []
+    third, found = np.arange(len(parts)) % 3, []
     for i in range(3):
         rest = parts[third != i]
         made = prepare.decompose(rest, energies, components=components, scaled=scaled)
@@ -50,31 +50,34 @@ def element_maps(spectra: Iterable, weights, size: int) -> np.ndarray:
     return np.stack([weighted_sum(s, weights, size) for s in spectra], axis=1)
 
 
-def crosstalk_matrix() -> np.ndarray:
-    """Return what the windows of one element count of another's lines, (elements, elements).
+def crosstalk_matrix(background: float = 0.0) -> np.ndarray:
+    """Return what the windows of one element count of another's X-rays, (elements, elements).
 
     Row: whose windows. Column: whose counts in the mapped lines, of which this is the share. Off
-    the diagonal it is not 0: Ag Ll lies in a background window of Au, for example.
+    the diagonal it is not 0: Ag Ll lies in a background window of Au, for example, and the
+    bremsstrahlung under the lines, `background` counts per channel at 3 keV for a mapped count, is
+    not quite straight.
     """
-    energies = simulate.energies()
-    lines = [simulate.lines_spectrum(e, counted=LINES[e]) for e in ELEMENTS]
-    return np.array([[w.weights(energies) @ line for line in lines] for w in WINDOWS])
+    energies, shape = simulate.energies(), background * simulate.bremsstrahlung()
+    pure = [simulate.lines_spectrum(e, counted=LINES[e]) + shape for e in ELEMENTS]
+    return np.array([[w.weights(energies) @ spectrum for spectrum in pure] for w in WINDOWS])
 
 
-def collection_efficiency() -> np.ndarray:
+def collection_efficiency(background: float = 0.0) -> np.ndarray:
     """Return which share of the counts in an element's mapped lines its map keeps, (elements,).
 
     Less than 1: the ends of the peaks lie outside the windows, and what other lines of the
-    element leave in the background windows is subtracted.
+    element leave in the background windows is subtracted. `background` as for `crosstalk_matrix`.
     """
-    return np.diag(crosstalk_matrix())
+    return np.diag(crosstalk_matrix(background))
 
 
-def map_weights(energies) -> np.ndarray:
+def map_weights(energies, background: float = 0.0) -> np.ndarray:
     """Return what each channel counts in each element's map, (elements, channels).
 
-    The windows' weights, combined so that no element counts in another's map.
+    The windows' weights, combined so that no element counts in another's map; `background` as for
+    `crosstalk_matrix`.
     """
-    shares = crosstalk_matrix()
+    shares = crosstalk_matrix(background)
     windows = np.stack([w.weights(energies) for w in WINDOWS])
     return np.diag(shares)[:, None] * np.linalg.solve(shares, windows)

@@ -119,8 +119,8 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
     refined = prepare.estimate_center_shifts(linear)
     haadf = prepare.apply_shifts(linear, refined)
 
-    weights = map_weights(acquisition.energies)
-    found, tried = components(acquisition)
+    weights = map_weights(acquisition.energies, now.background)
+    found, tried = components(acquisition, weights)
     kept = found.weights(weights)
     denoised, offset = _denoised_maps(acquisition, kept)
     smoothed = smooth_maps(denoised, now)
@@ -198,12 +198,12 @@ def _noise(acquisition, weights, offset, response, shifts):
     return half, prepare.smooth_variance(variance, shifts=shifts, **kernel(now))
 
 
-def components(acquisition: Acquisition) -> tuple[prepare.Components, dict]:
+def components(acquisition: Acquisition, weights) -> tuple[prepare.Components, dict]:
     """Return the principal components of all tilts near the Au and Ag peaks, and what they mix.
 
     All spectra at once would be several gigabytes, so blocks of pixels are decomposed. Noise hides
     the components that tell elements apart the longer the smaller the blocks are: the smallest are
-    taken whose maps keep the elements apart.
+    taken whose maps, made with `weights` from `map_weights`, keep the elements apart.
     """
     now = acquisition.settings
     masks = particle_masks(acquisition.haadf, now, wide=True)
@@ -211,7 +211,7 @@ def components(acquisition: Acquisition) -> tuple[prepare.Components, dict]:
     for side in block_sides(now):
         sides = [side] * len(masks)
         parts = np.concatenate(run(blocks, acquisition.spectra, masks, sides, label="binning"))
-        tried[side] = measured_mixing(parts, acquisition.energies, now.components)
+        tried[side] = measured_mixing(parts, acquisition.energies, weights, now.components)
         if tried[side].worst < MIXED:
             break
     else:

@@ -72,10 +72,11 @@ def study(settings: ParticleSettings) -> SpectrumStudy:
     found, maps, mixing, most = {}, {}, {}, max(COUNTS_OF_COMPONENTS)
     for name, (keV, parts, counts, scaled) in sources.items():
         found[name] = prepare.decompose(parts, keV, components=most, scaled=scaled)
-        mixing[name] = measured_mixing(parts, keV, settings.components, scaled)
-        weights = [found[name].weights(map_weights(keV), count) for count in COUNTS_OF_COMPONENTS]
+        used = map_weights(keV, settings.background)
+        mixing[name] = measured_mixing(parts, keV, used, settings.components, scaled)
+        weights = [found[name].weights(used, count) for count in COUNTS_OF_COMPONENTS]
         maps[name] = np.stack([weighted_sum(counts, w, settings.size) for w in weights])
-    raw = weighted_sum(here, map_weights(energies[kept]), settings.size)
+    raw = weighted_sum(here, map_weights(energies[kept], settings.background), settings.size)
     expected, inside = _without_noise(recording, thickness, tilt)
 
     def smoothed_error(made):
@@ -145,7 +146,8 @@ def _without_noise(recording, thickness, tilt):
     """Return what the maps of a tilt would be, (elements, slices, size), and where it shows."""
     one = slice(tilt, tilt + 1)
     moved = simulate.apply_drift(thickness[:, one], recording.spectrum_drift[one])[:, 0]
-    seen = recording.zeta * recording.response[tilt] * collection_efficiency()
+    kept = collection_efficiency(recording.settings.background)
+    seen = recording.zeta * recording.response[tilt] * kept
     total = moved.sum(axis=0)
     return moved * seen[:, None, None].astype(np.float32), total > 0.01 * total.max()
 
