@@ -19,13 +19,13 @@ from ..spectra.settings import ELEMENTS, ParticleSettings, mass_thickness, speci
 from ..spectra.settings import settings as particle_settings
 from ..store import cached
 from .composition import Shells
+from .measures import ALPHA
 from .truth import Truth
 
 SIZE = 75  # voxels along each side: absorption changes slowly from voxel to voxel
 PEAKS = tuple(f"{ELEMENTS[e]} {names[0][0]}" for e, names in zip(EMITTERS, PEAK_LINES, strict=True))
 # what is reconstructed: maps without absorption, with it, and after rounds of correction
 CASES = ("without", "with", "once", "twice")
-ALPHA = {"nonalloy": "nonalloy.best_alpha", "alloy": "alloy.alpha"}
 ITERATIONS = {"nonalloy": "nonalloy.best_iterations", "alloy": "alloy.iterations"}
 
 

@@ -158,8 +158,6 @@ def grid_numbers(grid: Grid) -> dict[str, str]:
         "doses": f"{len(grid.counts)}",
         "kernels": f"{len(grid.sigmas)}",
         "points": f"{grid.r_squared.size}",
-        "r_squared_low": f"{grid.r_squared.min():.2f}",
-        "r_squared_high": f"{grid.r_squared.max():.3f}",
     }
     for stop in ("printed", "best"):
         gains = np.array([grid.gain(e, stop=stop) for e in ELEMENTS])

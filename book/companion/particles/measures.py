@@ -10,6 +10,8 @@ TABLE_2 = ("ssim", "mse", "dp")
 PAIRS = [(name, element) for name in TABLE_2 for element in ELEMENTS]
 # The paper's reference is the segmented HAADF reconstruction; a simulation also has the truth.
 REFERENCES = ("segmented", "true")
+# particle -> the name of the weight that the paper prints for it
+ALPHA = {"nonalloy": "nonalloy.best_alpha", "alloy": "alloy.alpha"}
 STEPS = 250  # of a true volume fraction, kept in 8 bits
 # Slices do not talk to each other, so some stand for all of a volume that has as many as this.
 MANY = 200

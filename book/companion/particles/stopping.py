@@ -14,9 +14,8 @@ from ..spectra.processing import process
 from ..spectra.settings import PARTICLES, truth
 from ..spectra.settings import settings as particle_settings
 from ..store import cached
-from .measures import METHODS
+from .measures import ALPHA, METHODS
 
-ALPHA = {"nonalloy": "nonalloy.best_alpha", "alloy": "alloy.alpha"}
 RULES = ("variance", "fitted")  # what the rule knows: how large the noise is, and what is fitted
 MOST = 200  # iterations; a run is left where it has gone 1.5 times as far as its best stop
 SLICES = 6  # about the middle of the particle
