@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ._blocks import is_lazy
-from ._checks import as_float32, check_number, check_variance
-from ._composition_em import haadf_reconstruction
+from ._checks import check_variance
 from ._counts import are_counts
 from ._engine.accelerated import Acceleration
+from ._guide import haadf_reconstruction
+from ._method import Method
 from ._problem import Problem, Run
 from ._solve import solve
 
@@ -25,7 +25,7 @@ _LEAST = 1e-30  # variances below this are 0
 
 
 @dataclass(frozen=True, eq=False)
-class Fused:
+class Fused(Method):
     """A method of `reconstruct`: HAADF corrects the maps, each by as much as it is uncertain.
 
     Where p_h and sum_e r_e p_e differ, the most likely projections under Gaussian noise of
@@ -79,40 +79,32 @@ class Fused:
     True
     """
 
+    label: ClassVar = "Fused"
+    iterations: ClassVar = 20
     variance: ArrayLike | None = field(default=None, repr=False)
     haadf_noise: float | None = None
 
     def __post_init__(self):
-        set_ = object.__setattr__
+        self._check_noise()
+
+    def _solve(self, problem: Problem, run: Run) -> np.ndarray:
+        """Return x in its public shape."""
+        offset, own = share_out(problem, self.variance, self.haadf_noise)
+        return solve(replace(problem, alpha=0.0), run, Acceleration(offset, keeps_sum=own == 0))
+
+    def _in_blocks(self, problem: Problem) -> tuple[Callable, Problem, dict | None]:
+        """Return what reconstructs a block of slices, with the v_h of them all."""
         if self.haadf_noise is not None:
-            expected = "a standard deviation of at least 0, as haadf, or None"
-            noise = check_number("haadf_noise", self.haadf_noise, expected, also_least=True)
-            set_(self, "haadf_noise", noise)
-        if self.variance is not None and not is_lazy(self.variance):
-            set_(self, "variance", as_float32("variance", self.variance))
-
-    def check(self, alpha: Any, blur: Any, device: Any) -> None:
-        """Check that the other arguments of a reconstruction fit this method."""
-        if alpha is not None:
+            return super()._in_blocks(problem)
+        data = problem.haadf, problem.maps, self.variance
+        if _has_other_tilts(problem) or any(map(is_lazy, data)):
             raise ValueError(
-                f"alpha is {alpha!r}, but hebt.Fused weighs by variance; expected None. Leave "
-                "alpha out."
+                "haadf_noise is None, but each block of slices would show another noise; expected "
+                "hebt.Fused(haadf_noise=...) with Dask arrays, and with out where haadf_projector "
+                "has other tilts. Give it, or 0 if HAADF has hardly any."
             )
-        if blur is not None:
-            raise ValueError(
-                "blur is given, but hebt.Fused takes smoothed maps as they are; expected None. "
-                "Leave blur out, and give the maps' variance as hebt.Fused(variance=...)."
-            )
-        if isinstance(device, str) and device == "cuda":
-            raise ValueError(
-                'device is "cuda", but hebt.Fused runs on the CPU; expected "auto" or "cpu".'
-            )
-
-
-def fuse(problem: Problem, run: Run, method: Fused) -> np.ndarray:
-    """Return x by `method`."""
-    offset, own = share_out(problem, method.variance, method.haadf_noise)
-    return solve(replace(problem, alpha=0.0), run, Acceleration(offset, keeps_sum=own == 0))
+        noise = float(np.sqrt(share_out(problem, self.variance, None)[1]))
+        return replace(self, haadf_noise=noise)._in_blocks(problem)
 
 
 def share_out(
@@ -203,30 +195,3 @@ def _misfit(problem: Problem, noise: float | None) -> np.ndarray:
     for ratio, p in zip(ratios, problem.maps):
         misfit -= ratio * p
     return misfit
-
-
-def in_blocks(problem: Problem, method: Fused) -> tuple[Callable, Problem, dict]:
-    """Return what reconstructs a block of slices, the problem, and the method as a result has it.
-
-    The variance is one of the problem's arrays there, and v_h the same for all blocks.
-    """
-    variance, noise = method.variance, method.haadf_noise
-    if variance is not None and not is_lazy(variance):
-        variance = check_variance(variance, problem.maps)
-    if noise is None:
-        if _has_other_tilts(problem) or any(map(is_lazy, (problem.haadf, problem.maps, variance))):
-            raise ValueError(
-                "haadf_noise is None, but each block of slices would show another noise; expected "
-                "hebt.Fused(haadf_noise=...) with Dask arrays, and with out where haadf_projector "
-                "has other tilts. Give it, or 0 if HAADF has hardly any."
-            )
-        noise = float(np.sqrt(share_out(problem, variance, None)[1]))
-    return (
-        functools.partial(_fuse_block, method=replace(method, variance=None, haadf_noise=noise)),
-        replace(problem, variance=variance),
-        dict(haadf_noise=noise),
-    )
-
-
-def _fuse_block(problem: Problem, run: Run, method: Fused) -> np.ndarray:
-    return fuse(problem, run, replace(method, variance=problem.variance))

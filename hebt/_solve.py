@@ -166,12 +166,12 @@ def _state(
         offset = flat(acceleration.offset, elements, len(W.angles), -1, size)
         depth = depth if problem.reach else 1
         arguments = *arguments, replace(acceleration, offset=offset, depth=depth)
-    if choose_device(device) == "cuda":
+    if acceleration is None and choose_device(device) == "cuda":
         from ._engine import cuda
 
         stack.enter_context(cuda.turn)
         try:
-            return (cuda.CudaRun if acceleration is None else cuda.AcceleratedCudaRun)(*arguments)
+            return cuda.CudaRun(*arguments)
         except MemoryError as error:
             if device == "cuda":
                 raise

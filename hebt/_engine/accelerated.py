@@ -85,7 +85,8 @@ class AcceleratedRun(CpuRun):
         x0,
         acceleration=Acceleration(),
     ):
-        self.sent = self.sent_shared = None
+        self.sent: Any = None
+        self.sent_shared: Any = None
         super().__init__(beam, maps, haadf, weights, mask, ratios, haadf_beam, blur, x0)
         self.keeps_sum, self.offset = acceleration.keeps_sum, None
         self.momentum = Momentum(self.slices, acceleration.depth)
@@ -142,7 +143,7 @@ class AcceleratedRun(CpuRun):
 
     def advance(self):
         """Send the weighted residuals back, and step."""
-        if self.sends_haadf:
+        if self.sends_haadf and self.haadf_beam is not None:
             self.haadf_beam.backward(self.sent_shared, out=self.shared)
         kernels, size = load_kernels(), self.size
         series, most = (1, self.columns) if self.together else (self.elements, BLOCK)

@@ -75,9 +75,9 @@ def step(
 
     z = x + momentum (x - before), x_new = P(z + tile / column sum) * mask, and before = x. P is
     max(0, ...), or keeps the sum over the elements where that is above 0. `tiles` is (elements,
-    pixels, at least last - first), or (1, pixels, ...) with the elements side by side. For each slice <z - x_new, x_new - x>, weighted by the column
-    sums, goes to `dots`: above 0 the momentum leads astray. The squared norms of the step and of
-    the new x go to `change`.
+    pixels, at least last - first), or (1, pixels, ...) with the elements side by side. For each
+    slice <z - x_new, x_new - x>, weighted by the column sums, goes to `dots`: above 0 the momentum
+    leads astray. The squared norms of the step and of the new x go to `change`.
     """
     columns, slices, count = min(TILE, size - column), len(momentum), last - first
     masks, forth = mask.shape[1], momentum[first:last]
