@@ -12,11 +12,11 @@ _LEAST_SHIFT = 1e-3
 
 
 def split_counts(counts: ArrayLike, *, seed: int, parts: int = 2) -> tuple[np.ndarray, ...]:
-    """Give each count to one of two halves, or of more equal parts, at random (thinning).
+    """Give each count to one of some equal parts at random (multinomial thinning).
 
-    Of counts with Poisson noise, all parts have Poisson noise that is independent of the others'.
-    Halves serve as `half` of `response_ratios`, also after filters and interpolation; more parts
-    to predict some of the counts from the others.
+    Of counts with Poisson noise, each part has Poisson noise that is independent of the others'.
+    Halves serve as `half` of `response_ratios`, and five parts as `parts` of `choose`, also after
+    filters and interpolation.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def split_counts(counts: ArrayLike, *, seed: int, parts: int = 2) -> tuple[np.nd
     seed
         Seed of the random numbers.
     parts
-        How many, at least 2.
+        How many parts, at least 2.
 
     Returns
     -------
@@ -52,17 +52,14 @@ def split_counts(counts: ArrayLike, *, seed: int, parts: int = 2) -> tuple[np.nd
             "whole numbers from 0; expected raw counts. Split them before they are processed."
         )
     parts = check_count("parts", parts, least=2)
-    some = counts > 0
     rng = np.random.default_rng(check_seed("seed", seed))
-    left, given = counts[some].astype(np.int64), []
-    for others in range(parts - 1, 0, -1):
-        taken = rng.binomial(left, 1 / (others + 1))
-        left -= taken
-        given.append(taken)
-    shared = [np.zeros_like(counts) for _ in range(parts)]
-    for part, taken in zip(shared, [*given, left], strict=True):
-        part[some] = taken
-    return tuple(shared)
+    result, rest = [], counts
+    for left in range(parts, 1, -1):
+        part, some = rest.copy(), rest > 0
+        part[some] = rng.binomial(rest[some].astype(np.int64), 1 / left)
+        result.append(part)
+        rest = rest - part
+    return *result, rest
 
 
 def are_counts(maps: np.ndarray) -> bool:
