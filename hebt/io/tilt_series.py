@@ -239,14 +239,20 @@ def read_tilt_series(
     )
 
 
-def _split(scan, windows, parts, seed):
+def _split(scan: Scan, windows: list[EnergyWindow], parts: int, seed: Any) -> list[np.ndarray]:
     """Return the maps of random parts of the counts, and their variances."""
-    weights = [window.weights(scan.energies) for window in windows]
-    used = np.flatnonzero(np.any(weights, axis=0))
-    shared = split_counts(scan.cube[..., used], seed=list(seed), parts=parts)
-    makers = element_maps, map_variance
-    return [np.stack([make(s, windows, scan.energies[used]) for s in shared]) for make in makers]
-
+    weights = np.array([window.weights(scan.energies) for window in windows])
+    used = np.flatnonzero(weights.any(axis=0))
+    counts = scan.cube[..., used].reshape(-1, len(used))
+    pixels, channels = np.nonzero(counts)  # few are counted in most
+    shared = split_counts(counts[pixels, channels], seed=seed.tolist(), parts=parts)
+    shape = (parts, len(windows), *scan.image.shape)
+    made = [np.empty((parts, len(windows), counts.shape[0]), np.float32) for _ in range(2)]
+    for power, sums in enumerate(made, start=1):
+        for which, window in np.ndindex(sums.shape[:2]):
+            worth = weights[window, used[channels]] ** power
+            sums[which, window] = np.bincount(pixels, worth * shared[which], counts.shape[0])
+    return [sums.reshape(shape) for sums in made]
 
 
 def _paths(files: Any) -> list[Path]:
