@@ -408,14 +408,15 @@ def _doubts(
 
     if (zero := fit.ratios == 0).any():
         yield (
-            f"the response ratio of {named_with_likeness(zero)} came out as 0: the HAADF images can be "
-            "explained without it, better than with it. The reconstruction needs ratios above 0; "
-            "leave the element out, or find what its map shares with the others."
+            f"the response ratio of {named_with_likeness(zero)} came out as 0: the HAADF images "
+            "can be explained without it, better than with it. The reconstruction needs ratios "
+            "above 0; leave the element out, or find what its map shares with the others."
         )
     if (unsure := fit.standard_errors > fit.ratios / 2).any():
         yield (
-            f"the response ratio of {named_with_likeness(unsure)} is hardly determined: its standard error is "
-            "more than half of it. More counts are needed, or the element left out."
+            f"the response ratio of {named_with_likeness(unsure)} is hardly determined: its "
+            "standard error is more than half of it. More counts are needed, or the element left "
+            "out."
         )
     left_in = "" if fit.variance else "noise in the maps (give variance=... or half=...), "
     if fit.r_squared < 0:

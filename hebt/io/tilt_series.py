@@ -249,9 +249,10 @@ def _split(scan: Scan, windows: list[EnergyWindow], parts: int, seed: Any) -> li
     shape = (parts, len(windows), *scan.image.shape)
     made = [np.empty((parts, len(windows), counts.shape[0]), np.float32) for _ in range(2)]
     for power, sums in enumerate(made, start=1):
-        for which, window in np.ndindex(sums.shape[:2]):
-            worth = weights[window, used[channels]] ** power
-            sums[which, window] = np.bincount(pixels, worth * shared[which], counts.shape[0])
+        for window, of_channels in enumerate(weights[:, used] ** power):
+            worth = of_channels[channels]
+            for part, given in zip(sums, shared, strict=True):
+                part[window] = np.bincount(pixels, worth * given, counts.shape[0])
     return [sums.reshape(shape) for sums in made]
 
 
