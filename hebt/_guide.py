@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._engine.arrays import slices_first
+from ._engine.arrays import inverse, slices_first
 from ._engine.em import accelerated_sirt
 from ._problem import Problem
 
