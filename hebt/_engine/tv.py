@@ -74,7 +74,8 @@ class TvRun:
         self.ahead = empty(*self.x.shape)
         self.ahead[:] = self.x
         self.project()
-        self.wx[:], self.total[:] = self.w_ahead, self.w_total
+        self.wx[:] = self.w_ahead[:, :, : self.columns]
+        self.total[:] = self.w_total[:, :, : self.slices]
 
     def _keep_data(self, counts, shift, haadf):
         def last(images):
