@@ -56,9 +56,23 @@ class TvRun:
     """
 
     def __init__(
-        self, beam, counts, shift, haadf, guide, level, ratios, noise, strength, guidance,
-        smooth, depth, mask, x0, haadf_beam,
-    ):  # fmt: skip
+        self,
+        beam,
+        counts,
+        shift,
+        haadf,
+        guide,
+        level,
+        ratios,
+        noise,
+        strength,
+        guidance,
+        smooth,
+        depth,
+        mask,
+        x0,
+        haadf_beam,
+    ):
         self.beam, self.haadf_beam, self.depth = beam, haadf_beam, depth
         self.elements, self.tilts, self.slices, self.size = counts.shape
         self.columns = self.elements * self.slices
@@ -160,17 +174,15 @@ class TvRun:
         _in_parts(_load().dual_gradient, self.size, *own, *how, self.size)
         shared = None if self.haadf_beam is None else self.haadf_beam.backward(self.y_haadf)
 
+        steps = self.seen, self.seen_haadf, self.scales, self.level, self.mask, len(self.xi)
+
         def use(tile, *place):
             kernels, own = _load(), (self.slices, self.elements, self.size, *place)
             if shared is not None:
                 load_kernels().add_shared(tile, shared, *own)
             kernels.add_adjoint(tile, self.y, self.xi, self.guidance, *own)
-            row, column, first, _ = place
-            kernels.step(
-                tile, self.x, self.ahead, self.seen, self.seen_haadf, self.scales, self.level,
-                self.mask, len(self.xi), self.size, *place,
-                self.changes[self.beam.tile(row, column, first)],
-            )  # fmt: skip
+            change = self.changes[self.beam.tile(*place[:3])]
+            kernels.step(tile, self.x, self.ahead, *steps, self.size, *place, change)
 
         self.beam.backward_tiles(self.w_ahead, use)
         self.advanced = True

@@ -166,9 +166,22 @@ def _add_in_volume(own, y, xi, guidance, pixel, begin, end, origin):
 
 @_jit
 def step(
-    tile, x, ahead, seen, seen_haadf, scales, level, mask, axes,
-    size, row, column, first, last, change,
-):  # fmt: skip
+    tile,
+    x,
+    ahead,
+    seen,
+    seen_haadf,
+    scales,
+    level,
+    mask,
+    axes,
+    size,
+    row,
+    column,
+    first,
+    last,
+    change,
+):
     """Take the step x <- max(0, x - tau tile) mask, and set `ahead` to twice x less what it was.
 
     tau is level over the sum of the operator's column: `seen` times `scales`, the counts' for each
@@ -228,9 +241,20 @@ def dual_haadf(ahead, total, haadf, y, inverse_sums, level, noise, squares, firs
 
 @_jit
 def dual_counts(
-    ahead, wx, counts, shift, y, shared, inverse_sums, ratios, level,
-    squares, deviances, first_tilt, last_tilt,
-):  # fmt: skip
+    ahead,
+    wx,
+    counts,
+    shift,
+    y,
+    shared,
+    inverse_sums,
+    ratios,
+    level,
+    squares,
+    deviances,
+    first_tilt,
+    last_tilt,
+):
     """Take the step of what is dual to the counts, and that of their projections.
 
     `ahead` and `wx` are as in `dual_haadf`, but for each element. What is to be projected back
