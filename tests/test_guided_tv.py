@@ -11,7 +11,7 @@ from hebt._engine import tv_kernels
 from hebt._engine.arrays import empty
 from hebt._engine.kernels import TILE
 from hebt._guide import haadf_reconstruction
-from hebt._guided_tv import _LEAST_NOISE, _SMOOTH
+from hebt._guided_tv import _LEAST_NOISE, _SMOOTH, _state
 from hebt._problem import Problem, Run
 
 ANGLES = np.arange(-70, 71, 20.0)
@@ -260,6 +260,38 @@ def test_the_gradients_dual_is_projected_onto_the_ball(axes):
     norms = np.linalg.norm(given, axis=0)
     assert (norms < radius).any() and (norms > radius).any()
     close(y, given * np.minimum(1, radius / norms))
+
+
+@pytest.mark.parametrize("options", [{}, {"along": True}, {"tilts": np.arange(-75, 76, 15.0)}])
+def test_the_steps_are_as_long_as_convergence_allows(options):
+    """The norm of sigma^(1/2) K tau^(1/2), K the operator, is at most 1 (Pock and Chambolle)."""
+    elements, slices = 2, 2 if options.get("along") else 1
+    problem = scene(elements, slices)
+    if "tilts" in options:
+        more = scene(elements, slices, angles=options["tilts"])
+        problem = changed(problem, haadf=more.haadf, haadf_projector=more.W)
+    dense = Dense(problem, 20.0)
+    method = hebt.GuidedTV(20.0, haadf_noise=15.0, along=slices > 1)
+    state = _state(problem, Run(1), method)
+    axes = 3 if slices > 1 else 2
+    # one step from nothing, of a back projection of -1 everywhere
+    x, ahead = np.zeros((SIZE**2, elements * slices), np.float32), np.zeros_like(state.x)
+    tile = np.full((TILE**2, elements * slices), -1, np.float32)
+    own = state.seen, state.seen_haadf, state.scales, state.level, state.mask, axes
+    place = SIZE, 0, 0, 0, elements * slices
+    tv_kernels.step(tile, x, ahead, *own, *place, np.zeros(2))
+    tau = (x / np.tile(state.level, elements)).T.ravel()
+    counts = [np.tile(state.inverse_rows.ravel(), slices) / c for c in dense.c]
+    haadf = np.tile(state.haadf_inverse_rows.ravel(), slices)
+    gradients = np.full(elements * 3 * slices * SIZE**2, 1 / (2 * tv_kernels.GRADIENT))
+    sigma = np.concatenate([*counts, haadf, gradients])
+    unit = np.eye(elements)
+    K = [sparse.kron(c * row[None], dense.W) for c, row in zip(dense.c, unit, strict=True)]
+    K += [sparse.kron(np.ones((1, elements)), dense.seen)]
+    K += [sparse.kron(tv_kernels.GRADIENT * row[None], dense.guided) for row in unit]
+    scaled = sparse.diags_array(np.sqrt(sigma)) @ sparse.vstack(K) @ sparse.diags_array(tau**0.5)
+    norm = sparse.linalg.svds(scaled, 1, return_singular_vectors=False)[0]
+    assert 0.9 < norm <= 1 + 1e-5
 
 
 # The whole method.
