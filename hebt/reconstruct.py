@@ -254,7 +254,7 @@ def reconstruct(
     arrays or `out` its kernel must leave slices apart, ``kernel=(0, 4)``, and with Dask's HAADF
     images it has to be told their noise. It begins with the shares x0 / S, at least 0.001, which K
     smooths once more: 10 iterations and 20 more from their result are nearly, not exactly, 30.
-    The same holds for `GuidedTV`, with Dask arrays or `out` with ``along=False``.
+    `GuidedTV` has the same limits, and with Dask arrays or `out` takes ``along=False`` alone.
 
     SIRT weighs each row of Eq. 11 by its inverse row sum, so what it minimises weighs the two
     modalities by (1 - alpha) and alpha / k, not by the squares of Eq. 9.
