@@ -85,8 +85,8 @@ class GuidedTV(Method):
     lead to the same end.
 
     For k elements it needs the memory of about 2 k + (k + 1) d + 1 volumes of one element, d = 3
-    with `along`, else 2, and of 5 copies of the maps. An iteration takes about one and a half
-    times as long as its projections.
+    with `along`, else 2, and of 5 copies of the maps. Gradients take about two thirds of the
+    time of the projections.
 
     References
     ----------
