@@ -12,6 +12,7 @@ One reconstruction that uses low-noise Z-contrast images (HAADF-STEM) and noisy 
 import importlib
 
 from ._composition_em import CompositionEM
+from .choose import Choice, choose
 from ._counts import split_counts
 from ._solve import Interrupted
 from ._store import open_result
@@ -34,6 +35,7 @@ _MODULES = ("explorers", "io", "metrics", "prepare", "segmentation", "simulate",
 
 __version__ = "0.1.0"
 __all__ = [
+    "Choice",
     "CompositionEM",
     "Discrepancy",
     "History",
@@ -43,6 +45,7 @@ __all__ = [
     "Residuals",
     "ResponseRatios",
     "Snapshots",
+    "choose",
     "common_tilts",
     "composition",
     "density",
