@@ -12,10 +12,10 @@ One reconstruction that uses low-noise Z-contrast images (HAADF-STEM) and noisy 
 import importlib
 
 from ._composition_em import CompositionEM
-from .choose import Choice, choose
 from ._counts import split_counts
 from ._solve import Interrupted
 from ._store import open_result
+from .choose import Choice, choose
 from .composition import composition, density
 from .projector import Projector, common_tilts
 from .ratios import ResponseRatios, response_ratios

@@ -15,6 +15,7 @@ from ._counts import are_counts, split_counts
 from ._problem import Problem, Run
 
 _LEAST = 1e-6  # counts expected in a pixel, as in the iteration
+_PARTS = 5
 _UNLIKE = 0.05  # how far parts may be from adding up, where they were processed
 
 
@@ -53,37 +54,39 @@ class Folds:
         cls,
         problem: Problem,
         parts: np.ndarray,
+        judging: int,
         variance: np.ndarray | None,
         noise: float | None,
         along: bool,
         inner: slice,
     ) -> Folds:
-        """Return the folds of a problem with one axis of slices; `parts` is (folds, *maps.shape).
+        """Return the folds of a problem with one axis of slices; `parts` is (parts, *maps.shape).
 
-        The part's share of the counts goes into the ratios. Parts have that share of the variance
-        too, and of what is to be added to the maps to make them Poisson distributed.
+        The first `judging` of them judge. A part's share of the counts goes into the ratios. Parts
+        have that share of the variance too, and of what is to be added to the maps to make them
+        Poisson distributed.
         """
-        folds = len(parts)
-        kept = np.float32((folds - 1) / folds)
-        judges = np.moveaxis(parts, 0, 2)
-        maps = judges.sum(axis=2, keepdims=True) - judges
+        count = len(parts)
+        kept = np.float32((count - 1) / count)
+        judges = np.moveaxis(parts[:judging], 0, 2)
+        maps = parts.sum(axis=0)[:, :, None] - judges
         shift = np.zeros((len(maps), *[1] * 4), np.float32)
         if variance is not None:
             whole: Any = shifted_counts(problem.maps, variance, along)[1]
-            shift = whole[:, :, None] / np.float32(folds)
+            shift = whole[:, :, None] / np.float32(count)
             variance = np.broadcast_to(variance[:, :, None] * kept, maps.shape)
         haadf, ratios = problem.haadf, problem.ratios
         assert haadf is not None and ratios is not None
-        shape = len(haadf), folds, *haadf.shape[1:]
+        shape = len(haadf), judging, *haadf.shape[1:]
         every = ratios.reshape(len(maps), -1)
         train = replace(
             problem,
             haadf=np.broadcast_to(haadf[:, None], shape),
             maps=maps,
-            ratios=(every if every.shape[1] == 1 else np.tile(every, (1, folds))) / kept,
+            ratios=(every if every.shape[1] == 1 else np.tile(every, (1, judging))) / kept,
             mask=None,
         )
-        single = folds * every[:, None, None, :, None]
+        single = count * every[:, None, None, :, None]
         guide = haadf_reconstruction(problem, noise)
         return cls(train, judges, single, shift, variance, guide, inner)
 
@@ -113,8 +116,8 @@ def poisson_deviance(counts: np.ndarray, expected: np.ndarray) -> np.ndarray:
     return 2 * (expected - n * np.log(expected) - least + n * np.log(least))
 
 
-def checked_parts(maps: np.ndarray, parts: Any, folds: int, seed: Any) -> np.ndarray:
-    """Return the parts of maps, (folds, *maps.shape), float32: given, or drawn from raw counts."""
+def checked_parts(maps: np.ndarray, parts: Any, seed: Any) -> np.ndarray:
+    """Return the parts of maps, (parts, *maps.shape), float32: given, or drawn from raw counts."""
     if parts is None:
         if not are_counts(maps):
             raise ValueError(
@@ -123,7 +126,7 @@ def checked_parts(maps: np.ndarray, parts: Any, folds: int, seed: Any) -> np.nda
                 "counted, hebt.split_counts(spectra, seed=1, parts=5), process each part as the "
                 "whole, and give the results as parts."
             )
-        return np.stack(split_counts(maps, seed=seed, parts=folds))
+        return np.stack(split_counts(maps, seed=seed, parts=_PARTS))
     given: Sequence[ArrayLike] = as_list("parts", parts, "element maps of each part of the counts")
     if len(given) < 2:
         raise ValueError(f"parts has length {len(given)}; expected at least 2 parts.")
