@@ -203,7 +203,8 @@ def choose(
     Four parts are fewer counts than all: the best kernel for all is a little narrower. Counts judge
     projections, not voxels, so nothing is offered here for which that failed on simulated
     specimens: when to stop (fused and HEBT; `CompositionEM` hardly depends on it, and the fused
-    method has a fixed number), and the strength of guided total variation. Neither does a fit of raw counts to
+    method has a fixed number), and the strength of guided total variation.
+    Neither does a fit of raw counts to
     their noise tell when to stop; it ends far too early.
 
     References
