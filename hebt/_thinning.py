@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._checks import as_float32, as_list
-from ._composition_em import CompositionEM, divide, haadf_reconstruction, shifted_counts
-from ._counts import are_counts, split_counts
+from ._composition_em import CompositionEM, divide
+from ._counts import are_counts, shifted_counts, split_counts
+from ._guide import haadf_reconstruction
 from ._problem import Problem, Run
 
 _LEAST = 1e-6  # counts expected in a pixel, as in the iteration

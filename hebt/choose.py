@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from ._checks import as_list, check_count, check_flag, check_variance
 from ._composition_em import CompositionEM
-from ._composition_em import haadf_noise as estimated_noise
+from ._guide import haadf_noise as estimated_noise
 from ._problem import Problem
 from ._progress import progress_bar
 from ._solve import Interrupted
