@@ -235,6 +235,9 @@ def choose(
     >>> x = hebt.reconstruct(W, haadf, counts, ratios, method=choice.method)
     """
     problem = Problem.checked(W, haadf, maps, ratios, 0.0, haadf_projector, mask)
+    families = _families(totals, contrasts)
+    if kernels is not None and not (kernels := as_list("kernels", kernels, "widths")):
+        raise ValueError("kernels is empty; expected some widths, or None to look for one.")
     settings = CompositionEM(0, haadf_noise=haadf_noise)
     if haadf_noise is None:
         haadf_noise = estimated_noise(problem.haadf)  # type: ignore[arg-type]
@@ -244,19 +247,15 @@ def choose(
     judging = _judging(problem, folds, len(split), slab)
     varied = None if variance is None else check_variance(variance, problem.maps)
     problem, split, varied = _part(problem, split, varied, slab)
+    _check_counted(problem.maps)
     run = Folds.of(problem, split, judging, varied, haadf_noise, along, inner)
     search = _Search(run, along, settings, check_count("iterations", iterations))
-    families = [
-        (t, c)
-        for c in as_list("contrasts", contrasts, "contrasts, or None")
-        for t in as_list("totals", totals, "sums")
-    ]
     with progress_bar(_USUAL, "held-out counts", progress) as search.bar:
         try:
             search.run(kernels, families)
         except Interrupted:
             raise KeyboardInterrupt(
-                f"interrupted after {len(search.found)} candidates, too early to choose one"
+                f"interrupted, too early to choose; candidates done: {len(search.found)}"
             ) from None
     choice = search.choice(
         kernels is not None, variance, slab if np.ndim(haadf) == 3 else None, len(split)
@@ -266,9 +265,33 @@ def choose(
     return choice
 
 
+def _families(totals: Any, contrasts: Any) -> list[tuple]:
+    """Return each sum with each contrast, after checking them."""
+    given = {"totals": as_list("totals", totals, "sums")}
+    given["contrasts"] = as_list("contrasts", contrasts, "contrasts, or None")
+    for name, values in given.items():
+        if not values:
+            raise ValueError(f"{name} is empty; expected at least one to try.")
+    checked = [
+        CompositionEM((0, 1), contrast=contrast, total=total)
+        for contrast in given["contrasts"]
+        for total in given["totals"]
+    ]
+    return list(dict.fromkeys((method.total, method.contrast) for method in checked))
+
+
 def _width(method: CompositionEM) -> float:
     kernel: Any = method.kernel
     return kernel[1]
+
+
+def _check_counted(maps: np.ndarray) -> None:
+    for e, total in enumerate(maps.sum(axis=(1, 2, 3), dtype=float)):
+        if total <= 0:
+            raise ValueError(
+                f"maps[{e}] holds no counts in the slices that are used, nor can it judge; "
+                "expected some. Leave the element out, or use other slices."
+            )
 
 
 def _slab(maps: np.ndarray, slices: Any, along: bool) -> tuple[slice, slice]:
@@ -338,15 +361,18 @@ class _Search:
         self.families: dict[tuple, dict[Any, CompositionEM]] = {}
         self.bar: Any = None
 
-    def judge(self, kernel: Any, family: tuple) -> float:
-        """Return the deviance of a candidate, which is worked out once."""
+    def candidate(self, kernel: Any, family: tuple) -> CompositionEM:
+        """Return composition EM with a kernel, of which a number is its width along all axes."""
         total, contrast = family
-        tried = self.families.setdefault(family, {})
+        if np.ndim(kernel) == 0:
+            kernel = (kernel if self.along and contrast is None else 0.0, kernel)
+        return replace(self.settings, kernel=kernel, total=total, contrast=contrast)
+
+    def judge(self, method: CompositionEM) -> float:
+        """Return the deviance of a candidate, which is worked out once."""
+        tried = self.families.setdefault((method.total, method.contrast), {})
+        kernel: Any = method.kernel
         if kernel not in tried:
-            pair = kernel
-            if np.ndim(kernel) == 0:
-                pair = (kernel if self.along and contrast is None else 0.0, kernel)
-            method = replace(self.settings, kernel=pair, total=total, contrast=contrast)
             self.found[method] = self.folds.deviance(method, self.iterations)
             tried[kernel] = method
             self.bar.total = max(self.bar.total, len(self.found))
@@ -356,14 +382,12 @@ class _Search:
     def run(self, kernels: Any, families: list[tuple]) -> None:
         """Try the kernels that are given, or look for the best one, in each of the families."""
         if kernels is not None:
-            for family in families:
-                for kernel in kernels:
-                    self.judge(kernel, family)
+            for method in [self.candidate(k, family) for family in families for k in kernels]:
+                self.judge(method)
             return
         best = self.descend(self.first_width(), families[0])
-        gaussian = families[0][1] is None
         for family in families[1:]:
-            wider = _BILATERAL if gaussian and family[1] is not None else 1.0
+            wider = 1.0 if (families[0][1] is None) == (family[1] is None) else _BILATERAL
             self.descend(best * wider, family, strides=(1,))
 
     def first_width(self) -> float:
@@ -383,7 +407,7 @@ class _Search:
             return float(f"{min(max(start * 2 ** (k / 2), _LEAST), most):.2g}")
 
         def deviance(k):
-            return self.judge(width(k), family)
+            return self.judge(self.candidate(width(k), family))
 
         best = 0
         for stride in strides:
@@ -393,7 +417,8 @@ class _Search:
         bend = low + high - 2 * here
         if bend > 0 and width(best - 1) < width(best) < width(best + 1):
             lowest = width(best + (low - high) / (2 * bend))
-            if abs(lowest / width(best) - 1) > _NEAR and self.judge(lowest, family) < here:
+            lower = self.candidate(lowest, family)
+            if abs(lowest / width(best) - 1) > _NEAR and self.judge(lower) < here:
                 return lowest
         return width(best)
 
@@ -436,14 +461,15 @@ def _doubts(choice: Choice, given: bool) -> Iterator[str]:
     one = choice.candidates[choice.chosen]
     widths, differences, errors = choice.curve(one.total, one.contrast)
     width = _width(one)
-    if len(widths) > 1 and width in (widths[0], widths[-1]):
-        end, further = ("narrowest", "narrower") if width == widths[0] else ("widest", "wider")
-        what = f"try {further} ones, kernels=[...]"
-        if not given and width == widths[0]:
-            what = "the counts need hardly any"
-        elif not given:
-            what = "the composition shows no change that these counts could resolve"
-        yield f"the chosen kernel, {width:g}, is the {end} that was tried: {what}."
+    end = None
+    if len(widths) > 1 and width == widths[-1]:
+        end = "the widest that was tried: try wider ones, kernels=[...]"
+        if not given:
+            end = "the widest that is tried: these counts show no change of the composition"
+    elif len(widths) > 1 and width == widths[0] and width > _LEAST:  # that smooths nothing
+        end = "the narrowest that was tried: try narrower ones, kernels=[...]"
+    if end:
+        yield f"the chosen kernel, {width:g}, is {end}."
     alike = widths[differences <= _SURE * errors]
     if alike.max() >= 2 * width or alike.min() <= width / 2:
         yield (
