@@ -15,17 +15,14 @@ from ._composition_em import CompositionEM
 from ._guide import haadf_noise as estimated_noise
 from ._problem import Problem
 from ._progress import progress_bar
+from ._search import LEAST, Search, families_of, family_of
 from ._solve import Interrupted
 from ._thinning import Folds, checked_parts
 from .projector import Projector
 
-_ENOUGH = 113  # X-rays of the scarcest element under the kernel that the search begins with
-_LEAST, _MOST = 0.25, 0.25  # kernels tried: from so many voxels to this share of a slice
-_BILATERAL = 2.5  # how much wider a kernel is that stops at edges
 _SLICES, _MARGIN = 48, 12  # of a slab whose slices the kernel joins; which do not judge
 _ALONE = 8  # slices where it does not
 _WORK = 4e6  # voxels of all elements and folds, beyond which fewer folds judge
-_NEAR = 0.05  # widths that are as good as the same
 _USUAL = 12  # candidates
 _SURE = 2.0  # standard errors
 
@@ -80,14 +77,23 @@ class Choice:
         Returns
         -------
         tuple of numpy.ndarray
-            Three arrays of one length, by rising width; empty where nothing like this was tried.
+            Three arrays of one length, by rising width.
+
+        Raises
+        ------
+        ValueError
+            If nothing like this was tried.
         """
-        places = [
-            i for i, c in enumerate(self.candidates) if (c.total, c.contrast) == (total, contrast)
-        ]
-        widths = np.array([_width(self.candidates[i]) for i in places])
-        order = np.array(places, int)[np.argsort(widths)]
-        return np.sort(widths), self.differences[order], self.standard_errors[order]
+        family = families_of([total], [contrast])[0]
+        found = [(_width(c), i) for i, c in enumerate(self.candidates) if family_of(c) == family]
+        if not found:
+            tried = list(dict.fromkeys(map(family_of, self.candidates)))
+            raise ValueError(
+                f"total is {total!r} and contrast {contrast!r}; expected a pair that was tried: "
+                f"{', '.join(map(str, tried))}."
+            )
+        widths, order = (list(values) for values in zip(*sorted(found), strict=True))
+        return np.array(widths), self.differences[order], self.standard_errors[order]
 
     def __repr__(self) -> str:
         folds, count = self.deviance.shape
@@ -159,8 +165,8 @@ def choose(
         That of `maps`, where they are no raw counts, as for `CompositionEM`; parts have their share
         of it.
     folds
-        How many of the parts judge. None: all, but only two or more of them where slices are many
-        and large.
+        How many of the parts judge, at least two. None: all, or fewer where slices are many and
+        large.
     slices
         Which slices to use: how many, about where most counts are, or ``slice(first, last)``. None:
         48, of which the outer 12 at each cut only lend their counts to the kernel; or 8, if
@@ -196,9 +202,8 @@ def choose(
 
     Notes
     -----
-    Standard errors come from the spread over tilts and folds, times sqrt(1 + f / (p - 1)) for f of
-    p parts, as reconstructions share most of their counts [3]_. They are for these data: other
-    counts of the same specimen would give another best kernel within about these errors.
+    Standard errors are those of counting noise: from the spread over the f folds at each tilt,
+    times sqrt(1 + f / (p - 1)) for p parts, as reconstructions share most of their counts [3]_.
 
     A sum that is not hard is chosen where HAADF and the counts contradict each other. It predicts
     the maps better then, but voxels have more noise: on a simulated phantom of separate phases the
@@ -235,7 +240,12 @@ def choose(
     >>> x = hebt.reconstruct(W, haadf, counts, ratios, method=choice.method)
     """
     problem = Problem.checked(W, haadf, maps, ratios, 0.0, haadf_projector, mask)
-    families = _families(totals, contrasts)
+    if problem.is_lazy:
+        raise ValueError(
+            "haadf, maps or mask is a Dask array; expected numpy arrays. Give some slices of them, "
+            "such as maps[:, :, 100:148].compute()."
+        )
+    families = families_of(totals, contrasts)
     if kernels is not None and not (kernels := as_list("kernels", kernels, "widths")):
         raise ValueError("kernels is empty; expected some widths, or None to look for one.")
     settings = CompositionEM(0, haadf_noise=haadf_noise)
@@ -249,7 +259,7 @@ def choose(
     problem, split, varied = _part(problem, split, varied, slab)
     _check_counted(problem.maps)
     run = Folds.of(problem, split, judging, varied, haadf_noise, along, inner)
-    search = _Search(run, along, settings, check_count("iterations", iterations))
+    search = Search(run, along, settings, check_count("iterations", iterations))
     with progress_bar(_USUAL, "held-out counts", progress) as search.bar:
         try:
             search.run(kernels, families)
@@ -257,27 +267,12 @@ def choose(
             raise KeyboardInterrupt(
                 f"interrupted, too early to choose; candidates done: {len(search.found)}"
             ) from None
-    choice = search.choice(
-        kernels is not None, variance, slab if np.ndim(haadf) == 3 else None, len(split)
+    choice = _choice(
+        search, kernels is not None, variance, slab if np.ndim(haadf) == 3 else None, len(split)
     )
     for doubt in choice.doubts:
         warnings.warn(doubt, UserWarning, stacklevel=2)
     return choice
-
-
-def _families(totals: Any, contrasts: Any) -> list[tuple]:
-    """Return each sum with each contrast, after checking them."""
-    given = {"totals": as_list("totals", totals, "sums")}
-    given["contrasts"] = as_list("contrasts", contrasts, "contrasts, or None")
-    for name, values in given.items():
-        if not values:
-            raise ValueError(f"{name} is empty; expected at least one to try.")
-    checked = [
-        CompositionEM((0, 1), contrast=contrast, total=total)
-        for contrast in given["contrasts"]
-        for total in given["totals"]
-    ]
-    return list(dict.fromkeys((method.total, method.contrast) for method in checked))
 
 
 def _width(method: CompositionEM) -> float:
@@ -321,7 +316,7 @@ def _slab(maps: np.ndarray, slices: Any, along: bool) -> tuple[slice, slice]:
 def _judging(problem: Problem, folds: Any, parts: int, slab: slice) -> int:
     """Return how many of the parts judge."""
     if folds is not None:
-        return check_count("folds", folds, most=parts)
+        return check_count("folds", folds, least=2, most=parts)
     voxels = len(problem.maps) * (slab.stop - slab.start) * problem.W.size**2
     return int(min(parts, max(2, _WORK // voxels)))
 
@@ -351,109 +346,38 @@ def _part(problem: Problem, parts: np.ndarray, variance: Any, slab: slice) -> tu
     )
 
 
-class _Search:
-    """Candidates that were tried, and the deviance of what they have not seen."""
+def _choice(search: Search, given: bool, variance: Any, slab: slice | None, parts: int) -> Choice:
+    """Return the best of the first family, or of one that is better for sure."""
+    methods = [
+        method
+        for tried in search.families.values()
+        for method in sorted(tried.values(), key=_width)
+    ]
+    found = np.stack([search.found[method] for method in methods])
+    sums, folds = found.sum(axis=(1, 2)), found.shape[1]
+    factor = folds * (1 + folds / (parts - 1))
 
-    def __init__(self, folds: Folds, along: bool, settings: CompositionEM, iterations: int):
-        self.folds, self.along, self.settings = folds, along, settings
-        self.iterations = iterations
-        self.found: dict[CompositionEM, np.ndarray] = {}  # (folds, tilts) each
-        self.families: dict[tuple, dict[Any, CompositionEM]] = {}
-        self.bar: Any = None
+    def errors(i):
+        each = np.var(found - found[i], axis=1, ddof=1)  # (candidates, tilts)
+        return np.sqrt(factor * each.sum(axis=1))
 
-    def candidate(self, kernel: Any, family: tuple) -> CompositionEM:
-        """Return composition EM with a kernel, of which a number is its width along all axes."""
-        total, contrast = family
-        if np.ndim(kernel) == 0:
-            kernel = (kernel if self.along and contrast is None else 0.0, kernel)
-        return replace(self.settings, kernel=kernel, total=total, contrast=contrast)
-
-    def judge(self, method: CompositionEM) -> float:
-        """Return the deviance of a candidate, which is worked out once."""
-        tried = self.families.setdefault((method.total, method.contrast), {})
-        kernel: Any = method.kernel
-        if kernel not in tried:
-            self.found[method] = self.folds.deviance(method, self.iterations)
-            tried[kernel] = method
-            self.bar.total = max(self.bar.total, len(self.found))
-            self.bar.update()
-        return float(self.found[tried[kernel]].sum())
-
-    def run(self, kernels: Any, families: list[tuple]) -> None:
-        """Try the kernels that are given, or look for the best one, in each of the families."""
-        if kernels is not None:
-            for method in [self.candidate(k, family) for family in families for k in kernels]:
-                self.judge(method)
-            return
-        best = self.descend(self.first_width(), families[0])
-        for family in families[1:]:
-            wider = 1.0 if (families[0][1] is None) == (family[1] is None) else _BILATERAL
-            self.descend(best * wider, family, strides=(1,))
-
-    def first_width(self) -> float:
-        """Return the width that holds about a hundred X-rays of the scarcest element."""
-        S, maps = self.folds.guide, self.folds.problem.maps
-        typical = (S**2).sum(dtype=float) / S.sum(dtype=float)
-        voxels = np.count_nonzero(typical < 10 * S)
-        counts = maps.mean(axis=2, dtype=float).sum(axis=(1, 2, 3)).min()
-        dimensions = 3 if self.along else 2
-        return (_ENOUGH * voxels / counts) ** (1 / dimensions) / np.sqrt(4 * np.pi)
-
-    def descend(self, start: float, family: tuple, strides: tuple[int, ...] = (2, 1)) -> float:
-        """Look for the best width in steps of sqrt 2, first by strides; then between three."""
-        most = _MOST * self.folds.problem.W.size
-
-        def width(k):
-            return float(f"{min(max(start * 2 ** (k / 2), _LEAST), most):.2g}")
-
-        def deviance(k):
-            return self.judge(self.candidate(width(k), family))
-
-        best = 0
-        for stride in strides:
-            while (near := min((best, best + stride, best - stride), key=deviance)) != best:
-                best = near
-        low, here, high = (deviance(best + k) for k in (-1, 0, 1))
-        bend = low + high - 2 * here
-        if bend > 0 and width(best - 1) < width(best) < width(best + 1):
-            lowest = width(best + (low - high) / (2 * bend))
-            lower = self.candidate(lowest, family)
-            if abs(lowest / width(best) - 1) > _NEAR and self.judge(lower) < here:
-                return lowest
-        return width(best)
-
-    def choice(self, given: bool, variance: Any, slab: slice | None, parts: int) -> Choice:
-        """Return the best of the first family, or of one that is better for sure."""
-        methods = [
-            method
-            for tried in self.families.values()
-            for method in sorted(tried.values(), key=_width)
-        ]
-        blocks = np.stack([self.found[method].ravel() for method in methods])
-        sums = blocks.sum(axis=1)
-        folds = len(self.found[methods[0]])
-        spread = np.sqrt(blocks.shape[1] * (1 + folds / (parts - 1)))
-
-        def errors(i):
-            return spread * np.std(blocks - blocks[i], axis=1, ddof=1)
-
-        bests = [
-            min(map(methods.index, tried.values()), key=lambda i: sums[i])
-            for tried in self.families.values()
-        ]
-        chosen = bests[0]
-        for later in bests[1:]:
-            if sums[later] + _SURE * errors(chosen)[later] < sums[chosen]:
-                chosen = later
-        result = Choice(
-            replace(methods[chosen], variance=variance),
-            tuple(methods),
-            np.stack([self.found[method].sum(axis=1) for method in methods], axis=1),
-            chosen,
-            errors(chosen),
-            slab,
-        )
-        return replace(result, doubts=tuple(_doubts(result, given)))
+    bests = [
+        min(map(methods.index, tried.values()), key=lambda i: sums[i])
+        for tried in search.families.values()
+    ]
+    chosen = bests[0]
+    for later in bests[1:]:
+        if sums[later] + _SURE * errors(chosen)[later] < sums[chosen]:
+            chosen = later
+    result = Choice(
+        replace(methods[chosen], variance=variance),
+        tuple(methods),
+        found.sum(axis=2).T,
+        chosen,
+        errors(chosen),
+        slab,
+    )
+    return replace(result, doubts=tuple(_doubts(result, given)))
 
 
 def _doubts(choice: Choice, given: bool) -> Iterator[str]:
@@ -466,7 +390,7 @@ def _doubts(choice: Choice, given: bool) -> Iterator[str]:
         end = "the widest that was tried: try wider ones, kernels=[...]"
         if not given:
             end = "the widest that is tried: these counts show no change of the composition"
-    elif len(widths) > 1 and width == widths[0] and width > _LEAST:  # that smooths nothing
+    elif len(widths) > 1 and width == widths[0] and width > LEAST:  # that smooths nothing
         end = "the narrowest that was tried: try narrower ones, kernels=[...]"
     if end:
         yield f"the chosen kernel, {width:g}, is {end}."

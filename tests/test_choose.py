@@ -176,7 +176,6 @@ class TestHowTheyJudge:
             choice = choose(*scene(dose=20, seed=seed), kernels=[1.0, 2.0], seed=seed)
             differences.append(np.diff(choice.deviance.sum(axis=0)))
             errors.append(choice.standard_errors.max())
-        print(np.mean(errors), np.std(differences, ddof=1), np.mean(differences))
         assert 0.6 < np.mean(errors) / np.std(differences, ddof=1) < 1.6
 
 
@@ -210,7 +209,7 @@ def phantom_error(truth):
 @pytest.mark.parametrize(
     ("size", "kernels", "seeds"),
     [
-        (64, [0.25, 0.5, 1, 2], range(2)),
+        (48, [0.25, 0.5, 1, 2], range(2)),
         pytest.param(128, [0.35, 0.5, 0.71, 1, 1.4, 2], range(10, 15), marks=pytest.mark.slow),
         pytest.param(256, [0.71, 1, 1.4, 2, 2.8], range(20, 25), marks=pytest.mark.slow),
     ],
@@ -223,11 +222,10 @@ def test_on_the_phantom_the_kernel_is_nearly_the_best(size, kernels, seeds):
 
 
 def test_without_kernels_it_finds_one_itself():
-    truth, given = phantom(64, 3, dose=0.2)
+    truth, given = phantom(48, 3, dose=0.2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        choice = hebt.choose(*given, seed=3)
-    assert choice.method.total == "hard"
+        choice = hebt.choose(*given, totals=["hard"], seed=3)
     assert over_oracle(choice, given, phantom_error(truth)) <= 1.1
     widths, differences, _ = choice.curve()
     assert len(widths) > 5
@@ -241,7 +239,7 @@ def test_without_kernels_it_finds_one_itself():
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_sum_is_hard_unless_haadf_shows_what_has_no_map():
     for extra, expected in ((0.0, "hard"), (0.5, "free")):
-        _, given = phantom(64, 4, extra)
+        _, given = phantom(48, 4, extra)
         choice = hebt.choose(*given, kernels=[0.5, 1.0], totals=["hard", "free"], seed=4)
         assert choice.method.total == expected
 
@@ -292,7 +290,10 @@ def test_it_can_be_read():
     assert text.count("\n*") == 1
     assert choice.differences[choice.chosen] == choice.standard_errors[choice.chosen] == 0
     assert [len(values) for values in choice.curve(0.5, 0.1)] == [2, 2, 2]
-    assert [len(values) for values in choice.curve("free")] == [0, 0, 0]
+    with pytest.raises(
+        ValueError, match="total is 'free' .* was tried: .'hard', None., .0.5, None.,"
+    ):
+        choice.curve("free")
     x = hebt.reconstruct(W, haadf, counts, RATIOS, method=choice.method)
     assert x.shape == (2, SIZE, SIZE)
 
@@ -335,11 +336,11 @@ HALVES = hebt.split_counts(COUNTS, seed=1)
         ({"parts": [HALVES[0] / 2, HALVES[1] / 2]}, "parts of maps.0. add up to"),
         ({"parts": [0 * COUNTS, COUNTS]}, "parts hold 0 %, 100 % of the counts of maps.0."),
         ({"kernels": []}, "kernels is empty"),
-        ({"kernels": [-1]}, "kernel is -1"),
-        ({"totals": ["soft"]}, "total is 'soft'"),
+        ({"kernels": [-1]}, "kernels: kernel is -1"),
+        ({"totals": ["soft"]}, "totals: total is 'soft'"),
         ({"totals": "hard"}, "totals is 'hard'"),
         ({"contrasts": []}, "contrasts is empty"),
-        ({"folds": 6}, "folds is 6; expected .* at most 5"),
+        ({"folds": 6}, "folds is 6; expected .* at least 2 and at most 5"),
         ({"slices": 4}, "slices is 4; expected .* at most 3"),
         ({"slices": slice(2, 2)}, "slices is slice.2, 2, None.; expected neighbors among 3"),
         ({"variance": COUNTS[:, :2]}, "variance has shape"),
