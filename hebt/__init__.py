@@ -16,6 +16,7 @@ from ._counts import split_counts
 from ._guided_tv import GuidedTV
 from ._solve import Interrupted
 from ._store import open_result
+from .choose import Choice, choose
 from .composition import composition, density
 from .projector import Projector, common_tilts
 from .ratios import ResponseRatios, response_ratios
@@ -35,6 +36,7 @@ _MODULES = ("explorers", "io", "metrics", "prepare", "segmentation", "simulate",
 
 __version__ = "0.1.0"
 __all__ = [
+    "Choice",
     "CompositionEM",
     "Discrepancy",
     "GuidedTV",
@@ -45,6 +47,7 @@ __all__ = [
     "Residuals",
     "ResponseRatios",
     "Snapshots",
+    "choose",
     "common_tilts",
     "composition",
     "density",
