@@ -261,7 +261,7 @@ def reconstruct(
     With `accelerate` a step begins at z = x + m (x - x_before) instead of x. m rises from 0 towards
     1, for each slice by itself, and is 0 again after a step that turned back: where the sum of
     (z - x_new) (x_new - x), weighted by the column sums, is above 0. SIRT is a gradient step in the
-    metric of the column sums, so this has its fixed points, also with a mask. On the phantom 57 to
+    metric of the column sums, so this has its fixed points, also with a mask. On the phantom 55 to
     59 iterations get as far as 500 plain ones, and 35 as far as 200; what noise a plain run gathers
     comes as early. Callback, rules and history see x and the residuals of x, never z, at no extra
     projection; the residuals need not fall at each step. Momentum is no part of x: 20 iterations

@@ -106,7 +106,13 @@ def step(
                     value[m] = own[m] + forth[m] * (own[m] - old[m]) + scale * back[m]
                     sums[m] += np.float64(value[m])
                     least[m] = min(least[m], value[m])
-            if keeps_sum:
+            if keeps_sum and elements == 2:
+                one, other = ahead[0], ahead[1]
+                for m in range(count):
+                    total = max(sums[m], 0.0)
+                    part = min(max(np.float64(one[m]), 0.0), total)
+                    one[m], other[m] = part, total - part
+            elif keeps_sum:
                 for m in range(count):
                     if least[m] < _ZERO:
                         _keep_sum(ahead, m, sums[m])
