@@ -54,6 +54,21 @@ def _keep_sum(values, m, total):
 
 
 @_jit
+def _keep_sums(values, sums, least):
+    """Do so for all columns; those without a value below 0 stay as they are."""
+    if len(values) == 2:
+        one, other = values[0], values[1]
+        for m in range(len(sums)):
+            total = max(sums[m], 0.0)
+            part = min(max(np.float64(one[m]), 0.0), total)
+            one[m], other[m] = part, total - part
+    else:
+        for m in range(len(sums)):
+            if least[m] < _ZERO:
+                _keep_sum(values, m, sums[m])
+
+
+@_jit
 def step(
     tiles,
     x,
@@ -106,16 +121,8 @@ def step(
                     value[m] = own[m] + forth[m] * (own[m] - old[m]) + scale * back[m]
                     sums[m] += np.float64(value[m])
                     least[m] = min(least[m], value[m])
-            if keeps_sum and elements == 2:
-                one, other = ahead[0], ahead[1]
-                for m in range(count):
-                    total = max(sums[m], 0.0)
-                    part = min(max(np.float64(one[m]), 0.0), total)
-                    one[m], other[m] = part, total - part
-            elif keeps_sum:
-                for m in range(count):
-                    if least[m] < _ZERO:
-                        _keep_sum(ahead, m, sums[m])
+            if keeps_sum:
+                _keep_sums(ahead, sums, least)
             for e in range(elements):
                 at = e * slices + first
                 own, old = x[pixel, at : at + count], before[pixel, at : at + count]
