@@ -151,21 +151,21 @@ def reconstruct(
         HEBT's weight of the HAADF term, at least 0 (EDS alone: SIRT on r_e p_e) and below 1; 0.7
         if None. Another `method` has none.
     iterations
-        How many iterations to run; if None, 200 for HEBT, 50 for `CompositionEM` and 20 for
-        `Fused`. A large `alpha` needs many: differences between elements converge about
-        1 / (1 - alpha) times more slowly than their sum.
+        How many iterations to run; if None, 200 for HEBT, 50 for `CompositionEM`, 20 for `Fused`
+        and 300 for `GuidedTV`. A large `alpha` needs many: differences between elements converge
+        about 1 / (1 - alpha) times more slowly than their sum.
     mask
         Multiplies x after each iteration, shape ([slices,] size, size); values from 0 to 1.
     x0
-        Where to begin, in the shape of the result; zero if None.
+        Where to begin, in the shape of the result; zero if None, unless `method` knows better.
     callback
         Called as ``callback(iteration, x, residuals)`` after each iteration, with a read-only
         view of x and its `Residuals`. If it returns True, the run stops there; what it returns
         else has to be False or None.
     method
-        ``"hebt"``, or another method with its settings: ``hebt.CompositionEM(kernel=4)``, which
-        takes raw counts, or ``hebt.Fused(variance)``, which takes smoothed maps. Neither needs a
-        weight.
+        ``"hebt"``, or another one with its settings, which needs no weight. Of raw counts: a
+        `CompositionEM`, such as ``hebt.CompositionEM(kernel=4)``, or, for specimens of separate
+        phases, a `GuidedTV`. Of smoothed maps: a `Fused`, such as ``hebt.Fused(variance)``.
     accelerate
         Give HEBT's steps momentum (FISTA [2]_ with restart [3]_), for the same fixed point in far
         fewer iterations; see the notes.
@@ -272,6 +272,7 @@ def reconstruct(
     arrays or `out` its kernel must leave slices apart, ``kernel=(0, 4)``, and with Dask's HAADF
     images it has to be told their noise. It begins with the shares x0 / S, at least 0.001, which K
     smooths once more: 10 iterations and 20 more from their result are nearly, not exactly, 30.
+    `GuidedTV` has the same limits, and with Dask arrays or `out` takes ``along=False`` alone.
 
     SIRT weighs each row of Eq. 11 by its inverse row sum, so what it minimises weighs the two
     modalities by (1 - alpha) and alpha / k, not by the squares of Eq. 9.

@@ -51,6 +51,7 @@ HAADF = np.tensordot(RATIOS, MAPS, 1)
 X = RNG.integers(1, 9, (2, 2, N, N)).astype(float)
 MASK = np.kron([[1.0, 0.5], [1.0, 1.0]], np.ones((N // 2, N // 2)))
 EM = hebt.CompositionEM((0, 1), haadf_noise=0.0)
+TV = hebt.GuidedTV(10.0, haadf_noise=1.0)
 FIT = hebt.response_ratios(HAADF, MAPS, ["Au", "Ag"])
 SPECTRA = RNG.integers(0, 9, (12, 6)).astype(float)
 CHANNELS = 0.5 + 0.25 * np.arange(6)
@@ -181,6 +182,20 @@ entry(
     out=refusing(number=3),
 )
 entry(
+    "hebt.reconstruct, guided TV",
+    lambda **k: np.asarray(hebt.reconstruct(**k)),
+    W=PROJECTOR,
+    haadf=P.but(refused={"below 0": -HAADF}),
+    maps=Q.but(refused={"below 0": -MAPS, "no counts": MAPS + 0.5}),
+    ratios=R,
+    iterations=ITERATIONS.but("None"),
+    mask=M.but("None"),
+    x0=V.but("None"),
+    method=thing(TV, "guided", 4.0).but("a text"),
+    haadf_projector=PROJECTOR.but("None"),
+    **RUN,
+)
+entry(
     "hebt.reconstruct, watched",
     lambda **k: hebt.reconstruct(W, HAADF, MAPS, RATIOS, 0.5, 2, **k),
     callback=CALLBACK.but("None"),
@@ -256,6 +271,22 @@ entry(
     "hebt.Fused, variance of the maps",
     lambda variance: hebt.reconstruct(
         W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.Fused(variance)
+    ),
+    variance=VARIANCE.but("None", *NUMBER, "one axis less", "a row less"),
+)
+entry(
+    "hebt.GuidedTV",
+    hebt.GuidedTV,
+    strength=number(500.0, -1.0),
+    variance=VARIANCE.but(*FREE, "None", "Dask"),
+    haadf_noise=number(2.0, -1.0).but("None"),
+    guidance=number(0.5, -0.1, 1.1),
+    along=flag(True),
+)
+entry(
+    "hebt.GuidedTV, variance of the maps",
+    lambda variance: hebt.reconstruct(
+        W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.GuidedTV(10, variance=variance)
     ),
     variance=VARIANCE.but("None", *NUMBER, "one axis less", "a row less"),
 )
