@@ -1,0 +1,198 @@
+"""The projector's inner loops for few slices, whose columns would leave a vector's lanes empty.
+
+The lanes hold sixteen neighbors of a row instead. At one tilt they are seen a fixed number of bins
+apart, up to a part of a bin. So a copy of the projections in which each lane is moved by its whole
+number of bins, `moved`, makes one bin of all lanes a vector, and four of these are all that a
+vector of pixels is seen by. What the lanes are moved by is the same for all rows and all blocks
+of sixteen columns.
+
+Weights are as in `kernels`, and so are names. `blocks` is the volume as (blocks, size, columns,
+LANES), with zeros beyond the slice's edge.
+"""
+
+import math
+from functools import partial
+
+import numba
+import numpy as np
+
+from .compiled import kept
+from .kernels import _LEAST, TILE
+from .vectors import LANES, load, store, where_negative
+
+_compiler = partial(numba.njit, nogil=True, fastmath=True, error_model="numpy")
+_jit, _inline = kept(_compiler), kept(partial(_compiler, inline="always"))
+_ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
+
+
+@_inline
+def _shape(theta_cos, theta_sin):
+    """One over the width of a shadow's flat side, the unit of what follows in single precision:
+    half a bin, half the shadow's width and that of its flat top, a ramp and half its inverse."""
+    wide, narrow = max(abs(theta_cos), abs(theta_sin)), min(abs(theta_cos), abs(theta_sin))
+    unit, ramp = 1.0 / wide, narrow / wide
+    return unit, (
+        np.float32(0.5 * unit),
+        np.float32(0.5 + 0.5 * ramp),
+        np.float32(0.5 - 0.5 * ramp),
+        np.float32(ramp),
+        np.float32(0.5 / max(ramp, 1e-30)),
+    )
+
+
+@_inline
+def _tail(u, shape):
+    """Part of a shadow that lies left of `u` from its center, for u of at most 0."""
+    _, high, low, ramp, half_inverse = shape
+    rise = min(max(u + high, _ZERO), ramp)
+    return max(u + low, _ZERO) + half_inverse * rise * rise
+
+
+@_inline
+def _above_least(weight):
+    return where_negative(weight - _LEAST, weight * _ZERO, weight)
+
+
+@_inline
+def _weigh(u, shape):
+    """Weights in four bins of pixels that lie `u` right of the second one, -1/2 to 3/2 bins."""
+    half = shape[0]
+    first, last = _tail(_ZERO - half - u, shape), _tail(u - np.float32(3) * half, shape)
+    middle = half - u
+    part = _tail(min(middle, u - half), shape)
+    left = where_negative(middle, part, _ONE - part)
+    second, third = left - first, _ONE - left - last
+    return _above_least(first), _above_least(second), _above_least(third), _above_least(last)
+
+
+@_inline
+def _move(theta_cos, unit, moves, rest):
+    """By how many bins each lane is moved, and what is left of its way, in units."""
+    for lane in range(LANES):
+        whole = math.floor(lane * theta_cos + 0.5)
+        moves[lane] = int(whole)
+        rest[lane] = np.float32((lane * theta_cos - whole) * unit)
+
+
+@_inline
+def _lowest(size, theta_cos, theta_sin):
+    """The least bin, as moved, in which a block's pixels are seen."""
+    return math.floor(0.5 * (size - 1) * (1 - abs(theta_cos) - abs(theta_sin))) - 2
+
+
+@_jit
+def moved_bins(size):
+    """How many bins, as moved, pixels can be seen in."""
+    return math.ceil(math.sqrt(2.0) * size) + 6
+
+
+@_jit
+def split(x, blocks, first_row, last_row):
+    """Copy rows of the volume into `blocks`."""
+    count, size, columns, _ = blocks.shape
+    for b in range(count):
+        inside = min(LANES, size - b * LANES)
+        for i in range(first_row, last_row):
+            blocks[b, i, :, inside:] = 0.0
+            for m in range(columns):
+                for lane in range(inside):
+                    blocks[b, i, m, lane] = x[i * size + b * LANES + lane, m]
+
+
+@_jit
+def forward(blocks, p, cosines, sines, first_tilt, last_tilt):
+    """Project into tilts `first_tilt` to `last_tilt` of p."""
+    count, size, columns, _ = blocks.shape
+    half = 0.5 * (size - 1)
+    moved = np.empty((moved_bins(size), columns, LANES), np.float32)
+    moves, rest = np.empty(LANES, np.int64), np.empty(LANES, np.float32)
+    jump = 4 * columns * LANES
+    for a in range(first_tilt, last_tilt):
+        c, s = cosines[a], sines[a]
+        unit, shape = _shape(c, s)
+        _move(c, unit, moves, rest)
+        lowest, ways = _lowest(size, c, s), load(rest.ctypes.data)
+        moved[:] = 0.0
+        at = blocks.ctypes.data
+        for b in range(count):
+            t0 = half + (b * LANES - half) * c + half * s
+            for i in range(size):
+                t = t0 - i * s
+                d = math.floor(t)
+                w = _weigh(ways + np.float32((t - d) * unit), shape)
+                to = moved.ctypes.data + (int(d) - 1 - lowest) * jump
+                for _ in range(columns):
+                    pixels = load(at)
+                    for q in (0, 1, 2, 3):
+                        store(to + q * jump, load(to + q * jump) + w[q] * pixels)
+                    at += 4 * LANES
+                    to += 4 * LANES
+        p[a, :, :columns] = 0.0
+        for lane in range(LANES):
+            start = lowest + moves[lane]
+            for d in range(max(0, start), min(size, start + len(moved))):
+                for m in range(columns):
+                    p[a, d, m] += moved[d - start, m, lane]
+
+
+@_jit
+def move(p, moved, cosines, sines, first_tilt, last_tilt):
+    """Copy projections into `moved`, (tilts, moved bins, columns, LANES), 0 beyond their edges."""
+    size = p.shape[1]
+    _, bins, columns, _ = moved.shape
+    moves, rest = np.empty(LANES, np.int64), np.empty(LANES, np.float32)
+    for a in range(first_tilt, last_tilt):
+        _move(cosines[a], 1.0, moves, rest)
+        lowest = _lowest(size, cosines[a], sines[a])
+        own = moved[a]
+        for lane in range(LANES):
+            start = lowest + moves[lane]
+            begin = min(max(0, -start), bins)
+            end = max(begin, min(size - start, bins))
+            own[:begin, :, lane] = 0.0
+            own[end:, :, lane] = 0.0
+            for k in range(begin, end):
+                for m in range(columns):
+                    own[k, m, lane] = p[a, start + k, m]
+
+
+@_jit
+def backward(moved, cosines, sines, size, row, tiles):
+    """Set `tiles`, (tiles, TILE * TILE, columns), to the back projection at one row of tiles.
+
+    A tile holds its pixels as in `kernels.backward`.
+    """
+    tilts, bins, columns, _ = moved.shape
+    half, rows, count = 0.5 * (size - 1), min(TILE, size - row), -(-size // LANES)
+    total = np.zeros((rows, count, columns, LANES), np.float32)
+    rest, moves = np.empty(LANES, np.float32), np.empty(LANES, np.int64)
+    jump = 4 * columns * LANES
+    for a in range(tilts):
+        c, s = cosines[a], sines[a]
+        unit, shape = _shape(c, s)
+        _move(c, unit, moves, rest)
+        ways = load(rest.ctypes.data)
+        source = moved.ctypes.data + (a * bins - 1 - _lowest(size, c, s)) * jump
+        to = total.ctypes.data
+        for i in range(row, row + rows):
+            t0 = half - half * c + (half - i) * s
+            for b in range(count):
+                t = t0 + b * LANES * c
+                d = math.floor(t)
+                w = _weigh(ways + np.float32((t - d) * unit), shape)
+                at = source + int(d) * jump
+                for _ in range(columns):
+                    seen = load(to)
+                    for q in (0, 1, 2, 3):
+                        seen = seen + w[q] * load(at + q * jump)
+                    store(to, seen)
+                    at += 4 * LANES
+                    to += 4 * LANES
+    for tile in range(len(tiles)):
+        inside = min(TILE, size - tile * TILE)
+        for i in range(rows):
+            for j in range(inside):
+                column = tile * TILE + j
+                for m in range(columns):
+                    own = total[i, column // LANES, m, column % LANES]
+                    tiles[tile, i * inside + j, m] = own

@@ -1,0 +1,111 @@
+"""Vectors of sixteen float32 values in compiled functions, with +, -, *, min and max.
+
+LLVM splits them where the processor has shorter ones. They stay in registers between `load` and
+`store`, which take addresses; what is a number in an expression holds for all sixteen values.
+"""
+
+import operator
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic, models, overload, register_model
+
+LANES = 16
+_FLOAT, _INDEX = ir.FloatType(), ir.IntType(32)
+_VECTOR = ir.VectorType(_FLOAT, LANES)
+_FAST = ("fast",)
+
+
+class Lanes(types.Type):
+    """The type of such a vector."""
+
+    def __init__(self):
+        super().__init__("Lanes")
+
+
+_lanes = Lanes()
+
+
+@register_model(Lanes)
+class _Model(models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, _VECTOR)
+
+
+@intrinsic
+def load(typingctx, address):
+    """Read the vector at an address."""
+
+    def build(context, builder, signature, args):
+        return builder.load(builder.inttoptr(args[0], _VECTOR.as_pointer()), align=4)
+
+    return _lanes(types.intp), build
+
+
+@intrinsic
+def store(typingctx, address, vector):
+    """Write a vector to an address."""
+
+    def build(context, builder, signature, args):
+        builder.store(args[1], builder.inttoptr(args[0], _VECTOR.as_pointer()), align=4)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, _lanes), build
+
+
+@intrinsic
+def _spread(typingctx, value):
+    """A vector of one value."""
+
+    def build(context, builder, signature, args):
+        undefined = ir.Constant(_VECTOR, ir.Undefined)
+        first = builder.insert_element(undefined, args[0], _INDEX(0))
+        zeros = ir.Constant(ir.VectorType(_INDEX, LANES), [0] * LANES)
+        return builder.shuffle_vector(first, undefined, zeros)
+
+    return _lanes(types.float32), build
+
+
+@intrinsic
+def where_negative(typingctx, condition, then, otherwise):
+    """Take each value from `then` where `condition` is below 0, else from `otherwise`."""
+
+    def build(context, builder, signature, args):
+        condition, then, otherwise = args
+        zero = ir.Constant(_VECTOR, [ir.Constant(_FLOAT, 0.0)] * LANES)
+        return builder.select(builder.fcmp_ordered("<", condition, zero), then, otherwise)
+
+    return _lanes(_lanes, _lanes, _lanes), build
+
+
+def _define(function, emit):
+    """Let `function` take vectors, or a vector and a float32; `emit` writes the instruction."""
+
+    @intrinsic
+    def apply(typingctx, a, b):
+        return _lanes(_lanes, _lanes), lambda context, builder, signature, args: emit(
+            builder, *args
+        )
+
+    @overload(function, inline="always")
+    def implement(a, b):
+        if a == _lanes and b == _lanes:
+            return lambda a, b: apply(a, b)
+        if a == _lanes and b == types.float32:
+            return lambda a, b: apply(a, _spread(b))
+        if a == types.float32 and b == _lanes:
+            return lambda a, b: apply(_spread(a), b)
+        return None
+
+
+def _choose(order):
+    return lambda builder, a, b: builder.select(
+        builder.fcmp_ordered(order, a, b, flags=_FAST), a, b
+    )
+
+
+_define(operator.add, lambda builder, a, b: builder.fadd(a, b, flags=_FAST))
+_define(operator.sub, lambda builder, a, b: builder.fsub(a, b, flags=_FAST))
+_define(operator.mul, lambda builder, a, b: builder.fmul(a, b, flags=_FAST))
+_define(min, _choose("<"))
+_define(max, _choose(">"))
