@@ -17,52 +17,52 @@ import numba
 import numpy as np
 
 from .compiled import kept
-from .kernels import _LEAST, TILE
-from .vectors import LANES, load, store, where_negative
+from .kernels import TILE
+from .vectors import LANES, load, store, where_below
 
 _compiler = partial(numba.njit, nogil=True, fastmath=True, error_model="numpy")
 _jit, _inline = kept(_compiler), kept(partial(_compiler, inline="always"))
-_ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
+_ZERO, _ONE = np.float32(0), np.float32(1)
+_ROUNDING = 1.5e-7  # by so much, in bins, shadows are narrower, lest rounding be taken for overlap
 
 
 @_inline
 def _shape(theta_cos, theta_sin):
     """One over the width of a shadow's flat side, the unit of what follows in single precision:
-    half a bin, half the shadow's width and that of its flat top, a ramp and half its inverse."""
+    half a bin, half the shadow's width, the width of a ramp and half its inverse."""
     wide, narrow = max(abs(theta_cos), abs(theta_sin)), min(abs(theta_cos), abs(theta_sin))
     unit, ramp = 1.0 / wide, narrow / wide
     return unit, (
         np.float32(0.5 * unit),
-        np.float32(0.5 + 0.5 * ramp),
-        np.float32(0.5 - 0.5 * ramp),
+        np.float32(0.5 + 0.5 * ramp - _ROUNDING),
         np.float32(ramp),
         np.float32(0.5 / max(ramp, 1e-30)),
     )
 
 
 @_inline
-def _tail(u, shape):
-    """Part of a shadow that lies left of `u` from its center, for u of at most 0."""
-    _, high, low, ramp, half_inverse = shape
-    rise = min(max(u + high, _ZERO), ramp)
-    return max(u + low, _ZERO) + half_inverse * rise * rise
-
-
-@_inline
-def _above_least(weight):
-    return where_negative(weight - _LEAST, weight * _ZERO, weight)
+def _outer(reach, ramp, half_inverse):
+    """Part of a shadow beyond a bin's edge, over which it reaches by no more than its half."""
+    over = max(reach, _ZERO)
+    rise = min(over, ramp)
+    return over - rise * (_ONE - half_inverse * rise)
 
 
 @_inline
 def _weigh(u, shape):
     """Weights in four bins of pixels that lie `u` right of the second one, -1/2 to 3/2 bins."""
-    half = shape[0]
-    first, last = _tail(_ZERO - half - u, shape), _tail(u - np.float32(3) * half, shape)
-    middle = half - u
-    part = _tail(min(middle, u - half), shape)
-    left = where_negative(middle, part, _ONE - part)
-    second, third = left - first, _ONE - left - last
-    return _above_least(first), _above_least(second), _above_least(third), _above_least(last)
+    half, high, ramp, half_inverse = shape
+    first = _outer(high - half - u, ramp, half_inverse)
+    last = _outer(u - (np.float32(3) * half - high), ramp, half_inverse)
+    # the edge in the middle may lie on either side of a shadow's center
+    part = _outer(min(half + high - u, u - (half - high)), ramp, half_inverse)
+    left = where_below(u, half, _ONE - part, part)
+    return first, left - first, _ONE - left - last, last
+
+
+@_inline
+def _address(array):
+    return np.intp(array.ctypes.data)
 
 
 @_inline
@@ -111,16 +111,16 @@ def forward(blocks, p, cosines, sines, first_tilt, last_tilt):
         c, s = cosines[a], sines[a]
         unit, shape = _shape(c, s)
         _move(c, unit, moves, rest)
-        lowest, ways = _lowest(size, c, s), load(rest.ctypes.data)
+        lowest, ways = _lowest(size, c, s), load(_address(rest))
         moved[:] = 0.0
-        at = blocks.ctypes.data
+        at = _address(blocks)
         for b in range(count):
             t0 = half + (b * LANES - half) * c + half * s
             for i in range(size):
                 t = t0 - i * s
                 d = math.floor(t)
                 w = _weigh(ways + np.float32((t - d) * unit), shape)
-                to = moved.ctypes.data + (int(d) - 1 - lowest) * jump
+                to = _address(moved) + (int(d) - 1 - lowest) * jump
                 for _ in range(columns):
                     pixels = load(at)
                     for q in (0, 1, 2, 3):
@@ -151,9 +151,10 @@ def move(p, moved, cosines, sines, first_tilt, last_tilt):
             end = max(begin, min(size - start, bins))
             own[:begin, :, lane] = 0.0
             own[end:, :, lane] = 0.0
-            for k in range(begin, end):
+            source, target = p[a, begin + start : end + start], own[begin:end, :, lane]
+            for k in range(end - begin):
                 for m in range(columns):
-                    own[k, m, lane] = p[a, start + k, m]
+                    target[k, m] = source[k, m]
 
 
 @_jit
@@ -171,9 +172,9 @@ def backward(moved, cosines, sines, size, row, tiles):
         c, s = cosines[a], sines[a]
         unit, shape = _shape(c, s)
         _move(c, unit, moves, rest)
-        ways = load(rest.ctypes.data)
-        source = moved.ctypes.data + (a * bins - 1 - _lowest(size, c, s)) * jump
-        to = total.ctypes.data
+        ways = load(_address(rest))
+        source = _address(moved) + (a * bins - 1 - _lowest(size, c, s)) * jump
+        to = _address(total)
         for i in range(row, row + rows):
             t0 = half - half * c + (half - i) * s
             for b in range(count):

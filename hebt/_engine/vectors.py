@@ -6,6 +6,7 @@ LLVM splits them where the processor has shorter ones. They stay in registers be
 
 import operator
 
+import numba
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, models, overload, register_model
@@ -67,15 +68,18 @@ def _spread(typingctx, value):
 
 
 @intrinsic
-def where_negative(typingctx, condition, then, otherwise):
-    """Take each value from `then` where `condition` is below 0, else from `otherwise`."""
-
+def _choose_below(typingctx, value, limit, then, otherwise):
     def build(context, builder, signature, args):
-        condition, then, otherwise = args
-        zero = ir.Constant(_VECTOR, [ir.Constant(_FLOAT, 0.0)] * LANES)
-        return builder.select(builder.fcmp_ordered("<", condition, zero), then, otherwise)
+        value, limit, then, otherwise = args
+        return builder.select(builder.fcmp_ordered("<", value, limit), then, otherwise)
 
-    return _lanes(_lanes, _lanes, _lanes), build
+    return _lanes(_lanes, _lanes, _lanes, _lanes), build
+
+
+@numba.njit(inline="always")
+def where_below(value, limit, then, otherwise):
+    """Take each value from `then` where `value` is below the number `limit`, else `otherwise`."""
+    return _choose_below(value, _spread(limit), then, otherwise)
 
 
 def _define(function, emit):
