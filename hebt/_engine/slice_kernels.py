@@ -18,51 +18,24 @@ import numpy as np
 
 from .compiled import kept
 from .kernels import TILE
-from .vectors import LANES, load, store, where_below
+from .shadows import beyond, shadow_shape
+from .vectors import LANES, address, read, write, where_below
 
 _compiler = partial(numba.njit, nogil=True, fastmath=True, error_model="numpy")
 _jit, _inline = kept(_compiler), kept(partial(_compiler, inline="always"))
-_ZERO, _ONE = np.float32(0), np.float32(1)
-_ROUNDING = 1.5e-7  # by so much, in bins, shadows are narrower, lest rounding be taken for overlap
-
-
-@_inline
-def _shape(theta_cos, theta_sin):
-    """One over the width of a shadow's flat side, the unit of what follows in single precision:
-    half a bin, half the shadow's width, the width of a ramp and half its inverse."""
-    wide, narrow = max(abs(theta_cos), abs(theta_sin)), min(abs(theta_cos), abs(theta_sin))
-    unit, ramp = 1.0 / wide, narrow / wide
-    return unit, (
-        np.float32(0.5 * unit),
-        np.float32(0.5 + 0.5 * ramp - _ROUNDING),
-        np.float32(ramp),
-        np.float32(0.5 / max(ramp, 1e-30)),
-    )
-
-
-@_inline
-def _outer(reach, ramp, half_inverse):
-    """Part of a shadow beyond a bin's edge, over which it reaches by no more than its half."""
-    over = max(reach, _ZERO)
-    rise = min(over, ramp)
-    return over - rise * (_ONE - half_inverse * rise)
+_ONE = np.float32(1)
 
 
 @_inline
 def _weigh(u, shape):
     """Weights in four bins of pixels that lie `u` right of the second one, -1/2 to 3/2 bins."""
     half, high, ramp, half_inverse = shape
-    first = _outer(high - half - u, ramp, half_inverse)
-    last = _outer(u - (np.float32(3) * half - high), ramp, half_inverse)
+    first = beyond(high - half - u, ramp, half_inverse)
+    last = beyond(u - (np.float32(3) * half - high), ramp, half_inverse)
     # the edge in the middle may lie on either side of a shadow's center
-    part = _outer(min(half + high - u, u - (half - high)), ramp, half_inverse)
+    part = beyond(min(half + high - u, u - (half - high)), ramp, half_inverse)
     left = where_below(u, half, _ONE - part, part)
     return first, left - first, _ONE - left - last, last
-
-
-@_inline
-def _address(array):
-    return np.intp(array.ctypes.data)
 
 
 @_inline
@@ -109,22 +82,22 @@ def forward(blocks, p, cosines, sines, first_tilt, last_tilt):
     jump = 4 * columns * LANES
     for a in range(first_tilt, last_tilt):
         c, s = cosines[a], sines[a]
-        unit, shape = _shape(c, s)
+        unit, shape = shadow_shape(c, s)
         _move(c, unit, moves, rest)
-        lowest, ways = _lowest(size, c, s), load(_address(rest))
+        lowest, ways = _lowest(size, c, s), read(address(rest))
         moved[:] = 0.0
-        at = _address(blocks)
+        at = address(blocks)
         for b in range(count):
             t0 = half + (b * LANES - half) * c + half * s
             for i in range(size):
                 t = t0 - i * s
                 d = math.floor(t)
                 w = _weigh(ways + np.float32((t - d) * unit), shape)
-                to = _address(moved) + (int(d) - 1 - lowest) * jump
+                to = address(moved) + (int(d) - 1 - lowest) * jump
                 for _ in range(columns):
-                    pixels = load(at)
+                    pixels = read(at)
                     for q in (0, 1, 2, 3):
-                        store(to + q * jump, load(to + q * jump) + w[q] * pixels)
+                        write(to + q * jump, read(to + q * jump) + w[q] * pixels)
                     at += 4 * LANES
                     to += 4 * LANES
         p[a, :, :columns] = 0.0
@@ -170,11 +143,11 @@ def backward(moved, cosines, sines, size, row, tiles):
     jump = 4 * columns * LANES
     for a in range(tilts):
         c, s = cosines[a], sines[a]
-        unit, shape = _shape(c, s)
+        unit, shape = shadow_shape(c, s)
         _move(c, unit, moves, rest)
-        ways = load(_address(rest))
-        source = _address(moved) + (a * bins - 1 - _lowest(size, c, s)) * jump
-        to = _address(total)
+        ways = read(address(rest))
+        source = address(moved) + (a * bins - 1 - _lowest(size, c, s)) * jump
+        to = address(total)
         for i in range(row, row + rows):
             t0 = half - half * c + (half - i) * s
             for b in range(count):
@@ -183,10 +156,10 @@ def backward(moved, cosines, sines, size, row, tiles):
                 w = _weigh(ways + np.float32((t - d) * unit), shape)
                 at = source + int(d) * jump
                 for _ in range(columns):
-                    seen = load(to)
+                    seen = read(to)
                     for q in (0, 1, 2, 3):
-                        seen = seen + w[q] * load(at + q * jump)
-                    store(to, seen)
+                        seen = seen + w[q] * read(at + q * jump)
+                    write(to, seen)
                     at += 4 * LANES
                     to += 4 * LANES
     for tile in range(len(tiles)):

@@ -1,12 +1,13 @@
 """Vectors of sixteen float32 values in compiled functions, with +, -, *, min and max.
 
-LLVM splits them where the processor has shorter ones. They stay in registers between `load` and
-`store`, which take addresses; what is a number in an expression holds for all sixteen values.
+LLVM splits them where the processor has shorter ones. They stay in registers between `read` and
+`write`, which take addresses; what is a number in an expression holds for all sixteen values.
 """
 
 import operator
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, models, overload, register_model
@@ -33,8 +34,14 @@ class _Model(models.PrimitiveModel):
         super().__init__(manager, kind, _VECTOR)
 
 
+@numba.njit(inline="always")
+def address(array):
+    """Return where an array begins."""
+    return np.intp(array.ctypes.data)
+
+
 @intrinsic
-def load(typingctx, address):
+def read(typingctx, address):
     """Read the vector at an address."""
 
     def build(context, builder, signature, args):
@@ -44,7 +51,7 @@ def load(typingctx, address):
 
 
 @intrinsic
-def store(typingctx, address, vector):
+def write(typingctx, address, vector):
     """Write a vector to an address."""
 
     def build(context, builder, signature, args):
