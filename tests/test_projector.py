@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import hebt
 from hebt._engine import threads as threads_module
+from hebt._engine.beam import FEW
 from hebt._engine.threads import run
 
 ANGLES = [0, 45, -45, 90, -90, 180, 270, 17.3, -63.1, 44.999999, 1e-7, 89.9999]
@@ -87,7 +88,7 @@ def apply_adjoint(matrix, p, size):
     return (matrix.T.astype(float) @ columns).T.reshape(-1, size, size)
 
 
-@pytest.mark.parametrize("slices", [1, 3, 16, 21, 70])
+@pytest.mark.parametrize("slices", [1, 2, FEW, FEW + 1, 16, 21, 70])
 @pytest.mark.parametrize("size", SIZES)
 def test_projections_equal_the_matrix_products(size, slices):
     rng = np.random.default_rng(size)
@@ -109,6 +110,45 @@ def test_more_slices_than_one_block_holds():
     np.testing.assert_allclose(whole[:, 597], W.forward(x[597]), rtol=1e-5)
     back = W.backward(whole)
     np.testing.assert_allclose(back[597], W.backward(whole[:, 597]), rtol=1e-5)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    angles=st.lists(
+        st.one_of(st.floats(-360, 360), st.sampled_from(ANGLES)), min_size=1, max_size=4
+    ),
+    size=st.integers(1, 70),
+    slices=st.integers(1, FEW),
+    seed=st.integers(0, 2**31),
+)
+@pytest.mark.filterwarnings("ignore:angles run from")
+def test_few_slices_are_projected_as_many_are(angles, size, slices, seed):
+    rng = np.random.default_rng(seed)
+    W = hebt.Projector(angles, size)
+    x, p = rng.random((FEW + 1, size, size)), rng.random((len(angles), FEW + 1, size))
+    for project, images, axis in ((W.forward, x, 0), (W.backward, p, 1)):
+        few = np.arange(slices)
+        expected = project(images).take(few, axis=1 - axis)
+        own = project(images.take(few, axis=axis))
+        np.testing.assert_allclose(own, expected, rtol=0, atol=4e-6 * expected.max())
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_few_slices_do_not_depend_on_the_number_of_threads(workers):
+    import numba
+
+    size, rng = 61, np.random.default_rng(3)
+    W = hebt.Projector(np.arange(-70, 71, 20), size)
+    x, p = rng.random((2, size, size)), rng.random((len(W.angles), 2, size))
+    before, expected = numba.get_num_threads(), (W.forward(x), W.backward(p))
+    if workers > numba.config.NUMBA_NUM_THREADS:
+        pytest.skip("there are not as many threads")
+    numba.set_num_threads(workers)
+    try:
+        for own, other in zip((W.forward(x), W.backward(p)), expected, strict=True):
+            np.testing.assert_array_equal(own, other)
+    finally:
+        numba.set_num_threads(before)
 
 
 @settings(deadline=None, max_examples=40)

@@ -19,7 +19,7 @@ import numpy as np
 from .compiled import kept
 from .kernels import TILE
 from .shadows import beyond, shadow_shape
-from .vectors import LANES, address, read, write, where_below
+from .vectors import LANES, address, read, where_below, write
 
 _compiler = partial(numba.njit, nogil=True, fastmath=True, error_model="numpy")
 _jit, _inline = kept(_compiler), kept(partial(_compiler, inline="always"))
