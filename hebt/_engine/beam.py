@@ -9,13 +9,13 @@ from types import ModuleType
 
 import numpy as np
 
-from .arrays import empty
+from .arrays import empty, scratch
 from .threads import in_parts, run, threads
 
 # How many slices share one working-out of the weights. More would no longer fit the cache.
 BLOCK = 256
 # Up to so many columns, vectors along a row of pixels are faster than vectors along the columns.
-FEW = 8
+FEW, FEW_FORWARD = 8, 16
 
 
 def load_kernels() -> ModuleType:
@@ -59,7 +59,7 @@ class Beam:
         kernels, tilts, columns = load_kernels(), self.tilts, x.shape[1]
         if out is None:
             out = empty(tilts, self.size, columns)
-        if columns <= FEW:
+        if columns <= FEW_FORWARD:
             self._forward_few(x, out)
             return out
         share = -(-tilts // threads())  # each share reads all of x, so not more than one a thread
@@ -74,13 +74,11 @@ class Beam:
 
     def _forward_few(self, x, out):
         kernels, size, columns = _load_slice_kernels(), self.size, x.shape[1]
-        blocks = empty(-(-size // kernels.LANES), size, columns, kernels.LANES)
-        in_parts(kernels.split, size, x, blocks)
-        geometry = self.cosines, self.sines
-        run(
-            lambda tilt: kernels.forward(blocks, out, *geometry, tilt, tilt + 1),
-            [(tilt,) for tilt in range(self.tilts)],
-        )
+        shape = -(-size // kernels.LANES), size + size % 2, columns, kernels.LANES
+        with scratch("blocks", *shape) as blocks:
+            in_parts(kernels.split, shape[1], x, blocks, size)
+            arguments = blocks, out, self.cosines, self.sines
+            run(lambda tilt: kernels.forward(*arguments, tilt, tilt + 1), _each(self.tilts))
 
     def backward(self, p: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Project p back."""
@@ -113,9 +111,8 @@ class Beam:
     def _backward_few(self, p, use):
         kernels, size, columns = _load_slice_kernels(), self.size, p.shape[2]
         geometry, edge = (self.cosines, self.sines), kernels.TILE
-        moved = empty(self.tilts, kernels.moved_bins(size), columns, kernels.LANES)
-        in_parts(lambda *own: kernels.move(p, moved, *geometry, *own), self.tilts)
         spare = [empty(-(-size // edge), edge * edge, columns) for _ in range(threads())]
+        shape = self.tilts, kernels.moved_bins(size), columns, kernels.LANES
 
         def work(row):
             tiles = spare.pop()
@@ -124,7 +121,9 @@ class Beam:
                 use(tile, row, k * edge, 0, columns)
             spare.append(tiles)
 
-        run(work, [(row,) for row in range(0, size, edge)])
+        with scratch("moved", *shape) as moved:
+            run(lambda tilt: kernels.move(p, moved, *geometry, tilt, tilt + 1), _each(self.tilts))
+            run(work, [(row,) for row in range(0, size, edge)])
 
     def tiles(self, columns: int) -> tuple[int, int, int]:
         """Return how many blocks of columns, and rows and columns of tiles, there are."""
@@ -151,3 +150,7 @@ class Beam:
         sums = sums[:, 0].reshape(self.size, self.size)
         sums.setflags(write=False)
         return sums
+
+
+def _each(count):
+    return [(n,) for n in range(count)]

@@ -6,8 +6,8 @@ number of bins, `moved`, makes one bin of all lanes a vector, and four of these 
 vector of pixels is seen by. What the lanes are moved by is the same for all rows and all blocks
 of sixteen columns.
 
-Weights are as in `kernels`, and so are names. `blocks` is the volume as (blocks, size, columns,
-LANES), with zeros beyond the slice's edge.
+Weights are as in `kernels`, and so are names. `blocks` is the volume as (blocks, rows, columns,
+LANES), with zeros beyond the slice's edge, and an even number of rows.
 """
 
 import math
@@ -49,33 +49,41 @@ def _move(theta_cos, unit, moves, rest):
 
 @_inline
 def _lowest(size, theta_cos, theta_sin):
-    """The least bin, as moved, in which a block's pixels are seen."""
-    return math.floor(0.5 * (size - 1) * (1 - abs(theta_cos) - abs(theta_sin))) - 2
+    """The first bin of `moved`, below all in which a block's pixels are seen."""
+    return math.floor(0.5 * (size - 1) * (1 - abs(theta_cos) - abs(theta_sin))) - 4
 
 
 @_jit
 def moved_bins(size):
-    """How many bins, as moved, pixels can be seen in."""
-    return math.ceil(math.sqrt(2.0) * size) + 6
+    """How many bins `moved` has: those in which pixels can be seen, and some to spare."""
+    return math.ceil(math.sqrt(2.0) * size) + 12
 
 
 @_jit
-def split(x, blocks, first_row, last_row):
-    """Copy rows of the volume into `blocks`."""
-    count, size, columns, _ = blocks.shape
+def split(x, blocks, size, first_row, last_row):
+    """Copy rows of the volume into `blocks`; those after the last are 0."""
+    count, _, columns, _ = blocks.shape
     for b in range(count):
         inside = min(LANES, size - b * LANES)
         for i in range(first_row, last_row):
-            blocks[b, i, :, inside:] = 0.0
-            for m in range(columns):
-                for lane in range(inside):
-                    blocks[b, i, m, lane] = x[i * size + b * LANES + lane, m]
+            target = blocks[b, i]
+            if i >= size or inside < LANES:
+                target[:] = 0.0
+            if i < size:
+                source = x[i * size + b * LANES : i * size + b * LANES + inside]
+                for m in range(columns):
+                    for lane in range(inside):
+                        target[m, lane] = source[lane, m]
 
 
 @_jit
 def forward(blocks, p, cosines, sines, first_tilt, last_tilt):
-    """Project into tilts `first_tilt` to `last_tilt` of p."""
-    count, size, columns, _ = blocks.shape
+    """Project into tilts `first_tilt` to `last_tilt` of p.
+
+    Rows are taken in pairs, whose bins are the same, or one apart.
+    """
+    count, rows, columns, _ = blocks.shape
+    size = p.shape[1]
     half = 0.5 * (size - 1)
     moved = np.empty((moved_bins(size), columns, LANES), np.float32)
     moves, rest = np.empty(LANES, np.int64), np.empty(LANES, np.float32)
@@ -89,17 +97,31 @@ def forward(blocks, p, cosines, sines, first_tilt, last_tilt):
         at = address(blocks)
         for b in range(count):
             t0 = half + (b * LANES - half) * c + half * s
-            for i in range(size):
+            for i in range(0, rows, 2):
                 t = t0 - i * s
-                d = math.floor(t)
+                d, d2 = math.floor(t), math.floor(t - s)
+                d2 = min(max(d2, d - 1), d + 1)
                 w = _weigh(ways + np.float32((t - d) * unit), shape)
-                to = address(moved) + (int(d) - 1 - lowest) * jump
-                for _ in range(columns):
-                    pixels = read(at)
-                    for q in (0, 1, 2, 3):
-                        write(to + q * jump, read(to + q * jump) + w[q] * pixels)
-                    at += 4 * LANES
-                    to += 4 * LANES
+                w2 = _weigh(ways + np.float32((t - s - d2) * unit), shape)
+                to = address(moved) + (int(min(d, d2)) - 1 - lowest) * jump
+                if d == d2:
+                    for m in range(0, jump, 4 * LANES):
+                        pixels, pixels2 = read(at + m), read(at + jump + m)
+                        for q in (0, 1, 2, 3):
+                            row = to + q * jump + m
+                            write(row, read(row) + w[q] * pixels + w2[q] * pixels2)
+                else:
+                    one, two = (at, at + jump) if d < d2 else (at + jump, at)
+                    v, v2 = (w, w2) if d < d2 else (w2, w)
+                    for m in range(0, jump, 4 * LANES):
+                        pixels, pixels2 = read(one + m), read(two + m)
+                        write(to + m, read(to + m) + v[0] * pixels)
+                        for q in (1, 2, 3):
+                            row = to + q * jump + m
+                            write(row, read(row) + v[q] * pixels + v2[q - 1] * pixels2)
+                        row = to + 4 * jump + m
+                        write(row, read(row) + v2[3] * pixels2)
+                at += 2 * jump
         p[a, :, :columns] = 0.0
         for lane in range(LANES):
             start = lowest + moves[lane]
