@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import types
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 LANES = 16
 _FLOAT, _INDEX = ir.FloatType(), ir.IntType(32)
@@ -61,52 +61,45 @@ def write(typingctx, address, vector):
     return types.void(types.intp, _lanes), build
 
 
-@intrinsic
-def _spread(typingctx, value):
-    """A vector of one value."""
-
-    def build(context, builder, signature, args):
-        undefined = ir.Constant(_VECTOR, ir.Undefined)
-        first = builder.insert_element(undefined, args[0], _INDEX(0))
-        zeros = ir.Constant(ir.VectorType(_INDEX, LANES), [0] * LANES)
-        return builder.shuffle_vector(first, undefined, zeros)
-
-    return _lanes(types.float32), build
+def _spread(builder, value):
+    """Return a vector of one value; what is a vector stays as it is."""
+    if value.type == _VECTOR:
+        return value
+    undefined = ir.Constant(_VECTOR, ir.Undefined)
+    first = builder.insert_element(undefined, value, _INDEX(0))
+    zeros = ir.Constant(ir.VectorType(_INDEX, LANES), [0] * LANES)
+    return builder.shuffle_vector(first, undefined, zeros)
 
 
 @intrinsic
-def _choose_below(typingctx, value, limit, then, otherwise):
+def where_below(typingctx, value, limit, then, otherwise):
+    """Take each value from `then` where `value` is below the number `limit`, else `otherwise`."""
+
     def build(context, builder, signature, args):
         value, limit, then, otherwise = args
-        return builder.select(builder.fcmp_ordered("<", value, limit), then, otherwise)
+        below = builder.fcmp_ordered("<", value, _spread(builder, limit))
+        return builder.select(below, then, otherwise)
 
-    return _lanes(_lanes, _lanes, _lanes, _lanes), build
-
-
-@numba.njit(inline="always")
-def where_below(value, limit, then, otherwise):
-    """Take each value from `then` where `value` is below the number `limit`, else `otherwise`."""
-    return _choose_below(value, _spread(limit), then, otherwise)
+    return _lanes(_lanes, types.float32, _lanes, _lanes), build
 
 
 def _define(function, emit):
     """Let `function` take vectors, or a vector and a float32; `emit` writes the instruction."""
 
-    @intrinsic
-    def apply(typingctx, a, b):
-        return _lanes(_lanes, _lanes), lambda context, builder, signature, args: emit(
-            builder, *args
-        )
+    @type_callable(function)
+    def of_lanes(context):
+        def result(a, b):
+            if _lanes in (a, b) and {a, b} <= {_lanes, types.float32}:
+                return _lanes
+            return None
 
-    @overload(function, inline="always")
-    def implement(a, b):
-        if a == _lanes and b == _lanes:
-            return lambda a, b: apply(a, b)
-        if a == _lanes and b == types.float32:
-            return lambda a, b: apply(a, _spread(b))
-        if a == types.float32 and b == _lanes:
-            return lambda a, b: apply(_spread(a), b)
-        return None
+        return result
+
+    for kinds in ((_lanes, _lanes), (_lanes, types.float32), (types.float32, _lanes)):
+
+        @lower_builtin(function, *kinds)
+        def write_instruction(context, builder, signature, args):
+            return emit(builder, *(_spread(builder, value) for value in args))
 
 
 def _choose(order):
