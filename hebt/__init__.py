@@ -14,8 +14,10 @@ import importlib
 from ._composition_em import CompositionEM
 from ._counts import split_counts
 from ._fused import Fused
+from ._guided_tv import GuidedTV
 from ._solve import Interrupted
 from ._store import open_result
+from .choose import Choice, choose
 from .composition import composition, density
 from .projector import Projector, common_tilts
 from .ratios import ResponseRatios, response_ratios
@@ -35,9 +37,11 @@ _MODULES = ("explorers", "io", "metrics", "prepare", "segmentation", "simulate",
 
 __version__ = "0.1.0"
 __all__ = [
+    "Choice",
     "CompositionEM",
     "Discrepancy",
     "Fused",
+    "GuidedTV",
     "History",
     "Interrupted",
     "Projector",
@@ -45,6 +49,7 @@ __all__ = [
     "Residuals",
     "ResponseRatios",
     "Snapshots",
+    "choose",
     "common_tilts",
     "composition",
     "density",
