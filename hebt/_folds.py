@@ -17,6 +17,7 @@ from ._checks import (
     check_flag,
     check_names,
     check_series,
+    check_text,
 )
 from ._method import Method
 from ._problem import check_alpha, check_blur
@@ -69,6 +70,8 @@ class Recipe:
         for name in ("maps", "haadf"):
             if (value := getattr(self, name)) is not None:
                 set_(self, name, as_float32(name, value))
+        if self.name is not None:
+            check_text("name", self.name)
         if self.blur is not None:
             check_blur(self.blur, (1,))
             if isinstance(self.method, Method):

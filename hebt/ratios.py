@@ -404,7 +404,7 @@ def _doubts(
         return ", ".join(name for name, chosen in zip(fit.names, which) if chosen)
 
     def named_with_likeness(which):
-        return ", ".join(_with_likeness(fit.names, units, e) for e in np.flatnonzero(which))
+        return ", ".join(_with_likeness(fit.names, units, int(e)) for e in np.flatnonzero(which))
 
     if (zero := fit.ratios == 0).any():
         yield (

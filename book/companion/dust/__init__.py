@@ -15,6 +15,6 @@ from .figures import (
     plot_spectrum,
     plot_totals,
 )
-from .judge import held_out, judge, volumes
+from .judgement import held_out, judge, volumes
 from .study import fit_and_doubts, keep, mass_stages, ratios_by_tilt, settings, study, totals
 from .tables import doubt_table, held_out_table, judged_table, line_table, mass_table, ratio_table

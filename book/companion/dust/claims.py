@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..paper import value
-from .judge import (
+from .judgement import (
     EDS,
     FREE,
     FUSED,

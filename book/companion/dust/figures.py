@@ -8,7 +8,7 @@ from hebt import prepare
 from ..spectrum import name_peaks, shade_window
 from ..style import CMAP, WIDTH, grid, length_bar, panel, styled, subplots
 from .claims import HOLDER
-from .judge import EDS, relative
+from .judgement import EDS, relative
 from .study import ratios_by_tilt, totals
 from .tables import line_name
 

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from ..tables import Table, signed
-from .judge import EDS, relative
+from .judgement import EDS, relative
 from .study import fit_and_doubts, mass_stages
 
 
