@@ -61,7 +61,7 @@ def test_settings_are_those_of_the_fidelity(monkeypatch):
     assert paper.binning < quick.binning and len(paper.held) > len(quick.held)
     assert paper.strip == quick.strip and paper.depth == quick.depth
     with pytest.raises(ValueError, match="binning is 7; expected a divisor of 192 and 240"):
-        type(quick)(binning=7, coarse=8, held=(0,), judges=(0,))
+        type(quick)(binning=7, coarse=8, held=(0,))
 
 
 def test_the_study_is_the_series_moved_cropped_and_binned(study):

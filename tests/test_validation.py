@@ -203,14 +203,13 @@ def test_parts_of_the_counts_are_predicted_from_the_others(consistent):
             expected[which] += errors / 3
     np.testing.assert_allclose(judged.errors, expected, rtol=1e-3)
     np.testing.assert_array_equal(judged.tilts, ANGLES)
-    # a part that is empty changes nothing of what is chosen for it
+    # what is in a part changes nothing of what is chosen for it
     spoilt = parts.copy()
-    spoilt[0] = 0
-    contenders = recipes(1, 9)
-    contenders["EM"] = contenders["EM"][:1]
-    contenders.pop("EM")
-    before = validation.nested_counts(ANGLES, haadf, parts, contenders)
-    after = validation.nested_counts(ANGLES, haadf, spoilt, contenders, targets=parts)
+    spoilt[0] = parts[0][:, ::-1]
+    contenders = {name: some for name, some in recipes(1, 9).items() if name != "EM"}
+    options = {"inner": 1, "variance": variance}
+    before = validation.nested_counts(ANGLES, haadf, parts, contenders, **options)
+    after = validation.nested_counts(ANGLES, haadf, spoilt, contenders, targets=parts, **options)
     assert all(after.chosen[c][0] == before.chosen[c][0] for c in contenders)
 
 

@@ -27,7 +27,7 @@ class DustSettings:
     binning: int  # pixels that become one for the reconstructions
     coarse: int  # ... and for the tilts and counts held out
     held: tuple[float, ...]  # degrees: the tilts whose error is followed over the iterations
-    judges: tuple[float, ...]  # ... and those that judge all methods
+    judges: tuple[float, ...] = ()  # ... and those that judge all methods
     # X-ray lines that are mapped, what their backgrounds keep clear of (lines or keV), and the
     # elements that are reconstructed
     lines: tuple[str, ...] = (
