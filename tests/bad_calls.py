@@ -489,7 +489,7 @@ PARTS_FOUND = segmentation.Segmentation(
 entry("hebt.segmentation.Segmentation.mask", PARTS_FOUND.mask, label=count(2, 3))
 JUDGED = {
     "variance": array(MAPS + 1).but("None", refused={"0": 0 * MAPS, "below 0": -MAPS}),
-    "ratio_maps": Q.but("None"),
+    "ratio_maps": Q.but("None", "bool"),
     "mask": M.but("None"),
     "margin": count(1, N // 2, least=0),
     "names": names(["Au", "Ag"]),
@@ -540,9 +540,7 @@ CONTENDERS = argument(
         "other maps": {"EDS": [validation.Recipe(0.0, (1,), maps=MAPS[:, 1:])]},
     },
 )
-entry(
-    "hebt.validation.nested",
-    validation.nested,
+NESTED = dict(
     angles=A,
     haadf=P.but(refused={"below 0": -HAADF}),
     maps=Q.but(refused={"below 0": -MAPS}),
@@ -553,10 +551,13 @@ entry(
     **JUDGED,
     scale=flag(True),
 )
-SHARES = np.stack(hebt.split_counts(MAPS, seed=2, parts=3))
 entry(
-    "hebt.validation.nested_counts",
-    validation.nested_counts,
+    "hebt.validation.nested",
+    validation.nested,
+    **{name: argument.refused_alone() for name, argument in NESTED.items()},
+)
+SHARES = np.stack(hebt.split_counts(MAPS, seed=2, parts=3))
+NESTED_COUNTS = dict(
     angles=A,
     haadf=P.but(refused={"below 0": -HAADF}),
     parts=array(SHARES).but(*ROWS, refused={"below 0": -SHARES, "two": SHARES[:2]}),
@@ -564,11 +565,16 @@ entry(
     inner=count(1, 3),
     targets=array(SHARES).but("None"),
     variance=array(SHARES + 1).but("None", refused={"0": 0 * SHARES}),
-    ratio_parts=array(SHARES).but("None"),
+    ratio_parts=array(SHARES).but("None", "bool"),
     mask=M.but("None"),
     margin=count(1, N // 2, least=0),
     names=names(["Au", "Ag"]),
     progress=progress(),
+)
+entry(
+    "hebt.validation.nested_counts",
+    validation.nested_counts,
+    **{name: argument.refused_alone() for name, argument in NESTED_COUNTS.items()},
 )
 entry(
     "hebt.validation.Recipe",
