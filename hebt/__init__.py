@@ -15,7 +15,7 @@ from ._composition_em import CompositionEM
 from ._counts import split_counts
 from ._solve import Interrupted
 from ._store import open_result
-from .composition import composition, density
+from .composition import composition, composition_error, density
 from .projector import Projector, common_tilts
 from .ratios import ResponseRatios, response_ratios
 from .reconstruct import reconstruct, sirt, sweep
@@ -28,6 +28,7 @@ from .stopping import (
     fitted_noise,
     poisson_noise,
 )
+from .uncertainty import noise_deviation
 
 # These load on first use, so that `import hebt` stays instant.
 _MODULES = ("explorers", "io", "metrics", "prepare", "segmentation", "simulate", "validation")
@@ -45,8 +46,10 @@ __all__ = [
     "Snapshots",
     "common_tilts",
     "composition",
+    "composition_error",
     "density",
     "fitted_noise",
+    "noise_deviation",
     "open_result",
     "poisson_noise",
     "reconstruct",

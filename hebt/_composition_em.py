@@ -386,5 +386,7 @@ def _softness(total: Any, W: Any, ratios: np.ndarray, S: np.ndarray, level: np.n
         return np.full(len(level), 0.0 if total == "hard" else -1.0)
     within = np.where(level < 10 * S, S, np.nan)
     middle = np.array([np.nanmedian(s) if np.isfinite(s).any() else 0.0 for s in within.T])
-    inverse_ratio = np.broadcast_to((1 / np.asarray(ratios, float)).mean(axis=0), len(level))
+    inverse_ratio = (1 / np.asarray(ratios, float)).reshape(len(ratios), -1).mean(axis=0)
+    if len(inverse_ratio) > 1:  # volumes that share S may have ratios of their own
+        middle = np.resize(middle, len(inverse_ratio))
     return inverse(total * middle * W.column_sums.mean(dtype=float) * inverse_ratio)

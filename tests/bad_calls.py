@@ -222,6 +222,27 @@ entry(
     ),
     variance=VARIANCE.but("None", *NUMBER, "one axis less", "a row less"),
 )
+NOISE = dict(W=PROJECTOR, haadf=P.but(refused={"below 0": -HAADF}), ratios=R)
+NOISE |= dict(iterations=ITERATIONS.but("None"), mask=M.but("None"), replicates=count(3))
+NOISE |= dict(haadf_projector=PROJECTOR.but("None"), seed=seed(1), **RUN)
+COUNTS = Q.but(refused={"below 0": -MAPS, "no counts": MAPS + 0.5, "a gain": 4 * MAPS})
+entry(
+    "hebt.noise_deviation",
+    hebt.noise_deviation,
+    **NOISE,
+    maps=COUNTS,
+    alpha=number(0.5, 1.0, 1.5, -0.1).but("None"),
+    method=choice("hebt"),
+)
+entry(
+    "hebt.noise_deviation, of fractions",
+    hebt.noise_deviation,
+    **NOISE,
+    maps=COUNTS,
+    method=thing(EM, "composition", 4.0).but("a text"),
+    ratio_errors=array([0.1, 0.2]).but("None", refused={"below 0": [-0.1, 0.1]}),
+    of=function(lambda x, ratios: x / ratios[:, None, None, None]).but("None"),
+)
 entry(
     "hebt.open_result", hebt.open_result, path=refusing(**NOTHING, **{"a number": 3, "True": True})
 )
@@ -321,6 +342,18 @@ entry(
     elements=names(["Au", "Ag"]).but(refused={"no element": ["Au", "Xx"]}),
     kind=choice("atomic"),
     least=number(0.5, -1),
+)
+
+entry(
+    "hebt.composition_error",
+    hebt.composition_error,
+    fractions=array([[0.5, 0.9], [0.5, 0.1]]).but(
+        "one axis less",
+        *COLUMNS,
+        *("NaN at first", "NaN, float32", "NaN in a list", "NaN everywhere"),
+        refused={"no fractions": X},
+    ),
+    factor_errors=array([0.02, 0.03]).but(refused={"below 0": [-0.1, 0.1]}),
 )
 
 # --- how good it is ---

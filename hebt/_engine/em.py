@@ -217,7 +217,8 @@ class EmRun:
     ratios
         Shape (elements, slices or 1).
     softness
-        0: the sum of a is 1; above: how far it may be from it; below: it is free. (depth,)
+        0: the sum of a is 1; above: how far it may be from it; below: it is free. Shape
+        (slices,) or (depth,).
     weights
         Where a begins, shape (elements, slices, size * size); None for equal shares.
     haadf_beam
@@ -242,11 +243,11 @@ class EmRun:
         factor = smoothing.normalized(guide)
         reach = factor * beam.column_sums.reshape(-1, 1)
         smoothing.apply(reach, reach, _NONE)
-        shared: Any = [factor, reach, softness[None].astype(np.float64)]
+        shared: Any = [factor, reach]
         if factor.shape[1] == 1:  # the kernels' inner loops go over these columns
             shared = [np.repeat(each, self.slices, axis=1) for each in shared]
-        self.factor, self.reach, softness = shared
-        self.softness = softness[0]
+        self.factor, self.reach = shared
+        self.softness = np.resize(softness.astype(np.float64), self.slices)
         each = np.broadcast_to(ratios, (self.elements, self.slices)).astype(np.float32)
         self.inverse_ratios, self.ratios = 1 / each.astype(np.float64), each.ravel()
         self.squares = np.zeros((self.tilts, self.elements))

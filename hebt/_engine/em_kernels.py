@@ -221,14 +221,14 @@ def update(
     Where all E_e are 0, a stays as it is. The squared norms of factor times the step, and of factor
     times the new a, go to `changes[pixel]`.
     """
-    slices, depth = inverse_ratios.shape[1], len(softness)
+    slices = len(softness)
     pixels = max(1, _PROBLEMS // slices)
     count = pixels * slices
     # problems that can be solved, also where the last pixels are fewer
     expected, gaps = np.ones((elements, count)), np.zeros((elements, count))
     least, slope, constant, d = np.ones(count), np.empty(count), np.empty(count), np.empty(count)
-    for begin in range(0, count, depth):
-        slope[begin : begin + depth] = softness
+    for begin in range(0, count, slices):
+        slope[begin : begin + slices] = softness
     for first in range(first_pixel, last_pixel, pixels):
         last = min(first + pixels, last_pixel)
         changes[first:last] = 0.0
