@@ -275,7 +275,7 @@ def reconstruct(
     >>> hebt.metrics.scaled_mse(specimen.density[0], gold) < 0.2
     True
     """
-    own = _checked_method(method, alpha, blur, device)
+    own = checked_method(method, alpha, blur, device)
     alpha = 0.7 if alpha is None else alpha
     iterations = own.iterations if iterations is None else iterations
     problem = Problem.checked(W, haadf, maps, ratios, alpha, haadf_projector, mask, x0, blur)
@@ -294,7 +294,7 @@ def reconstruct(
     return reconstruct_in_blocks(block, problem, run, out, about, overwrite, settings)
 
 
-def _checked_method(method: Any, alpha: Any, blur: Any, device: Any) -> Method:
+def checked_method(method: Any, alpha: Any, blur: Any, device: Any) -> Method:
     """Return the method, after checking that the other arguments fit it."""
     if isinstance(method, str) and method == "hebt":
         return Hebt()

@@ -11,17 +11,14 @@ from numpy.typing import ArrayLike
 
 from ._blocks import is_lazy
 from ._checks import check_count, check_errors, check_function, check_seed, check_variance
-from ._composition_em import (
-    CompositionEM,
-    checked_method,
-    divide,
-    haadf_reconstruction,
-    shifted_counts,
-)
-from ._counts import are_counts
+from ._composition_em import CompositionEM, divide
+from ._counts import are_counts, shifted_counts
+from ._guide import haadf_reconstruction
+from ._method import Hebt, Method
 from ._problem import Problem, Run
 from ._solve import Interrupted, solve
 from .projector import Projector
+from .reconstruct import checked_method
 
 _COLUMNS = 256  # slices of all elements that run together; more would hardly be faster
 
@@ -35,7 +32,7 @@ def noise_deviation(
     iterations: int | None = None,
     mask: ArrayLike | None = None,
     *,
-    method: str | CompositionEM = "hebt",
+    method: str | Method = "hebt",
     replicates: int = 8,
     seed: int = 0,
     ratio_errors: ArrayLike | None = None,
@@ -126,7 +123,7 @@ def noise_deviation(
     >>> hebt.noise_deviation(*data, of=fractions, **options).shape
     (2, 64, 64)
     """
-    em = checked_method(method, alpha, None, device)
+    own = checked_method(method, alpha, None, device)
     if any(map(is_lazy, (haadf, maps, mask))):
         raise TypeError(
             "haadf, maps or mask is a Dask array, but all replicates pass through memory; "
@@ -134,7 +131,7 @@ def noise_deviation(
         )
     alpha = 0.7 if alpha is None else alpha
     problem = Problem.checked(W, haadf, maps, ratios, alpha, haadf_projector, mask)
-    iterations = (200 if em is None else 50) if iterations is None else iterations
+    iterations = own.iterations if iterations is None else iterations
     run = Run(iterations, device=device, progress=progress)
     replicates = check_count("replicates", replicates, least=2)
     if of is not None:
@@ -143,8 +140,8 @@ def noise_deviation(
     drawn = _draw_ratios(problem.ratios, ratio_errors, replicates, random.spawn(1)[0])
     spread = _Spread()
     try:
-        for x, own in _reconstructions(problem, run, em, drawn, random.spawn(replicates)):
-            spread.add(x if of is None else _derived(of, x, own))
+        for x, used in _reconstructions(problem, run, own, drawn, random.spawn(replicates)):
+            spread.add(x if of is None else _derived(of, x, used))
     except KeyboardInterrupt:
         raise Interrupted(
             spread.deviation(),
@@ -181,13 +178,13 @@ def _draw_ratios(ratios: Any, errors: Any, replicates: int, seed: Any) -> np.nda
 
 
 def _reconstructions(
-    problem: Problem, run: Run, em: CompositionEM | None, ratios: np.ndarray, seeds: list
+    problem: Problem, run: Run, method: Method, ratios: np.ndarray, seeds: list
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield x and the ratios of each replicate."""
     depth = problem.lead or (1,)
-    counts, shift = _counts(problem, em)
-    solve_many = _solver(problem, em, depth)
-    together = -(-_COLUMNS // (len(counts) * depth[0]))
+    counts, shift = _counts(problem, method)
+    solve_many = _solver(problem, method, depth)
+    together = -(-_COLUMNS // (len(counts) * depth[0])) if solve_many else 1
     for first in range(0, len(seeds), together):
         own = ratios[first : first + together]
         last = first + len(own)
@@ -195,42 +192,47 @@ def _reconstructions(
             np.random.default_rng(seed).poisson(counts).astype(np.float32) - shift
             for seed in seeds[first:last]
         ]
-        label = f"Replicates {first + 1} to {last} of {len(seeds)}"
-        x = solve_many(
-            _replicated(problem, maps, own, depth), dataclasses.replace(run, label=label)
-        )
+        which = f"{first + 1} to {last}" if last > first + 1 else f"{last}"
+        run = dataclasses.replace(run, label=f"Replicate {which} of {len(seeds)}")
+        if solve_many is None:
+            alone = dataclasses.replace(problem, maps=maps[0], ratios=own[0])
+            yield method._solve(alone, run), own[0]
+            continue
+        x = solve_many(_replicated(problem, maps, own, depth), run)
         del maps
         for r in range(len(own)):
             yield x[:, r].reshape(problem.shape), own[r]
 
 
-def _counts(problem: Problem, em: CompositionEM | None) -> tuple[np.ndarray, Any]:
+def _counts(problem: Problem, method: Method) -> tuple[np.ndarray, Any]:
     """Return what is drawn again, and what goes off again afterwards."""
-    maps = problem.maps
-    if em is not None and em.variance is not None:
-        kernel: Any = em.kernel
-        counts, shift = shifted_counts(maps, em.variance, kernel[0] > 0)
+    maps, variance = problem.maps, getattr(method, "variance", None)
+    if variance is not None:
+        along, _ = getattr(method, "kernel", (0, 0))
+        counts, shift = shifted_counts(maps, variance, along > 0)
         return counts, 0 if shift is None else shift
     if not are_counts(maps):
         raise ValueError(
             f"maps hold values from {maps.min():g} to {maps.max():g} that are no raw counts "
             "(whole numbers from 0, and not all multiples of one); expected these, as their noise "
-            "is known. Give them, or hebt.CompositionEM(..., variance=...) as the method."
+            "is known. Give them, or a method with variance=..., such as hebt.CompositionEM."
         )
     return maps, 0
 
 
-def _solver(problem: Problem, em: CompositionEM | None, depth: tuple[int, ...]) -> Callable:
-    """Return what reconstructs several replicates."""
-    if em is None:
+def _solver(problem: Problem, method: Method, depth: tuple[int, ...]) -> Callable | None:
+    """Return what reconstructs several replicates at once; None if the method does not."""
+    if isinstance(method, Hebt):
         return solve
-    method, guide = em, haadf_reconstruction(problem, em.haadf_noise)
+    if not isinstance(method, CompositionEM):
+        return None
+    several, guide = method, haadf_reconstruction(problem, method.haadf_noise)
     guide = guide.reshape(*depth, *guide.shape[-2:])
-    if em.variance is not None:
-        variance = check_variance(em.variance, problem.maps)
+    if method.variance is not None:
+        variance = check_variance(method.variance, problem.maps)
         shape = (*problem.maps.shape[:2], 1, *depth, problem.W.size)
-        method = dataclasses.replace(em, variance=variance.reshape(shape))
-    return lambda several, run: divide(several, run, method, guide)[0]
+        several = dataclasses.replace(method, variance=variance.reshape(shape))
+    return lambda problem, run: divide(problem, run, several, guide)[0]
 
 
 def _replicated(

@@ -350,7 +350,7 @@ entry(
     fractions=array([[0.5, 0.9], [0.5, 0.1]]).but(
         "one axis less",
         *COLUMNS,
-        *("NaN at first", "NaN, float32", "NaN in a list", "NaN everywhere"),
+        *("NaN", "NaN at first", "NaN, float32", "NaN in a list", "NaN everywhere"),
         refused={"no fractions": X},
     ),
     factor_errors=array([0.02, 0.03]).but(refused={"below 0": [-0.1, 0.1]}),

@@ -88,6 +88,15 @@ def test_each_replicate_is_a_reconstruction_of_its_own(options, slices, more, mo
     assert found.dtype == np.float32 and found.shape == results[0][0].shape
 
 
+def test_a_method_that_knows_one_volume_reconstructs_the_replicates_one_by_one(monkeypatch):
+    haadf, maps = scene()
+    options = {"method": hebt.CompositionEM(1, variance=30.0), "ratio_errors": 0.1 * R}
+    expected = deviation(haadf, maps, **options)
+    monkeypatch.setattr(uncertainty, "_solver", lambda *_: None)
+    found = deviation(haadf, maps, **options)
+    np.testing.assert_allclose(found, expected, atol=1e-3 * expected.max())
+
+
 def test_of_a_linear_reconstruction_it_is_the_closed_form():
     """One iteration from 0 is linear: x = C^-1 W^T R^-1 r n, whose variance follows from n's."""
     haadf, maps = scene(1)
@@ -266,7 +275,7 @@ def test_progress_says_which_replicates_run(capsys, monkeypatch):
     monkeypatch.setattr(uncertainty, "_COLUMNS", 8)
     deviation(*scene(), replicates=3, progress=True)
     shown = capsys.readouterr().err
-    assert "Replicates 1 to 2 of 3" in shown and "Replicates 3 to 3 of 3" in shown
+    assert "Replicate 1 to 2 of 3" in shown and "Replicate 3 of 3" in shown
 
 
 def test_dask_arrays_are_refused():
