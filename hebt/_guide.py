@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._engine.arrays import slices_first
+from ._engine.arrays import pages, slices_first
 from ._engine.em import accelerated_sirt
 from ._problem import Problem
 
@@ -21,7 +21,8 @@ def haadf_reconstruction(problem: Problem, noise: float | None = None) -> np.nda
     W = problem.haadf_projector or problem.W
     haadf: Any = problem.haadf
     tilts, size = len(W.angles), W.size
-    p = np.ascontiguousarray(haadf.reshape(tilts, -1, size).swapaxes(1, 2))
+    p = pages(tilts, size, haadf.size // (tilts * size))
+    p[:] = haadf.reshape(tilts, -1, size).swapaxes(1, 2)
     if noise is None:
         noise = haadf_noise(haadf)
     mask = np.ones((1, size**2)) if problem.mask is None else problem.mask.reshape(-1, size**2)

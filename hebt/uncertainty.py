@@ -232,7 +232,7 @@ def _solver(problem: Problem, method: Method, depth: tuple[int, ...]) -> Callabl
         variance = check_variance(method.variance, problem.maps)
         shape = (*problem.maps.shape[:2], 1, *depth, problem.W.size)
         several = dataclasses.replace(method, variance=variance.reshape(shape))
-    return lambda problem, run: divide(problem, run, several, guide)[0]
+    return lambda problem, run: divide(problem, run, several, guide)
 
 
 def _replicated(

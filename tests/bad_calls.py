@@ -214,7 +214,16 @@ entry(
     total=choice("free").but("a number", refused={"0": 0.0, "below 0": -1.0, "inf": np.inf}),
     variance=VARIANCE.but(*FREE, "None", "Dask"),
     haadf_noise=number(2.0, -1.0).but("None"),
+    shares=V.but(*FREE, "None"),
 )
+entry(
+    "hebt.CompositionEM, shares of the result",
+    lambda shares: hebt.reconstruct(
+        W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.CompositionEM(1, shares=shares)
+    ),
+    shares=V.but("None"),
+)
+entry("hebt.History", hebt.History, shares=flag(True))
 entry(
     "hebt.CompositionEM, variance of the maps",
     lambda variance: hebt.reconstruct(
