@@ -6,6 +6,7 @@ maximize the Poisson likelihood of the counts by expectation maximization.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike
 from ._checks import as_float32, check_choice, check_number
 from ._counts import shifted_counts
 from ._engine.arrays import inverse, pages
+from ._engine.device import choose_device
 from ._engine.em import Bilateral, EmRun, Gaussian
 from ._guide import haadf_reconstruction
 from ._method import Method
@@ -103,6 +105,7 @@ class CompositionEM(Method):
 
     label: ClassVar[str] = "Composition EM"
     iterations: ClassVar[int] = 50
+    runs_on_cuda: ClassVar[bool] = True
     kernel: float | tuple[float, float] | None = None
     contrast: float | None = None
     total: str | float = "hard"
@@ -133,6 +136,15 @@ class CompositionEM(Method):
         self._check_noise()
         if self.shares is not None:
             set_(self, "shares", as_float32("shares", self.shares))
+
+    def _check_call(self, alpha: Any, blur: Any, device: Any) -> None:
+        """Raise a ValueError for what does not go with this method."""
+        super()._check_call(alpha, blur, device)
+        if isinstance(device, str) and device == "cuda" and self.contrast is not None:
+            raise ValueError(
+                f'device is "cuda", but contrast is {self.contrast:g}, and a kernel that stops at '
+                'edges runs on the CPU; expected "auto" or "cpu".'
+            )
 
     def _check_blocks(self) -> None:
         """Raise a ValueError if the kernel joins slices, or shares would be those of blocks."""
@@ -187,16 +199,24 @@ def divide(
         those of the method, for x0 / S, or for equal shares.
     """
     weights = method.shares if weights is None else weights
-    state = _state(problem, method, guide, weights)
-    state.keep = run.history.keeps_shares
-    try:
-        return iterate(state, problem, np.arange(state.slices), run)
-    finally:
-        if state.shares is not None:
-            run.history.shares = state.shares.reshape(problem.shape)
+    with contextlib.ExitStack() as stack:
+        kind: Any = EmRun
+        if run.device == "cuda":
+            choose_device("cuda")
+            from ._engine import cuda, cuda_em
+
+            stack.enter_context(cuda.turn)
+            kind = cuda_em.CudaEmRun
+        state = _state(problem, method, guide, weights, kind)
+        state.keep = run.history.keeps_shares
+        try:
+            return iterate(state, problem, np.arange(state.slices), run)
+        finally:
+            if state.shares is not None:
+                run.history.shares = state.shares.reshape(problem.shape)
 
 
-def _state(problem: Problem, method: CompositionEM, guide: Any, weights: Any) -> EmRun:
+def _state(problem: Problem, method: CompositionEM, guide: Any, weights: Any, kind: Any) -> Any:
     """Return what to iterate on."""
     W, size, elements = problem.W, problem.W.size, len(problem.maps)
     ratios: Any = problem.ratios
@@ -231,7 +251,7 @@ def _state(problem: Problem, method: CompositionEM, guide: Any, weights: Any) ->
     if weights is not None:
         weights = _check_shares(weights, problem).reshape(elements, -1, size**2)
     seen = problem.haadf_projector or W
-    return EmRun(
+    return kind(
         W._beam,
         flat(problem.maps),
         flat(shift),

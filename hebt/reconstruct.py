@@ -249,11 +249,12 @@ def reconstruct(
     after many, edges are sharper, and the noise of the maps is amplified. Fit the ratios to images
     that are alike, to HAADF images smoothed with the same kernel.
 
-    `CompositionEM` runs on the CPU; `alpha`, `blur` and ``"cuda"`` are refused with it. With Dask
-    arrays or `out` its kernel must leave slices apart, ``kernel=(0, 4)``, and with Dask's HAADF
-    images it has to be told their noise. It begins with the shares x0 / S, at least 0.001, which K
-    smooths once more: 10 iterations and 20 more from their result are nearly, not exactly, 30. They
-    are exactly 30 with the shares that the first run ended with: see its `shares`.
+    `CompositionEM` runs on the CPU, or with ``device="cuda"`` and without `contrast` on a GPU;
+    `alpha` and `blur` are refused with it. With Dask arrays or `out` its kernel must leave slices
+    apart, ``kernel=(0, 4)``, and with Dask's HAADF images it has to be told their noise. It begins
+    with the shares x0 / S, at least 0.001, which K smooths once more: 10 iterations and 20 more
+    from their result are nearly, not exactly, 30. They are exactly 30 with the `shares` that the
+    first run ended with.
 
     SIRT weighs each row of Eq. 11 by its inverse row sum, so what it minimises weighs the two
     modalities by (1 - alpha) and alpha / k, not by the squares of Eq. 9.

@@ -768,7 +768,10 @@ SHARES = hebt.CompositionEM((0, 1), shares=np.ones((2, 3, 20, 20)))
         ({"method": hebt.CompositionEM}, 'method is <class .*; expected "hebt" or'),
         ({"alpha": 0.7}, "alpha is 0.7, but .* Leave alpha out"),
         ({"blur": [0.25, 0.5, 0.25]}, "blur is given, .* before they were smoothed"),
-        ({"device": "cuda"}, 'device is "cuda", .* expected "auto" or "cpu"'),
+        (
+            {"device": "cuda", "method": hebt.CompositionEM(1, contrast=0.1)},
+            'device is "cuda", but contrast is 0.1, .* expected "auto" or "cpu"',
+        ),
         ({"device": "gpu"}, "device is 'gpu'"),
         ({"x0": np.ones((2, 3, 20, 20)), "method": SHARES}, "x0 is given beside shares"),
         ({"out": {}, "method": SHARES}, "shares is given, but out and Dask arrays have none"),

@@ -469,7 +469,11 @@ def _bytes(shape, masks, haadf, haadf_beam, blur) -> int:
 
 
 def _refuse_what_has_no_room(shape, masks, haadf, haadf_beam, blur):
-    needed = _bytes(shape, masks, haadf, haadf_beam, blur)
+    refuse(_bytes(shape, masks, haadf, haadf_beam, blur), shape)
+
+
+def refuse(needed: int, shape: tuple[int, ...]) -> None:
+    """Raise a MemoryError unless the device has so many bytes free, for maps of this shape."""
     context = cuda.current_context()
     if hasattr(context, "deallocations"):  # not in the simulator
         context.deallocations.clear()  # what the last run has left and numba has yet to give back
