@@ -83,6 +83,9 @@ class CompositionEM(Method):
     the likelihood and K are for. With a hard sum and hardly any counts the surplus of S goes to
     the element with the largest ratio: the most likely answer, but no measurement.
 
+    A run takes about 2.5 times the memory of data and result for two elements, 3 for one, and
+    with `contrast` 4.6; in blocks of slices, with `out`, only that of the blocks.
+
     References
     ----------
     .. [1] Shepp and Vardi, "Maximum likelihood reconstruction for emission tomography", IEEE

@@ -85,6 +85,9 @@ def composition(
     x alone is no composition: it is density times the HAADF response factor of each element. Give
     one kind of factors, by its name; a common scale of all of them cancels.
 
+    Standard deviations of fractions come from ``noise_deviation(..., of=...)``, for the noise of
+    the counts and the errors of the ratios, and from `composition_error`, for those of the factors.
+
     Parameters
     ----------
     x

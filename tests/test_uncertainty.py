@@ -154,7 +154,7 @@ def test_it_is_the_spread_over_simulated_noise(method, iterations):
 
     true = np.std([both(x[:, s], ratios) for s in range(x.shape[1])], axis=0, ddof=1)
     found = []
-    for s in range(3):
+    for s in range(2):
         given = data.W, data.haadf_of_seeds[:, s], data.counts[:, :, s], ratios
         found.append(hebt.noise_deviation(*given, seed=s, of=both, **options))
     found = np.mean(found, axis=0)
@@ -162,6 +162,35 @@ def test_it_is_the_spread_over_simulated_noise(method, iterations):
     there = inside & np.isfinite(found).all(axis=0) & np.isfinite(true).all(axis=0)
     assert there.sum() > 0.95 * inside.sum()
     part = found[:, there].mean(axis=1) / true[:, there].mean(axis=1)
+    assert (np.abs(part - 1) < 0.2).all(), part
+
+
+@pytest.mark.parametrize("total", ["hard", "free"])
+def test_it_is_the_spread_where_background_was_subtracted(total):
+    """As above; the maps have the noise of a background as bright as they are."""
+    data = phantom.data(PHANTOM)
+    W, ratios, inside = data.W, data.settings.true_ratios, data.density.sum(axis=0) > 0
+    background = data.counts.mean()
+    recorded = data.counts + np.random.default_rng(5).poisson(background, data.counts.shape)
+
+    def method(variance):
+        return hebt.CompositionEM((0, 0.5), total=total, variance=variance)
+
+    maps, options = recorded - background, {"progress": False}
+    x = hebt.reconstruct(
+        *(W, data.haadf_of_seeds, maps, ratios), method=method(recorded), **options
+    )
+    true = x.std(axis=1, ddof=1)[:, inside].mean(axis=1)
+    found = [
+        hebt.noise_deviation(
+            *(W, data.haadf_of_seeds[:, s], maps[:, :, s], ratios),
+            method=method(recorded[:, :, s]),
+            seed=s,
+            **options,
+        )
+        for s in range(2)
+    ]
+    part = np.mean(found, axis=0)[:, inside].mean(axis=1) / true
     assert (np.abs(part - 1) < 0.2).all(), part
 
 
@@ -219,14 +248,14 @@ def test_errors_of_ratios_are_those_of_reconstructions_with_other_ratios(options
         haadf, maps, ratio_errors=errors, of=FRACTIONS, replicates=30, seed=3, **options
     )
     rng, fractions = np.random.default_rng(7), []
-    for _ in range(150):
+    for _ in range(80):
         ratios = rng.normal(R, errors)
         x = hebt.reconstruct(W, haadf, maps, ratios, progress=False, **options)
         fractions.append(FRACTIONS(x, ratios))
     mixed = np.zeros((SIZE, SIZE), bool)
     mixed[7:10, 6:11] = True
     true = np.std(fractions, axis=0, ddof=1)[:, mixed]
-    np.testing.assert_allclose(found[:, mixed], true, rtol=0.25)
+    np.testing.assert_allclose(found[:, mixed], true, rtol=0.3)
     # and not what x as it is would have with these errors
     x = hebt.reconstruct(W, haadf, maps, R, progress=False, **options)
     alone = hebt.composition_error(FRACTIONS(x, R), errors / R)[:, mixed]
