@@ -177,8 +177,15 @@ entry(
     lambda **k: hebt.reconstruct(W, HAADF, MAPS, RATIOS, iterations=2, method=EM, **k),
     alpha=refusing(**{repr(v): v for v in (0.0, 0.7, "0.7", [0.7])}),
     blur=refusing(kernel=[0.25, 0.5, 0.25], number=3, text="text"),
-    device=refusing(cuda="cuda", number=3),
+    device=refusing(number=3),
     out=refusing(number=3),
+)
+entry(
+    "hebt.reconstruct, composition with edges in vain",
+    lambda **k: hebt.reconstruct(
+        W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.CompositionEM(1, contrast=0.1), **k
+    ),
+    device=refusing(cuda="cuda"),
 )
 entry(
     "hebt.reconstruct, watched",
