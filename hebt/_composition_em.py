@@ -18,7 +18,7 @@ from ._counts import shifted_counts
 from ._engine.arrays import inverse, pages
 from ._engine.device import choose_device
 from ._engine.em import Bilateral, EmRun, Gaussian
-from ._guide import haadf_reconstruction
+from ._guide import haadf_reconstruction, mean_inside
 from ._method import Method
 from ._problem import Problem, Run
 from ._solve import iterate
@@ -243,7 +243,7 @@ def _state(problem: Problem, method: CompositionEM, guide: Any, weights: Any, ki
     S = pages(size**2, guide.size // size**2)
     S[:] = guide.reshape(-1, size**2).T
     del guide
-    level = _level(S)
+    level = mean_inside(S)
     smoothing: Any = Gaussian(along, inside, size, depth)
     if method.contrast is not None:
         smoothing = Bilateral(inside, method.contrast, S, level)
@@ -299,21 +299,6 @@ def _check_shares(shares: Any, problem: Problem) -> np.ndarray:
             f"{problem.shape}, that of the result, and at least 0, as a History has them."
         )
     return shares
-
-
-def _level(S: np.ndarray) -> np.ndarray:
-    """Return S's mean within the specimen, for each of its columns; 0 where it is empty.
-
-    Within is what has a tenth of the typical intensity, which is the mean weighted by itself.
-    """
-    parts = np.array_split(S, max(1, len(S) // 4096))  # no array of the size of S beside it
-
-    def total(values):
-        return np.sum([values(part).sum(axis=0, dtype=float) for part in parts], axis=0)
-
-    typical = total(np.square) * inverse(total(np.asarray))
-    within = total(lambda part: typical < 10 * part)
-    return total(lambda part: np.where(typical < 10 * part, part, 0)) * inverse(within)
 
 
 def _softness(total: Any, W: Any, ratios: np.ndarray, S: np.ndarray, level: np.ndarray) -> Any:

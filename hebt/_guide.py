@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._engine.arrays import pages, slices_first
+from ._engine.arrays import inverse, pages, slices_first
 from ._engine.em import accelerated_sirt
 from ._problem import Problem
 
@@ -49,3 +49,18 @@ def haadf_noise(haadf: np.ndarray) -> float:
     if differences.size == 0:
         return 0.0
     return float(np.quantile(differences, 0.25) / (_NORMAL_QUARTILE * np.sqrt(20)))
+
+
+def mean_inside(S: np.ndarray) -> np.ndarray:
+    """Return S's mean within the specimen, for each of its columns; 0 where it is empty.
+
+    Within is what has a tenth of the typical intensity, which is the mean weighted by itself.
+    """
+    parts = np.array_split(S, max(1, len(S) // 4096))  # no array of the size of S beside it
+
+    def total(values):
+        return np.sum([values(part).sum(axis=0, dtype=float) for part in parts], axis=0)
+
+    typical = total(np.square) * inverse(total(np.asarray))
+    within = total(lambda part: typical < 10 * part)
+    return total(lambda part: np.where(typical < 10 * part, part, 0)) * inverse(within)

@@ -55,8 +55,8 @@ class History:
     change : numpy.ndarray
         ||x - x_before|| / ||x||, shape (entries,); NaN for entry 0.
     deviance : numpy.ndarray or None
-        Poisson deviance of each element's counts, shape (entries, elements), of `CompositionEM`;
-        None for other methods.
+        Poisson deviance of each element's counts, shape (entries, elements), of `CompositionEM`
+        and `GuidedTV`; None for other methods.
     shares : numpy.ndarray or None
         The a_e that a `CompositionEM` ended with (also where it was interrupted), in the shape of
         its result, if they are kept.
