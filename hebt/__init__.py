@@ -13,6 +13,7 @@ import importlib
 
 from ._composition_em import CompositionEM
 from ._counts import split_counts
+from ._fused import Fused
 from ._guided_tv import GuidedTV
 from ._solve import Interrupted
 from ._store import open_result
@@ -40,6 +41,7 @@ __all__ = [
     "Choice",
     "CompositionEM",
     "Discrepancy",
+    "Fused",
     "GuidedTV",
     "History",
     "Interrupted",

@@ -140,9 +140,9 @@ class CompositionEM(Method):
         if self.shares is not None:
             set_(self, "shares", as_float32("shares", self.shares))
 
-    def _check_call(self, alpha: Any, blur: Any, device: Any) -> None:
+    def _check_call(self, alpha: Any, blur: Any, device: Any, accelerate: bool = False) -> None:
         """Raise a ValueError for what does not go with this method."""
-        super()._check_call(alpha, blur, device)
+        super()._check_call(alpha, blur, device, accelerate)
         if isinstance(device, str) and device == "cuda" and self.contrast is not None:
             raise ValueError(
                 f'device is "cuda", but contrast is {self.contrast:g}, and a kernel that stops at '

@@ -124,7 +124,7 @@ def noise_deviation(
     >>> hebt.noise_deviation(*data, of=fractions, **options).shape
     (2, 64, 64)
     """
-    own = checked_method(method, alpha, None, device)
+    own = checked_method(method, alpha, None, device, False)
     if any(map(is_lazy, (haadf, maps, mask))):
         raise TypeError(
             "haadf, maps or mask is a Dask array, but all replicates pass through memory; "

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -50,6 +52,25 @@ def pages(*shape: int) -> np.ndarray:
         with contextlib.suppress(OSError):  # a kernel without them
             room.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(room, np.float32).reshape(shape)
+
+
+_kept: dict[str, np.ndarray] = {}
+_MOST = 1 << 24  # bytes of an array that is kept
+
+
+@contextlib.contextmanager
+def scratch(name: str, *shape: int) -> Iterator[np.ndarray]:
+    """Lend a float32 array, with whatever it holds.
+
+    The last one of each name is kept for the next call, if it is small: for a few slices, finding
+    new memory would take as long as much of the work.
+    """
+    array = _kept.pop(name, None)  # by one thread only
+    if array is None or array.shape != shape:
+        array = empty(math.prod(shape)).reshape(shape)
+    yield array
+    if array.nbytes <= _MOST:
+        _kept[name] = array
 
 
 def slices_last(images: np.ndarray) -> np.ndarray:

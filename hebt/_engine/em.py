@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import empty, inverse, slices_first, slices_last
-from .beam import BLOCK, Beam, load_kernels
+from .beam import load_kernels
 from .cpu import _in_parts
 from .system import Residuals
 
@@ -17,81 +17,6 @@ def _load() -> ModuleType:
     from . import em_kernels
 
     return em_kernels
-
-
-def accelerated_sirt(
-    beam: Beam, p: np.ndarray, mask: np.ndarray, iterations: np.ndarray, enough: np.ndarray
-) -> np.ndarray:
-    """Reconstruct slices by SIRT with FISTA's momentum, which starts anew where it leads astray.
-
-    Parameters
-    ----------
-    beam
-        The geometry.
-    p
-        Projections, shape (tilts, size, slices).
-    mask
-        Shape (size * size, slices or 1).
-    iterations
-        How many at most, shape (slices,).
-    enough
-        Norm of p - W x at which a slice is done, shape (slices,).
-
-    Returns
-    -------
-    numpy.ndarray
-        x, shape (size * size, slices).
-    """
-    slices = p.shape[2]
-    x, z, done = (empty(beam.size**2, slices) for _ in range(3))
-    x[:], z[:], done[:] = 0, 0, 0
-    keep = np.ascontiguousarray(mask, np.float32)
-    if keep.shape[1] > 1:
-        keep = slices_last(keep.T)
-    wz, wx = (empty(beam.tilts, beam.size, slices) for _ in range(2))
-    wz[:], wx[:] = 0, 0
-    rows, columns = inverse(beam.row_sums)[:, :, None], inverse(beam.column_sums).ravel()
-    squares = np.empty((beam.tilts, slices))
-    dots = np.zeros((*beam.tiles(slices), min(BLOCK, z.shape[1])))
-    age = np.ones(slices)
-
-    def step(tile, *place):
-        row, column, first, _ = place
-        own = dots[beam.tile(row, column, first)]
-        _load().accelerated_step(tile, z, x, columns, keep, beam.size, *place, own)
-
-    # tilt by tilt, and in place: what is allocated and freed at each step adds up
-    for image, square in zip(p, squares):
-        square[:] = np.square(image, dtype=float).sum(axis=0)
-    open_ = np.sqrt(squares.sum(axis=0)) > enough
-    for n in range(iterations.max()):
-        if not open_.any():
-            break
-        for image, projected, row in zip(p, wz[:, :, :slices], rows):
-            np.subtract(image, projected, out=projected)
-            projected *= row
-        beam.backward_tiles(wz, step)
-        astray = np.concatenate(list(dots.sum(axis=(1, 2))))[:slices] > 0
-        last = np.where(astray, 1, age)
-        age = (1 + np.sqrt(1 + 4 * last**2)) / 2
-        momentum = np.where(astray, 0, (last - 1) / age).astype(np.float32)
-        # z is the x before
-        ahead, now = z[:, :slices], x[:, :slices]
-        np.subtract(now, ahead, out=ahead)
-        ahead *= momentum
-        ahead += now
-        beam.forward(z, out=wz)
-        for image, before, ahead, square in zip(p, wx[..., :slices], wz[..., :slices], squares):
-            before *= momentum
-            before += ahead
-            before /= 1 + momentum
-            square[:] = np.square(image - before, dtype=float).sum(axis=0)
-        left = np.sqrt(squares.sum(axis=0))
-        closed = open_ & ((left <= enough) | (n + 1 == iterations))
-        np.copyto(done[:, :slices], now, where=closed)
-        open_ &= ~closed
-    np.copyto(done[:, :slices], x[:, :slices], where=open_)
-    return done[:, :slices]
 
 
 class Gaussian:
