@@ -13,8 +13,10 @@ import importlib
 
 from ._composition_em import CompositionEM
 from ._counts import split_counts
+from ._guided_tv import GuidedTV
 from ._solve import Interrupted
 from ._store import open_result
+from .choose import Choice, choose
 from .composition import composition, density
 from .projector import Projector, common_tilts
 from .ratios import ResponseRatios, response_ratios
@@ -34,8 +36,10 @@ _MODULES = ("explorers", "io", "metrics", "prepare", "segmentation", "simulate",
 
 __version__ = "0.1.0"
 __all__ = [
+    "Choice",
     "CompositionEM",
     "Discrepancy",
+    "GuidedTV",
     "History",
     "Interrupted",
     "Projector",
@@ -43,6 +47,7 @@ __all__ = [
     "Residuals",
     "ResponseRatios",
     "Snapshots",
+    "choose",
     "common_tilts",
     "composition",
     "density",

@@ -146,20 +146,21 @@ def reconstruct(
         HEBT's weight of the HAADF term, at least 0 (EDS alone: SIRT on r_e p_e) and below 1; 0.7
         if None. Another `method` has none.
     iterations
-        How many iterations to run; if None, 200 for HEBT and 50 for `CompositionEM`. A large
-        `alpha` needs many: differences between elements converge about 1 / (1 - alpha) times more
-        slowly than their sum.
+        How many iterations to run; if None, 200 for HEBT, 50 for `CompositionEM` and 300 for
+        `GuidedTV`. A large `alpha` needs many: differences between elements converge about
+        1 / (1 - alpha) times more slowly than their sum.
     mask
         Multiplies x after each iteration, shape ([slices,] size, size); values from 0 to 1.
     x0
-        Where to begin, in the shape of the result; zero if None.
+        Where to begin, in the shape of the result; zero if None, unless `method` knows better.
     callback
         Called as ``callback(iteration, x, residuals)`` after each iteration, with a read-only
         view of x and its `Residuals`. If it returns True, the run stops there; what it returns
         else has to be False or None.
     method
-        ``"hebt"``, or a `CompositionEM` with its settings, such as
-        ``hebt.CompositionEM(kernel=4)``, which takes raw counts and needs no weight.
+        ``"hebt"``, or another one with its settings, which takes raw counts and needs no weight:
+        a `CompositionEM`, such as ``hebt.CompositionEM(kernel=4)``, or, for specimens of separate
+        phases, a `GuidedTV`.
     haadf_projector
         The projector of the HAADF images, where they were taken at other tilts than the element
         maps (often at more). `common_tilts` finds the tilts for `response_ratios`.
@@ -253,6 +254,7 @@ def reconstruct(
     arrays or `out` its kernel must leave slices apart, ``kernel=(0, 4)``, and with Dask's HAADF
     images it has to be told their noise. It begins with the shares x0 / S, at least 0.001, which K
     smooths once more: 10 iterations and 20 more from their result are nearly, not exactly, 30.
+    `GuidedTV` has the same limits, and with Dask arrays or `out` takes ``along=False`` alone.
 
     SIRT weighs each row of Eq. 11 by its inverse row sum, so what it minimises weighs the two
     modalities by (1 - alpha) and alpha / k, not by the squares of Eq. 9.

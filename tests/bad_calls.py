@@ -51,6 +51,7 @@ HAADF = np.tensordot(RATIOS, MAPS, 1)
 X = RNG.integers(1, 9, (2, 2, N, N)).astype(float)
 MASK = np.kron([[1.0, 0.5], [1.0, 1.0]], np.ones((N // 2, N // 2)))
 EM = hebt.CompositionEM((0, 1), haadf_noise=0.0)
+TV = hebt.GuidedTV(10.0, haadf_noise=1.0)
 FIT = hebt.response_ratios(HAADF, MAPS, ["Au", "Ag"])
 SPECTRA = RNG.integers(0, 9, (12, 6)).astype(float)
 CHANNELS = 0.5 + 0.25 * np.arange(6)
@@ -97,6 +98,7 @@ LEAD = "one more axis", "one axis less"
 ROWS = "a row less", "a row more"
 COLUMNS = "a column less", "a column more"
 NUMBER = "a number", "an array without axes"
+LISTS = {k: v for k, v in NOTHING.items() if k != "None"} | {"an empty list": [], "a number": 3}
 FREE = *LEAD, *ROWS, *COLUMNS, *NUMBER  # of any shape
 
 
@@ -181,6 +183,20 @@ entry(
     out=refusing(number=3),
 )
 entry(
+    "hebt.reconstruct, guided TV",
+    lambda **k: np.asarray(hebt.reconstruct(**k)),
+    W=PROJECTOR,
+    haadf=P.but(refused={"below 0": -HAADF}),
+    maps=Q.but(refused={"below 0": -MAPS, "no counts": MAPS + 0.5}),
+    ratios=R,
+    iterations=ITERATIONS.but("None"),
+    mask=M.but("None"),
+    x0=V.but("None"),
+    method=thing(TV, "guided", 4.0).but("a text"),
+    haadf_projector=PROJECTOR.but("None"),
+    **RUN,
+)
+entry(
     "hebt.reconstruct, watched",
     lambda **k: hebt.reconstruct(W, HAADF, MAPS, RATIOS, 0.5, 2, **k),
     callback=CALLBACK.but("None"),
@@ -219,6 +235,73 @@ entry(
     "hebt.CompositionEM, variance of the maps",
     lambda variance: hebt.reconstruct(
         W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.CompositionEM(1, variance=variance)
+    ),
+    variance=VARIANCE.but("None", *NUMBER, "one axis less", "a row less"),
+)
+CHOICE = hebt.choose(
+    W, HAADF, MAPS, RATIOS, kernels=[0.25], contrasts=[None, 0.1], totals=["hard"], iterations=2
+)
+entry(
+    "hebt.choose",
+    lambda **k: hebt.choose(**k, kernels=[0.25], iterations=2).deviance,
+    W=PROJECTOR,
+    haadf=P.but("Dask", refused={"below 0": -HAADF}),
+    # float16 holds no odd numbers above 2048
+    maps=Q.but("Dask", "float16", refused={"below 0": -MAPS, "no counts": MAPS + 0.5}),
+    ratios=R,
+    contrasts=argument([None], bad=LISTS | {"0": [0.0], "a text inside": ["much"]}),
+    totals=argument(["hard"], bad=LISTS | {"0": [0.0], "one text": "hard", "no sum": ["soft"]}),
+    along=flag(False),
+    folds=count(2).but("None", refused={"1": 1, "6": 6}),
+    slices=count(2).but("None", refused={"3": 3, "none": slice(1, 1), "steps": slice(0, 2, 2)}),
+    mask=M.but("None", "Dask"),
+    haadf_projector=PROJECTOR.but("None"),
+    haadf_noise=number(2.0, -1.0).but("None"),
+    seed=seed(1),
+    progress=progress(),
+)
+entry(
+    "hebt.choose, given",
+    lambda **k: hebt.choose(W, HAADF, MAPS, RATIOS, totals=["hard"], **k).deviance,
+    kernels=argument(
+        [0.25], bad=LISTS | {"below 0": [-1.0], "three": [(1, 2, 3)], "one text": "1"}
+    ),
+    iterations=count(2),
+)
+entry(
+    "hebt.choose, processed",
+    lambda **k: (
+        hebt.choose(
+            W, HAADF, MAPS, RATIOS, kernels=[0.25], totals=["hard"], iterations=2, **k
+        ).deviance
+    ),
+    parts=array([HALF, MAPS - HALF]).but(
+        "float16",
+        "None",
+        *ROWS,
+        refused={"another sum": [HALF, HALF / 9], "one": [MAPS], "three": [HALF] * 3},
+    ),
+    variance=VARIANCE.but(*FREE, "None"),
+)
+entry(
+    "hebt.Choice.curve",
+    CHOICE.curve,
+    total=choice("hard").but("upper case", "no word", "spaces"),
+    contrast=number(0.1, 0.0).but("None"),
+)
+entry(
+    "hebt.GuidedTV",
+    hebt.GuidedTV,
+    strength=number(500.0, -1.0),
+    variance=VARIANCE.but(*FREE, "None", "Dask"),
+    haadf_noise=number(2.0, -1.0).but("None"),
+    guidance=number(0.5, -0.1, 1.1),
+    along=flag(True),
+)
+entry(
+    "hebt.GuidedTV, variance of the maps",
+    lambda variance: hebt.reconstruct(
+        W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.GuidedTV(10, variance=variance)
     ),
     variance=VARIANCE.but("None", *NUMBER, "one axis less", "a row less"),
 )
@@ -265,6 +348,7 @@ entry(
     # float16 holds no odd numbers above 2048
     counts=Q.but(*FREE, "float16", refused={"below 0": -MAPS, "halves": MAPS / 2 + 0.25}),
     seed=seed(1),
+    parts=count(2).but(refused={"1": 1}),
 )
 entry("hebt.ResponseRatios.predict", FIT.predict, maps=Q.but(*COLUMNS))
 entry(
@@ -1069,6 +1153,7 @@ def tomviz(folder):
 
 # Made by functions, which check what goes into them.
 RESULTS = {
+    "hebt.Choice",
     "hebt.Interrupted",
     "hebt.Residuals",
     "hebt.ResponseRatios",
