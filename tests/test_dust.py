@@ -205,7 +205,7 @@ def test_the_promise_can_be_kept_and_broken():
         (-better, False),
     ):
         said = claims.promise(made_up(free))
-        assert said.count("it does (") == 2 * kept and said.count("it does not (") == 2 * (not kept)
+        assert said.count("it is (") == 2 * kept and said.count("it is not (") == 2 * (not kept)
     assert "better for all (C, O, Mg, Si, Fe, Pt) and worse for none" in claims.promise(
         made_up(better)
     )

@@ -184,15 +184,10 @@ def read_tilt_series(
     if parts is not None:
         parts = check_count("parts", parts, least=2)
     seed = check_seed("seed", seed)
-    wanted = angles if isinstance(angles, str) else None
-    given = None if angles is None or wanted is not None else check_angles(angles)
-    if given is not None:
-        check_once(given, len(paths), "given")
-    elif wanted not in (None, "stage"):
-        tilts_of(paths, [None] * len(paths), wanted)
+    wanted, given = _asked(angles, paths)
 
-    images, maps, variance, spectra, stage = [], [], [], [], []
-    split: list = []
+    images, spectra, stage = [], [], []
+    made: list[dict[str, np.ndarray]] = []
     first: Scan | None = None
     with Reader() as reader, progress_bar(len(paths), "reading tilts", progress) as bar:
         for path in paths:
@@ -213,11 +208,7 @@ def read_tilt_series(
                 )
             images.append(scan.image)
             spectra.append(scan.spectrum)
-            maps.append(element_maps(scan.cube, windows, scan.energies))
-            variance.append(map_variance(scan.cube, windows, scan.energies))
-            if parts is not None:
-                # a seed of its own for each file, in whatever order they come
-                split.append(_split(scan, windows, parts, np.append(seed, len(split))))
+            made.append(_maps_of(scan, windows, parts, np.append(seed, len(made))))
             del scan
             bar.update()
     assert first is not None
@@ -226,17 +217,36 @@ def read_tilt_series(
     return TiltSeries(
         angles=tilts[order],
         haadf=np.stack(images)[order],
-        maps=np.stack(maps, axis=1)[:, order],
         lines=lines,
         pixel_size=first.pixel_size,
         energies=first.energies,
         spectra=np.stack(spectra)[order],
         windows=tuple(windows),
         angles_from=source,
-        variance=np.stack(variance, axis=1)[:, order],
-        parts=np.stack([s[0] for s in split], axis=2)[:, :, order] if split else None,
-        part_variance=np.stack([s[1] for s in split], axis=2)[:, :, order] if split else None,
+        **{name: np.stack([made[i][name] for i in order], axis=-3) for name in made[0]},
     )
+
+
+def _asked(angles: Any, paths: list[Path]) -> tuple[str | None, Any]:
+    """Return where the tilts are to come from, if that was said, and the tilts, if given."""
+    wanted = angles if isinstance(angles, str) else None
+    given = None if angles is None or wanted is not None else check_angles(angles)
+    if given is not None:
+        check_once(given, len(paths), "given")
+    elif wanted not in (None, "stage"):
+        tilts_of(paths, [None] * len(paths), wanted)
+    return wanted, given
+
+
+def _maps_of(
+    scan: Scan, windows: list[EnergyWindow], parts: int | None, seed: Any
+) -> dict[str, np.ndarray]:
+    """Return a tilt's maps and their variance, and those of parts of its counts."""
+    given = windows, scan.energies
+    made = {"maps": element_maps(scan.cube, *given), "variance": map_variance(scan.cube, *given)}
+    if parts is not None:
+        made["parts"], made["part_variance"] = _split(scan, windows, parts, seed)
+    return made
 
 
 def _split(scan: Scan, windows: list[EnergyWindow], parts: int, seed: Any) -> list[np.ndarray]:

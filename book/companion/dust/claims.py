@@ -123,6 +123,7 @@ def judged_numbers(judgement: Judgement) -> dict[str, str]:
     numbers = {
         "judges": f"{len(judgement.tilts.tilts)}",
         "parts": f"{len(judgement.counts.chosen[EDS])}",
+        "mild": MILD.split()[-1],
         "kernel": f"{judgement.kernel(FREE):g}",
         "promise": promise(judgement),
         "guide": guidance(judgement),
@@ -158,9 +159,8 @@ def promise(judgement: Judgement) -> str:
     for kind, judged in (("tilts", judgement.tilts), ("counts", judgement.counts)):
         found = counts_of(judged, FREE)
         kept = len(found["better"]) >= ENOUGH and not found["worse"]
-        words.append(
-            f"by held-out {kind} it does{'' if kept else ' not'} ({outcome(judged, FREE)})"
-        )
+        answer = "it is" if kept else "it is not"
+        words.append(f"by held-out {kind} {answer} ({outcome(judged, FREE)})")
     return ", and ".join(words)
 
 
