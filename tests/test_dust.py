@@ -167,6 +167,7 @@ def test_magnesium_and_oxygen_suffer_most_and_a_smaller_weight_loses_less(result
     mild, strong = loss(result, 1), loss(result, -1)
     worst = sorted(strong, key=strong.get)[-2:]
     assert set(worst) == {"Mg", "O"} and strong["Mg"] > 1.5
+    assert all(strong[e] > 1 for e in ("O", "Mg", "Si", "Fe")), "the particle's own"
     assert all(mild[e] < strong[e] for e in ("O", "Mg"))
 
 
