@@ -6,31 +6,26 @@ maximize the Poisson likelihood of the counts by expectation maximization.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._blocks import is_lazy
-from ._checks import as_float32, check_choice, check_number, check_variance
-from ._engine.arrays import inverse, slices_first
-from ._engine.em import Bilateral, EmRun, Gaussian, accelerated_sirt
+from ._checks import as_float32, check_choice, check_number
+from ._counts import shifted_counts
+from ._engine.arrays import inverse
+from ._engine.em import Bilateral, EmRun, Gaussian
+from ._guide import haadf_reconstruction
+from ._method import Method
 from ._problem import Problem, Run
 from ._solve import iterate
 
-_HAADF_ITERATIONS, _EXACT_HAADF_ITERATIONS = 50, 200
-_DISCREPANCY = 1.02
-_SHIFT_TILTS, _SHIFT_PIXELS = 0.7, 3 / 128  # how far the shift is smoothed; pixels per size
-_LEAST_SHIFT, _LEAST_SHARE = 1e-3, np.float32(1e-3)
-_NORMAL_QUARTILE = 0.3186  # lower quartile of absolute values over the standard deviation
-_LITTLE = 1e-3  # noise relative to the brightest pixel that stops nothing too late
+_LEAST_SHARE = np.float32(1e-3)
 
 
 @dataclass(frozen=True, eq=False)
-class CompositionEM:
+class CompositionEM(Method):
     """A method of `reconstruct`: HAADF says how much there is, X-rays only how it divides.
 
     HAADF alone is reconstructed first, which gives S. Then x_e = S (K a_e), with K a smoothing
@@ -102,6 +97,8 @@ class CompositionEM:
     True
     """
 
+    label: ClassVar[str] = "Composition EM"
+    iterations: ClassVar[int] = 50
     kernel: float | tuple[float, float] | None = None
     contrast: float | None = None
     total: str | float = "hard"
@@ -128,12 +125,21 @@ class CompositionEM:
         else:
             expected = '"hard", "free" or a number above 0, about 0.3 to 1'
             set_(self, "total", check_number("total", self.total, expected))
-        if self.haadf_noise is not None:
-            expected = "a standard deviation of at least 0, as haadf, or None"
-            noise = check_number("haadf_noise", self.haadf_noise, expected, also_least=True)
-            set_(self, "haadf_noise", noise)
-        if self.variance is not None and not is_lazy(self.variance):
-            set_(self, "variance", as_float32("variance", self.variance))
+        self._check_noise()
+
+    def _check_blocks(self) -> None:
+        """Raise a ValueError if the kernel joins slices."""
+        kernel: Any = self.kernel
+        if kernel[0] > 0:
+            raise ValueError(
+                f"kernel is {kernel}, which joins slices, but with out or Dask arrays each block "
+                f"of slices is reconstructed alone; expected kernel=(0, {kernel[1]:g}). Give that, "
+                "or numpy arrays and no out for the whole volume at once."
+            )
+
+    def _solve(self, problem: Problem, run: Run) -> np.ndarray:
+        """Return x in its public shape."""
+        return divide(problem, run, self)[0]
 
 
 def _widths(kernel: Any) -> tuple[float, float]:
@@ -150,32 +156,6 @@ def _widths(kernel: Any) -> tuple[float, float]:
         check_number("kernel", value, expected, also_least=True) for value in pair or [kernel] * 2
     ]
     return along, inside
-
-
-def checked_method(method: Any, alpha: Any, blur: Any, device: Any) -> CompositionEM | None:
-    """Return the method, None for HEBT, after checking that the other arguments fit it."""
-    if isinstance(method, str) and method == "hebt":
-        return None
-    if not isinstance(method, CompositionEM):
-        raise ValueError(
-            f'method is {method!r}; expected "hebt" or hebt.CompositionEM(kernel), e.g. '
-            "hebt.CompositionEM(kernel=4), with the width of its kernel in voxels."
-        )
-    if alpha is not None:
-        raise ValueError(
-            f"alpha is {alpha!r}, but hebt.CompositionEM weighs nothing; expected None. Leave "
-            "alpha out."
-        )
-    if blur is not None:
-        raise ValueError(
-            "blur is given, but hebt.CompositionEM takes maps as they were counted; expected None. "
-            "Give the maps before they were smoothed, and leave blur out."
-        )
-    if isinstance(device, str) and device == "cuda":
-        raise ValueError(
-            'device is "cuda", but hebt.CompositionEM runs on the CPU; expected "auto" or "cpu".'
-        )
-    return method
 
 
 def divide(
@@ -196,102 +176,6 @@ def divide(
     """
     state = _state(problem, method, guide, weights)
     return iterate(state, problem, np.arange(state.slices), run), state
-
-
-def in_blocks(problem: Problem, method: CompositionEM) -> tuple[Callable, Problem, dict]:
-    """Return what reconstructs a block of slices, the problem, and the method as a result has it.
-
-    The variance is one of the problem's arrays there, and the noise the same for all blocks.
-    """
-    kernel: Any = method.kernel
-    haadf: Any = problem.haadf
-    variance, noise = method.variance, method.haadf_noise
-    if kernel[0] > 0:
-        raise ValueError(
-            f"kernel is {kernel}, which joins slices, but with out or Dask arrays each block of "
-            f"slices is reconstructed alone; expected kernel=(0, {kernel[1]:g}). Give that, or "
-            "numpy arrays and no out for the whole volume at once."
-        )
-    if noise is None and is_lazy(haadf):
-        raise ValueError(
-            "haadf_noise is None and haadf a Dask array, of which each block would show another "
-            "noise; expected hebt.CompositionEM(..., haadf_noise=...). Measure it where there is "
-            "no specimen."
-        )
-    if variance is not None and not is_lazy(variance):
-        variance = check_variance(variance, problem.maps)
-    noise = haadf_noise(haadf) if noise is None else noise
-    method = replace(method, variance=None, haadf_noise=noise)
-    return (
-        functools.partial(_divide_block, method=method),
-        replace(problem, variance=variance),
-        {name: vars(method)[name] for name in ("kernel", "contrast", "total", "haadf_noise")},
-    )
-
-
-def _divide_block(problem: Problem, run: Run, method: CompositionEM) -> np.ndarray:
-    return divide(problem, run, replace(method, variance=problem.variance))[0]
-
-
-def haadf_reconstruction(problem: Problem, noise: float | None = None) -> np.ndarray:
-    """Return S, (*lead, size, size): SIRT with momentum, each slice stopped at its noise."""
-    W = problem.haadf_projector or problem.W
-    haadf: Any = problem.haadf
-    tilts, size = len(W.angles), W.size
-    p = np.ascontiguousarray(haadf.reshape(tilts, -1, size).swapaxes(1, 2))
-    if noise is None:
-        noise = haadf_noise(haadf)
-    mask = np.ones((1, size**2)) if problem.mask is None else problem.mask.reshape(-1, size**2)
-    slices = p.shape[2]
-    noisy = noise > _LITTLE * p.max(axis=(0, 1))
-    x = accelerated_sirt(
-        W._beam,
-        p,
-        mask.T,
-        np.where(noisy, _HAADF_ITERATIONS, _EXACT_HAADF_ITERATIONS),
-        np.full(slices, _DISCREPANCY * noise * np.sqrt(tilts * size)),
-    )
-    return slices_first(x, slices).reshape(*problem.lead, size, size)
-
-
-def haadf_noise(haadf: np.ndarray) -> float:
-    """Estimate the standard deviation of a HAADF pixel's noise, where that is not smoothed.
-
-    From third differences across the tilt axis, of which the specimen leaves little. It has some
-    large ones, so their lower quartile counts; where they are 0, images were blanked.
-    """
-    differences = np.abs(np.diff(haadf, 3, axis=-1))
-    differences = differences[differences > 0]
-    if differences.size == 0:
-        return 0.0
-    return float(np.quantile(differences, 0.25) / (_NORMAL_QUARTILE * np.sqrt(20)))
-
-
-def shifted_counts(
-    maps: np.ndarray, variance: ArrayLike | None, along: bool
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return counts that are Poisson distributed to good approximation, and their shift.
-
-    What was taken off as background has left its variance: variance - maps, smoothed, goes on
-    again, so that mean and variance are equal. Raw counts stay as they are.
-    """
-    if variance is None:
-        if maps.min() < 0 or (maps != np.rint(maps)).any():
-            raise ValueError(
-                f"maps hold values from {maps.min():g} to {maps.max():g} that are not all whole "
-                "numbers from 0; expected raw counts. Give them, or the variance of each value as "
-                "hebt.CompositionEM(..., variance=...)."
-            )
-        return maps, None
-    from scipy import ndimage
-
-    variance = check_variance(variance, maps)
-    pixels = _SHIFT_PIXELS * maps.shape[-1]
-    sigma = [0.0, _SHIFT_TILTS, *[0.0] * (maps.ndim - 3), pixels]
-    if along and maps.ndim > 3:
-        sigma[-2] = pixels
-    shift = np.maximum(ndimage.gaussian_filter(variance - maps, sigma), _LEAST_SHIFT)
-    return np.maximum(maps + shift, 0), shift
 
 
 def _state(problem: Problem, method: CompositionEM, guide: Any, weights: Any) -> EmRun:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, check_seed
+from ._checks import as_float32, check_seed, check_variance
+
+_SHIFT_TILTS, _SHIFT_PIXELS = 0.7, 3 / 128  # how far the shift is smoothed; pixels per size
+_LEAST_SHIFT = 1e-3
 
 
 def split_counts(counts: ArrayLike, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -58,3 +61,30 @@ def are_counts(maps: np.ndarray) -> bool:
         return False
     some = maps[maps > 0][:100_000].astype(np.int64)
     return len(some) < 100 or bool(np.gcd.reduce(some) == 1)
+
+
+def shifted_counts(
+    maps: np.ndarray, variance: ArrayLike | None, along: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return counts that are Poisson distributed to good approximation, and their shift.
+
+    What was taken off as background has left its variance: variance - maps, smoothed, goes on
+    again, so that mean and variance are equal. Raw counts stay as they are.
+    """
+    if variance is None:
+        if maps.min() < 0 or (maps != np.rint(maps)).any():
+            raise ValueError(
+                f"maps hold values from {maps.min():g} to {maps.max():g} that are not all whole "
+                "numbers from 0; expected raw counts. Give them, or the variance of each value, "
+                "variance=..., with the method."
+            )
+        return maps, None
+    from scipy import ndimage
+
+    variance = check_variance(variance, maps)
+    pixels = _SHIFT_PIXELS * maps.shape[-1]
+    sigma = [0.0, _SHIFT_TILTS, *[0.0] * (maps.ndim - 3), pixels]
+    if along and maps.ndim > 3:
+        sigma[-2] = pixels
+    shift = np.maximum(ndimage.gaussian_filter(variance - maps, sigma), _LEAST_SHIFT)
+    return np.maximum(maps + shift, 0), shift

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ._blocks import reconstruct as reconstruct_in_blocks
 from ._checks import as_float32, as_float64, check_counts, check_flag, check_function, check_signs
-from ._composition_em import CompositionEM, checked_method, divide, in_blocks
+from ._method import Hebt, Method
 from ._problem import Problem, Run, check_alpha, check_blur, check_projector
 from ._solve import solve
 from .projector import Projector
@@ -112,7 +112,7 @@ def reconstruct(
     x0: ArrayLike | dask.array.Array | None = None,
     callback: Callable | None = None,
     *,
-    method: str | CompositionEM = "hebt",
+    method: str | Method = "hebt",
     haadf_projector: Projector | None = None,
     blur: Kernels = None,
     stop: Rule | Sequence[Rule] | None = None,
@@ -275,32 +275,36 @@ def reconstruct(
     >>> hebt.metrics.scaled_mse(specimen.density[0], gold) < 0.2
     True
     """
-    em = checked_method(method, alpha, blur, device)
+    own = _checked_method(method, alpha, blur, device)
     alpha = 0.7 if alpha is None else alpha
-    iterations = (200 if em is None else 50) if iterations is None else iterations
+    iterations = own.iterations if iterations is None else iterations
     problem = Problem.checked(W, haadf, maps, ratios, alpha, haadf_projector, mask, x0, blur)
-    label = "HEBT" if em is None else "Composition EM"
-    run = Run(iterations, callback, stop, history, device, progress, label)
+    run = Run(iterations, callback, stop, history, device, progress, own.label)
     if (check_flag("overwrite", overwrite) or about is not None) and out is None:
         raise ValueError("about or overwrite is given without out; expected out, a place to write.")
     if out is None and not problem.is_lazy:
-        return solve(problem, run) if em is None else divide(problem, run, em)[0]
+        return own._solve(problem, run)
     for name, value in (("callback", callback), ("stop", stop), ("history", history)):
         if value is not None:
             raise ValueError(
                 f"{name} is given for a reconstruction in blocks, each of which would see its own "
                 f"residuals; expected None. Leave {name} out, or give numpy arrays and no out."
             )
-    if problem.reach:
+    block, problem, settings = own._in_blocks(problem)
+    return reconstruct_in_blocks(block, problem, run, out, about, overwrite, settings)
+
+
+def _checked_method(method: Any, alpha: Any, blur: Any, device: Any) -> Method:
+    """Return the method, after checking that the other arguments fit it."""
+    if isinstance(method, str) and method == "hebt":
+        return Hebt()
+    if not isinstance(method, Method):
         raise ValueError(
-            "blur smooths along the slices, but each block of slices is reconstructed alone; "
-            "expected ([1], kernel), which smooths across them. Give that, or haadf, maps, mask "
-            "and x0 as numpy arrays, and no out, for the whole volume at once."
+            f'method is {method!r}; expected "hebt" or hebt.CompositionEM(kernel), e.g. '
+            "hebt.CompositionEM(kernel=4), with the width of its kernel in voxels."
         )
-    if em is None:
-        return reconstruct_in_blocks(solve, problem, run, out, about, overwrite)
-    divide_block, problem, settings = in_blocks(problem, em)
-    return reconstruct_in_blocks(divide_block, problem, run, out, about, overwrite, settings)
+    method._check_call(alpha, blur, device)
+    return method
 
 
 def sweep(

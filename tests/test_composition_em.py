@@ -8,9 +8,11 @@ from scipy import ndimage
 
 import hebt
 from companion import phantom
-from hebt._composition_em import divide, haadf_noise, haadf_reconstruction, shifted_counts
+from hebt._composition_em import divide
+from hebt._counts import shifted_counts
 from hebt._engine.em import Bilateral, Gaussian
 from hebt._engine.em_kernels import common_roots
+from hebt._guide import haadf_noise, haadf_reconstruction
 from hebt._problem import Problem, Run
 
 ANGLES = np.arange(-70, 71, 20.0)
