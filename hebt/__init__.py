@@ -13,6 +13,7 @@ import importlib
 
 from ._composition_em import CompositionEM
 from ._counts import split_counts
+from ._fused import Fused
 from ._solve import Interrupted
 from ._store import open_result
 from .composition import composition, density
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CompositionEM",
     "Discrepancy",
+    "Fused",
     "History",
     "Interrupted",
     "Projector",

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ._engine.accelerated import accelerated_sirt
 from ._engine.arrays import slices_first
-from ._engine.em import accelerated_sirt
 from ._problem import Problem
 
 _HAADF_ITERATIONS, _EXACT_HAADF_ITERATIONS = 50, 200
@@ -21,16 +21,16 @@ def haadf_reconstruction(problem: Problem, noise: float | None = None) -> np.nda
     W = problem.haadf_projector or problem.W
     haadf: Any = problem.haadf
     tilts, size = len(W.angles), W.size
-    p = np.ascontiguousarray(haadf.reshape(tilts, -1, size).swapaxes(1, 2))
+    p = haadf.reshape(tilts, -1, size)
     if noise is None:
         noise = haadf_noise(haadf)
     mask = np.ones((1, size**2)) if problem.mask is None else problem.mask.reshape(-1, size**2)
-    slices = p.shape[2]
-    noisy = noise > _LITTLE * p.max(axis=(0, 1))
+    slices = p.shape[1]
+    noisy = noise > _LITTLE * p.max(axis=(0, 2))
     x = accelerated_sirt(
         W._beam,
         p,
-        mask.T,
+        np.ascontiguousarray(mask.T, np.float32),
         np.where(noisy, _HAADF_ITERATIONS, _EXACT_HAADF_ITERATIONS),
         np.full(slices, _DISCREPANCY * noise * np.sqrt(tilts * size)),
     )

@@ -113,10 +113,11 @@ def kernel_matrix(problem, S, width, contrast):
 def fista(W, p, iterations):
     rows, columns = (np.asarray(W.sum(axis=a)).ravel() for a in (1, 0))
     rows, columns = (np.where(s > 0, 1 / np.where(s > 0, s, 1), 0) for s in (rows, columns))
+    metric = np.asarray(W.sum(axis=0)).ravel()
     x, z, t = np.zeros(W.shape[1]), np.zeros(W.shape[1]), 1.0
     for _ in range(iterations):
         new = np.maximum(z + columns * (W.T @ (rows * (p - W @ z))), 0)
-        if (z - new) @ (new - x) > 0:
+        if (metric * (z - new)) @ (new - x) > 0:
             t, z = (1 + math.sqrt(5)) / 2, new
         else:
             after = (1 + math.sqrt(1 + 4 * t * t)) / 2

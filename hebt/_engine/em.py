@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import empty, inverse, slices_first, slices_last
-from .beam import BLOCK, Beam, load_kernels
+from .beam import load_kernels
 from .cpu import _in_parts
 from .system import Residuals
 
@@ -17,69 +17,6 @@ def _load() -> ModuleType:
     from . import em_kernels
 
     return em_kernels
-
-
-def accelerated_sirt(
-    beam: Beam, p: np.ndarray, mask: np.ndarray, iterations: np.ndarray, enough: np.ndarray
-) -> np.ndarray:
-    """Reconstruct slices by SIRT with FISTA's momentum, which starts anew where it leads astray.
-
-    Parameters
-    ----------
-    beam
-        The geometry.
-    p
-        Projections, shape (tilts, size, slices).
-    mask
-        Shape (size * size, slices or 1).
-    iterations
-        How many at most, shape (slices,).
-    enough
-        Norm of p - W x at which a slice is done, shape (slices,).
-
-    Returns
-    -------
-    numpy.ndarray
-        x, shape (size * size, slices).
-    """
-    slices = p.shape[2]
-    x, z, done, keep = (empty(beam.size**2, slices) for _ in range(4))
-    x[:], z[:], done[:], keep[:, :slices] = 0, 0, 0, mask
-    wz, wx = empty(beam.tilts, beam.size, slices), np.zeros(p.shape, np.float32)
-    wz[:] = 0
-    rows, columns = inverse(beam.row_sums)[:, :, None], inverse(beam.column_sums).ravel()
-    dots = np.zeros((*beam.tiles(slices), min(BLOCK, z.shape[1])))
-    age = np.ones(slices)
-
-    def step(tile, *place):
-        row, column, first, _ = place
-        own = dots[beam.tile(row, column, first)]
-        _load().accelerated_step(tile, z, x, columns, keep, beam.size, *place, own)
-
-    open_ = np.sqrt((p**2).sum(axis=(0, 1), dtype=float)) > enough
-    for n in range(iterations.max()):
-        if not open_.any():
-            break
-        wz[:, :, :slices] = rows * (p - wz[:, :, :slices])
-        beam.backward_tiles(wz, step)
-        astray = np.concatenate(list(dots.sum(axis=(1, 2))))[:slices] > 0
-        last = np.where(astray, 1, age)
-        age = (1 + np.sqrt(1 + 4 * last**2)) / 2
-        momentum = np.where(astray, 0, (last - 1) / age).astype(np.float32)
-        # z is the x before
-        ahead, now = z[:, :slices], x[:, :slices]
-        np.subtract(now, ahead, out=ahead)
-        ahead *= momentum
-        ahead += now
-        beam.forward(z, out=wz)
-        wx = (wz[:, :, :slices] + momentum * wx) / (1 + momentum)
-        left = np.sqrt(((p - wx) ** 2).sum(axis=(0, 1), dtype=float))
-        closed = open_ & ((left <= enough) | (n + 1 == iterations))
-        if closed.any():
-            done[:, :slices][:, closed] = now[:, closed]
-            open_ &= ~closed
-    done[:, :slices][:, open_] = x[:, :slices][:, open_]
-    return done[:, :slices]
 
 
 class Gaussian:

@@ -29,30 +29,6 @@ _CHUNK = 512  # floats of a line of pixels that are smoothed together, so that t
 
 
 @_jit
-def accelerated_step(tile, z, x, inverse_sums, mask, size, row, column, first, last, dots):
-    """FISTA's step at one tile: x_new = max(0, z + tile / column sum) * mask, and z = x_old.
-
-    For each column, <z - x_new, x_new - x_old> goes to `dots`: above 0 the momentum leads astray.
-    """
-    columns = min(TILE, size - column)
-    count = last - first
-    dots[:count] = 0.0
-    for i in range(min(TILE, size - row)):
-        for j in range(columns):
-            pixel = (row + i) * size + column + j
-            scale = inverse_sums[pixel]
-            back = tile[i * columns + j]
-            ahead, own = z[pixel, first:last], x[pixel, first:last]
-            keep = mask[pixel, first:last]
-            for m in range(count):
-                old = own[m]
-                new = keep[m] * max(ahead[m] + scale * back[m], _ZERO)
-                dots[m] += np.float64(ahead[m] - new) * np.float64(new - old)
-                ahead[m] = old
-                own[m] = new
-
-
-@_jit
 def store_scaled(tile, q, factor, size, row, column, first, last):
     """Write a tile of a back projection times `factor` into the volume q."""
     columns, depth = min(TILE, size - column), factor.shape[1]
