@@ -81,11 +81,21 @@ class Fused(Method):
 
     label: ClassVar = "Fused"
     iterations: ClassVar = 20
+    runs_on_cuda: ClassVar = True
     variance: ArrayLike | None = field(default=None, repr=False)
     haadf_noise: float | None = None
 
     def __post_init__(self):
         self._check_noise()
+
+    def _check_call(self, alpha: Any, blur: Any, device: Any, accelerate: bool = False) -> None:
+        """Raise a ValueError for arguments of `reconstruct` that are HEBT's alone."""
+        if blur is not None:
+            raise ValueError(
+                "blur is given, but hebt.Fused takes smoothed maps as they are; expected None. "
+                "Leave blur out, and give the maps' variance as hebt.Fused(variance=...)."
+            )
+        super()._check_call(alpha, blur, device, accelerate)
 
     def _solve(self, problem: Problem, run: Run) -> np.ndarray:
         """Return x in its public shape."""

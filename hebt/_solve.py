@@ -166,12 +166,16 @@ def _state(
         offset = flat(acceleration.offset, elements, len(W.angles), -1, size)
         depth = depth if problem.reach else 1
         arguments = *arguments, replace(acceleration, offset=offset, depth=depth)
-    if acceleration is None and choose_device(device) == "cuda":
+    if choose_device(device) == "cuda":
         from ._engine import cuda
 
         stack.enter_context(cuda.turn)
         try:
-            return cuda.CudaRun(*arguments)
+            if acceleration is None:
+                return cuda.CudaRun(*arguments)
+            from ._engine.cuda_accelerated import AcceleratedCudaRun
+
+            return AcceleratedCudaRun(*arguments)
         except MemoryError as error:
             if device == "cuda":
                 raise

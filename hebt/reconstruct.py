@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,7 @@ def sirt(
     x0: ArrayLike | None = None,
     callback: Callable | None = None,
     *,
+    accelerate: bool = False,
     blur: Kernels = None,
     stop: Rule | Sequence[Rule] | None = None,
     history: History | None = None,
@@ -97,7 +99,9 @@ def sirt(
         user = check_function("callback", callback, "a function of iteration, x and residual")
         callback = lambda n, x, residuals: user(n, x, float(residuals.eds[0]))  # noqa: E731
     run = Run(iterations, callback, stop, history, device, progress, "SIRT")
-    problem = Problem(W, None, p[None], mask=mask, x0=x0, blur=check_blur(blur, p.shape[1:-1]))
+    blur = check_blur(blur, p.shape[1:-1])
+    fast = check_flag("accelerate", accelerate)
+    problem = Problem(W, None, p[None], mask=mask, x0=x0, blur=blur, accelerate=fast)
     return solve(problem.with_checked_x0_and_mask(), run)
 
 
@@ -113,6 +117,7 @@ def reconstruct(
     callback: Callable | None = None,
     *,
     method: str | Method = "hebt",
+    accelerate: bool = False,
     haadf_projector: Projector | None = None,
     blur: Kernels = None,
     stop: Rule | Sequence[Rule] | None = None,
@@ -275,10 +280,12 @@ def reconstruct(
     >>> hebt.metrics.scaled_mse(specimen.density[0], gold) < 0.2
     True
     """
-    own = _checked_method(method, alpha, blur, device)
+    accelerate = check_flag("accelerate", accelerate)
+    own = _checked_method(method, alpha, blur, device, accelerate)
     alpha = 0.7 if alpha is None else alpha
     iterations = own.iterations if iterations is None else iterations
     problem = Problem.checked(W, haadf, maps, ratios, alpha, haadf_projector, mask, x0, blur)
+    problem = replace(problem, accelerate=accelerate)
     run = Run(iterations, callback, stop, history, device, progress, own.label)
     if (check_flag("overwrite", overwrite) or about is not None) and out is None:
         raise ValueError("about or overwrite is given without out; expected out, a place to write.")
@@ -294,7 +301,7 @@ def reconstruct(
     return reconstruct_in_blocks(block, problem, run, out, about, overwrite, settings)
 
 
-def _checked_method(method: Any, alpha: Any, blur: Any, device: Any) -> Method:
+def _checked_method(method: Any, alpha: Any, blur: Any, device: Any, accelerate: bool) -> Method:
     """Return the method, after checking that the other arguments fit it."""
     if isinstance(method, str) and method == "hebt":
         return Hebt()
@@ -303,7 +310,7 @@ def _checked_method(method: Any, alpha: Any, blur: Any, device: Any) -> Method:
             f'method is {method!r}; expected "hebt" or hebt.CompositionEM(kernel), e.g. '
             "hebt.CompositionEM(kernel=4), with the width of its kernel in voxels."
         )
-    method._check_call(alpha, blur, device)
+    method._check_call(alpha, blur, device, accelerate)
     return method
 
 

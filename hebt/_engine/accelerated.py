@@ -73,19 +73,9 @@ class AcceleratedRun(CpuRun):
     """
 
     def __init__(
-        self,
-        beam,
-        maps,
-        haadf,
-        weights,
-        mask,
-        ratios,
-        haadf_beam,
-        blur,
-        x0,
-        acceleration=Acceleration(),
+        self, beam, maps, haadf, weights, mask, ratios, haadf_beam, blur, x0, acceleration
     ):
-        self.sent: Any = None
+        self.sent: Any = None  # until x has been projected for the first time
         self.sent_shared: Any = None
         super().__init__(beam, maps, haadf, weights, mask, ratios, haadf_beam, blur, x0)
         self.keeps_sum, self.offset = acceleration.keeps_sum, None
@@ -93,8 +83,10 @@ class AcceleratedRun(CpuRun):
         if acceleration.offset is not None:
             offset = np.array(acceleration.offset.transpose(1, 3, 0, 2), order="C")
             self.offset = offset.reshape(-1, self.columns)
-        self.before = empty(*self.x.shape)
-        self.before[:] = self.x
+        self.before = self.x.copy()
+        self.sent = np.zeros_like(self.wx)
+        if haadf_beam is not None:
+            self.sent_shared = np.zeros_like(self.w_shared)
         # all elements of a slice are needed at once: in one block, or side by side
         self.together = self.columns <= BLOCK
         width = self.slices if self.together else BLOCK
@@ -126,12 +118,6 @@ class AcceleratedRun(CpuRun):
         if self.offset is not None:
             scales = self.inverse_rows.ravel()
             _in_parts(_load().add_weighted, lines, wx, self.offset, scales)
-        if self.sent is None:
-            self.sent = empty(*self.wx.shape)
-            self.sent[:] = self.wx
-            if self.haadf_beam is not None:
-                self.sent_shared = empty(*self.w_shared.shape)
-                self.sent_shared[:] = self.w_shared
         momentum = self.momentum.values
         own = wx, self.sent.reshape(lines, -1), momentum, self.elements
         _in_parts(_load().extrapolate, lines, *own)
@@ -217,7 +203,9 @@ def accelerated_sirt(
     """
     slices = p.shape[1]
     weights = np.array([[1], [0]], np.float32)
-    state = AcceleratedRun(beam, p[None], None, weights, mask, None, None, None, None)
+    state = AcceleratedRun(
+        beam, p[None], None, weights, mask, None, None, None, None, Acceleration()
+    )
     done = empty(beam.size**2, slices)
     rows = beam.row_sums[:, :, None]
     # what rays outside the slice measured, they keep

@@ -350,8 +350,11 @@ class _Rays:
 class CudaRun(System):
     """A run on a GPU: as `CpuRun`, with all arrays on the device."""
 
+    more_arrays = 0, 0  # as large as x, and as its projections, beyond those of this class
+
     def __init__(self, beam, maps, haadf, weights, mask, ratios, haadf_beam, blur, x0):
-        _refuse_what_has_no_room(maps.shape, mask.shape[1], haadf, haadf_beam, blur)
+        own = maps.shape, mask.shape[1], haadf, haadf_beam, blur
+        _refuse_what_has_no_room(*own, *self.more_arrays)
         super().__init__(beam, maps, haadf, weights, mask, ratios, haadf_beam, blur)
         columns, slices, pixels = self.columns, self.slices, self.size**2
         rays, pitch = self.tilts * self.size, _pitch(columns)
@@ -452,11 +455,12 @@ class CudaRun(System):
         self.advanced = True
 
 
-def _bytes(shape, masks, haadf, haadf_beam, blur) -> int:
+def _bytes(shape, masks, haadf, haadf_beam, blur, volumes=0, projections=0) -> int:
     """What a run takes of the device's memory."""
     elements, tilts, slices, size = shape
     columns, pixels, rays = elements * slices, size**2, tilts * size
     numbers = pixels * (_pitch(columns) + masks) + rays * (_pitch(columns) + columns)
+    numbers += volumes * pixels * _pitch(columns) + projections * rays * _pitch(columns)
     numbers += 2 * columns * (_runs(pixels) + _runs(rays))  # sums of squares
     numbers += 2 * 3 * _PARTS * columns
     if haadf is not None:
@@ -468,8 +472,8 @@ def _bytes(shape, masks, haadf, haadf_beam, blur) -> int:
     return 4 * numbers
 
 
-def _refuse_what_has_no_room(shape, masks, haadf, haadf_beam, blur):
-    needed = _bytes(shape, masks, haadf, haadf_beam, blur)
+def _refuse_what_has_no_room(shape, *arguments):
+    needed = _bytes(shape, *arguments)
     context = cuda.current_context()
     if hasattr(context, "deallocations"):  # not in the simulator
         context.deallocations.clear()  # what the last run has left and numba has yet to give back
