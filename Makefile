@@ -94,6 +94,7 @@ picture: setup
 
 bench: setup
 	@$(RUN) benchmarks/run.py
+	@$(RUN) benchmarks/errors.py
 
 # One process, as they all write to one record.
 promises: setup

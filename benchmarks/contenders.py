@@ -183,7 +183,9 @@ def scipy_trace(series: Series, steps: tuple[int, ...], judge: Callable) -> list
     rows, columns = inverse(W.row_sums).reshape(-1, 1), inverse(W.column_sums).reshape(-1, 1)
     size, shape = W.size, (W.size, W.size, len(series.maps), series.slices)
     clock = Clock()
-    data = np.ascontiguousarray(series.maps.transpose(1, 3, 0, 2)).reshape(len(matrix.indptr) - 1, -1)
+    data = np.ascontiguousarray(series.maps.transpose(1, 3, 0, 2)).reshape(
+        len(matrix.indptr) - 1, -1
+    )
     x = np.zeros((size**2, data.shape[1]), np.float32)
     for n in range(1, max(steps) + 1):
         x = np.maximum(0, x + columns * (back @ (rows * (data - matrix @ x))))

@@ -5,12 +5,14 @@ the papers [1]_ [2]_ and the published program (tomofusion, formerly tomo_TV) ar
 densities u_e >= 0 of elements with atomic numbers Z_e,
 
     haadf / 2 |A sum_e w_e u_e^gamma - b_H|^2
-    + chemistry sum_e sum (A u_e - b_e log(A u_e + eps)) + tv sum_e TV(u_e),
+    + chemistry sum_e sum (A u_e - (b_e + eps) log(A u_e + eps)) + tv sum_e TV(u_e),
 
 and the way down: the chemistry alone first, from 0; then in turn a step along HAADF, taken by a few
 iterations of SIRT from the present mixture, one along the likelihood of the maps, and total
 variation of each channel by fast gradient projection [3]_. Maps are divided by their maximum, and
-eps is a tenth of it; w_e is Z_e or Z_e^gamma, divided by their sum.
+eps is a tenth of it; w_e is Z_e or Z_e^gamma, divided by their sum. The papers have b_e alone
+before the logarithm; with eps beside it the term has the derivative that the program takes, which
+is 0 where A u_e = b_e.
 
 Ours are the projector, several parameters at a time (as slices), TV within slices only, since
 slices are alike but for their noise here, and one factor by which HAADF fits the mixture, by least
@@ -36,6 +38,7 @@ import numba
 import numpy as np
 
 import hebt
+from hebt._engine.threads import run
 
 EPS = 0.1  # of a map's maximum
 CHEMISTRY_ITERATIONS, SIRT_ITERATIONS, TV_ITERATIONS = 100, 5, 5
@@ -110,7 +113,7 @@ class Model:
         seen = self.projected(u).astype(np.float64)
         return (
             0.5 * float(np.square(away, dtype=np.float64).sum()),
-            float((seen - self.maps * np.log(seen + EPS)).sum()),
+            float((seen - (self.maps + EPS) * np.log(seen + EPS)).sum()),
             total_variation(u),
         )
 
@@ -192,37 +195,35 @@ def tv_denoised(
     images = np.ascontiguousarray(u, np.float32).reshape(-1, *u.shape[-2:])
     out = np.empty_like(images)
     each = np.ascontiguousarray(np.broadcast_to(strengths, u.shape[:-2]), np.float32).ravel()
-    _denoise(images, each, iterations, out)
+    run(lambda i: _denoise(images, each, iterations, out, i), [(i,) for i in range(len(images))])
     return out.reshape(u.shape)
 
 
-@numba.njit(parallel=True, fastmath=True, cache=True)
-def _denoise(images, strengths, iterations, out):
-    count, rows, columns = images.shape
-    for i in numba.prange(count):
-        strength = strengths[i]
-        if strength <= 0:
-            out[i] = np.maximum(images[i], np.float32(0))
-            continue
-        dual = np.zeros((2, rows, columns), np.float32)
-        ahead, before = np.zeros_like(dual), np.zeros_like(dual)
-        age = np.float32(1)
-        for _ in range(iterations):
-            _primal(images[i], ahead, strength, out[i])
-            before[:] = dual
-            _dual(out[i], ahead, np.float32(1) / (np.float32(8) * strength), dual)
-            older = age
-            age = (1 + np.sqrt(1 + 4 * older * older)) / 2
-            momentum = np.float32((older - 1) / age)
-            for a in range(2):
-                for y in range(rows):
-                    for x in range(columns):
-                        now = dual[a, y, x]
-                        ahead[a, y, x] = now + momentum * (now - before[a, y, x])
-        _primal(images[i], dual, strength, out[i])
+@numba.njit(nogil=True, fastmath=True, cache=True)
+def _denoise(images, strengths, iterations, out, i):
+    shape = images.shape[1], images.shape[2]
+    strength = strengths[i]
+    if strength <= 0:
+        out[i] = np.maximum(images[i], np.float32(0))
+        return
+    dual = np.zeros((2, *shape), np.float32)
+    ahead, before = np.zeros_like(dual), np.zeros_like(dual)
+    step, age = np.float32(1) / (np.float32(8) * strength), 1.0
+    for _ in range(iterations):
+        _primal(images[i], ahead, strength, out[i])
+        before[:] = dual
+        _dual(out[i], ahead, step, dual)
+        older, age = age, (1 + np.sqrt(1 + 4 * age * age)) / 2
+        momentum = np.float32((older - 1) / age)
+        for a in range(2):
+            for y in range(shape[0]):
+                for x in range(shape[1]):
+                    now = dual[a, y, x]
+                    ahead[a, y, x] = now + momentum * (now - before[a, y, x])
+    _primal(images[i], dual, strength, out[i])
 
 
-@numba.njit(fastmath=True, cache=True)
+@numba.njit(nogil=True, fastmath=True, cache=True)
 def _primal(image, dual, strength, out):
     """Set out to max(0, image + strength * divergence of the dual)."""
     rows, columns = image.shape
@@ -237,7 +238,7 @@ def _primal(image, dual, strength, out):
             out[y, x] = max(zero, image[y, x] + strength * value)
 
 
-@numba.njit(fastmath=True, cache=True)
+@numba.njit(nogil=True, fastmath=True, cache=True)
 def _dual(image, ahead, step, dual):
     """Set the dual to what is ahead plus step * gradient, within the unit ball."""
     rows, columns = image.shape
@@ -262,6 +263,5 @@ def grid(**values) -> Parameters:
 
 def picked(parameters: Parameters, place: int) -> Parameters:
     """Return the parameters of one run of a grid."""
-    one = {n: float(np.broadcast_to(v, 1 << 20)[0]) if np.ndim(v) == 0 else float(v[place])
-           for n, v in vars(parameters).items()}
+    one = {n: float(v) if np.ndim(v) == 0 else float(v[place]) for n, v in vars(parameters).items()}
     return replace(parameters, **one)

@@ -10,7 +10,6 @@ priors here are left within a slice.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import tempfile
@@ -41,6 +40,7 @@ def svmbir_is_here() -> bool:
 @functools.cache
 def _mbirjax():
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of missing windows and GPUs
         import mbirjax
@@ -51,7 +51,11 @@ def mbirjax_model(W: hebt.Projector, slices: int, **parameters):
     """Return a model without regularization across slices, with nothing below 0."""
     model = _mbirjax().ParallelBeamModel((len(W.angles), slices, W.size), np.deg2rad(W.angles))
     model.set_params(
-        verbose=0, positivity_flag=True, qggmrf_nbr_wts=[1.0, 1.0, 0.0], no_warning=True, **parameters
+        verbose=0,
+        positivity_flag=True,
+        qggmrf_nbr_wts=[1.0, 1.0, 0.0],
+        no_warning=True,
+        **parameters,
     )
     return model
 
@@ -197,8 +201,8 @@ def hebt_least_squares(W: hebt.Projector, x: np.ndarray, tolerance: float, most:
     p = W.forward(x)
     norm = np.linalg.norm(p.astype(np.float64))
 
-    def enough(iteration, image, residuals):
-        return float(np.linalg.norm(residuals.eds)) <= tolerance * norm
+    def enough(iteration, image, residual):
+        return residual <= tolerance * norm
 
     begin = time.perf_counter()
     history = hebt.History()
