@@ -51,7 +51,7 @@ TOLERANCE = 1e-3
 ALPHA = 0.7
 # of composition EM, relative to the frame: about a hundred X-rays of gold under it
 KERNEL = 4 / 512
-STRENGTH = 512  # of guided TV at a frame of one pixel
+STRENGTH = 500  # of guided TV
 
 
 def parse(arguments=None) -> argparse.Namespace:
@@ -171,10 +171,10 @@ def of_hebt(options, few, many) -> Iterator[field.Contender]:
     setting = f"raw counts; Gaussian of {kernel[1]:.2g} pixels, hard sum"
     yield contender("composition EM", setting, steps, field.reconstruct("counts", method=method))
     if hasattr(hebt, "GuidedTV"):
-        strength = STRENGTH / size
+        strength = STRENGTH
         method = hebt.GuidedTV(strength)
         steps = (25, 50, 100, 150, 200, 250, 300) if not options.quick else few
-        setting = f"raw counts; strength {strength:.2g}"
+        setting = f"raw counts; strength {strength:g}"
         yield contender("guided TV", setting, steps, field.reconstruct("counts", method=method), 32)
 
 
@@ -183,7 +183,7 @@ def of_peers(options, searched) -> Iterator[field.Contender]:
     cores = numba.config.NUMBA_NUM_THREADS
     found = searched.get("fused multi-modal")
     if found:
-        steps = tuple(range(5, found["iterations"] + 1, 5)) if not options.quick else (1, 2)
+        steps = (5, *range(20, found["iterations"] + 1, 20)) if not options.quick else (1, 2)
         parameters = fused_multimodal.Parameters(**found["parameters"])
         yield field.Contender(
             "fused multi-modal, restated", "hebt", peer_text(found), cores, 16, steps,
@@ -325,17 +325,13 @@ def search_sharpness(series, call, sharpness, iterations) -> dict:
 def search_restated(options, series: field.Series) -> dict:
     """Return the parameters and the stop of the restated model with the smallest error."""
     grid = fused_multimodal.grid(
-        gamma=[1, 1.6],
-        link=[1, 1.6],
-        haadf=[0.5, 1.5],
-        chemistry=[0.1, 0.3],
-        tv=np.array([1, 2, 4, 8]) * 1e-3 * 300 / options.size,
+        gamma=[1, 1.6], link=[1, 1.6], haadf=[1, 2], chemistry=[0.15, 0.3], tv=[0.006, 0.012, 0.024]
     )
     runs = len(grid.tv)
     errors = {}
 
     def look(iteration, u):
-        if iteration % 10 == 0 or options.quick:
+        if iteration % 20 == 0 or options.quick:
             errors[iteration] = [
                 [hebt.metrics.scaled_mse(t, image) for t, image in zip(series.truth, u[:, s])]
                 for s in range(runs)
@@ -343,7 +339,7 @@ def search_restated(options, series: field.Series) -> dict:
 
     haadf = np.repeat(series.haadf[:, :1], runs, axis=1)
     counts = np.repeat(series.counts[:, :, :1], runs, axis=2)
-    iterations = 120 if not options.quick else 2
+    iterations = 200 if not options.quick else 2
     fused_multimodal.reconstruct(
         series.W, haadf, counts, field.NUMBERS, grid, iterations, look,
         chemistry_iterations=100 if not options.quick else 2,
