@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import json
 import platform
 import sys
@@ -44,6 +45,7 @@ FULL = {"size": 300, "tilts": 31, "slices": 300, "rounds": 3}
 QUICK = {"size": 48, "tilts": 9, "slices": 4, "rounds": 1}
 PACKAGES = ("numpy", "numba", "scipy", "astra-toolbox", "mbirjax", "jax", "svmbir")
 JUDGED = 2  # slices whose error counts
+SLICES = 4  # for mbirjax and svmbir
 ENOUGH = 60  # seconds after which no contender starts another round
 FEW = tuple(range(1, 11)) + tuple(range(12, 25, 2))
 MANY = FEW + tuple(range(30, 101, 10)) + (150, 200)
@@ -189,19 +191,19 @@ def of_peers(options, searched) -> Iterator[field.Contender]:
             "fused multi-modal, restated", "hebt", peer_text(found), cores, 16, steps,
             field.restated(parameters),
         )  # fmt: skip
-    steps = (1, 2, 3, 5, 7, 10, 14) if not options.quick else (1, 2)
+    steps = (1, 2, 4, 7, 10) if not options.quick else (1, 2)
     found = searched.get("mbirjax")
     if found and peers.mbirjax_is_here():
         call = peers.mbirjax_call(tuple(found["sharpness"]), found["weighted"])
         yield field.Contender(
-            "mbirjax", "mbirjax", peer_text(found), cores, 8, steps, field.by_calls(call)
+            "mbirjax", "mbirjax", peer_text(found), cores, SLICES, steps, field.by_calls(call)
         )
-    steps = (1, 2, 3, 5, 8, 12, 20, 30) if not options.quick else (1, 2)
+    steps = (1, 3, 6, 10, 15, 20, 30) if not options.quick else (1, 2)
     found = searched.get("svmbir")
     if found and peers.svmbir_is_here():
         call = peers.svmbir_call(tuple(found["sharpness"]), found["weighted"])
         yield field.Contender(
-            "svmbir", "svmbir", peer_text(found), cores, 8, steps, field.by_calls(call)
+            "svmbir", "svmbir", peer_text(found), cores, SLICES, steps, field.by_calls(call)
         )
 
 
@@ -251,35 +253,30 @@ def followed(contender: field.Contender, series: field.Series, options) -> dict:
 def least_squares(W: hebt.Projector, options) -> dict:
     """Return how long least squares without noise takes, each on data of its own projector."""
     rows = []
-    few = 2 if options.quick else None
-    most = 10 if options.quick else 400
+    most, steps = (10, (2,)) if options.quick else (400, (10, 20, 40, 80, 160))
 
-    def add(name, setting, slices, run):
-        images = peers.least_squares_images(W.size, few or slices)
-        run(images)
+    def add(name, images, run):
         found = [run(images) for _ in range(options.rounds)]
         rows.append(
-            {"name": name, "setting": setting, "slices": len(images)}
+            {"name": name, "setting": "nothing below 0", "slices": len(images)}
             | {"seconds": [one["seconds"] for one in found]}
             | {name: found[0][name] for name in ("iterations", "residual")}
         )
+        print(rows[-1], flush=True)
 
+    images = peers.least_squares_images(W.size, 2 if options.quick else SLICES)
     if field.can_accelerate():
-        add(
-            "hebt.sirt, accelerated", "momentum, nothing below 0", 64,
-            lambda x: peers.hebt_least_squares(W, x, TOLERANCE, most),
-        )  # fmt: skip
+        peers.hebt_least_squares(W, images, TOLERANCE, 2)  # loads what it needs
+        run = functools.partial(peers.hebt_least_squares, W, tolerance=TOLERANCE, most=most)
+        more = peers.least_squares_images(W.size, 2 if options.quick else 64)
+        add("hebt.sirt, accelerated", more, run)
+        add("hebt.sirt, accelerated, few slices", images, run)
     if peers.mbirjax_is_here():
-        add(
-            "mbirjax", "prior without effect, nothing below 0", 4,
-            lambda x: peers.mbirjax_least_squares(W, x, TOLERANCE, min(most, 40)),
-        )  # fmt: skip
+        stop = peers.mbirjax_stop(W, images, TOLERANCE, min(most, 40))
+        add("mbirjax", images, functools.partial(peers.mbirjax_least_squares, W, iterations=stop))
     if peers.svmbir_is_here():
-        steps = (5, 10, 20, 40, 80, 160) if not options.quick else (2,)
-        add(
-            "svmbir", "prior without effect, nothing below 0", 4,
-            lambda x: peers.svmbir_least_squares(W, x, TOLERANCE, steps),
-        )  # fmt: skip
+        stop = peers.svmbir_stop(W, images, TOLERANCE, steps)
+        add("svmbir", images, functools.partial(peers.svmbir_least_squares, W, iterations=stop))
     return {"tolerance": TOLERANCE, "rows": rows}
 
 
@@ -300,10 +297,10 @@ def search(options: argparse.Namespace) -> dict:
     return found
 
 
-def search_sharpness(series, call, sharpness, iterations) -> dict:
+def search_sharpness(series, call, sharpness, iterations, weightings=(False, True)) -> dict:
     """Return the best sharpness of each element, for weighted counts or for smoothed maps."""
     tried = []
-    for weighted in (False, True):
+    for weighted in weightings:
         for value in sharpness:
             x = call((value,) * len(series.truth), weighted)(series, iterations)
             errors = [
@@ -313,7 +310,7 @@ def search_sharpness(series, call, sharpness, iterations) -> dict:
             tried.append({"weighted": weighted, "sharpness": value, "errors": errors})
             print(tried[-1], flush=True)
     best = []
-    for weighted in (False, True):
+    for weighted in weightings:
         own = [one for one in tried if one["weighted"] == weighted]
         each = [min(own, key=lambda one: one["errors"][e]) for e in range(len(series.truth))]
         error = float(np.mean([one["errors"][e] for e, one in enumerate(each)]))
@@ -322,9 +319,9 @@ def search_sharpness(series, call, sharpness, iterations) -> dict:
     return {"weighted": weighted, "sharpness": each, "error": error, "tried": tried}
 
 
-def search_restated(options, series: field.Series) -> dict:
+def search_restated(options, series: field.Series, grid=None, iterations: int = 200) -> dict:
     """Return the parameters and the stop of the restated model with the smallest error."""
-    grid = fused_multimodal.grid(
+    grid = grid or fused_multimodal.grid(
         gamma=[1, 1.6], link=[1, 1.6], haadf=[1, 2], chemistry=[0.15, 0.3], tv=[0.006, 0.012, 0.024]
     )
     runs = len(grid.tv)
@@ -339,7 +336,7 @@ def search_restated(options, series: field.Series) -> dict:
 
     haadf = np.repeat(series.haadf[:, :1], runs, axis=1)
     counts = np.repeat(series.counts[:, :, :1], runs, axis=2)
-    iterations = 200 if not options.quick else 2
+    iterations = iterations if not options.quick else 2
     fused_multimodal.reconstruct(
         series.W, haadf, counts, field.NUMBERS, grid, iterations, look,
         chemistry_iterations=100 if not options.quick else 2,

@@ -214,40 +214,47 @@ def hebt_least_squares(W: hebt.Projector, x: np.ndarray, tolerance: float, most:
     return {"seconds": seconds, "iterations": history.iterations, "residual": float(away)}
 
 
-def mbirjax_least_squares(
-    W: hebt.Projector, x: np.ndarray, tolerance: float, most: int, **parameters
-) -> dict:
-    """Return the same of mbirjax with a prior that does nothing, on data of its own projector."""
+def mbirjax_stop(W: hebt.Projector, x: np.ndarray, tolerance: float, most: int) -> int:
+    """Return the iterations that mbirjax takes to a residual, or `most`."""
     p = mbirjax_project(W, x)
-    model = mbirjax_model(
-        W, len(x), sigma_x=WEAK, sigma_y=1.0, auto_regularize_flag=False, **parameters
-    )
-    _, said = mbirjax_run(model, p, most)
+    _, said = mbirjax_run(_plain_mbirjax(W, len(x)), p, most)
     # root of the mean square of p - W x after each iteration
     level = np.sqrt(np.square(p, dtype=np.float64).mean())
-    curve = np.array(said["recon_params"]["fm_rmse"]) / level
-    iterations = int(np.argmax(curve <= tolerance)) + 1 if (curve <= tolerance).any() else most
+    reached = np.array(said["recon_params"]["fm_rmse"]) / level <= tolerance
+    return int(np.argmax(reached)) + 1 if reached.any() else most
+
+
+def mbirjax_least_squares(W: hebt.Projector, x: np.ndarray, iterations: int) -> dict:
+    """Return the same of mbirjax with a prior that does nothing, on data of its own projector."""
+    p = mbirjax_project(W, x)
+    model = _plain_mbirjax(W, len(x))
     begin = time.perf_counter()
     found, _ = mbirjax_run(model, p, iterations)
     seconds = time.perf_counter() - begin
-    away = mbirjax_project(W, found) - p
-    residual = float(np.linalg.norm(away.astype(np.float64)) / (level * np.sqrt(p.size)))
+    away = np.linalg.norm((mbirjax_project(W, found) - p).astype(np.float64))
+    residual = float(away / np.linalg.norm(p.astype(np.float64)))
     return {"seconds": seconds, "iterations": iterations, "residual": residual}
 
 
-def svmbir_least_squares(
-    W: hebt.Projector, x: np.ndarray, tolerance: float, steps: tuple[int, ...]
-) -> dict:
-    """Return the same of svmbir, for the first of the steps that is enough, or the last."""
+@functools.cache
+def _plain_mbirjax(W: hebt.Projector, slices: int):
+    return mbirjax_model(W, slices, sigma_x=WEAK, sigma_y=1.0, auto_regularize_flag=False)
+
+
+def svmbir_least_squares(W: hebt.Projector, x: np.ndarray, iterations: int) -> dict:
+    """Return the same of svmbir."""
     p = svmbir_project(W, x)
-    norm = np.linalg.norm(p.astype(np.float64))
-    svmbir_run(W, p, 1, sigma_x=WEAK, sigma_y=1.0)  # its matrix
-    for iterations in steps:
-        begin = time.perf_counter()
-        found = svmbir_run(W, p, iterations, sigma_x=WEAK, sigma_y=1.0)
-        seconds = time.perf_counter() - begin
-        away = svmbir_project(W, found) - p
-        residual = float(np.linalg.norm(away.astype(np.float64)) / norm)
-        if residual <= tolerance:
-            break
+    begin = time.perf_counter()
+    found = svmbir_run(W, p, iterations, sigma_x=WEAK, sigma_y=1.0)
+    seconds = time.perf_counter() - begin
+    away = np.linalg.norm((svmbir_project(W, found) - p).astype(np.float64))
+    residual = float(away / np.linalg.norm(p.astype(np.float64)))
     return {"seconds": seconds, "iterations": iterations, "residual": residual}
+
+
+def svmbir_stop(W: hebt.Projector, x: np.ndarray, tolerance: float, steps: tuple[int, ...]) -> int:
+    """Return the first of the steps at which svmbir's residual is small enough, or the last."""
+    for iterations in steps:
+        if svmbir_least_squares(W, x, iterations)["residual"] <= tolerance:
+            break
+    return iterations

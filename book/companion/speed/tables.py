@@ -217,7 +217,6 @@ def least_squares_table(results: dict) -> Table:
         rows.append(
             {
                 "program": one["name"],
-                "setting": one["setting"],
                 "slices": one["slices"],
                 "iterations": one["iterations"],
                 "relative residual": f"{one['residual']:.2g}",
@@ -230,9 +229,10 @@ def least_squares_table(results: dict) -> Table:
         title="Least squares without noise, to a relative residual of {tolerance:g}".format(
             **squares
         ),
-        note="By the clock, in the median of rounds. Each program works on data of its own "
-        "projector, so that the residual can become 0, from where it starts by default: mbirjax "
-        f"from a filtered backprojection. {data.load_text(results)}",
+        note="By the clock, in the median of rounds, with nothing below 0. Each program works on "
+        "data of its own projector, so that the residual can become 0, from where it starts by "
+        "default: mbirjax from a filtered backprojection. The priors of mbirjax and svmbir are "
+        f"without effect. {data.load_text(results)}",
     )
 
 
