@@ -84,6 +84,7 @@ def plot_errors(results: dict):
         ax.plot(seconds[best], means[best], marker, color=color, ms=6, label=one["name"])
     ax.set(xscale="log", yscale="log", xlabel=f"time for {errors.WHOLE} slices of two elements (s)")
     ax.set_ylabel("scaled mean-squared error")
+    log_ticks(ax.yaxis, (1, 2, 5))
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     title(ax, "slices of {size} × {size} pixels, {tilts} tilts".format(**results["settings"]))
     return figure
