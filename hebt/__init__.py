@@ -14,6 +14,7 @@ import importlib
 from ._composition_em import CompositionEM
 from ._counts import split_counts
 from ._fused import Fused
+from ._guided_tv import GuidedTV
 from ._solve import Interrupted
 from ._store import open_result
 from .composition import composition, density
@@ -38,6 +39,7 @@ __all__ = [
     "CompositionEM",
     "Discrepancy",
     "Fused",
+    "GuidedTV",
     "History",
     "Interrupted",
     "Projector",

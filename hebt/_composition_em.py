@@ -16,7 +16,7 @@ from ._checks import as_float32, check_choice, check_number
 from ._counts import shifted_counts
 from ._engine.arrays import inverse
 from ._engine.em import Bilateral, EmRun, Gaussian
-from ._guide import haadf_reconstruction
+from ._guide import haadf_reconstruction, mean_inside
 from ._method import Method
 from ._problem import Problem, Run
 from ._solve import iterate
@@ -196,7 +196,7 @@ def _state(problem: Problem, method: CompositionEM, guide: Any, weights: Any) ->
         weights = _shares(problem.x0, guide)
     S = np.ascontiguousarray(guide.reshape(-1, size**2).T)
     del guide
-    level = _level(S)
+    level = mean_inside(S)
     smoothing: Any = Gaussian(along, inside, size, depth)
     if method.contrast is not None:
         smoothing = Bilateral(inside, method.contrast, S, level)
@@ -252,16 +252,6 @@ def _check_weights(weights: Any, problem: Problem) -> np.ndarray:
             f"{problem.shape}, that of the result, and at least 0."
         )
     return weights
-
-
-def _level(S: np.ndarray) -> np.ndarray:
-    """Return S's mean within the specimen, for each of its columns; 0 where it is empty.
-
-    Within is what has a tenth of the typical intensity, which is the mean weighted by itself.
-    """
-    typical = (S**2).sum(axis=0, dtype=float) * inverse(S.sum(axis=0, dtype=float))
-    within = typical < 10 * S
-    return np.where(within, S, 0).sum(axis=0, dtype=float) * inverse(within.sum(axis=0) * 1.0)
 
 
 def _softness(total: Any, W: Any, ratios: np.ndarray, S: np.ndarray, level: np.ndarray) -> Any:

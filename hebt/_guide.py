@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ._engine.accelerated import accelerated_sirt
-from ._engine.arrays import slices_first
+from ._engine.arrays import inverse, slices_first
 from ._problem import Problem
 
 _HAADF_ITERATIONS, _EXACT_HAADF_ITERATIONS = 50, 200
@@ -48,3 +48,13 @@ def haadf_noise(haadf: np.ndarray) -> float:
     if differences.size == 0:
         return 0.0
     return float(np.quantile(differences, 0.25) / (_NORMAL_QUARTILE * np.sqrt(20)))
+
+
+def mean_inside(S: np.ndarray) -> np.ndarray:
+    """Return S's mean within the specimen, for each of its columns; 0 where it is empty.
+
+    Within is what has a tenth of the typical intensity, which is the mean weighted by itself.
+    """
+    typical = (S**2).sum(axis=0, dtype=float) * inverse(S.sum(axis=0, dtype=float))
+    within = typical < 10 * S
+    return np.where(within, S, 0).sum(axis=0, dtype=float) * inverse(within.sum(axis=0) * 1.0)

@@ -63,7 +63,7 @@ def sirt(
     callback
         Called as ``callback(iteration, x, residual)`` after each iteration, with a read-only view
         of x and ||p - W x||. If it returns True, the run stops there.
-    blur, stop, history, device, progress
+    accelerate, blur, stop, history, device, progress
         As for `reconstruct`. The last middle axis is that of the slices, which one kernel smooths
         along: for maps of one slice, (tilts, elements, size), give ``([1], kernel)``.
 
@@ -151,20 +151,24 @@ def reconstruct(
         HEBT's weight of the HAADF term, at least 0 (EDS alone: SIRT on r_e p_e) and below 1; 0.7
         if None. Another `method` has none.
     iterations
-        How many iterations to run; if None, 200 for HEBT and 50 for `CompositionEM`. A large
-        `alpha` needs many: differences between elements converge about 1 / (1 - alpha) times more
-        slowly than their sum.
+        How many iterations to run; if None, 200 for HEBT, 50 for `CompositionEM`, 20 for `Fused`
+        and 300 for `GuidedTV`. A large `alpha` needs many: differences between elements converge
+        about 1 / (1 - alpha) times more slowly than their sum.
     mask
         Multiplies x after each iteration, shape ([slices,] size, size); values from 0 to 1.
     x0
-        Where to begin, in the shape of the result; zero if None.
+        Where to begin, in the shape of the result; zero if None, unless `method` knows better.
     callback
         Called as ``callback(iteration, x, residuals)`` after each iteration, with a read-only
         view of x and its `Residuals`. If it returns True, the run stops there; what it returns
         else has to be False or None.
     method
-        ``"hebt"``, or a `CompositionEM` with its settings, such as
-        ``hebt.CompositionEM(kernel=4)``, which takes raw counts and needs no weight.
+        ``"hebt"``, or another one with its settings, which needs no weight. Of raw counts: a
+        `CompositionEM`, such as ``hebt.CompositionEM(kernel=4)``, or, for specimens of separate
+        phases, a `GuidedTV`. Of smoothed maps: a `Fused`, such as ``hebt.Fused(variance)``.
+    accelerate
+        Give HEBT's steps momentum (FISTA [2]_ with restart [3]_), for the same fixed point in far
+        fewer iterations; see the notes.
     haadf_projector
         The projector of the HAADF images, where they were taken at other tilts than the element
         maps (often at more). `common_tilts` finds the tilts for `response_ratios`.
@@ -254,10 +258,21 @@ def reconstruct(
     after many, edges are sharper, and the noise of the maps is amplified. Fit the ratios to images
     that are alike, to HAADF images smoothed with the same kernel.
 
+    With `accelerate` a step begins at z = x + m (x - x_before) instead of x. m rises from 0 towards
+    1, for each slice by itself, and is 0 again after a step that turned back: where the sum of
+    (z - x_new) (x_new - x), weighted by the column sums, is above 0. SIRT is a gradient step in the
+    metric of the column sums, so this has its fixed points, also with a mask. On the phantom 55 to
+    59 iterations get as far as 500 plain ones, and 35 as far as 200; what noise a plain run gathers
+    comes as early. Callback, rules and history see x and the residuals of x, never z, at no extra
+    projection; the residuals need not fall at each step. Momentum is no part of x: 20 iterations
+    from the x of 10 begin without it and are not 30. It takes one array more of the size of x, and
+    one of that of the maps.
+
     `CompositionEM` runs on the CPU; `alpha`, `blur` and ``"cuda"`` are refused with it. With Dask
     arrays or `out` its kernel must leave slices apart, ``kernel=(0, 4)``, and with Dask's HAADF
     images it has to be told their noise. It begins with the shares x0 / S, at least 0.001, which K
     smooths once more: 10 iterations and 20 more from their result are nearly, not exactly, 30.
+    `GuidedTV` has the same limits, and with Dask arrays or `out` takes ``along=False`` alone.
 
     SIRT weighs each row of Eq. 11 by its inverse row sum, so what it minimises weighs the two
     modalities by (1 - alpha) and alpha / k, not by the squares of Eq. 9.
@@ -267,6 +282,10 @@ def reconstruct(
     .. [1] Zhong, Goris, Schoenmakers, Bals and Batenburg, "A bimodal
        tomographic reconstruction technique combining EDS-STEM and HAADF-STEM", Ultramicroscopy
        174 (2017) 35-45.
+    .. [2] Beck and Teboulle, "A fast iterative shrinkage-thresholding algorithm for linear inverse
+       problems", SIAM Journal on Imaging Sciences 2 (2009) 183-202.
+    .. [3] O'Donoghue and Candes, "Adaptive restart for accelerated gradient schemes", Foundations
+       of Computational Mathematics 15 (2015) 715-732.
 
     Examples
     --------

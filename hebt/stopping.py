@@ -48,8 +48,8 @@ class History:
     change : numpy.ndarray
         ||x - x_before|| / ||x||, shape (entries,); NaN for entry 0.
     deviance : numpy.ndarray or None
-        Poisson deviance of each element's counts, shape (entries, elements), of `CompositionEM`;
-        None for other methods.
+        Poisson deviance of each element's counts, shape (entries, elements), of `CompositionEM`
+        and `GuidedTV`; None for other methods.
 
     Examples
     --------

@@ -51,6 +51,7 @@ HAADF = np.tensordot(RATIOS, MAPS, 1)
 X = RNG.integers(1, 9, (2, 2, N, N)).astype(float)
 MASK = np.kron([[1.0, 0.5], [1.0, 1.0]], np.ones((N // 2, N // 2)))
 EM = hebt.CompositionEM((0, 1), haadf_noise=0.0)
+TV = hebt.GuidedTV(10.0, haadf_noise=1.0)
 FIT = hebt.response_ratios(HAADF, MAPS, ["Au", "Ag"])
 SPECTRA = RNG.integers(0, 9, (12, 6)).astype(float)
 CHANNELS = 0.5 + 0.25 * np.arange(6)
@@ -181,6 +182,20 @@ entry(
     out=refusing(number=3),
 )
 entry(
+    "hebt.reconstruct, guided TV",
+    lambda **k: np.asarray(hebt.reconstruct(**k)),
+    W=PROJECTOR,
+    haadf=P.but(refused={"below 0": -HAADF}),
+    maps=Q.but(refused={"below 0": -MAPS, "no counts": MAPS + 0.5}),
+    ratios=R,
+    iterations=ITERATIONS.but("None"),
+    mask=M.but("None"),
+    x0=V.but("None"),
+    method=thing(TV, "guided", 4.0).but("a text"),
+    haadf_projector=PROJECTOR.but("None"),
+    **RUN,
+)
+entry(
     "hebt.reconstruct, watched",
     lambda **k: hebt.reconstruct(W, HAADF, MAPS, RATIOS, 0.5, 2, **k),
     callback=CALLBACK.but("None"),
@@ -221,6 +236,67 @@ entry(
         W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.CompositionEM(1, variance=variance)
     ),
     variance=VARIANCE.but("None", *NUMBER, "one axis less", "a row less"),
+)
+entry(
+    "hebt.reconstruct, fused",
+    lambda **k: np.asarray(hebt.reconstruct(**k)),
+    W=PROJECTOR,
+    haadf=P.but(refused={"below 0": -HAADF}),
+    maps=Q.but(refused={"below 0": -MAPS, "no counts": MAPS + 0.5}),
+    ratios=R,
+    iterations=ITERATIONS.but("None"),
+    mask=M.but("None"),
+    x0=V.but("None"),
+    method=thing(hebt.Fused(haadf_noise=0.0), "composition", 4.0).but("a text"),
+    haadf_projector=PROJECTOR.but("None"),
+    **RUN,
+)
+entry(
+    "hebt.reconstruct, fused in vain",
+    lambda **k: hebt.reconstruct(
+        W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.Fused(haadf_noise=0.0), **k
+    ),
+    alpha=refusing(**{repr(v): v for v in (0.0, 0.7, "0.7", [0.7])}),
+    accelerate=refusing(true=True, number=3),
+    blur=refusing(kernel=[0.25, 0.5, 0.25], number=3, text="text"),
+    out=refusing(number=3),
+)
+entry(
+    "hebt.Fused",
+    hebt.Fused,
+    variance=VARIANCE.but(*FREE, "None", "Dask"),
+    haadf_noise=number(2.0, -1.0).but("None"),
+)
+entry(
+    "hebt.Fused, variance of the maps",
+    lambda variance: hebt.reconstruct(
+        W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.Fused(variance)
+    ),
+    variance=VARIANCE.but("None", *NUMBER, "one axis less", "a row less"),
+)
+entry(
+    "hebt.GuidedTV",
+    hebt.GuidedTV,
+    strength=number(500.0, -1.0),
+    variance=VARIANCE.but(*FREE, "None", "Dask"),
+    haadf_noise=number(2.0, -1.0).but("None"),
+    guidance=number(0.5, -0.1, 1.1),
+    along=flag(True),
+)
+entry(
+    "hebt.GuidedTV, variance of the maps",
+    lambda variance: hebt.reconstruct(
+        W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.GuidedTV(10, variance=variance)
+    ),
+    variance=VARIANCE.but("None", *NUMBER, "one axis less", "a row less"),
+)
+entry(
+    "accelerated",
+    lambda accelerate: [
+        hebt.sirt(W, HAADF, 2, accelerate=accelerate),
+        hebt.reconstruct(W, HAADF, MAPS, RATIOS, 0.5, 2, accelerate=accelerate),
+    ],
+    accelerate=flag(True),
 )
 entry(
     "hebt.open_result", hebt.open_result, path=refusing(**NOTHING, **{"a number": 3, "True": True})

@@ -168,11 +168,7 @@ class AcceleratedRun(CpuRun):
             self.mask,
             elements,
             self.keeps_sum,
-            size,
-            row,
-            column,
-            first,
-            last,
+            (size, row, column, first, last),
             self.dots[place],
             self.changes[place],
         )

@@ -54,31 +54,32 @@ def _keep_sum(values, m, total):
 
 
 @_jit
-def step(
-    tiles,
-    x,
-    before,
-    momentum,
-    inverse_sums,
-    mask,
-    elements,
-    keeps_sum,
-    size,
-    row,
-    column,
-    first,
-    last,
-    dots,
-    change,
-):
-    """FISTA's step at one tile, for all elements of slices `first` to `last`.
+def _keep_sums(values, sums, least):
+    """Do so for all columns; those without a value below 0 stay as they are."""
+    if len(values) == 2:
+        one, other = values[0], values[1]
+        for m in range(len(sums)):
+            total = max(sums[m], 0.0)
+            part = min(max(np.float64(one[m]), 0.0), total)
+            one[m], other[m] = part, total - part
+    else:
+        for m in range(len(sums)):
+            if least[m] < _ZERO:
+                _keep_sum(values, m, sums[m])
+
+
+@_jit
+def step(tiles, x, before, momentum, inverse_sums, mask, elements, keeps_sum, place, dots, change):
+    """FISTA's step at one tile, for all elements of some slices.
 
     z = x + momentum (x - before), x_new = P(z + tile / column sum) * mask, and before = x. P is
     max(0, ...), or keeps the sum over the elements where that is above 0. `tiles` is (elements,
-    pixels, at least last - first), or (1, pixels, ...) with the elements side by side. For each
+    pixels, at least last - first), or (1, pixels, ...) with the elements side by side; `place` is
+    (size, row, column, first, last), the last two of the slices. For each
     slice <z - x_new, x_new - x>, weighted by the column sums, goes to `dots`: above 0 the momentum
     leads astray. The squared norms of the step and of the new x go to `change`.
     """
+    size, row, column, first, last = place
     columns, slices, count = min(TILE, size - column), len(momentum), last - first
     masks, forth = mask.shape[1], momentum[first:last]
     side_by_side = count if len(tiles) < elements else 0
@@ -92,8 +93,7 @@ def step(
             scale = inverse_sums[pixel]
             weight = 1.0 / np.float64(scale) if scale > _ZERO else 0.0
             keep = mask[pixel, first:last] if masks > 1 else mask[pixel]
-            sums[:] = 0.0
-            least[:] = _ZERO
+            sums[:], least[:] = 0.0, _ZERO
             for e in range(elements):
                 at = e * slices + first
                 own, old = x[pixel, at : at + count], before[pixel, at : at + count]
@@ -107,9 +107,7 @@ def step(
                     sums[m] += np.float64(value[m])
                     least[m] = min(least[m], value[m])
             if keeps_sum:
-                for m in range(count):
-                    if least[m] < _ZERO:
-                        _keep_sum(ahead, m, sums[m])
+                _keep_sums(ahead, sums, least)
             for e in range(elements):
                 at = e * slices + first
                 own, old = x[pixel, at : at + count], before[pixel, at : at + count]

@@ -26,7 +26,7 @@ class Residuals:
         ||x - x_before|| / ||x||, how far the last iteration has moved x; NaN before the first.
     deviance : numpy.ndarray or None
         2 sum (n log(n / l) - n + l) over the counts n of each element and their expected values l,
-        shape (elements,); of `CompositionEM` alone.
+        shape (elements,); of `CompositionEM` and `GuidedTV` alone.
     """
 
     eds: np.ndarray
