@@ -17,6 +17,7 @@ from ._fused import Fused
 from ._guided_tv import GuidedTV
 from ._solve import Interrupted
 from ._store import open_result
+from .choose import Choice, choose
 from .composition import composition, density
 from .projector import Projector, common_tilts
 from .ratios import ResponseRatios, response_ratios
@@ -36,6 +37,7 @@ _MODULES = ("explorers", "io", "metrics", "prepare", "segmentation", "simulate",
 
 __version__ = "0.1.0"
 __all__ = [
+    "Choice",
     "CompositionEM",
     "Discrepancy",
     "Fused",
@@ -47,6 +49,7 @@ __all__ = [
     "Residuals",
     "ResponseRatios",
     "Snapshots",
+    "choose",
     "common_tilts",
     "composition",
     "density",

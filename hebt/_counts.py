@@ -5,17 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, check_seed, check_variance
+from ._checks import as_float32, check_count, check_seed, check_variance
 
 _SHIFT_TILTS, _SHIFT_PIXELS = 0.7, 3 / 128  # how far the shift is smoothed; pixels per size
 _LEAST_SHIFT = 1e-3
 
 
-def split_counts(counts: ArrayLike, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give each count to one of two halves at random (binomial thinning).
+def split_counts(counts: ArrayLike, *, seed: int, parts: int = 2) -> tuple[np.ndarray, ...]:
+    """Give each count to one of some equal parts at random (multinomial thinning).
 
-    Of counts with Poisson noise, both halves have Poisson noise that is independent of the
-    other's. They serve as `half` of `response_ratios`, also after filters and interpolation.
+    Of counts with Poisson noise, each part has Poisson noise that is independent of the others'.
+    Halves serve as `half` of `response_ratios`, and five parts as `parts` of `choose`, also after
+    filters and interpolation.
 
     Parameters
     ----------
@@ -23,16 +24,18 @@ def split_counts(counts: ArrayLike, *, seed: int) -> tuple[np.ndarray, np.ndarra
         Whole numbers from 0, of any shape: element maps, or spectra before their windows.
     seed
         Seed of the random numbers.
+    parts
+        How many parts, at least 2.
 
     Returns
     -------
     tuple of numpy.ndarray
-        Both halves, in the shape and type of `counts`, which is their sum.
+        The parts, in the shape and type of `counts`, which is their sum.
 
     Raises
     ------
-    ValueError
-        If values are no whole numbers from 0.
+    TypeError, ValueError
+        If values are no whole numbers from 0, or `parts` is none from 2.
 
     Examples
     --------
@@ -48,11 +51,15 @@ def split_counts(counts: ArrayLike, *, seed: int) -> tuple[np.ndarray, np.ndarra
             f"counts holds values from {counts.min():g} to {counts.max():g} that are not all "
             "whole numbers from 0; expected raw counts. Split them before they are processed."
         )
-    first = counts.copy()
-    some = counts > 0
+    parts = check_count("parts", parts, least=2)
     rng = np.random.default_rng(check_seed("seed", seed))
-    first[some] = rng.binomial(counts[some].astype(np.int64), 0.5)
-    return first, counts - first
+    result, rest = [], counts
+    for left in range(parts, 1, -1):
+        part, some = rest.copy(), rest > 0
+        part[some] = rng.binomial(rest[some].astype(np.int64), 1 / left)
+        result.append(part)
+        rest = rest - part
+    return *result, rest
 
 
 def are_counts(maps: np.ndarray) -> bool:

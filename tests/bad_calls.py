@@ -98,6 +98,7 @@ LEAD = "one more axis", "one axis less"
 ROWS = "a row less", "a row more"
 COLUMNS = "a column less", "a column more"
 NUMBER = "a number", "an array without axes"
+LISTS = {k: v for k, v in NOTHING.items() if k != "None"} | {"an empty list": [], "a number": 3}
 FREE = *LEAD, *ROWS, *COLUMNS, *NUMBER  # of any shape
 
 
@@ -237,6 +238,57 @@ entry(
     ),
     variance=VARIANCE.but("None", *NUMBER, "one axis less", "a row less"),
 )
+CHOICE = hebt.choose(
+    W, HAADF, MAPS, RATIOS, kernels=[0.25], contrasts=[None, 0.1], totals=["hard"], iterations=2
+)
+entry(
+    "hebt.choose",
+    lambda **k: hebt.choose(**k, kernels=[0.25], iterations=2).deviance,
+    W=PROJECTOR,
+    haadf=P.but("Dask", refused={"below 0": -HAADF}),
+    # float16 holds no odd numbers above 2048
+    maps=Q.but("Dask", "float16", refused={"below 0": -MAPS, "no counts": MAPS + 0.5}),
+    ratios=R,
+    contrasts=argument([None], bad=LISTS | {"0": [0.0], "a text inside": ["much"]}),
+    totals=argument(["hard"], bad=LISTS | {"0": [0.0], "one text": "hard", "no sum": ["soft"]}),
+    along=flag(False),
+    folds=count(2).but("None", refused={"1": 1, "6": 6}),
+    slices=count(2).but("None", refused={"3": 3, "none": slice(1, 1), "steps": slice(0, 2, 2)}),
+    mask=M.but("None", "Dask"),
+    haadf_projector=PROJECTOR.but("None"),
+    haadf_noise=number(2.0, -1.0).but("None"),
+    seed=seed(1),
+    progress=progress(),
+)
+entry(
+    "hebt.choose, given",
+    lambda **k: hebt.choose(W, HAADF, MAPS, RATIOS, totals=["hard"], **k).deviance,
+    kernels=argument(
+        [0.25], bad=LISTS | {"below 0": [-1.0], "three": [(1, 2, 3)], "one text": "1"}
+    ),
+    iterations=count(2),
+)
+entry(
+    "hebt.choose, processed",
+    lambda **k: (
+        hebt.choose(
+            W, HAADF, MAPS, RATIOS, kernels=[0.25], totals=["hard"], iterations=2, **k
+        ).deviance
+    ),
+    parts=array([HALF, MAPS - HALF]).but(
+        "float16",
+        "None",
+        *ROWS,
+        refused={"another sum": [HALF, HALF / 9], "one": [MAPS], "three": [HALF] * 3},
+    ),
+    variance=VARIANCE.but(*FREE, "None"),
+)
+entry(
+    "hebt.Choice.curve",
+    CHOICE.curve,
+    total=choice("hard").but("upper case", "no word", "spaces"),
+    contrast=number(0.1, 0.0).but("None"),
+)
 entry(
     "hebt.reconstruct, fused",
     lambda **k: np.asarray(hebt.reconstruct(**k)),
@@ -341,6 +393,7 @@ entry(
     # float16 holds no odd numbers above 2048
     counts=Q.but(*FREE, "float16", refused={"below 0": -MAPS, "halves": MAPS / 2 + 0.25}),
     seed=seed(1),
+    parts=count(2).but(refused={"1": 1}),
 )
 entry("hebt.ResponseRatios.predict", FIT.predict, maps=Q.but(*COLUMNS))
 entry(
@@ -1145,6 +1198,7 @@ def tomviz(folder):
 
 # Made by functions, which check what goes into them.
 RESULTS = {
+    "hebt.Choice",
     "hebt.Interrupted",
     "hebt.Residuals",
     "hebt.ResponseRatios",
