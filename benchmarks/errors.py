@@ -188,7 +188,7 @@ def of_peers(options, searched) -> Iterator[field.Contender]:
         steps = (5, *range(20, found["iterations"] + 1, 20)) if not options.quick else (1, 2)
         parameters = fused_multimodal.Parameters(**found["parameters"])
         yield field.Contender(
-            "fused multi-modal, restated", "hebt", peer_text(found), cores, 16, steps,
+            "fused multi-modal, restated", "hebt", peer_text(found), cores, 8, steps,
             field.restated(parameters),
         )  # fmt: skip
     steps = (1, 2, 4, 7, 10) if not options.quick else (1, 2)
@@ -214,7 +214,8 @@ def peer_text(found: dict) -> str:
         return f"raw counts; {told}"
     each = " and ".join(f"{value:g}" for value in found["sharpness"])
     data = "raw counts, weighted" if found["weighted"] else "maps smoothed as in the paper"
-    return f"EDS alone; {data}; sharpness {each}, slices apart"
+    note = f" ({found['note']})" if "note" in found else ""
+    return f"EDS alone; {data}; sharpness {each}{note}, slices apart"
 
 
 def followed(contender: field.Contender, series: field.Series, options) -> dict:
