@@ -45,8 +45,8 @@ FULL = {"size": 300, "tilts": 31, "slices": 300, "rounds": 3}
 QUICK = {"size": 48, "tilts": 9, "slices": 4, "rounds": 1}
 PACKAGES = ("numpy", "numba", "scipy", "astra-toolbox", "mbirjax", "jax", "svmbir")
 JUDGED = 2  # slices whose error counts
-SLICES = 4  # for mbirjax and svmbir
-ENOUGH = 60  # seconds after which no contender starts another round
+SLICES = 2  # for mbirjax and svmbir
+ENOUGH = 30  # seconds after which no contender starts another round
 FEW = tuple(range(1, 11)) + tuple(range(12, 25, 2))
 MANY = FEW + tuple(range(30, 101, 10)) + (150, 200)
 TOLERANCE = 1e-3
@@ -177,7 +177,7 @@ def of_hebt(options, few, many) -> Iterator[field.Contender]:
         method = hebt.GuidedTV(strength)
         steps = (25, 50, 100, 150, 200, 250, 300) if not options.quick else few
         setting = f"raw counts; strength {strength:g}"
-        yield contender("guided TV", setting, steps, field.reconstruct("counts", method=method), 32)
+        yield contender("guided TV", setting, steps, field.reconstruct("counts", method=method), 16)
 
 
 def of_peers(options, searched) -> Iterator[field.Contender]:
@@ -188,7 +188,7 @@ def of_peers(options, searched) -> Iterator[field.Contender]:
         steps = (5, *range(20, found["iterations"] + 1, 20)) if not options.quick else (1, 2)
         parameters = fused_multimodal.Parameters(**found["parameters"])
         yield field.Contender(
-            "fused multi-modal, restated", "hebt", peer_text(found), cores, 8, steps,
+            "fused multi-modal, restated", "hebt", peer_text(found), cores, 4, steps,
             field.restated(parameters),
         )  # fmt: skip
     steps = (1, 2, 4, 7, 10) if not options.quick else (1, 2)
@@ -254,7 +254,7 @@ def followed(contender: field.Contender, series: field.Series, options) -> dict:
 def least_squares(W: hebt.Projector, options) -> dict:
     """Return how long least squares without noise takes, each on data of its own projector."""
     rows = []
-    most, steps = (10, (2,)) if options.quick else (400, (10, 20, 40, 80, 160))
+    most, steps = (10, (2,)) if options.quick else (400, (10, 20, 40, 80))
 
     def add(name, images, run):
         found = [run(images) for _ in range(options.rounds)]

@@ -81,8 +81,7 @@ def numbers(results: dict) -> dict[str, str]:
     fused, em = row(results, FUSED), row(results, EM)
     astra, stacked = row(results, ASTRA), row(results, ASTRA_HEBT)
     settings = results["settings"]
-    found = {name: str(settings[name]) for name in ("size", "tilts", "judged", "rounds")}
-    found["rounds"] += " round" if settings["rounds"] == 1 else " rounds"
+    found = {name: str(settings[name]) for name in ("size", "judged")}
     found |= {
         "whole": str(WHOLE),
         "fused": _seconds(time_at(fused, 20)),

@@ -200,8 +200,9 @@ def errors_table(results: dict) -> Table:
         title="Time by the clock to an error, for {whole} slices of {size} × {size} pixels and two "
         "elements, {tilts} tilts".format(whole=errors.WHOLE, **results["settings"]),
         note="Each error is the smallest that the named program reaches at any stop; a dash: never "
-        "reached. Where fewer slices were given, the time is that of a slice, multiplied. "
-        f"Settings: {settings}. Measured on {results['date']} on {results['processor']} with "
+        "reached. Times are medians of up to {rounds} rounds; where fewer slices were given, that "
+        "of a slice, multiplied. ".format(**results["settings"])
+        + f"Settings: {settings}. Measured on {results['date']} on {results['processor']} with "
         f"{results['cores']} cores; {data.commit_text(results)}, {versions}. "
         f"{data.load_text(results)}",
     )
