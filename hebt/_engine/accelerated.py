@@ -84,7 +84,8 @@ class AcceleratedRun(CpuRun):
             offset = np.array(acceleration.offset.transpose(1, 3, 0, 2), order="C")
             self.offset = offset.reshape(-1, self.columns)
         self.before = self.x.copy()
-        self.sent = np.zeros_like(self.wx)
+        self.sent = empty(*self.maps.shape)
+        self.sent[:] = 0
         if haadf_beam is not None:
             self.sent_shared = np.zeros_like(self.w_shared)
         # all elements of a slice are needed at once: in one block, or side by side
@@ -205,8 +206,8 @@ def accelerated_sirt(
     done = empty(beam.size**2, slices)
     rows = beam.row_sums[:, :, None]
     # what rays outside the slice measured, they keep
-    outside = ((state.maps * (rows == 0)) ** 2).sum(axis=(0, 1), dtype=float)
-    open_ = np.sqrt((state.maps**2).sum(axis=(0, 1), dtype=float)) > enough
+    outside = _squares(state.maps, rows == 0)
+    open_ = np.sqrt(_squares(state.maps, np.ones_like(rows))) > enough
     done[:] = 0
     state.residuals()
     for n in range(iterations.max()):
@@ -215,9 +216,14 @@ def accelerated_sirt(
         state.advance()
         state.project()
         state.residuals()
-        away = ((rows * state.wx[:, :, :slices]) ** 2).sum(axis=(0, 1), dtype=float)
-        left = np.sqrt(away + outside)
+        left = np.sqrt(_squares(state.wx[:, :, :slices], rows) + outside)
         closed = open_ & ((left <= enough) | (n + 1 == iterations))
-        done[:, :slices][:, closed] = state.x[:, :slices][:, closed]
+        np.copyto(done[:, :slices], state.x[:, :slices], where=closed)
         open_ &= ~closed
     return done[:, :slices]
+
+
+def _squares(images: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Return the squared norm of scales * images in each column, without an array as large."""
+    parts = [np.square(s * i).sum(axis=0, dtype=float) for i, s in zip(images, scales)]
+    return np.sum(parts, axis=0)
