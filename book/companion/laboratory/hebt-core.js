@@ -248,6 +248,7 @@ const HEBT = (() => {
 
     // q_e = K [S W' p_e]
     function sendBack(p) {
+      q.forEach((image) => image.fill(0));
       for (const j of inside) {
         let t0 = 0, t1 = 0;
         for (let k = j * tilts; k < (j + 1) * tilts; k++) {
