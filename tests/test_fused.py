@@ -117,7 +117,7 @@ def test_it_equals_its_formulas_in_numpy(elements, noise, masked):
         own = q[:, :, s].reshape(elements, -1)
         start = None if x0 is None else x0[:, s].reshape(elements, -1)
         project = clip if noise else keep_sum
-        expected = pogm(A, own, project, 20, mask[s].ravel(), start)
+        expected = pogm(A, own, project, hebt.Fused.iterations, mask[s].ravel(), start)
         close(x[:, s].reshape(elements, -1), expected, 1e-4)
 
 
@@ -142,6 +142,14 @@ def test_the_sum_is_what_haadf_alone_gives():
     W, haadf, maps, ratios = scene(3)
     alone = hebt.sirt(W, haadf, 6, accelerate=True)
     close(fused(W, haadf, maps, ratios, iterations=6).sum(axis=0), alone, 1e-4)
+
+
+@pytest.mark.parametrize("elements", [2, 3])
+def test_it_comes_to_rest(elements):
+    """Keeping the sum is no proximal operator; steps of any length have the same fixed points."""
+    W, haadf, maps, ratios = scene(elements)
+    x = fused(W, haadf, maps, ratios, iterations=3000)
+    close(fused(W, haadf, maps, ratios, iterations=5, x0=x), x, 1e-3)
 
 
 def test_one_element_is_haadf_alone():
