@@ -271,11 +271,14 @@ def reconstruct(
     The residuals need not fall at each step. Momentum is no part of x: 20 iterations from the x of
     10 begin without it and are not 30. It takes one array more of the size of x.
 
-    `CompositionEM` runs on the CPU; `alpha`, `blur` and ``"cuda"`` are refused with it. With Dask
-    arrays or `out` its kernel must leave slices apart, ``kernel=(0, 4)``, and with Dask's HAADF
-    images it has to be told their noise. It begins with the shares x0 / S, at least 0.001, which K
-    smooths once more: 10 iterations and 20 more from their result are nearly, not exactly, 30.
-    `GuidedTV` has the same limits, and with Dask arrays or `out` takes ``along=False`` alone.
+    `CompositionEM` runs on the CPU, or with ``device="cuda"`` and without `contrast` on a GPU;
+    `alpha` and `blur` are refused with it. With Dask arrays or `out` its kernel must leave slices
+    apart, ``kernel=(0, 4)``, and with Dask's HAADF images it has to be told their noise. It begins
+    with the shares x0 / S, at least 0.001, which K smooths once more: 10 iterations and 20 more
+    from their result are nearly, not exactly, 30. They are exactly 30 with the `shares` that the
+    first run ended with.
+    `GuidedTV` runs on the CPU, refuses `alpha` and `blur` too, and with Dask arrays or `out` takes
+    ``along=False`` alone.
 
     SIRT weighs each row of Eq. 11 by its inverse row sum, so what it minimises weighs the two
     modalities by (1 - alpha) and alpha / k, not by the squares of Eq. 9.
@@ -305,7 +308,7 @@ def reconstruct(
     True
     """
     accelerate = check_flag("accelerate", accelerate)
-    own = _checked_method(method, alpha, blur, device, accelerate)
+    own = checked_method(method, alpha, blur, device, accelerate)
     alpha = 0.7 if alpha is None else alpha
     iterations = own.iterations if iterations is None else iterations
     problem = Problem.checked(W, haadf, maps, ratios, alpha, haadf_projector, mask, x0, blur)
@@ -325,7 +328,7 @@ def reconstruct(
     return reconstruct_in_blocks(block, problem, run, out, about, overwrite, settings)
 
 
-def _checked_method(method: Any, alpha: Any, blur: Any, device: Any, accelerate: bool) -> Method:
+def checked_method(method: Any, alpha: Any, blur: Any, device: Any, accelerate: bool) -> Method:
     """Return the method, after checking that the other arguments fit it."""
     if isinstance(method, str) and method == "hebt":
         return Hebt()

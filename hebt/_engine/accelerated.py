@@ -194,8 +194,8 @@ def accelerated_sirt(
     done = empty(beam.size**2, slices)
     rows = beam.row_sums[:, :, None]
     # what rays outside the slice measured, they keep
-    outside = ((state.maps * (rows == 0)) ** 2).sum(axis=(0, 1), dtype=float)
-    open_ = np.sqrt((state.maps**2).sum(axis=(0, 1), dtype=float)) > enough
+    outside = _squares(state.maps, rows == 0)
+    open_ = np.sqrt(_squares(state.maps, np.ones_like(rows))) > enough
     done[:] = 0
     state.residuals()
     for n in range(iterations.max()):
@@ -204,9 +204,14 @@ def accelerated_sirt(
         state.advance()
         state.project()
         state.residuals()
-        away = ((rows * state.wx[:, :, :slices]) ** 2).sum(axis=(0, 1), dtype=float)
-        left = np.sqrt(away + outside)
+        left = np.sqrt(_squares(state.wx[:, :, :slices], rows) + outside)
         closed = open_ & ((left <= enough) | (n + 1 == iterations))
-        done[:, :slices][:, closed] = state.x[:, :slices][:, closed]
+        np.copyto(done[:, :slices], state.x[:, :slices], where=closed)
         open_ &= ~closed
     return done[:, :slices]
+
+
+def _squares(images: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Return the squared norm of scales * images in each column, without an array as large."""
+    parts = [np.square(s * i).sum(axis=0, dtype=float) for i, s in zip(images, scales)]
+    return np.sum(parts, axis=0)
