@@ -21,6 +21,7 @@ from .composition import composition, density
 from .projector import Projector, common_tilts
 from .ratios import ResponseRatios, response_ratios
 from .reconstruct import reconstruct, sirt, sweep
+from .result import Result
 from .stopping import (
     Discrepancy,
     History,
@@ -46,6 +47,7 @@ __all__ = [
     "RelativeChange",
     "Residuals",
     "ResponseRatios",
+    "Result",
     "Snapshots",
     "choose",
     "common_tilts",
