@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, check_angles, check_flag, check_names, check_number, check_text
+from ._checks import (
+    as_float32,
+    check_angles,
+    check_choice,
+    check_flag,
+    check_names,
+    check_number,
+    check_path,
+    check_text,
+)
 from ._engine.system import Residuals
 from ._json import plain, ratios_in
 from .composition import composition
@@ -190,6 +199,62 @@ class Result:
             about=self._known(),
             overwrite=check_flag("overwrite", overwrite),
         )
+
+    def report(
+        self,
+        path: str | os.PathLike,
+        *,
+        zeta_factors: ArrayLike | None = None,
+        k_factors: ArrayLike | None = None,
+        eds_response: ArrayLike | None = None,
+        kind: str = "mass",
+        overwrite: bool = False,
+    ) -> Path:
+        """Write a report as one HTML file, which any browser shows without a server.
+
+        It has the inputs, the preparation, the ratios with their errors, the residuals, slices in
+        three planes, the composition, a turntable and the cell that makes the result again, as far
+        as each is known; where something is not, it says so. It needs
+        ``pip install "hebt[explorers]"``.
+
+        Parameters
+        ----------
+        path
+            The file, such as ``"particle.html"``.
+        zeta_factors, k_factors, eds_response
+            One of them, (elements,), for the composition; without, there is none.
+        kind
+            ``"mass"`` or ``"atomic"``.
+        overwrite
+            Whether a file of this name may be replaced.
+
+        Returns
+        -------
+        pathlib.Path
+            The file that was written.
+
+        Raises
+        ------
+        FileExistsError
+            If there is such a file, and `overwrite` is False.
+        TypeError, ValueError
+            If the ending is not ``.html``, or factors do not fit.
+        """
+        from ._report import write_report
+
+        path = check_path(path)
+        if path.suffix.lower() not in (".html", ".htm"):
+            raise ValueError(f"path is {str(path)!r}; expected a name that ends in .html.")
+        check_choice("kind", kind, ("mass", "atomic"))
+        factors = {
+            "zeta_factors": zeta_factors,
+            "k_factors": k_factors,
+            "eds_response": eds_response,
+        }
+        given = {name: value for name, value in factors.items() if value is not None}
+        fractions = self.composition(**given, kind=kind) if given else None  # type: ignore[arg-type]
+        write_report(path, self, fractions, kind, check_flag("overwrite", overwrite))
+        return path
 
     def _known(self) -> dict[str, Any]:
         """Return what is known beside the volumes, as JSON can hold it."""

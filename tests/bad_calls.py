@@ -1186,8 +1186,6 @@ def saving(folder):
         path=argument(RESULT.save(path)[0], bad=PATH | {"another ending": folder / "a.png"}),
     )
     entry("hebt.ResponseRatios.save", save_ratios, path=argument(ratios, bad=PATH), overwrite=over)
-    FIT.save(ratios)
-    entry("hebt.ResponseRatios.load", hebt.ResponseRatios.load, path=argument(ratios, bad=PATH))
     entry(
         "hebt.Result.composition",
         RESULT.composition,
@@ -1198,6 +1196,29 @@ def saving(folder):
     entry("hebt.Result.composition, k", RESULT.composition, k_factors=R)
     entry("hebt.Result.composition, the paper's", RESULT.composition, eds_response=R)
     entry("hebt.Result.save", save_result, path=argument(path, bad=PATH), overwrite=over)
+    page = folder / "particle.html"
+    entry(
+        "hebt.Result.report",
+        RESULT.report,
+        path=argument(page, bad=PATH | {"another ending": folder / "a.png"}),
+        zeta_factors=R.but("None").refused_alone(),
+        kind=choice("atomic").refused_alone(),
+        overwrite=over.refused_alone(),
+    )
+    entry(
+        "hebt.Result.report, k",
+        RESULT.report,
+        path=argument(page),
+        overwrite=argument(True),
+        k_factors=R.but("None").refused_alone(),
+    )
+    entry(
+        "hebt.Result.report, the paper's",
+        RESULT.report,
+        path=argument(page),
+        overwrite=argument(True),
+        eds_response=R.but("None").refused_alone(),
+    )
 
 
 # Made by functions, which check what goes into them.
