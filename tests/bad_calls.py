@@ -180,8 +180,15 @@ entry(
     lambda **k: hebt.reconstruct(W, HAADF, MAPS, RATIOS, iterations=2, method=EM, **k),
     alpha=refusing(**{repr(v): v for v in (0.0, 0.7, "0.7", [0.7])}),
     blur=refusing(kernel=[0.25, 0.5, 0.25], number=3, text="text"),
-    device=refusing(cuda="cuda", number=3),
+    device=refusing(number=3),
     out=refusing(number=3),
+)
+entry(
+    "hebt.reconstruct, composition with edges in vain",
+    lambda **k: hebt.reconstruct(
+        W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.CompositionEM(1, contrast=0.1), **k
+    ),
+    device=refusing(cuda="cuda"),
 )
 entry(
     "hebt.reconstruct, guided TV",
@@ -231,13 +238,43 @@ entry(
     total=choice("free").but("a number", refused={"0": 0.0, "below 0": -1.0, "inf": np.inf}),
     variance=VARIANCE.but(*FREE, "None", "Dask"),
     haadf_noise=number(2.0, -1.0).but("None"),
+    shares=V.but(*FREE, "None"),
 )
+entry(
+    "hebt.CompositionEM, shares of the result",
+    lambda shares: hebt.reconstruct(
+        W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.CompositionEM(1, shares=shares)
+    ),
+    shares=V.but("None"),
+)
+entry("hebt.History", hebt.History, shares=flag(True))
 entry(
     "hebt.CompositionEM, variance of the maps",
     lambda variance: hebt.reconstruct(
         W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.CompositionEM(1, variance=variance)
     ),
     variance=VARIANCE.but("None", *NUMBER, "one axis less", "a row less"),
+)
+NOISE = dict(W=PROJECTOR, haadf=P.but(refused={"below 0": -HAADF}), ratios=R)
+NOISE |= dict(iterations=ITERATIONS.but("None"), mask=M.but("None"), replicates=count(3))
+NOISE |= dict(haadf_projector=PROJECTOR.but("None"), seed=seed(1), **RUN)
+COUNTS = Q.but(refused={"below 0": -MAPS, "no counts": MAPS + 0.5, "a gain": 4 * MAPS})
+entry(
+    "hebt.noise_deviation",
+    hebt.noise_deviation,
+    **NOISE,
+    maps=COUNTS,
+    alpha=number(0.5, 1.0, 1.5, -0.1).but("None"),
+    method=choice("hebt"),
+)
+entry(
+    "hebt.noise_deviation, of fractions",
+    hebt.noise_deviation,
+    **NOISE,
+    maps=COUNTS,
+    method=thing(EM, "composition", 4.0).but("a text"),
+    ratio_errors=array([0.1, 0.2]).but("None", refused={"below 0": [-0.1, 0.1]}),
+    of=function(lambda x, ratios: x / ratios[:, None, None, None]).but("None"),
 )
 CHOICE = hebt.choose(
     W, HAADF, MAPS, RATIOS, kernels=[0.25], contrasts=[None, 0.1], totals=["hard"], iterations=2
@@ -291,6 +328,43 @@ entry(
     contrast=number(0.1, 0.0).but("None"),
 )
 entry(
+    "hebt.reconstruct, fused",
+    lambda **k: np.asarray(hebt.reconstruct(**k)),
+    W=PROJECTOR,
+    haadf=P.but(refused={"below 0": -HAADF}),
+    maps=Q.but(refused={"below 0": -MAPS, "no counts": MAPS + 0.5}),
+    ratios=R,
+    iterations=ITERATIONS.but("None"),
+    mask=M.but("None"),
+    x0=V.but("None"),
+    method=thing(hebt.Fused(haadf_noise=0.0), "composition", 4.0).but("a text"),
+    haadf_projector=PROJECTOR.but("None"),
+    **RUN,
+)
+entry(
+    "hebt.reconstruct, fused in vain",
+    lambda **k: hebt.reconstruct(
+        W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.Fused(haadf_noise=0.0), **k
+    ),
+    alpha=refusing(**{repr(v): v for v in (0.0, 0.7, "0.7", [0.7])}),
+    accelerate=refusing(true=True, number=3),
+    blur=refusing(kernel=[0.25, 0.5, 0.25], number=3, text="text"),
+    out=refusing(number=3),
+)
+entry(
+    "hebt.Fused",
+    hebt.Fused,
+    variance=VARIANCE.but(*FREE, "None", "Dask"),
+    haadf_noise=number(2.0, -1.0).but("None"),
+)
+entry(
+    "hebt.Fused, variance of the maps",
+    lambda variance: hebt.reconstruct(
+        W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.Fused(variance)
+    ),
+    variance=VARIANCE.but("None", *NUMBER, "one axis less", "a row less"),
+)
+entry(
     "hebt.GuidedTV",
     hebt.GuidedTV,
     strength=number(500.0, -1.0),
@@ -305,6 +379,14 @@ entry(
         W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.GuidedTV(10, variance=variance)
     ),
     variance=VARIANCE.but("None", *NUMBER, "one axis less", "a row less"),
+)
+entry(
+    "accelerated",
+    lambda accelerate: [
+        hebt.sirt(W, HAADF, 2, accelerate=accelerate),
+        hebt.reconstruct(W, HAADF, MAPS, RATIOS, 0.5, 2, accelerate=accelerate),
+    ],
+    accelerate=flag(True),
 )
 entry(
     "hebt.open_result", hebt.open_result, path=refusing(**NOTHING, **{"a number": 3, "True": True})
@@ -406,6 +488,18 @@ entry(
     elements=names(["Au", "Ag"]).but(refused={"no element": ["Au", "Xx"]}),
     kind=choice("atomic"),
     least=number(0.5, -1),
+)
+
+entry(
+    "hebt.composition_error",
+    hebt.composition_error,
+    fractions=array([[0.5, 0.9], [0.5, 0.1]]).but(
+        "one axis less",
+        *COLUMNS,
+        *("NaN", "NaN at first", "NaN, float32", "NaN in a list", "NaN everywhere"),
+        refused={"no fractions": X},
+    ),
+    factor_errors=array([0.02, 0.03]).but(refused={"below 0": [-0.1, 0.1]}),
 )
 
 # --- how good it is ---
