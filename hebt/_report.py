@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import explorers
 from ._files import refuse_existing, written_aside
 from ._json import plain
+from .explorers import Turntable, slices
 
 if TYPE_CHECKING:
     from .result import Result
@@ -214,7 +214,7 @@ def _slices(result: Result) -> Iterator[str]:
     for axis, (title, seen) in enumerate(_PLANES):
         if axis and x.shape[1] == 1:
             return
-        yield explorers.slices(
+        yield slices(
             named,
             axis=axis,
             limits=ends,
@@ -269,7 +269,7 @@ def _turntable(result: Result) -> Iterator[str]:
     pictures = dict(zip(result.elements, bodies))
     if len(bodies) > 1:
         pictures["all"] = np.prod(bodies, axis=0)
-    yield explorers.Turntable(
+    yield Turntable(
         {title: np.rint(255 * body).astype(np.uint8) for title, body in pictures.items()},
         turns=list(_TURNS),
         tips=list(_TIPS),

@@ -101,10 +101,14 @@ def test_what_comes_meanwhile_stays_where_nothing_may_be_replaced(tmp_path, monk
     if not links:
         monkeypatch.setattr(os, "link", refuse)
     path = tmp_path / "page.html"
-    with pytest.raises(FileExistsError, match="there already"):
+
+    def write():
         with written_aside(path, overwrite=False) as part:
             part.write_text("mine")
             path.write_text("another's")
+
+    with pytest.raises(FileExistsError, match="there already"):
+        write()
     assert path.read_text() == "another's"
     assert list(tmp_path.iterdir()) == [path]
     path.unlink()
