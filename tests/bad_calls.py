@@ -57,6 +57,7 @@ SPECTRA = RNG.integers(0, 9, (12, 6)).astype(float)
 CHANNELS = 0.5 + 0.25 * np.arange(6)
 PARTS = prepare.Components(CHANNELS, np.eye(2, 6), np.eye(2, 6), np.array([0.7, 0.3]))
 WINDOW = prepare.EnergyWindow("X", [(0.9, 1.1)], [[(0.5, 0.7), (1.3, 1.5)]])
+RESULT = hebt.Result(X, ("Au", "Ag"), 1.5, ratios=FIT, angles=TILTS)
 ENERGIES = 0.5 + 0.125 * np.arange(9)
 BLOB = np.zeros((3, 16, 16))
 BLOB[:, 5:10, 6:11] = 100 + RNG.integers(0, 9, (3, 5, 5))
@@ -1245,12 +1246,82 @@ def tomviz(folder):
     )
 
 
+PATH = {"None": None, "a number": 3.5, "a list": [], "bytes": b"a.vti"}
+
+
+def saving(folder):
+    """Put the calls that write files into the table."""
+
+    def save(path, **options):
+        return [io.load(p) for p in io.save(path, **options)]
+
+    def save_ratios(path, overwrite):
+        return hebt.ResponseRatios.load(FIT.save(path, overwrite=overwrite))
+
+    def save_result(path, overwrite):
+        return [io.load(p) for p in RESULT.save(path, overwrite=overwrite)]
+
+    path, ratios = folder / "particle.vti", folder / "ratios.json"
+    over = flag(True).but("numpy's")
+    about = argument({"alpha": 0.7}, bad={k: v for k, v in NOTHING.items() if k != "None"})
+    entry(
+        "hebt.io.save",
+        save,
+        path=argument(path, bad=PATH | {"another ending": folder / "a.png"}),
+        x=V.but("one axis less", *COLUMNS, "Dask"),
+        pixel_size=PIXEL,
+        elements=names(["Au", "Ag"]),
+        about=about.but("a mapping", refused={"infinite": {"a": np.inf}, "an object": {"a": len}}),
+        overwrite=over,
+    )
+    entry(
+        "hebt.io.load",
+        io.load,
+        path=argument(RESULT.save(path)[0], bad=PATH | {"another ending": folder / "a.png"}),
+    )
+    entry("hebt.ResponseRatios.save", save_ratios, path=argument(ratios, bad=PATH), overwrite=over)
+    entry(
+        "hebt.Result.composition",
+        RESULT.composition,
+        zeta_factors=R,
+        kind=choice("atomic"),
+        least=number(0.5, -1),
+    )
+    entry("hebt.Result.composition, k", RESULT.composition, k_factors=R)
+    entry("hebt.Result.composition, the paper's", RESULT.composition, eds_response=R)
+    entry("hebt.Result.save", save_result, path=argument(path, bad=PATH), overwrite=over)
+    page = folder / "particle.html"
+    entry(
+        "hebt.Result.report",
+        RESULT.report,
+        path=argument(page, bad=PATH | {"another ending": folder / "a.png"}),
+        zeta_factors=R.but("None").refused_alone(),
+        kind=choice("atomic").refused_alone(),
+        overwrite=over.refused_alone(),
+    )
+    entry(
+        "hebt.Result.report, k",
+        RESULT.report,
+        path=argument(page),
+        overwrite=argument(True),
+        k_factors=R.but("None").refused_alone(),
+    )
+    entry(
+        "hebt.Result.report, the paper's",
+        RESULT.report,
+        path=argument(page),
+        overwrite=argument(True),
+        eds_response=R.but("None").refused_alone(),
+    )
+
+
 # Made by functions, which check what goes into them.
 RESULTS = {
     "hebt.Choice",
     "hebt.Interrupted",
     "hebt.Residuals",
     "hebt.ResponseRatios",
+    "hebt.Result",
     "hebt.io.Calibrated",
     "hebt.io.TiltSeries",
     "hebt.prepare.Alignment",
