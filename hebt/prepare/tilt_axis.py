@@ -52,8 +52,8 @@ class TiltAxis:
         Standard errors, in degrees and pixels, from how much tilts disagree; the offset's is for
         these shifts. NaN if not estimated, infinite where the images do not tell.
     errors
-        (2,): errors of predicted images, relative, with the axis along 0 and along 1, turned by
-        about `rotation`: one belongs to an axis 90 degrees from the one found. None if not estimated.
+        (2,): errors of predicted images, relative, with the axis along 0 and along 1, both turned
+        by about `rotation`: one belongs to an axis 90 degrees off. None if not estimated.
     shifts
         (tilts, 2), by which images are moved first, in pixels along axes 0 and 1 of the recorded
         images; None for none.
@@ -154,18 +154,18 @@ def estimate_tilt_axis(
     >>> axis.along, round(abs(axis.rotation))
     (1, 0)
     """
-    images, order, angles, moves, factor = _checked(haadf, angles, shifts)
+    images, order, angles, moves, (factor, middle) = _checked(haadf, angles, shifts)
     with progress_bar(2 + _ROUNDS, "looking for the tilt axis", progress) as bar:
         found = moves
         if found is None:
-            found = estimate_shifts(images, upsample=20)
+            found = estimate_shifts(images, upsample=20) + middle / factor
         bar.update()
         errors, along, place = _directions(images, angles, found, _ROTATIONS)
         bar.update()
         search = _Search(images, angles, along, found, moves is None)
         place, error = search.run(place, bar)
     back = np.empty_like(search.shifts)
-    back[order] = search.shifts * factor
+    back[order] = search.shifts * factor - middle
     rotation, offset = place[0], place[1] * factor
     axis = TiltAxis(along, rotation, offset, error[0], error[1] * factor, errors, back)
     _warn_if_unsure(axis)
@@ -295,21 +295,27 @@ class _Search:
         return place, error
 
     def move(self, place):
-        """Move each image onto its prediction from other tilts, by least squares."""
-        p, q = _reproject(self.splines, self.angles, self.along, place[None], self.shifts, 1)
-        p, q = p[:, 0], q[:, 0]
-        inner = _inner(*p.shape[1:])
-        slopes = np.gradient(q, axis=(1, 2))
+        """Move the images onto their predictions from other tilts, by least squares.
+
+        First those of one half, then, when these have been moved, those of the other: at once,
+        the halves would change places.
+        """
         frame = np.array(_frame(self.along, place[0]))
-        for i, (image, *parts) in enumerate(zip(p, q, *slopes, strict=True)):
-            rows = np.stack([part[inner].ravel() for part in parts], axis=1).astype(np.float64)
-            scale, *step = np.linalg.lstsq(rows, image[inner].ravel(), rcond=None)[0]
-            if scale > 0:
-                self.shifts[i] += (np.array(step) / scale).clip(-1, 1) @ frame
+        for first in (0, 1):
+            held = slice(1 - first, None, 2)
+            p = _turn(self.splines, self.along, *place, self.shifts, 1)
+            q = _predicted(p, self.angles, first)
+            inner = _inner(*p.shape[1:])
+            slopes = np.gradient(q, axis=(1, 2))
+            for move, image, *parts in zip(self.shifts[held], p[held], q, *slopes, strict=True):
+                rows = np.stack([part[inner].ravel() for part in parts], axis=1).astype(np.float64)
+                scale, *step = np.linalg.lstsq(rows, image[inner].ravel(), rcond=None)[0]
+                if scale > 0:
+                    move += (np.array(step) / scale).clip(-1, 1) @ frame
 
 
 def _checked(haadf, angles, shifts):
-    """Return small images in the order of the tilts, this order, angles, shifts, and the binning.
+    """Return small images in the order of the tilts, this order, angles, shifts, and `_binned`'s.
 
     What is finer than a pixel after the binning would be smoothed the more, the further images are
     turned: they are smoothed before.
@@ -325,8 +331,8 @@ def _checked(haadf, angles, shifts):
             f"expected as many, and at least {LEAST_TILTS}."
         )
     order = np.argsort(angles)
-    images, factor = _binned(haadf[order] / max(haadf.max(), 1e-30), _PIXELS)
-    moves = None if moves is None else moves[order] / factor
+    images, factor, middle = _binned(haadf[order] / max(haadf.max(), 1e-30), _PIXELS)
+    moves = None if moves is None else (moves[order] + middle) / factor
     moved = images if moves is None else apply_shifts(images, moves)
     shows = (moved > 0).any(axis=(1, 2))
     if not shows.all():
@@ -334,16 +340,16 @@ def _checked(haadf, angles, shifts):
             f"haadf shows nothing at {angles[order][shows.argmin()]:g} degrees once moved by "
             "shifts; expected a specimen in every image."
         )
-    return ndimage.gaussian_filter(images, (0, 1, 1)), order, angles[order], moves, factor
+    smoothed = ndimage.gaussian_filter(images, (0, 1, 1))
+    return smoothed, order, angles[order], moves, (factor, middle)
 
 
 def _binned(images, pixels):
+    """Return binned images, the factor, and by how much their middle lies further up, (2,)."""
     factor = max(1, min(images.shape[1:]) // pixels)
-    # as much from either side, so that the middle stays where it is
-    for axis in (1, 2):
-        odd = images.shape[axis] % factor
-        images = np.take(images, np.arange(odd // 2, images.shape[axis] - (odd + 1) // 2), axis)
-    return bin_images(images, factor, mean=True), factor
+    odd = np.array(images.shape[1:]) % factor
+    high, wide = images.shape[1:] - odd
+    return bin_images(images[:, :high, :wide], factor, mean=True), factor, -odd / 2
 
 
 def _directions(images, angles, shifts, rotations):
@@ -351,7 +357,7 @@ def _directions(images, angles, shifts, rotations):
 
     The errors are those of the best place, and of the one 90 degrees from it.
     """
-    small, factor = _binned(images, _PIXELS // 2)
+    small, factor, middle = _binned(images, _PIXELS // 2)
     splines = _splines(small)
     mass = mass_centers("haadf", np.maximum(apply_shifts(images, shifts), 0)).mean(axis=0)
     squares = np.empty((2, len(rotations), 3))
@@ -362,7 +368,7 @@ def _directions(images, angles, shifts, rotations):
             places[along, i, :, 0] = rotation
             places[along, i, :, 1] = mass @ _frame(along, rotation)[1] / factor + aside
         tried = places[along].reshape(-1, 2)
-        predicted = _predict(splines, angles, along, tried, shifts / factor)
+        predicted = _predict(splines, angles, along, tried, (shifts + middle) / factor)
         squares[along] = predicted.mean(axis=1).reshape(-1, 3)
     best = np.unravel_index(squares.argmin(), squares.shape)
     errors = np.sqrt(squares[:, best[1]].min(axis=1))
@@ -372,7 +378,11 @@ def _directions(images, angles, shifts, rotations):
 def _predict(splines, angles, along, places, shifts):
     """Return squared errors of predicted tilts, (places, tilts), for (rotation, offset) each."""
     high = splines.shape[2 if along else 1]
-    p, q = _reproject(splines, angles, along, places, shifts, 2 if high >= 32 else 1)
+    step = 2 if high >= 32 else 1
+    p = np.stack([_turn(splines, along, *place, shifts, step) for place in places], axis=1)
+    q = np.empty_like(p)
+    for first in (0, 1):
+        q[1 - first :: 2] = _predicted(p, angles, first)
     p, q = (part[(..., *_inner(*p.shape[-2:], rows=False))].astype(np.float64) for part in (p, q))
     norms = (p**2).sum(axis=(2, 3))
     # the brightness is free: a tilt may be brighter than another, or damped
@@ -380,18 +390,13 @@ def _predict(splines, angles, along, places, shifts):
     return ((norms - match) / norms.mean(axis=0)).T
 
 
-def _reproject(splines, angles, along, places, shifts, step):
-    """Return turned images and their predictions from every second tilt, (tilts, places, ...)."""
+def _predicted(p, angles, first):
+    """Return what every second of turned images is, by a reconstruction of those from `first`."""
     from ..reconstruct import sirt
 
-    p = np.stack([_turn(splines, along, *place, shifts, step) for place in places], axis=1)
-    q = np.empty_like(p)
-    for first in (0, 1):
-        seen, held = slice(first, None, 2), slice(1 - first, None, 2)
-        W = Projector(angles[seen], p.shape[-1])
-        x = sirt(W, np.maximum(p[seen], 0), _ITERATIONS, progress=False)
-        q[held] = Projector(angles[held], p.shape[-1]).forward(x)
-    return p, q
+    W = Projector(angles[first::2], p.shape[-1])
+    x = sirt(W, np.maximum(p[first::2], 0), _ITERATIONS, progress=False)
+    return Projector(angles[1 - first :: 2], p.shape[-1]).forward(x)
 
 
 def _turn(splines, along, rotation, offset, shifts, step):
