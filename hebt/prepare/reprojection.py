@@ -13,8 +13,9 @@ from .._checks import as_float32, check_count, check_function, check_number
 from .._progress import progress_bar
 from ..projector import Projector
 from .alignment import correlate, structure
+from .axis_search import LEAST_TILTS
 from .images import apply_shifts, bin_images, check_shifts, crop_flat, slab_mask
-from .tilt_axis import LEAST_TILTS, direction_errors, is_clearly_horizontal
+from .tilt_axis import direction_errors, is_clearly_horizontal
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def refine_alignment(
     expected = "a number of pixels of at least 0"
     tolerance = check_number("tolerance", tolerance, expected, also_least=True)
     if len(haadf) >= LEAST_TILTS:
-        _warn_if_horizontal(direction_errors(haadf, angles, shifts))
+        _warn_if_horizontal(direction_errors(haadf, angles, shifts, depth))
     steps, residuals = [], []
     with progress_bar(rounds, "aligning with the reprojection", progress) as bar:
         for _ in range(rounds):
