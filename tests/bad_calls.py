@@ -694,6 +694,26 @@ entry(
     haadf=array(np.concatenate([BLOB, BLOB])[:, 4:11, 5:12]).but(*COLUMNS),
     angles=angles([-50.0, -30.0, -10.0, 10.0, 30.0, 50.0]).refused_alone(),
     shifts=array(np.rint(np.concatenate([SHIFTS, SHIFTS[:1]]))).but("None").refused_alone(),
+    depth=number(3.0, 0, -1).but("None").refused_alone(),
+    progress=progress().refused_alone(),
+)
+entry(
+    "hebt.prepare.apply_tilt_axis",
+    prepare.apply_tilt_axis,
+    images=ALONE.but(*LEAD[:1]),
+    axis=thing(prepare.TiltAxis(1, 3.0, 0.5)),
+    shifts=array(SHIFTS[:3]).but("None"),
+    order=count(1, 6, least=0),
+    mode=choice("nearest"),
+    variance=flag(False),
+)
+entry(
+    "hebt.prepare.TiltAxis",
+    lambda **k: prepare.apply_tilt_axis(BLOB, prepare.TiltAxis(**k)),
+    along=argument(1, bad={"None": None, "a text": "1", "2": 2, "-1": -1, "True": True}),
+    rotation=number(3.0),
+    offset=number(0.5),
+    shifts=array(SHIFTS[:3]).but("None"),
 )
 entry(
     "hebt.prepare.correct_damping",
