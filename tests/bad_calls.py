@@ -381,11 +381,13 @@ entry(
     variance=VARIANCE.but("None", *NUMBER, "one axis less", "a row less"),
 )
 entry(
-    "accelerated",
-    lambda accelerate: [
-        hebt.sirt(W, HAADF, 2, accelerate=accelerate),
-        hebt.reconstruct(W, HAADF, MAPS, RATIOS, 0.5, 2, accelerate=accelerate),
-    ],
+    "hebt.sirt, accelerated",
+    lambda accelerate: hebt.sirt(W, HAADF, 2, accelerate=accelerate),
+    accelerate=flag(True),
+)
+entry(
+    "hebt.reconstruct, accelerated",
+    lambda accelerate: hebt.reconstruct(W, HAADF, MAPS, RATIOS, 0.5, 2, accelerate=accelerate),
     accelerate=flag(True),
 )
 entry(
