@@ -18,7 +18,7 @@ SERIES = "alsiyb"
 ELEMENTS = ("Al", "Si", "Yb")
 HELD = slice(2, None, 6)  # tilts that are held out
 FLOOR = 0.01  # least counts that a prediction stands for, relative to their mean
-# of the smoothing of what EDS, HEBT and fusing take, as on the phantom; published kernel of
+# of the smoothing of what EDS, HEBT and fusing take, as on the phantom; the kernel of
 # composition EM; both in pixels of this series, which has about the phantom's frame
 WIDTH, SIGMA, KERNEL = 8, 4.0, 4.0
 MOST, EM = 200, 50

@@ -22,12 +22,12 @@ from ..spectra.settings import specimen
 from ..store import cached
 from .runs import STRENGTH
 
-# of composition EM, as a share of the field: published for an alloy of 128 voxels a side, and for
-# the phantom of 512, which has separate phases as the octahedron
+# of composition EM, as a share of the field: what first trials took for an alloy of 128 voxels a
+# side, and for the phantom, which has separate phases as the octahedron
 KERNELS = {"alloy": 4 / 128, "nonalloy": 4 / 512}
 BAND = 12 / 300  # share of the slices, about the middle, which the kernel joins
 SCORED = 3  # each one of this number is scored
-EDS_EARLY, HEBT_EARLY = 20, 100  # published as near the best stop of an alloy
+EDS_EARLY, HEBT_EARLY = 20, 100  # near the best stop of an alloy in these trials
 LATE = 200
 ITERATIONS = {"fused": 20, "em": 50, "tv": 300}
 

@@ -1,4 +1,4 @@
-"""The methods that the chapter compares, with settings that were fixed before any run."""
+"""The methods that the chapter compares, with settings that its runs did not change."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ NAMES = {
     "bilateral": "composition EM, bilateral",
     "tv": "guided TV",
 }
-# in pixels of the paper's frame, and iterations: published for this phantom before the book's
-# seeds were drawn
+# in pixels of the paper's frame, and iterations: what first trials with this phantom took, and not
+# touched since
 KERNEL, BILATERAL, CONTRAST = 4.0, 10.0, 0.1
 STRENGTH = 512.0  # of guided TV: 1 for a pixel of the paper's frame
 ITERATIONS = {"eds": 200, "hebt": 200, "fused": 20, "em": 75, "bilateral": 50, "tv": 300}
