@@ -539,6 +539,14 @@ PARTS_FOUND = segmentation.Segmentation(
     np.arange(8, dtype=np.uint8).reshape(2, 2, 2) % 3, (1.0, 2.0)
 )
 entry("hebt.segmentation.Segmentation.mask", PARTS_FOUND.mask, label=count(2, 3))
+JUDGED = {
+    "variance": array(MAPS + 1).but("None", refused={"0": 0 * MAPS, "below 0": -MAPS}),
+    "ratio_maps": Q.but("None", "bool"),
+    "mask": M.but("None"),
+    "margin": count(1, N // 2, least=0),
+    "names": names(["Au", "Ag"]),
+    "progress": progress(),
+}
 entry(
     "hebt.validation.leave_one_out",
     validation.leave_one_out,
@@ -553,10 +561,88 @@ entry(
         refused={"1": [0.5, 1.0], "below 0": [-0.1, 0.5]},
     ),
     stops=counts([1, 2]),
+    **JUDGED,
+    blur=BLUR,
+    scale=flag(True),
+)
+METHODS = {"EDS": 0.0, "EM": EM}
+NO_METHODS = {k: v for k, v in NOTHING.items() if k != "None"} | {
+    "none": {},
+    "a list": [0.5],
+    "1": {"HEBT": 1.0},
+    "a word": {"EM": "composition"},
+    "numbers": {1: 0.5},
+}
+entry(
+    "hebt.validation.leave_one_out, methods",
+    lambda methods: validation.leave_one_out(
+        TILTS, HAADF, MAPS, held=[0.0], stops=[1], methods=methods
+    ),
+    methods=argument(METHODS, bad=NO_METHODS),
+)
+RECIPES = {"EDS": [validation.Recipe(0.0, (1, 2))], "EM": [validation.Recipe(EM, (1,))]}
+CONTENDERS = argument(
+    RECIPES,
+    bad=NOTHING
+    | {
+        "none": {},
+        "a recipe": RECIPES["EDS"],
+        "no recipes": {"EDS": []},
+        "weights": {"EDS": [0.0]},
+        "other maps": {"EDS": [validation.Recipe(0.0, (1,), maps=MAPS[:, 1:])]},
+    },
+)
+NESTED = dict(
+    angles=A,
+    haadf=P.but(refused={"below 0": -HAADF}),
+    maps=Q.but(refused={"below 0": -MAPS}),
+    contenders=CONTENDERS,
+    held=array([-30.0, 0.0, 30.0]).but(*ROWS, refused={"no tilt": [0.0, 30.0, 31.0]}),
+    inner=count(1, 3),
+    targets=Q.but("None"),
+    **JUDGED,
+    scale=flag(True),
+)
+entry(
+    "hebt.validation.nested",
+    validation.nested,
+    **{name: argument.refused_alone() for name, argument in NESTED.items()},
+)
+SHARES = np.stack(hebt.split_counts(MAPS, seed=2, parts=3))
+NESTED_COUNTS = dict(
+    angles=A,
+    haadf=P.but(refused={"below 0": -HAADF}),
+    parts=array(SHARES).but(*ROWS, refused={"below 0": -SHARES, "two": SHARES[:2]}),
+    contenders=CONTENDERS,
+    inner=count(1, 3),
+    targets=array(SHARES).but("None"),
+    variance=array(SHARES + 1).but("None", refused={"0": 0 * SHARES}),
+    ratio_parts=array(SHARES).but("None", "bool"),
     mask=M.but("None"),
     margin=count(1, N // 2, least=0),
     names=names(["Au", "Ag"]),
     progress=progress(),
+)
+entry(
+    "hebt.validation.nested_counts",
+    validation.nested_counts,
+    **{name: argument.refused_alone() for name, argument in NESTED_COUNTS.items()},
+)
+entry(
+    "hebt.validation.Recipe",
+    validation.Recipe,
+    method=number(0.5, 1, -0.5),
+    stops=counts([1, 2]),
+    maps=array(MAPS).but("None", *FREE, *COLUMNS),
+    haadf=array(HAADF).but("None", *FREE, *COLUMNS),
+    blur=BLUR,
+    name=text("as counted").but("None"),
+)
+JUDGE = validation.nested(TILTS, HAADF, MAPS, RECIPES, held=[-30, 0, 30], inner=1)
+REFERENCE = argument("EDS", bad=NOTHING | {"another": "HEBT", "a number": 0})
+entry("hebt.validation.Judged.differences", JUDGE.differences, reference=REFERENCE)
+entry(
+    "hebt.validation.Judged.verdicts", JUDGE.verdicts, reference=REFERENCE, errors=number(2.0, -1)
 )
 
 # --- from recorded to aligned images ---
@@ -602,6 +688,7 @@ entry(
     axis=AXIS,
     centered=flag(False),
     shifts=S.but("None"),
+    binning=count(1, N + 1),
 )
 entry(
     "hebt.prepare.apply_shifts",
@@ -757,6 +844,19 @@ entry(
 entry(
     "hebt.prepare.element_maps",
     prepare.element_maps,
+    spectrum_image=array(RNG.integers(0, 9, (3, 4, 9))).but(
+        *ROWS, "one axis less", "one more axis"
+    ),
+    windows=argument(
+        (WINDOW,),
+        bad={"None": None, "a text": "text", "a number": 3, "pairs": [(0.9, 1.1)], "none": []},
+        same={"a list": ([WINDOW], (WINDOW,)), "alone": (WINDOW, (WINDOW,))},
+    ),
+    energies=E,
+)
+entry(
+    "hebt.prepare.map_variance",
+    prepare.map_variance,
     spectrum_image=array(RNG.integers(0, 9, (3, 4, 9))).but(
         *ROWS, "one axis less", "one more axis"
     ),
@@ -1251,6 +1351,8 @@ entry(
     angles=refusing(one=[1.0], NaN=[np.nan, 1.0], twice=[1.0, 1.0], texts=["a", "b"]),
     avoid=refusing(**{"one text": "O_Ka", "a number": 3}),
     haadf=refusing(**{"a number": 1, "a list": ["HAADF"]}),
+    parts=refusing(**{"1": 1, "a text": "2", "a fraction": 2.5}),
+    seed=refusing(**{"below 0": -1, "a text": "2", "a fraction": 2.5}),
     progress=refusing(**{"a text": "no", "a number": 1}),
 )
 
@@ -1354,6 +1456,7 @@ RESULTS = {
     "hebt.prepare.TiltAxis",
     "hebt.segmentation.Segmentation",
     "hebt.validation.HeldOut",
+    "hebt.validation.Judged",
 }
 # Called by solvers and by IPython alone, or by what has checked its arguments.
 INSIDE_ONLY = {
