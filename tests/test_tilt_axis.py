@@ -145,7 +145,10 @@ def test_the_tilt_axis_is_told_by_what_predicts_left_out_tilts(promise):
     series = [(0, 70, 1), (1, 40, 0), (2, 40, 1)]
     for key in series[::-1]:
         angles, images = lump(*key)
-        found = prepare.estimate_tilt_axis(images, angles)
+        with warnings.catch_warnings():
+            # over 80 degrees such a lump hardly tells the rotation
+            warnings.filterwarnings("ignore", "haadf hardly tells the rotation")
+            found = prepare.estimate_tilt_axis(images, angles)
         assert found.along == 0 and found.decided and np.argmin(found.errors) == 0, key
         assert abs(found.rotation) < 3 * found.rotation_error, key
     turned = np.rot90(images, axes=(1, 2))[::-1]
@@ -202,7 +205,7 @@ def test_a_film_beyond_the_images_tells_the_axis_by_its_depth():
             warnings.filterwarnings("error", ".*edges on both sides")
             found = prepare.estimate_tilt_axis(shown, angles, shifts=still, depth=10)
         assert found.along == along and found.decided
-        assert abs(found.rotation) < max(0.5, 3 * found.rotation_error) < 2
+        assert abs(found.rotation) < min(1, 3 * found.rotation_error)
     with pytest.warns(UserWarning, match="up to the edges on both sides.*thickness as depth"):
         prepare.estimate_tilt_axis(images, angles, shifts=still)
 
