@@ -39,9 +39,9 @@ class GuidedTV(Method):
     The first two terms are minus the log-likelihood of the counts n_e (Poisson noise) and of HAADF
     (noise sigma_h); the third is directional total variation [1]_. D = 1 - guidance xi xi^T takes
     from a gradient most of what is parallel to that of S, with
-    ``xi = grad S / sqrt(|grad S|^2 + (s / 20)^2)``: an edge is cheap where HAADF has one, and costs its length elsewhere. The
-    problem is convex, and solved by a primal-dual iteration [2]_ with a step for each voxel and
-    ray [3]_.
+    ``xi = grad S / sqrt(|grad S|^2 + (s / 20)^2)``: an edge is cheap where HAADF has one, and
+    costs its length elsewhere. The problem is convex, and solved by a primal-dual iteration [2]_
+    with a step for each voxel and ray [3]_.
 
     Where composition changes gradually, as in an alloy, total variation flattens it into steps:
     `CompositionEM` is the method for that.
