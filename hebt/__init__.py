@@ -13,14 +13,16 @@ import importlib
 
 from ._composition_em import CompositionEM
 from ._counts import split_counts
+from ._fused import Fused
 from ._guided_tv import GuidedTV
 from ._solve import Interrupted
 from ._store import open_result
 from .choose import Choice, choose
-from .composition import composition, density
+from .composition import composition, composition_error, density
 from .projector import Projector, common_tilts
 from .ratios import ResponseRatios, response_ratios
 from .reconstruct import reconstruct, sirt, sweep
+from .result import Result
 from .stopping import (
     Discrepancy,
     History,
@@ -30,6 +32,7 @@ from .stopping import (
     fitted_noise,
     poisson_noise,
 )
+from .uncertainty import noise_deviation
 
 # These load on first use, so that `import hebt` stays instant.
 _MODULES = ("explorers", "io", "metrics", "prepare", "segmentation", "simulate", "validation")
@@ -39,6 +42,7 @@ __all__ = [
     "Choice",
     "CompositionEM",
     "Discrepancy",
+    "Fused",
     "GuidedTV",
     "History",
     "Interrupted",
@@ -46,12 +50,15 @@ __all__ = [
     "RelativeChange",
     "Residuals",
     "ResponseRatios",
+    "Result",
     "Snapshots",
     "choose",
     "common_tilts",
     "composition",
+    "composition_error",
     "density",
     "fitted_noise",
+    "noise_deviation",
     "open_result",
     "poisson_noise",
     "reconstruct",

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ._engine.accelerated import accelerated_sirt
 from ._engine.arrays import inverse, slices_first
-from ._engine.em import accelerated_sirt
 from ._problem import Problem
 
 _HAADF_ITERATIONS, _EXACT_HAADF_ITERATIONS = 50, 200
@@ -21,16 +21,16 @@ def haadf_reconstruction(problem: Problem, noise: float | None = None) -> np.nda
     W = problem.haadf_projector or problem.W
     haadf: Any = problem.haadf
     tilts, size = len(W.angles), W.size
-    p = np.ascontiguousarray(haadf.reshape(tilts, -1, size).swapaxes(1, 2))
+    p = haadf.reshape(tilts, -1, size)
     if noise is None:
         noise = haadf_noise(haadf)
     mask = np.ones((1, size**2)) if problem.mask is None else problem.mask.reshape(-1, size**2)
-    slices = p.shape[2]
-    noisy = noise > _LITTLE * p.max(axis=(0, 1))
+    slices = p.shape[1]
+    noisy = noise > _LITTLE * p.max(axis=(0, 2))
     x = accelerated_sirt(
         W._beam,
         p,
-        mask.T,
+        np.ascontiguousarray(mask.T, np.float32),
         np.where(noisy, _HAADF_ITERATIONS, _EXACT_HAADF_ITERATIONS),
         np.full(slices, _DISCREPANCY * noise * np.sqrt(tilts * size)),
     )
@@ -55,6 +55,11 @@ def mean_inside(S: np.ndarray) -> np.ndarray:
 
     Within is what has a tenth of the typical intensity, which is the mean weighted by itself.
     """
-    typical = (S**2).sum(axis=0, dtype=float) * inverse(S.sum(axis=0, dtype=float))
-    within = typical < 10 * S
-    return np.where(within, S, 0).sum(axis=0, dtype=float) * inverse(within.sum(axis=0) * 1.0)
+    parts = np.array_split(S, max(1, len(S) // 4096))  # no array of the size of S beside it
+
+    def total(values):
+        return np.sum([values(part).sum(axis=0, dtype=float) for part in parts], axis=0)
+
+    typical = total(np.square) * inverse(total(np.asarray))
+    within = total(lambda part: typical < 10 * part)
+    return total(lambda part: np.where(typical < 10 * part, part, 0)) * inverse(within)

@@ -52,7 +52,7 @@ class Method:
         """Its name in messages."""
         return f"hebt.{type(self).__name__}"
 
-    def _check_call(self, alpha: Any, blur: Any, device: Any) -> None:
+    def _check_call(self, alpha: Any, blur: Any, device: Any, accelerate: bool = False) -> None:
         """Raise a ValueError for arguments of `reconstruct` that are HEBT's alone."""
         if alpha is not None:
             raise ValueError(
@@ -63,6 +63,11 @@ class Method:
             raise ValueError(
                 f"blur is given, but {self._name} takes maps as they were counted; expected None. "
                 "Give the maps before they were smoothed, and leave blur out."
+            )
+        if accelerate:
+            raise ValueError(
+                f"accelerate is True, but {self._name} has steps of its own; expected False. "
+                "Leave accelerate out."
             )
         if isinstance(device, str) and device == "cuda" and not self.runs_on_cuda:
             raise ValueError(
@@ -116,11 +121,11 @@ class Hebt(Method):
         return solve(problem, run)
 
     def _in_blocks(self, problem: Problem) -> tuple[Callable, Problem, dict | None]:
-        """Return what reconstructs a block of slices, the problem, and no settings."""
+        """Return what reconstructs a block of slices, the problem, and whether with momentum."""
         if problem.reach:
             raise ValueError(
                 "blur smooths along the slices, but each block of slices is reconstructed alone; "
                 "expected ([1], kernel), which smooths across them. Give that, or haadf, maps, "
                 "mask and x0 as numpy arrays, and no out, for the whole volume at once."
             )
-        return solve, problem, None
+        return solve, problem, {"accelerate": True} if problem.accelerate else None

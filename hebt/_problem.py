@@ -49,7 +49,9 @@ class Problem:
     blur
         Kernels that the maps are smoothed with along the slices and across them; None if not.
     variance
-        That of the maps, in their shape, for composition EM in blocks.
+        That of the maps, in their shape, for a method that wants it, in blocks.
+    accelerate
+        Whether SIRT's steps have momentum.
     """
 
     W: Projector
@@ -62,6 +64,7 @@ class Problem:
     x0: Any = None
     blur: tuple[np.ndarray, np.ndarray] | None = None
     variance: Any = None
+    accelerate: bool = False
 
     @classmethod
     def checked(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from ._engine.accelerated import AcceleratedRun, Acceleration
 from ._engine.arrays import slices_first
 from ._engine.cpu import CpuRun
 from ._engine.device import choose_device
@@ -28,22 +30,28 @@ class Interrupted(KeyboardInterrupt):
         How many iterations it has had; a part of the next one may be in x too.
     """
 
-    def __init__(self, x: np.ndarray, iteration: int):
-        super().__init__(
+    def __init__(self, x: np.ndarray, iteration: int, message: str | None = None):
+        reached = (
             f"interrupted after {iteration} iterations; the result so far is in this exception's "
             "x (in a notebook: sys.last_value.x), ready to be given as x0"
         )
+        super().__init__(reached if message is None else message)
         self.x, self.iteration = x, iteration
 
     def __reduce__(self):
-        return type(self), (self.x, self.iteration)
+        return type(self), (self.x, self.iteration, str(self))
 
 
-def solve(problem: Problem, run: Run) -> np.ndarray:
-    """Iterate, and return x in its public shape; for SIRT on one series without the elements."""
+def solve(problem: Problem, run: Run, acceleration: Acceleration | None = None) -> np.ndarray:
+    """Iterate, and return x in its public shape; for SIRT on one series without the elements.
+
+    With an `acceleration` its slices are those of the problem.
+    """
+    if acceleration is None and problem.accelerate:
+        acceleration = Acceleration()
     busy = _busy_slices(problem)
     with contextlib.ExitStack() as stack:
-        state = _state(problem, busy, run.device, stack)
+        state = _state(problem, busy, run.device, stack, acceleration)
         return iterate(state, problem, busy, run)
 
 
@@ -116,7 +124,13 @@ class _Result:
         return x.reshape(self.shape)
 
 
-def _state(problem: Problem, busy: np.ndarray, device: str, stack: contextlib.ExitStack) -> Any:
+def _state(
+    problem: Problem,
+    busy: np.ndarray,
+    device: str,
+    stack: contextlib.ExitStack,
+    acceleration: Acceleration | None,
+) -> Any:
     """Return what to iterate on: on the CPU, or on a GPU, which is ours until `stack` closes."""
     W, W_haadf = problem.W, problem.haadf_projector
     elements, size = len(problem.maps), W.size
@@ -137,7 +151,8 @@ def _state(problem: Problem, busy: np.ndarray, device: str, stack: contextlib.Ex
     mask = np.ones((1, size**2), np.float32) if problem.mask is None else problem.mask
     mask = np.ascontiguousarray(each(mask.reshape(-1, size**2).T, size**2))
     alpha = np.asarray(problem.alpha, float).reshape(-1)
-    arguments = (
+    depth = max(1, len(busy) // problem.volumes)
+    arguments: tuple = (
         W._beam,
         flat(problem.maps, elements, len(W.angles), -1, size),
         flat(problem.haadf, len((W_haadf or W).angles), -1, size),
@@ -145,22 +160,28 @@ def _state(problem: Problem, busy: np.ndarray, device: str, stack: contextlib.Ex
         mask,
         None if problem.ratios is None else each(problem.ratios, elements),
         None if W_haadf is None else W_haadf._beam,
-        None
-        if problem.blur is None
-        else Blur(*problem.blur, max(1, len(busy) // problem.volumes), size),
+        None if problem.blur is None else Blur(*problem.blur, depth, size),
         flat(problem.x0, elements, -1, size**2),
     )
+    if acceleration is not None:
+        offset = flat(acceleration.offset, elements, len(W.angles), -1, size)
+        depth = depth if problem.reach else 1
+        arguments = *arguments, replace(acceleration, offset=offset, depth=depth)
     if choose_device(device) == "cuda":
         from ._engine import cuda
 
         stack.enter_context(cuda.turn)
         try:
-            return cuda.CudaRun(*arguments)
+            if acceleration is None:
+                return cuda.CudaRun(*arguments)
+            from ._engine.cuda_accelerated import AcceleratedCudaRun
+
+            return AcceleratedCudaRun(*arguments)
         except MemoryError as error:
             if device == "cuda":
                 raise
             warnings.warn(f"{error} It runs on the CPU now.", UserWarning, stacklevel=4)
-    return CpuRun(*arguments)
+    return (CpuRun if acceleration is None else AcceleratedRun)(*arguments)
 
 
 def _busy_slices(problem: Problem) -> np.ndarray:

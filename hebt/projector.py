@@ -21,6 +21,8 @@ class Projector:
     The weight w_ij of Eq. 3 is the area that ray i, a strip as wide as a pixel, shares with
     voxel j, a square of area 1, worked out in closed form while projecting; the matrix itself is
     never held. All slices share it: many in one call cost far less than many calls with one.
+    Up to 16 slices are worked on by kernels of their own, in the memory of one more copy of them
+    to project, and of some 25 more copies of their projections (up to 8 slices) to project back.
 
     Parameters
     ----------

@@ -4,7 +4,9 @@ import os
 import sys
 import threading
 import time
+import tracemalloc
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hebt
+from hebt._engine import arrays
 from hebt._engine import threads as threads_module
+from hebt._engine.beam import FEW
 from hebt._engine.threads import run
 
 ANGLES = [0, 45, -45, 90, -90, 180, 270, 17.3, -63.1, 44.999999, 1e-7, 89.9999]
@@ -87,7 +91,7 @@ def apply_adjoint(matrix, p, size):
     return (matrix.T.astype(float) @ columns).T.reshape(-1, size, size)
 
 
-@pytest.mark.parametrize("slices", [1, 3, 16, 21, 70])
+@pytest.mark.parametrize("slices", [1, 2, FEW, FEW + 1, 16, 21, 70])
 @pytest.mark.parametrize("size", SIZES)
 def test_projections_equal_the_matrix_products(size, slices):
     rng = np.random.default_rng(size)
@@ -109,6 +113,45 @@ def test_more_slices_than_one_block_holds():
     np.testing.assert_allclose(whole[:, 597], W.forward(x[597]), rtol=1e-5)
     back = W.backward(whole)
     np.testing.assert_allclose(back[597], W.backward(whole[:, 597]), rtol=1e-5)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    angles=st.lists(
+        st.one_of(st.floats(-360, 360), st.sampled_from(ANGLES)), min_size=1, max_size=4
+    ),
+    size=st.integers(1, 70),
+    slices=st.integers(1, FEW),
+    seed=st.integers(0, 2**31),
+)
+@pytest.mark.filterwarnings("ignore:angles run from")
+def test_few_slices_are_projected_as_many_are(angles, size, slices, seed):
+    rng = np.random.default_rng(seed)
+    W = hebt.Projector(angles, size)
+    x, p = rng.random((FEW + 1, size, size)), rng.random((len(angles), FEW + 1, size))
+    for project, images, axis in ((W.forward, x, 0), (W.backward, p, 1)):
+        few = np.arange(slices)
+        expected = project(images).take(few, axis=1 - axis)
+        own = project(images.take(few, axis=axis))
+        np.testing.assert_allclose(own, expected, rtol=0, atol=4e-6 * expected.max())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_few_slices_do_not_depend_on_the_number_of_threads(workers):
+    import numba
+
+    size, rng = 61, np.random.default_rng(3)
+    W = hebt.Projector(np.arange(-70, 71, 20), size)
+    x, p = rng.random((2, size, size)), rng.random((len(W.angles), 2, size))
+    before, expected = numba.get_num_threads(), (W.forward(x), W.backward(p))
+    if workers > numba.config.NUMBA_NUM_THREADS:
+        pytest.skip("there are not as many threads")
+    numba.set_num_threads(workers)
+    try:
+        for own, other in zip((W.forward(x), W.backward(p)), expected, strict=True):
+            np.testing.assert_array_equal(own, other)
+    finally:
+        numba.set_num_threads(before)
 
 
 @settings(deadline=None, max_examples=40)
@@ -353,3 +396,53 @@ def test_a_forked_process_has_threads_of_its_own(monkeypatch):
         finally:
             os._exit(99)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+
+
+def peak_of(slices, size, angles):
+    """The most memory that a run took beside its input, and the sizes of input and output."""
+    W = hebt.Projector(angles, size)
+    p = W.forward(np.random.default_rng(0).random((slices, size, size), np.float32))
+    hebt.sirt(W, p[:, :1], iterations=1, progress=False, device="cpu")  # compiled; sums known
+    tracemalloc.start()
+    try:
+        x = hebt.sirt(W, p, iterations=2, progress=False, device="cpu")
+        return tracemalloc.get_traced_memory()[1], p.nbytes, x.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_volume_takes_no_more_memory_than_two_and_a_half_times_its_input_and_output():
+    peak, given, result = peak_of(64, 96, np.linspace(-75, 75, 31))
+    assert peak + given <= 2.5 * (given + result)
+
+
+@pytest.mark.parametrize("slices", [1, FEW])
+def test_a_few_slices_are_worked_on_in_little_memory(slices):
+    """A copy of x, and one of the projections for each lane, longer by the way of the lanes."""
+    peak, given, result = peak_of(slices, 128, np.linspace(-75, 75, 31))
+    assert peak + given <= 2.5 * (given + result) + 1.2 * result + 16 * 1.6 * given
+
+
+def test_what_is_kept_between_calls_is_small_and_no_call_sees_what_another_left():
+    rng, W = np.random.default_rng(5), hebt.Projector([-50, 0.0, 33], 40)
+    x, p = rng.random((2, 40, 40)), rng.random((3, 2, 40))
+    before = W.forward(x), W.backward(p)
+    for array in arrays._kept.values():
+        array[:] = np.nan
+    np.testing.assert_array_equal(W.forward(x), before[0])
+    np.testing.assert_array_equal(W.backward(p), before[1])
+    large = hebt.Projector(np.arange(-70, 71, 2.0), 257)
+    large.forward(np.ones((FEW, 257, 257)))
+    large.backward(np.ones((71, FEW, 257)))
+    assert sum(array.nbytes for array in arrays._kept.values()) <= 2 << 24
+
+
+def test_projections_side_by_side_do_not_disturb_each_other():
+    rng = np.random.default_rng(6)
+    W, images = hebt.Projector([-60, -11, 0, 45, 80], 50), rng.random((20, 50, 50))
+    expected = [(W.forward(x), W.backward(W.forward(x))) for x in images]
+    with ThreadPoolExecutor(4) as pool:
+        own = list(pool.map(lambda x: (W.forward(x), W.backward(W.forward(x))), images))
+    for pair, other in zip(own, expected, strict=True):
+        np.testing.assert_array_equal(pair[0], other[0])
+        np.testing.assert_array_equal(pair[1], other[1])

@@ -321,3 +321,14 @@ def test_the_lines_of_a_shell_stand_in_the_tables():
 def test_lines_that_no_table_weighs_are_no_lines():
     with pytest.raises(ValueError, match="'Ca_La' is no X-ray line.*Ka"):
         prepare.line_windows(ENERGIES, ["Ca_La"])
+
+
+def test_the_variance_of_a_map_is_that_of_repeated_counts():
+    rng = np.random.default_rng(0)
+    spectra = np.broadcast_to(rng.uniform(1, 6, len(ENERGIES)), (200, 200, len(ENERGIES)))
+    counts = rng.poisson(spectra)
+    maps = prepare.element_maps(counts, [WINDOW], ENERGIES)
+    variance = prepare.map_variance(counts, [WINDOW], ENERGIES)
+    assert variance.shape == maps.shape and variance.min() >= 0
+    assert variance.mean() == pytest.approx(maps.var(), rel=0.03)
+    assert variance.mean() > 1.2 * maps.mean(), "the background's noise stays"

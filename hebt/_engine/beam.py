@@ -9,11 +9,13 @@ from types import ModuleType
 
 import numpy as np
 
-from .arrays import empty
-from .threads import run, threads
+from .arrays import empty, scratch
+from .threads import in_parts, run, threads
 
 # How many slices share one working-out of the weights. More would no longer fit the cache.
 BLOCK = 256
+# Up to so many columns, vectors along a row of pixels are faster than vectors along the columns.
+FEW, FEW_FORWARD = 8, 16
 
 
 def load_kernels() -> ModuleType:
@@ -21,6 +23,12 @@ def load_kernels() -> ModuleType:
     from . import kernels
 
     return kernels
+
+
+def _load_slice_kernels() -> ModuleType:
+    from . import slice_kernels
+
+    return slice_kernels
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +59,9 @@ class Beam:
         kernels, tilts, columns = load_kernels(), self.tilts, x.shape[1]
         if out is None:
             out = empty(tilts, self.size, columns)
+        if columns <= FEW_FORWARD:
+            self._forward_few(x, out)
+            return out
         share = -(-tilts // threads())  # each share reads all of x, so not more than one a thread
         geometry = self.cosines, self.sines, self.size
 
@@ -60,6 +71,14 @@ class Beam:
 
         run(work, [(b, a) for b in range(0, columns, BLOCK) for a in range(0, tilts, share)])
         return out
+
+    def _forward_few(self, x, out):
+        kernels, size, columns = _load_slice_kernels(), self.size, x.shape[1]
+        shape = -(-size // kernels.LANES), size + size % 2, columns, kernels.LANES
+        with scratch("blocks", *shape) as blocks:
+            in_parts(kernels.split, shape[1], x, blocks, size)
+            arguments = blocks, out, self.cosines, self.sines
+            run(lambda tilt: kernels.forward(*arguments, tilt, tilt + 1), _each(self.tilts))
 
     def backward(self, p: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Project p back."""
@@ -74,6 +93,9 @@ class Beam:
     def backward_tiles(self, p: np.ndarray, use: Callable) -> None:
         """Project p back tile by tile, and hand each tile to `use`."""
         kernels, columns = load_kernels(), p.shape[2]
+        if columns <= FEW:
+            self._backward_few(p, use)
+            return
         spare = [empty(kernels.TILE**2, min(columns, BLOCK)) for _ in range(threads())]
 
         def work(first, row, column):
@@ -85,6 +107,23 @@ class Beam:
 
         edges = range(0, self.size, kernels.TILE)
         run(work, [(f, r, c) for f in range(0, columns, BLOCK) for r in edges for c in edges])
+
+    def _backward_few(self, p, use):
+        kernels, size, columns = _load_slice_kernels(), self.size, p.shape[2]
+        geometry, edge = (self.cosines, self.sines), kernels.TILE
+        spare = [empty(-(-size // edge), edge * edge, columns) for _ in range(threads())]
+        shape = self.tilts, kernels.moved_bins(size), columns, kernels.LANES
+
+        def work(row):
+            tiles = spare.pop()
+            kernels.backward(moved, *geometry, size, row, tiles)
+            for k, tile in enumerate(tiles):
+                use(tile, row, k * edge, 0, columns)
+            spare.append(tiles)
+
+        with scratch("moved", *shape) as moved:
+            run(lambda tilt: kernels.move(p, moved, *geometry, tilt, tilt + 1), _each(self.tilts))
+            run(work, [(row,) for row in range(0, size, edge)])
 
     def tiles(self, columns: int) -> tuple[int, int, int]:
         """Return how many blocks of columns, and rows and columns of tiles, there are."""
@@ -111,3 +150,7 @@ class Beam:
         sums = sums[:, 0].reshape(self.size, self.size)
         sums.setflags(write=False)
         return sums
+
+
+def _each(count):
+    return [(n,) for n in range(count)]

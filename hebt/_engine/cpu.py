@@ -7,7 +7,7 @@ import numpy as np
 from .arrays import empty, slices_last
 from .beam import load_kernels
 from .system import Residuals, System
-from .threads import run, threads
+from .threads import in_parts as _in_parts
 
 
 class CpuRun(System):
@@ -97,12 +97,3 @@ class CpuRun(System):
         kernels.step(
             tile, self.x, self.inverse_columns, self.mask, size, row, column, first, last, change
         )
-
-
-def _in_parts(kernel, count, *arguments):
-    """Call a kernel for parts of a range, on all threads."""
-    share = -(-count // threads())
-    run(
-        lambda first: kernel(*arguments, first, min(first + share, count)),
-        [(first,) for first in range(0, count, share)],
-    )

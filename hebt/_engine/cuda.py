@@ -19,10 +19,10 @@ import warnings
 import numpy as np
 from numba import cuda
 
-from . import cuda_blur, kernels
+from . import cuda_blur
 from .arrays import empty, slices_last
 from .compiled import kept
-from .kernels import _EDGE, _LEAST, _footprint, _walk
+from .kernels import _EDGE, _footprint, _walk
 from .system import Residuals, System
 
 _LANES = 128  # threads of a block at most, and the weights that they work out at once
@@ -34,8 +34,16 @@ _ZERO, _HALF = np.float32(0), np.float32(0.5)
 # One run at a time: each wants the memory for itself.
 turn = threading.RLock()
 _kernel = kept(cuda.jit)
-# numba does not see when this changes: after that, delete the compiled code in __pycache__
-_shadow = cuda.jit(device=True)(kernels._shadow.py_func)
+_LEAST = np.float32(3e-7)  # weights below this are rounding, in single precision
+
+
+@cuda.jit(device=True)
+def _shadow(u, high, low, narrow, inv_narrow, inv_wide):
+    """Part of a voxel's shadow that lies left of `u` (measured from the shadow's centre)."""
+    rise = min(max(u + high, _ZERO), narrow)
+    flat = min(max(u + low, _ZERO), low + low)
+    fall = min(max(u - low, _ZERO), narrow)
+    return inv_wide * (flat + fall + _HALF * inv_narrow * (rise * rise - fall * fall))
 
 
 @_kernel
@@ -350,8 +358,11 @@ class _Rays:
 class CudaRun(System):
     """A run on a GPU: as `CpuRun`, with all arrays on the device."""
 
+    more_arrays = 0, 0  # as large as x, and as its projections, beyond those of this class
+
     def __init__(self, beam, maps, haadf, weights, mask, ratios, haadf_beam, blur, x0):
-        _refuse_what_has_no_room(maps.shape, mask.shape[1], haadf, haadf_beam, blur)
+        own = maps.shape, mask.shape[1], haadf, haadf_beam, blur
+        _refuse_what_has_no_room(*own, *self.more_arrays)
         super().__init__(beam, maps, haadf, weights, mask, ratios, haadf_beam, blur)
         columns, slices, pixels = self.columns, self.slices, self.size**2
         rays, pitch = self.tilts * self.size, _pitch(columns)
@@ -452,11 +463,12 @@ class CudaRun(System):
         self.advanced = True
 
 
-def _bytes(shape, masks, haadf, haadf_beam, blur) -> int:
+def _bytes(shape, masks, haadf, haadf_beam, blur, volumes=0, projections=0) -> int:
     """What a run takes of the device's memory."""
     elements, tilts, slices, size = shape
     columns, pixels, rays = elements * slices, size**2, tilts * size
     numbers = pixels * (_pitch(columns) + masks) + rays * (_pitch(columns) + columns)
+    numbers += volumes * pixels * _pitch(columns) + projections * rays * _pitch(columns)
     numbers += 2 * columns * (_runs(pixels) + _runs(rays))  # sums of squares
     numbers += 2 * 3 * _PARTS * columns
     if haadf is not None:
@@ -468,8 +480,12 @@ def _bytes(shape, masks, haadf, haadf_beam, blur) -> int:
     return 4 * numbers
 
 
-def _refuse_what_has_no_room(shape, masks, haadf, haadf_beam, blur):
-    needed = _bytes(shape, masks, haadf, haadf_beam, blur)
+def _refuse_what_has_no_room(shape, *arguments):
+    refuse(_bytes(shape, *arguments), shape)
+
+
+def refuse(needed: int, shape: tuple[int, ...]) -> None:
+    """Raise a MemoryError unless the device has so many bytes free, for maps of this shape."""
     context = cuda.current_context()
     if hasattr(context, "deallocations"):  # not in the simulator
         context.deallocations.clear()  # what the last run has left and numba has yet to give back

@@ -21,12 +21,12 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from .compiled import kept
+from .shadows import beyond, shadow_shape
+from .vectors import LANES, address, read, where_below, write
 
-_LANES = 16  # floats in a vector; LLVM splits it where the processor has shorter ones
 TILE = 28  # pixels along the edge of a tile
 _ROOM = 32  # for what a line of a tile holds or is seen by: at most TILE + 2 bins for two lines
-_EDGE = 1e-9  # overlaps narrower than this (in pixels) are rounding, not weights,
-_LEAST = np.float32(3e-7)  # and so are weights below this, in single precision
+_EDGE = 1e-9  # overlaps narrower than this (in pixels) are rounding, not weights
 _ZERO = np.float32(0)
 _compiler = partial(numba.njit, nogil=True, fastmath=True, error_model="numpy")
 _jit, _inline = kept(_compiler), kept(partial(_compiler, inline="always"))
@@ -75,23 +75,13 @@ def _add_weighted(typingctx, target, sources, weights, count):
                 builder.store(total, at, align=4)
 
         done = count.type(0)
-        for width in (_LANES, 4, 1):
+        for width in (LANES, 4, 1):
             until = builder.and_(count, count.type(-width))
             steps(done, until, width)
             done = until
         return context.get_dummy_value()
 
     return types.void(target, sources, weights, count), build
-
-
-@_inline
-def _shadow(u, high, low, narrow, inv_narrow, inv_wide):
-    """Part of a voxel's shadow that lies left of `u` (measured from the shadow's centre)."""
-    zero, half = np.float32(0.0), np.float32(0.5)
-    rise = min(max(u + high, zero), narrow)
-    flat = min(max(u + low, zero), low + low)
-    fall = min(max(u - low, zero), narrow)
-    return inv_wide * (flat + fall + half * inv_narrow * (rise * rise - fall * fall))
 
 
 @_inline
@@ -137,31 +127,31 @@ def _walk(size, theta_cos, theta_sin, row, column, rows, columns):
 
 
 @_inline
-def _weigh_bins(w, begin, offset, t, step_t, length, bin0, taps, extent, shape):
+def _weigh_bins(w, begin, offset, t, bin0, along):
     """For detector bins from `bin0` on, the first pixel of a line that each sees, and the weights.
 
     A bin sees at most `taps` pixels; where it sees fewer, the others have weight 0. All loops
     run over the whole room, as a constant length is what the compiler turns into vectors best.
     """
-    high, low, narrow, inv_narrow, inv_wide = shape
-    zero, half = np.float32(0.0), np.float32(0.5)
-    reach = 0.5 + extent - _EDGE
+    step_t, length, taps, reach, unit, shape = along
+    half, high, ramp, half_inverse = shape
     last = max(length - taps, 0.0)
     inv_step = 1.0 / step_t
     for k in range(_ROOM):
         d = float(bin0 + k)
         first = min(max(np.ceil((d - reach - t) * inv_step), 0.0), last)
         begin[k] = np.int32(first)
-        offset[k] = t + first * step_t - d
+        offset[k] = (t + first * step_t - d) * unit
     for q in range(taps):
-        away = np.float32(q * step_t)
-        inside = np.float32(q < length)
-        for k in range(_ROOM):
-            u = offset[k] + away
-            right = _shadow(half - u, high, low, narrow, inv_narrow, inv_wide)
-            left = _shadow(-half - u, high, low, narrow, inv_narrow, inv_wide)
-            weight = right - left
-            w[q, k] = inside * weight if weight > _LEAST else zero
+        away, inside = np.float32(q * step_t * unit), np.float32(q < length)
+        for k in range(0, _ROOM, LANES):
+            u = read(address(offset) + 4 * k) + away
+            u = max(u, _ZERO - u)
+            # beyond the nearer edge of the bin, on whichever side the voxel's center lies
+            part = beyond(min(half + high - u, u - (half - high)), ramp, half_inverse)
+            far = beyond(high - half - u, ramp, half_inverse)
+            weight = where_below(u, half, np.float32(1) - part, part) - far
+            write(address(w) + 4 * (q * _ROOM + k), inside * weight)
 
 
 @_jit
@@ -184,11 +174,11 @@ def forward(x, p, cosines, sines, size, first_tilt, last_tilt, first, last):
             columns = min(TILE, size - column)
             for a in range(first_tilt, last_tilt):
                 c, s = cosines[a], sines[a]
-                extent, shape = _footprint(c, s)
+                unit, shape = shadow_shape(c, s)
                 t0, pixel0, lines, length, line_t, line_pixel, step_t, step_pixel = _walk(
                     size, c, s, row, column, rows, columns
                 )
-                reach = 0.5 + extent - _EDGE
+                reach = 0.5 + _footprint(c, s)[0] - _EDGE
                 taps = int(2.0 * reach / step_t) + 1
                 end = length - 1
                 # the steps to the next pixels, unless a line has no more
@@ -204,11 +194,10 @@ def forward(x, p, cosines, sines, size, first_tilt, last_tilt, first, last):
                     bin0 = max(0, math.ceil(min(t, t2) - reach))
                     bin1 = min(size - 1, math.floor(max(t, t2) + end * step_t + reach))
                     bins = bin1 - bin0 + 1
-                    _weigh_bins(w, begin, offset, t, step_t, length, bin0, taps, extent, shape)
+                    along = step_t, length, taps, reach, unit, shape
+                    _weigh_bins(w, begin, offset, t, bin0, along)
                     if line + 1 < lines:
-                        _weigh_bins(
-                            w2, begin2, offset, t2, step_t, length, bin0, taps, extent, shape
-                        )
+                        _weigh_bins(w2, begin2, offset, t2, bin0, along)
                     else:
                         at2 = at
                         w2[:, :] = 0.0
@@ -229,25 +218,30 @@ def forward(x, p, cosines, sines, size, first_tilt, last_tilt, first, last):
 
 
 @_inline
-def _weigh_pixels(w, begin, offset, t, step_t, size, extent, shape):
+def _weigh_pixels(w, begin, offset, t, step_t, length, size, unit, shape):
     """For each pixel of a row, the first detector bin that it is seen by, and three weights."""
-    high, low, narrow, inv_narrow, inv_wide = shape
-    zero, half = np.float32(0.0), np.float32(0.5)
-    last = max(size - 3.0, 0.0)
+    half, high, ramp, half_inverse = shape
     for k in range(_ROOM):
         u = t + k * step_t
-        d = min(max(np.ceil(u - extent + _EDGE - 0.5), 0.0), last)
-        begin[k] = np.int32(d)
-        offset[k] = d - u
-    for q in range(3):
-        away = np.float32(q)
-        inside = np.float32(q < size)
-        for k in range(_ROOM):
-            u = offset[k] + away
-            right = _shadow(u + half, high, low, narrow, inv_narrow, inv_wide)
-            left = _shadow(u - half, high, low, narrow, inv_narrow, inv_wide)
-            weight = right - left
-            w[q, k] = inside * weight if weight > _LEAST else zero
+        d = np.floor(u + 0.5)
+        begin[k] = np.int32(d) - 1
+        offset[k] = (u - d) * unit
+    for k in range(0, _ROOM, LANES):
+        u = read(address(offset) + 4 * k)
+        left = beyond(high - half - u, ramp, half_inverse)
+        right = beyond(u + (high - half), ramp, half_inverse)
+        write(address(w) + 4 * k, left)
+        write(address(w) + 4 * (_ROOM + k), np.float32(1) - left - right)
+        write(address(w) + 4 * (2 * _ROOM + k), right)
+    end = max(size - 3, 0)
+    ends = begin[0], begin[length - 1]
+    if min(ends) < 0 or max(ends) > end or size < 3:
+        for k in range(length):
+            inside = min(max(begin[k], 0), end)
+            away, old = inside - begin[k], (w[0, k], w[1, k], w[2, k])
+            begin[k] = inside
+            for q in range(3):
+                w[q, k] = old[q + away] if 0 <= q + away < 3 and q < size else _ZERO
 
 
 @_jit
@@ -274,18 +268,18 @@ def backward(p, cosines, sines, size, row, column, first, last, tile):
     tile[: rows * columns, :count] = 0.0
     for a in range(0, tilts, 2):
         c, s = cosines[a], sines[a]
-        extent, shape = _footprint(c, s)
+        unit, shape = shadow_shape(c, s)
         at = p_at + a * size * width
         pair = a + 1 < tilts
         a2 = a + 1 if pair else a
         c2, s2 = cosines[a2], sines[a2]
-        extent2, shape2 = _footprint(c2, s2)
+        unit2, shape2 = shadow_shape(c2, s2)
         at2 = p_at + a2 * size * width
         for i in range(rows):
             t = half + (column - half) * c + (half - row - i) * s
             t2 = half + (column - half) * c2 + (half - row - i) * s2
-            _weigh_pixels(w, begin, offset, t, c, size, extent, shape)
-            _weigh_pixels(w2, begin2, offset, t2, c2, size, extent2, shape2)
+            _weigh_pixels(w, begin, offset, t, c, columns, size, unit, shape)
+            _weigh_pixels(w2, begin2, offset, t2, c2, columns, size, unit2, shape2)
             if not pair:
                 w2[:, :] = 0.0
             for k in range(columns):

@@ -64,3 +64,12 @@ def run(work: Callable, tasks: Sequence) -> None:
             raise
     for job in begun:
         job.result()
+
+
+def in_parts(kernel: Callable, count: int, *arguments: object) -> None:
+    """Call a kernel for parts of a range, on all threads."""
+    share = -(-count // threads())
+    run(
+        lambda first: kernel(*arguments, first, min(first + share, count)),
+        [(first,) for first in range(0, count, share)],
+    )

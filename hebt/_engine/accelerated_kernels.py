@@ -1,0 +1,111 @@
+"""The inner loops of accelerated SIRT, compiled with numba.
+
+Arrays are those of `kernels`: slices along the last axis, elements side by side in the columns.
+`momentum` is (2, slices), and what is kept of sums has a value for each slice.
+"""
+
+import numpy as np
+
+from .kernels import _ZERO, TILE, _jit
+
+
+@_jit
+def add_weighted(target, offset, scales, first, last):
+    """Add scales times offset to the rays of `target`, which may have more columns."""
+    columns = offset.shape[1]
+    for ray in range(first, last):
+        own, more, scale = target[ray, :columns], offset[ray], scales[ray]
+        for m in range(columns):
+            own[m] += scale * more[m]
+
+
+@_jit
+def _keep_sum(values, m, total):
+    """Project values[:, m], whose sum is `total`, onto what is at least 0 with a sum of at least 0.
+
+    max(0, values - shift), where the shift follows from those above it, and they from the shift.
+    """
+    elements = len(values)
+    shift, before = 0.0, -1
+    while total > 0.0:
+        above, count = 0.0, 0
+        for e in range(elements):
+            if values[e, m] > shift:
+                above += values[e, m]
+                count += 1
+        if count == before:
+            break
+        shift, before = (above - total) / count, count
+    for e in range(elements):
+        value = np.float64(values[e, m]) - shift
+        values[e, m] = value if value > 0.0 and total > 0.0 else 0.0
+
+
+@_jit
+def _keep_sums(values, sums, least):
+    """Do so for all columns; those without a value below 0 stay as they are."""
+    if len(values) == 2:
+        one, other = values[0], values[1]
+        for m in range(len(sums)):
+            total = max(sums[m], 0.0)
+            part = min(max(np.float64(one[m]), 0.0), total)
+            one[m], other[m] = part, total - part
+    else:
+        for m in range(len(sums)):
+            if least[m] < _ZERO:
+                _keep_sum(values, m, sums[m])
+
+
+@_jit
+def step(tiles, x, y, momentum, inverse_sums, mask, elements, keeps_sum, place, dots, change):
+    """A step of POGM (see `accelerated`) at one tile, for all elements of some slices.
+
+    `tiles` is (elements, pixels, at least last - first), or (1, pixels, ...) with the elements side
+    by side; `place` is (size, row, column, first, last), the last two of the slices. For each slice
+    <x - y_new, x_new - x>, weighted by the column sums, goes to `dots`: above 0 the momentum leads
+    astray. The squared norms of the step and of the new x go to `change`.
+    """
+    size, row, column, first, last = place
+    columns, slices, count = min(TILE, size - column), momentum.shape[1], last - first
+    masks, one = mask.shape[1], np.float32(1)
+    back_y, back_x = momentum[0, first:last], momentum[1, first:last]
+    lengths = one + back_y + back_x
+    side_by_side = count if len(tiles) < elements else 0
+    ahead = np.empty((elements, count), np.float32)
+    sums, least = np.empty(count), np.empty(count, np.float32)
+    moved, norm = 0.0, 0.0
+    dots[:count] = 0.0
+    for i in range(min(TILE, size - row)):
+        for j in range(columns):
+            pixel = (row + i) * size + column + j
+            scale = inverse_sums[pixel]
+            weight = 1.0 / np.float64(scale) if scale > _ZERO else 0.0
+            keep = mask[pixel, first:last] if masks > 1 else mask[pixel]
+            sums[:], least[:] = 0.0, _ZERO
+            for e in range(elements):
+                at = e * slices + first
+                own, other = x[pixel, at : at + count], y[pixel, at : at + count]
+                begin, z = e * side_by_side, ahead[e]
+                back = tiles[e % len(tiles), i * columns + j, begin : begin + count]
+                for m in range(count):
+                    w = own[m] + scale * back[m]
+                    z[m] = w + back_y[m] * (w - other[m]) + back_x[m] * (w - own[m])
+                    other[m] = w - z[m] / lengths[m]
+                    sums[m] += np.float64(z[m])
+                    least[m] = min(least[m], z[m])
+            if keeps_sum:
+                _keep_sums(ahead, sums, least)
+            for e in range(elements):
+                at = e * slices + first
+                own, other = x[pixel, at : at + count], y[pixel, at : at + count]
+                value = ahead[e]
+                for m in range(count):
+                    kept = keep[m] if masks > 1 else keep[0]
+                    new = kept / (kept + lengths[m] * (one - kept)) * max(value[m], _ZERO)
+                    other[m] += new / lengths[m]
+                    step = np.float64(new) - np.float64(own[m])
+                    dots[m] += weight * (np.float64(own[m]) - np.float64(other[m])) * step
+                    moved += step * step
+                    norm += np.float64(new) ** 2
+                    own[m] = new
+    change[0], change[1] = moved, norm
