@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from scipy import ndimage
 
@@ -150,7 +152,10 @@ class Search:
         size = p.shape[-1]
         mask = None if self.depth is None else slab_mask(size, min(self.depth, size))
         W = Projector(self.angles[first::2], size)
-        x = sirt(W, np.maximum(p[first::2], 0), self.iterations, mask, progress=False)
+        with warnings.catch_warnings():
+            # of a black level, which was asked about where the images came in
+            warnings.filterwarnings("ignore", ".* in its darkest area", UserWarning)
+            x = sirt(W, np.maximum(p[first::2], 0), self.iterations, mask, progress=False)
         return Projector(self.angles[1 - first :: 2], size).forward(x)
 
     def turn(self, along, place, step=1):
