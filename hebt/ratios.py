@@ -16,6 +16,8 @@ from ._counts import are_counts
 # of an element in the direction that the data cannot tell.
 _CONDITION = 30
 _SHARE = 0.3
+# Cosine of two maps, less their noise, from which on they are named as alike in a doubt.
+_ALIKE = 0.8
 # Below it, more of the HAADF images' variation is left over than is explained.
 _R_SQUARED = 0.5
 # Differences between tilts are reported where noise alone makes such ones in about one of a
@@ -233,7 +235,7 @@ def response_ratios(
             by_block = noise_alone
     found = (ratios, min(float(r_squared), 1.0), tuple(names), target.size)
     fit = ResponseRatios(*found, by_block, by_tilt, taken)
-    doubts = *_collinear(names, units), *_doubts(fit, haadf, inside, noise_alone)
+    doubts = *_collinear(names, units), *_doubts(fit, haadf, inside, noise_alone, units)
     if target.size >= 100 and left < _NOISE * own.sum():
         doubts += (_too_even(fit, left / own.sum()),)
     if taken == "counts":
@@ -355,6 +357,17 @@ def _collinear(names: Sequence[str], units: np.ndarray) -> Iterator[str]:
             )
 
 
+def _with_likeness(names: Sequence[str], units: np.ndarray, element: int) -> str:
+    """Return an element's name, and which map its own is most like, if it is like one."""
+    likeness = np.delete(units[element], element)
+    if not likeness.size or likeness.max() < _ALIKE:
+        return names[element]
+    other = np.delete(np.arange(len(names)), element)[likeness.argmax()]
+    return (
+        f"{names[element]} (whose map is like that of {names[other]}, cosine {likeness.max():.2f})"
+    )
+
+
 def _too_even(fit: ResponseRatios, share: float) -> str:
     what = 'taken for counts (variance="counts")' if fit.variance == "counts" else "given"
     return (
@@ -382,7 +395,7 @@ def _beside(fit: ResponseRatios, haadf: np.ndarray, maps: np.ndarray) -> Iterato
 
 
 def _doubts(
-    fit: ResponseRatios, haadf: np.ndarray, inside: np.ndarray, noise: np.ndarray
+    fit: ResponseRatios, haadf: np.ndarray, inside: np.ndarray, noise: np.ndarray, units: np.ndarray
 ) -> Iterator[str]:
     """Say what speaks against the ratios."""
     from scipy.special import chdtri
@@ -390,15 +403,18 @@ def _doubts(
     def named(which):
         return ", ".join(name for name, chosen in zip(fit.names, which) if chosen)
 
+    def named_with_likeness(which):
+        return ", ".join(_with_likeness(fit.names, units, e) for e in np.flatnonzero(which))
+
     if (zero := fit.ratios == 0).any():
         yield (
-            f"the response ratio of {named(zero)} came out as 0: the HAADF images can be "
+            f"the response ratio of {named_with_likeness(zero)} came out as 0: the HAADF images can be "
             "explained without it, better than with it. The reconstruction needs ratios above 0; "
             "leave the element out, or find what its map shares with the others."
         )
     if (unsure := fit.standard_errors > fit.ratios / 2).any():
         yield (
-            f"the response ratio of {named(unsure)} is hardly determined: its standard error is "
+            f"the response ratio of {named_with_likeness(unsure)} is hardly determined: its standard error is "
             "more than half of it. More counts are needed, or the element left out."
         )
     left_in = "" if fit.variance else "noise in the maps (give variance=... or half=...), "

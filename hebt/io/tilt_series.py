@@ -12,8 +12,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._checks import as_list, check_angles, check_text
+from .._checks import as_list, check_angles, check_count, check_seed, check_text
+from .._counts import split_counts
 from .._progress import progress_bar
+from ..prepare.maps import map_variance
 from ..prepare.windows import EnergyWindow, element_maps, line_windows
 from .angles import check_once, tilts_of
 from .files import Reader
@@ -44,6 +46,13 @@ class TiltSeries:
         One `EnergyWindow` per line: which energies were counted, and which as background.
     angles_from
         Source of the tilts: "given", the "names" of the files, or the "stage" in their metadata.
+    variance
+        Shape of `maps`: the variance of each value, from `hebt.prepare.map_variance`.
+    parts
+        (parts, elements, tilts, slices, size): maps of equal random parts of the counts, which
+        add up to `maps` and whose noise is independent; None if the counts were not split.
+    part_variance
+        Shape of `parts`: their variance.
     """
 
     angles: np.ndarray
@@ -55,6 +64,9 @@ class TiltSeries:
     spectra: np.ndarray
     windows: tuple[EnergyWindow, ...]
     angles_from: str = "given"
+    variance: np.ndarray | None = None
+    parts: np.ndarray | None = None
+    part_variance: np.ndarray | None = None
 
     @property
     def elements(self) -> tuple[str, ...]:
@@ -86,7 +98,13 @@ class TiltSeries:
             )
         kept = [self.lines.index(line) for line in lines]
         return replace(
-            self, lines=lines, maps=self.maps[kept], windows=tuple(self.windows[i] for i in kept)
+            self,
+            lines=lines,
+            maps=self.maps[kept],
+            windows=tuple(self.windows[i] for i in kept),
+            variance=None if self.variance is None else self.variance[kept],
+            parts=None if self.parts is None else self.parts[:, kept],
+            part_variance=None if self.part_variance is None else self.part_variance[:, kept],
         )
 
     def __repr__(self):
@@ -107,6 +125,8 @@ def read_tilt_series(
     angles: ArrayLike | Literal["names", "stage"] | None = None,
     haadf: str | None = None,
     avoid: Sequence[str | tuple[float, float]] = (),
+    parts: int | None = None,
+    seed: int = 0,
     progress: bool | None = None,
 ) -> TiltSeries:
     """Read HAADF images and EDS spectrum images, one file per tilt, and make element maps.
@@ -131,6 +151,12 @@ def read_tilt_series(
         one of the scan whose title does not say that it is another (BF, BSE, an element).
     avoid
         Other lines, or (from, to) in keV, to keep backgrounds clear of; see `line_windows`.
+    parts
+        Into how many parts to split the counts of each spectrum, at random and before their
+        windows, so that some can be predicted from the others; see `hebt.split_counts`. None for
+        none; each takes the memory of the maps twice.
+    seed
+        Seed of the random numbers for `parts`.
     progress
         Whether to show a progress bar; if None, where somebody can see it.
 
@@ -155,6 +181,9 @@ def read_tilt_series(
     avoid = as_list("avoid", avoid, "X-ray lines, or (from, to) in keV")
     if haadf is not None:
         check_text("haadf", haadf)
+    if parts is not None:
+        parts = check_count("parts", parts, least=2)
+    seed = check_seed("seed", seed)
     wanted = angles if isinstance(angles, str) else None
     given = None if angles is None or wanted is not None else check_angles(angles)
     if given is not None:
@@ -162,7 +191,8 @@ def read_tilt_series(
     elif wanted not in (None, "stage"):
         tilts_of(paths, [None] * len(paths), wanted)
 
-    images, maps, spectra, stage = [], [], [], []
+    images, maps, variance, spectra, stage = [], [], [], [], []
+    split: list = []
     first: Scan | None = None
     with Reader() as reader, progress_bar(len(paths), "reading tilts", progress) as bar:
         for path in paths:
@@ -184,6 +214,10 @@ def read_tilt_series(
             images.append(scan.image)
             spectra.append(scan.spectrum)
             maps.append(element_maps(scan.cube, windows, scan.energies))
+            variance.append(map_variance(scan.cube, windows, scan.energies))
+            if parts is not None:
+                # a seed of its own for each file, in whatever order they come
+                split.append(_split(scan, windows, parts, np.append(seed, len(split))))
             del scan
             bar.update()
     assert first is not None
@@ -199,7 +233,26 @@ def read_tilt_series(
         spectra=np.stack(spectra)[order],
         windows=tuple(windows),
         angles_from=source,
+        variance=np.stack(variance, axis=1)[:, order],
+        parts=np.stack([s[0] for s in split], axis=2)[:, :, order] if split else None,
+        part_variance=np.stack([s[1] for s in split], axis=2)[:, :, order] if split else None,
     )
+
+
+def _split(scan: Scan, windows: list[EnergyWindow], parts: int, seed: Any) -> list[np.ndarray]:
+    """Return the maps of random parts of the counts, and their variances."""
+    weights = np.array([window.weights(scan.energies) for window in windows])
+    used = np.flatnonzero(weights.any(axis=0))
+    counts = scan.cube[..., used].reshape(-1, len(used))
+    pixels, channels = np.nonzero(counts)  # few are counted in most
+    shared = split_counts(counts[pixels, channels], seed=seed.tolist(), parts=parts)
+    shape = (parts, len(windows), *scan.image.shape)
+    made = [np.empty((parts, len(windows), counts.shape[0]), np.float32) for _ in range(2)]
+    for power, sums in enumerate(made, start=1):
+        for which, window in np.ndindex(sums.shape[:2]):
+            worth = weights[window, used[channels]] ** power
+            sums[which, window] = np.bincount(pixels, worth * shared[which], counts.shape[0])
+    return [sums.reshape(shape) for sums in made]
 
 
 def _paths(files: Any) -> list[Path]:

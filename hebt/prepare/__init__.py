@@ -29,7 +29,7 @@ from .images import (
     smooth_variance,
     smoothing_kernel,
 )
-from .maps import normalize_tilts, tilt_response
+from .maps import map_variance, normalize_tilts, tilt_response
 from .mixing import Mixing, measure_mixing
 from .reprojection import (
     Alignment,
@@ -77,6 +77,7 @@ __all__ = [
     "estimate_tilt_axis",
     "line_width",
     "line_windows",
+    "map_variance",
     "mass_absorption",
     "mass_inconsistency",
     "measure_mixing",

@@ -184,11 +184,12 @@ def smooth_variance(
     axis: int | tuple[int, ...] = -1,
     centered: bool = True,
     shifts: ArrayLike | None = None,
+    binning: int = 1,
 ) -> np.ndarray:
-    """Return the variance that images have after `smooth` and `apply_shifts`.
+    """Return the variance that images have after `smooth`, `apply_shifts` and `bin_images`.
 
     The noise of a pixel before them is taken to be independent of the next one's; what it is
-    weighted with, in both steps together, is squared.
+    weighted with, in all steps together, is squared.
 
     Parameters
     ----------
@@ -198,11 +199,13 @@ def smooth_variance(
         As `smooth` took them; 1 for `width` if it did not smooth.
     shifts
         (tilts, 2), as `apply_shifts` took them, with its linear interpolation; None for none.
+    binning
+        The factor of `bin_images`, which added blocks of pixels up; 1 for none.
 
     Returns
     -------
     numpy.ndarray
-        float32, shape of `variance`.
+        float32, shape of `variance`; (..., slices / binning, size / binning) with binning.
 
     Raises
     ------
@@ -235,13 +238,21 @@ def smooth_variance(
     for i in axes:
         which = i - variance.ndim
         given[which] = smooth(given[which], width=width, sigma=sigma, axis=0, centered=centered)
-    made = np.empty_like(variance)
+    binning = check_count("binning", binning)
+    if any(n % binning for n in variance.shape[-2:]):
+        raise ValueError(
+            f"variance has images of {variance.shape[-2:]} pixels; expected multiples of binning = "
+            f"{binning}."
+        )
+    high, wide = (n // binning for n in variance.shape[-2:])
+    made = np.empty((*variance.shape[:-2], high, wide), np.float32)
     for where in np.ndindex(variance.shape[:-2]):
         moved = [
-            ndimage.shift(taps, (by, 0), order=1, mode="nearest") ** 2
+            ndimage.shift(taps, (by, 0), order=1, mode="nearest")
             for taps, by in zip(given, moves[where[-1] if where else 0], strict=True)
         ]
-        made[where] = moved[0] @ variance[where] @ moved[1].T
+        along, across = (m.reshape(-1, binning, len(m)).sum(axis=1) ** 2 for m in moved)
+        made[where] = along @ variance[where] @ across.T
     return made
 
 

@@ -1,11 +1,57 @@
-"""Element maps: what the detectors see of them at each tilt."""
+"""Element maps: their noise, and what the detectors see of them at each tilt."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._checks import as_float32
+from .windows import EnergyWindow, weighted_sums
+
+
+def map_variance(
+    spectrum_image: Any, windows: Sequence[EnergyWindow], energies: ArrayLike
+) -> np.ndarray:
+    """Estimate the variance of each value of `element_maps` from the counts.
+
+    A map is a weighted sum of counts, less background, and those have Poisson noise: its variance
+    is the sum of the counts, each times the square of its weight. It is more than the map itself.
+
+    Parameters
+    ----------
+    spectrum_image
+        As `element_maps` took it: raw counts, (slices, size, channels).
+    windows
+        One for each map, from `line_windows`.
+    energies
+        Centre of each channel in keV, shape (channels,), evenly spaced.
+
+    Returns
+    -------
+    numpy.ndarray
+        Counts squared, float32, shape (elements, slices, size): an unbiased estimate for each
+        pixel, and as noisy as the counts are few.
+
+    Raises
+    ------
+    ValueError
+        If `energies` do not fit the spectra or do not hold one of the windows, or if counts are
+        masked, NaN or infinite there.
+
+    Examples
+    --------
+    >>> import hebt, numpy as np
+    >>> window = hebt.prepare.EnergyWindow("X", [(0.9, 1.1)], [[(0.5, 0.7), (1.3, 1.5)]])
+    >>> spectra, energies = np.full((1, 1, 11), 8), 0.5 + 0.1 * np.arange(11)
+    >>> hebt.prepare.element_maps(spectra, [window], energies).round(2).item() + 0
+    0.0
+    >>> hebt.prepare.map_variance(spectra, [window], energies).round(2).item()
+    18.0
+    """
+    return weighted_sums(spectrum_image, windows, energies, 2)
 
 
 def tilt_response(maps: ArrayLike) -> np.ndarray:

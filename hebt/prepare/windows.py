@@ -299,6 +299,13 @@ def element_maps(
         If `energies` do not fit the spectra or do not hold one of the windows, or if counts are
         masked, NaN or infinite there.
     """
+    return weighted_sums(spectrum_image, windows, energies, 1)
+
+
+def weighted_sums(
+    spectrum_image: Any, windows: Sequence[EnergyWindow], energies: ArrayLike, power: int
+) -> np.ndarray:
+    """Return the counts of each pixel, times a power of the windows' weights, added up."""
     windows, (energies, step) = _checked(windows), check_energies(energies)
     counts = data_of(spectrum_image)
     counts = counts if hasattr(counts, "shape") else as_float32("spectrum_image", counts)
@@ -318,7 +325,7 @@ def element_maps(
             )
     maps = np.empty((len(windows), *counts.shape[:2]), np.float32)
     for made, window in zip(maps, windows, strict=True):
-        weights = window.weights(energies).astype(np.float32)
+        weights = (window.weights(energies) ** power).astype(np.float32)
         used = np.flatnonzero(weights)
         part = slice(used[0], used[-1] + 1)
         np.matmul(as_float32("spectrum_image", counts[..., part]), weights[part], out=made)
