@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,102 +20,7 @@ from ..prepare.windows import EnergyWindow, element_maps, line_windows
 from .angles import check_once, tilts_of
 from .files import Reader
 from .scan import Scan, scan_of
-
-
-@dataclass(frozen=True, repr=False)
-class TiltSeries:
-    """A HAADF and EDS tilt series as arrays, with what is needed to read their axes.
-
-    Attributes
-    ----------
-    angles
-        (tilts,), degrees.
-    haadf
-        (tilts, slices, size), as the detector gave it; the mean of frames, where there are many.
-    maps
-        (elements, tilts, slices, size), X-ray counts in the line less background.
-    lines
-        Names of the X-ray lines, one for each map: "O_Ka".
-    pixel_size
-        Length of a pixel's side, in nm.
-    energies
-        (channels,), keV, the centre of each channel.
-    spectra
-        (tilts, channels), counts: the spectrum of each tilt, added up over its pixels.
-    windows
-        One `EnergyWindow` per line: which energies were counted, and which as background.
-    angles_from
-        Source of the tilts: "given", the "names" of the files, or the "stage" in their metadata.
-    variance
-        Shape of `maps`: the variance of each value, from `hebt.prepare.map_variance`.
-    parts
-        (parts, elements, tilts, slices, size): maps of equal random parts of the counts, which
-        add up to `maps` and whose noise is independent; None if the counts were not split.
-    part_variance
-        Shape of `parts`: their variance.
-    """
-
-    angles: np.ndarray
-    haadf: np.ndarray
-    maps: np.ndarray
-    lines: tuple[str, ...]
-    pixel_size: float
-    energies: np.ndarray
-    spectra: np.ndarray
-    windows: tuple[EnergyWindow, ...]
-    angles_from: str = "given"
-    variance: np.ndarray | None = None
-    parts: np.ndarray | None = None
-    part_variance: np.ndarray | None = None
-
-    @property
-    def elements(self) -> tuple[str, ...]:
-        """Names of the elements, one for each map: "O"."""
-        return tuple(line.split("_")[0] for line in self.lines)
-
-    def pick(self, *lines: str) -> TiltSeries:
-        """Return the same series with the maps of these lines only, in this order.
-
-        Parameters
-        ----------
-        *lines
-            Names of X-ray lines that were mapped: "O_Ka".
-
-        Returns
-        -------
-        TiltSeries
-            The same series with these maps and windows alone.
-
-        Raises
-        ------
-        ValueError
-            If a line was not mapped, or none is given.
-        """
-        strange = [line for line in lines if line not in self.lines]
-        if strange or not lines:
-            raise ValueError(
-                f"lines are {lines}; expected some of {', '.join(self.lines)}, which were mapped."
-            )
-        kept = [self.lines.index(line) for line in lines]
-        return replace(
-            self,
-            lines=lines,
-            maps=self.maps[kept],
-            windows=tuple(self.windows[i] for i in kept),
-            variance=None if self.variance is None else self.variance[kept],
-            parts=None if self.parts is None else self.parts[:, kept],
-            part_variance=None if self.part_variance is None else self.part_variance[:, kept],
-        )
-
-    def __repr__(self):
-        tilts, slices, size = self.haadf.shape
-        return (
-            f"TiltSeries: {tilts} tilts from {self.angles.min():g} to {self.angles.max():g} "
-            f"degrees (source: {self.angles_from})\n"
-            f"{slices} x {size} pixels of {self.pixel_size:.4g} nm\n"
-            f"maps of {', '.join(self.elements)}\n"
-            f"{self.spectra.sum() / 1e6:.2f} million X-ray counts"
-        )
+from .series import TiltSeries
 
 
 def read_tilt_series(
@@ -140,7 +45,8 @@ def read_tilt_series(
     files
         One file per tilt.
     lines
-        X-ray lines to map, as HyperSpy writes them: "O_Ka", "Pt_Ma".
+        X-ray lines to map, as HyperSpy writes them: "O_Ka", "Pt_Ma"; or elements, which stand for
+        a line of theirs, see `line_windows`.
     angles
         Tilts in degrees, one per file; or which source they come from: "names" of the files
         ("-40.bcf"), or the "stage" in their metadata. If None, the source that is certain: the
@@ -174,28 +80,18 @@ def read_tilt_series(
     FileNotFoundError
         If a file does not exist.
     """
-    paths = _paths(files)
-    lines = tuple(as_list("lines", lines, "X-ray lines such as 'O_Ka'"))
-    if not lines or not all(isinstance(line, str) for line in lines):
-        raise ValueError(f"lines is {lines}; expected X-ray lines such as 'O_Ka'.")
+    paths, wanted, given = _checked_tilts(_paths(files), angles)
+    lines = _checked_lines(lines)
     avoid = as_list("avoid", avoid, "X-ray lines, or (from, to) in keV")
     if haadf is not None:
         check_text("haadf", haadf)
     if parts is not None:
         parts = check_count("parts", parts, least=2)
     seed = check_seed("seed", seed)
-    wanted = angles if isinstance(angles, str) else None
-    given = None if angles is None or wanted is not None else check_angles(angles)
-    if given is not None:
-        check_once(given, len(paths), "given")
-    elif wanted not in (None, "stage"):
-        tilts_of(paths, [None] * len(paths), wanted)
-
-    images, maps, variance, spectra, stage = [], [], [], [], []
-    split: list = []
+    stage, recorded = [], []
     first: Scan | None = None
     with Reader() as reader, progress_bar(len(paths), "reading tilts", progress) as bar:
-        for path in paths:
+        for number, path in enumerate(paths):
             scan = scan_of(path.name, reader.read(path), haadf)
             stage.append(scan.stage)
             if first is None:
@@ -211,32 +107,62 @@ def read_tilt_series(
                     f"{path.name} has {scan}; expected {first}, calibrated as in {paths[0].name}. "
                     "Rebin or crop the files to one size first."
                 )
-            images.append(scan.image)
-            spectra.append(scan.spectrum)
-            maps.append(element_maps(scan.cube, windows, scan.energies))
-            variance.append(map_variance(scan.cube, windows, scan.energies))
-            if parts is not None:
-                # a seed of its own for each file, in whatever order they come
-                split.append(_split(scan, windows, parts, np.append(seed, len(split))))
+            # a seed of its own for each file, in whatever order they come
+            recorded.append(_recorded(scan, windows, parts, np.append(seed, number)))
             del scan
             bar.update()
     assert first is not None
     tilts, source = tilts_of(paths, stage, wanted) if given is None else (given, "given")
     order = np.argsort(tilts)
+    channels: dict[str, Any] = {
+        name: np.stack([tilt[name] for tilt in recorded], axis=axis).take(order, axis=axis)
+        for name, axis in _TILT_AXES.items()
+        if name in recorded[0]
+    }
     return TiltSeries(
         angles=tilts[order],
-        haadf=np.stack(images)[order],
-        maps=np.stack(maps, axis=1)[:, order],
-        lines=lines,
+        lines=tuple(window.name for window in windows),
         pixel_size=first.pixel_size,
         energies=first.energies,
-        spectra=np.stack(spectra)[order],
         windows=tuple(windows),
         angles_from=source,
-        variance=np.stack(variance, axis=1)[:, order],
-        parts=np.stack([s[0] for s in split], axis=2)[:, :, order] if split else None,
-        part_variance=np.stack([s[1] for s in split], axis=2)[:, :, order] if split else None,
+        **channels,
     )
+
+
+# where the tilts are in what is recorded
+_TILT_AXES = {"haadf": 0, "spectra": 0, "maps": 1, "variance": 1, "parts": 2, "part_variance": 2}
+
+
+def _recorded(scan: Scan, windows: list, parts: int | None, seed: Any) -> dict[str, np.ndarray]:
+    """Return what a series has of one tilt."""
+    found = {
+        "haadf": scan.image,
+        "spectra": scan.spectrum,
+        "maps": element_maps(scan.cube, windows, scan.energies),
+        "variance": map_variance(scan.cube, windows, scan.energies),
+    }
+    if parts is not None:
+        found["parts"], found["part_variance"] = _split(scan, windows, parts, seed)
+    return found
+
+
+def _checked_lines(lines: Any) -> tuple[str, ...]:
+    lines = tuple(as_list("lines", lines, "X-ray lines such as 'O_Ka'"))
+    if not lines or not all(isinstance(line, str) for line in lines):
+        raise ValueError(f"lines is {lines}; expected X-ray lines such as 'O_Ka'.")
+    return lines
+
+
+def _checked_tilts(paths: list[Path], angles: Any) -> tuple[list[Path], Any, Any]:
+    """Return the files, the source of tilts that is asked for, and the tilts that are given."""
+    wanted = angles if isinstance(angles, str) else None
+    given = None if angles is None or wanted is not None else check_angles(angles)
+    if given is not None:
+        check_once(given, len(paths), "given")
+    elif wanted not in (None, "stage"):
+        tilts_of(paths, [None] * len(paths), wanted)
+    return paths, wanted, given
 
 
 def _split(scan: Scan, windows: list[EnergyWindow], parts: int, seed: Any) -> list[np.ndarray]:
