@@ -707,7 +707,9 @@ entry(
     lambda lines, avoid, resolution, width: prepare.line_windows(
         LINE_ENERGIES, lines, avoid=avoid, resolution=resolution, width=width
     ),
-    lines=names(["O_Ka", "Si_Ka"]).but("one less", "one more", "twice the same", refused={"no": ["O_Zz"]}),
+    lines=names(["O_Ka", "Si_Ka"]).but(
+        "one less", "one more", "twice the same", refused={"no": ["O_Zz"]}
+    ),
     avoid=argument(
         ("C_Ka", (0.0, 0.16)),
         bad={"None": None, "one text": "C_Ka", "no line": ["C_Zz"], "NaN": [(np.nan, 1.0)]}
@@ -1244,6 +1246,31 @@ entry(
     angles=refusing(one=[1.0], NaN=[np.nan, 1.0], twice=[1.0, 1.0], texts=["a", "b"]),
     avoid=refusing(**{"one text": "O_Ka", "a number": 3}),
     haadf=refusing(**{"a number": 1, "a list": ["HAADF"]}),
+    progress=refusing(**{"a text": "no", "a number": 1}),
+)
+STACK = io.to_signal(HAADF, pixel_size=1.5, angles=TILTS, title="HAADF")
+NO_FILE = {"a number": 3, "None": None, "an array": HAADF, "none": []}
+entry(
+    "hebt.io.read",
+    io.read,
+    files=argument(STACK, bad=NO_FILE | {"spectra": 3.5, "mixed": [STACK, "a.mrc"]}),
+    lines=refusing(**{"one text": "O_Ka", "a number": 3}),
+    angles=A.but("None"),
+    image=text("HAADF").but("None"),
+    pixel_size=PIXEL.but("None"),
+)
+entry(
+    "hebt.io.read, by what they show",
+    lambda **k: io.read(**k),
+    haadf=argument(STACK, bad=NO_FILE),
+    maps=argument({"Au": STACK}, bad={"a text": "a.mrc", "a list": [STACK], "none": {}}),
+)
+entry(
+    "hebt.io.read, of one file per tilt",
+    lambda **k: io.read(["-1.bcf", "1.bcf"], lines=["O"], **k),
+    avoid=refusing(**{"one text": "O_Ka", "a number": 3}),
+    parts=refusing(**{"1": 1, "a text": "2", "a fraction": 2.5}),
+    seed=refusing(**{"below 0": -1, "a text": "1"}),
     progress=refusing(**{"a text": "no", "a number": 1}),
 )
 

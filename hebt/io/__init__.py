@@ -1,12 +1,15 @@
 """Files in and out: tilt series from the microscope's files, and HyperSpy signals."""
 
+from .reading import read
+from .series import TiltSeries
 from .signals import Calibrated, from_signal, spectra_to_signal, to_signal
-from .tilt_series import TiltSeries, read_tilt_series, read_tomviz_shifts
+from .tilt_series import read_tilt_series, read_tomviz_shifts
 
 __all__ = [
     "Calibrated",
     "TiltSeries",
     "from_signal",
+    "read",
     "read_tilt_series",
     "read_tomviz_shifts",
     "spectra_to_signal",
