@@ -30,7 +30,7 @@ help:
 	@echo 'make wheel    build the package hebt alone, into dist/'
 	@echo 'make lab      open the chapters as notebooks in JupyterLab'
 	@echo 'make serve    show the built pages at http://127.0.0.1:$(PORT)'
-	@echo 'make bench    compare speed and memory with other reconstruction codes'
+	@echo 'make bench    compare speed, memory and time to an error with other reconstruction codes'
 	@echo 'make picture  draw the picture in README.md again'
 	@echo 'make promises run the tests of the promises, and record what they tried'
 	@echo 'make lock     renew requirements.lock from requirements.in (UPGRADE= keeps what fits)'
@@ -94,6 +94,7 @@ picture: setup
 
 bench: setup
 	@$(RUN) benchmarks/run.py
+	@$(RUN) benchmarks/errors.py
 
 # One process, as they all write to one record.
 promises: setup

@@ -18,10 +18,11 @@ from ._guided_tv import GuidedTV
 from ._solve import Interrupted
 from ._store import open_result
 from .choose import Choice, choose
-from .composition import composition, density
+from .composition import composition, composition_error, density
 from .projector import Projector, common_tilts
 from .ratios import ResponseRatios, response_ratios
 from .reconstruct import reconstruct, sirt, sweep
+from .result import Result
 from .stopping import (
     Discrepancy,
     History,
@@ -31,6 +32,7 @@ from .stopping import (
     fitted_noise,
     poisson_noise,
 )
+from .uncertainty import noise_deviation
 
 # These load on first use, so that `import hebt` stays instant.
 _MODULES = ("explorers", "io", "metrics", "prepare", "segmentation", "simulate", "validation")
@@ -48,12 +50,15 @@ __all__ = [
     "RelativeChange",
     "Residuals",
     "ResponseRatios",
+    "Result",
     "Snapshots",
     "choose",
     "common_tilts",
     "composition",
+    "composition_error",
     "density",
     "fitted_noise",
+    "noise_deviation",
     "open_result",
     "poisson_noise",
     "reconstruct",

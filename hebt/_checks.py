@@ -4,9 +4,12 @@ Every message names the argument, says what came and what was expected, and what
 with a TypeError where there are no numbers at all, with a ValueError where these do not fit.
 """
 
+import contextlib
 import operator
+import os
 import warnings
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +35,18 @@ def as_float64(
 ) -> NDArray[np.float64]:
     """Do the same as `as_float32` for what needs the precision: angles, energies, factors."""
     return _as_real(name, array, np.float64, ndim)
+
+
+def as_float64_or_nan(name: str, array: ArrayLike) -> tuple[NDArray[np.float64], NDArray]:
+    """Do the same where NaN stands for "none"; return the array with 0 there, and where it is."""
+    if not _count_masked(array):
+        with contextlib.suppress(TypeError, ValueError):  # the check names what cannot be
+            given = np.asarray(array)
+            if given.dtype.kind == "f":
+                none = np.isnan(given)
+                return as_float64(name, np.where(none, 0, given)), none
+    values = as_float64(name, array)
+    return values, np.zeros(values.shape, bool)
 
 
 def _as_real(name: str, array: Any, dtype: Any, ndim: tuple[int, ...] | None) -> NDArray:
@@ -172,6 +187,13 @@ def check_text(name: str, value: Any) -> str:
     return value
 
 
+def check_path(path: Any, name: str = "path") -> Path:
+    """Return a path, in which ``~`` stands for the user's home."""
+    if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
+        raise TypeError(f"{name} is {_short(path)}; expected the path of a file.")
+    return Path(path).expanduser()
+
+
 def check_seed(name: str, value: Any) -> int | list[int]:
     """Return the seed of random numbers: a whole number from 0, or a list of some.
 
@@ -273,6 +295,18 @@ def check_ratios(
             "out as 0 cannot be told from the others by these data: leave its map out."
         )
     return ratios
+
+
+def check_errors(name: str, errors: ArrayLike, elements: int) -> NDArray[np.float64]:
+    """Return standard errors as float64, one of at least 0 for each element."""
+    as_float32(name, errors)  # also refuses what is beyond it
+    errors = as_float64(name, errors)
+    if errors.shape != (elements,) or errors.min() < 0:
+        raise ValueError(
+            f"{name} is {_short(errors.tolist())}; expected {elements} values of at least 0, one "
+            "for each element."
+        )
+    return errors
 
 
 def check_signs(name: str, array: NDArray[np.float32], *, counts: bool = False) -> None:

@@ -17,6 +17,8 @@ from ._checks import (
     check_flag,
     check_names,
     check_series,
+    check_signs,
+    check_text,
 )
 from ._method import Method
 from ._problem import check_alpha, check_blur
@@ -69,8 +71,10 @@ class Recipe:
         for name in ("maps", "haadf"):
             if (value := getattr(self, name)) is not None:
                 set_(self, name, as_float32(name, value))
+        if self.name is not None:
+            check_text("name", self.name)
         if self.blur is not None:
-            check_blur(self.blur, (1,))
+            set_(self, "blur", check_blur(self.blur, (1,)))
             if isinstance(self.method, Method):
                 raise ValueError(
                     f"blur is given with {type(self.method).__name__}, which takes maps as they "
@@ -290,7 +294,7 @@ def tilt_series(
         angles,
         haadf,
         maps,
-        _like("ratio_maps", ratio_maps, maps),
+        _like("ratio_maps", ratio_maps, maps, "maps"),
         targets,
         _variance(variance, targets),
         tuple(names),
@@ -314,18 +318,19 @@ def count_series(
     """Return the series of `hebt.validation.nested_counts` after checking it."""
     angles = check_angles(angles)
     parts = as_float32("parts", parts, ndim=(5,))
+    check_signs("parts", parts.sum(axis=0), counts=True)
     haadf, _ = check_series(as_float32("haadf", haadf, ndim=(3,)), parts.sum(axis=0))
     if len(angles) != len(haadf):
         raise ValueError(
             f"haadf has shape {haadf.shape} and there are {len(angles)} angles; expected one angle "
             "per tilt."
         )
-    targets = _like("targets", targets, parts)
+    targets = _like("targets", targets, parts, "parts")
     return Series(
         angles,
         haadf,
         parts,
-        _like("ratio_parts", ratio_parts, parts),
+        _like("ratio_parts", ratio_parts, parts, "parts"),
         targets,
         _variance(variance, targets),
         tuple(check_names(names, parts.shape[1])),
@@ -336,19 +341,19 @@ def count_series(
     )
 
 
-def _like(name, array, maps):
+def _like(name, array, maps, model):
     if array is None:
         return maps
     array = as_float32(name, array)
     if array.shape != maps.shape:
-        raise ValueError(f"{name} has shape {array.shape}; expected {maps.shape}.")
+        raise ValueError(f"{name} has shape {array.shape}; expected {maps.shape}, as {model} has.")
     return array
 
 
 def _variance(variance, targets):
     if variance is None:
         return None
-    variance = _like("variance", variance, targets)
+    variance = _like("variance", variance, targets, "targets")
     if variance.min() <= 0:
         raise ValueError(
             f"variance goes down to {variance.min():g}; expected above 0. Smooth it, and give it a "

@@ -55,6 +55,11 @@ def mean_inside(S: np.ndarray) -> np.ndarray:
 
     Within is what has a tenth of the typical intensity, which is the mean weighted by itself.
     """
-    typical = (S**2).sum(axis=0, dtype=float) * inverse(S.sum(axis=0, dtype=float))
-    within = typical < 10 * S
-    return np.where(within, S, 0).sum(axis=0, dtype=float) * inverse(within.sum(axis=0) * 1.0)
+    parts = np.array_split(S, max(1, len(S) // 4096))  # no array of the size of S beside it
+
+    def total(values):
+        return np.sum([values(part).sum(axis=0, dtype=float) for part in parts], axis=0)
+
+    typical = total(np.square) * inverse(total(np.asarray))
+    within = total(lambda part: typical < 10 * part)
+    return total(lambda part: np.where(typical < 10 * part, part, 0)) * inverse(within)

@@ -185,7 +185,7 @@ def _start(problem: Problem, run: Run, method: GuidedTV, guide: np.ndarray) -> n
     """Return where to begin: what composition EM finds with a narrow kernel."""
     em = CompositionEM((0, _START_KERNEL * problem.W.size), variance=method.variance)
     first = Run(_START_ITERATIONS, progress=run.progress, label=f"{run.label}, start")
-    return divide(problem, first, em, guide)[0]
+    return divide(problem, first, em, guide)
 
 
 def _levels(S: np.ndarray, depth: int) -> np.ndarray:

@@ -30,15 +30,16 @@ class Interrupted(KeyboardInterrupt):
         How many iterations it has had; a part of the next one may be in x too.
     """
 
-    def __init__(self, x: np.ndarray, iteration: int):
-        super().__init__(
+    def __init__(self, x: np.ndarray, iteration: int, message: str | None = None):
+        reached = (
             f"interrupted after {iteration} iterations; the result so far is in this exception's "
             "x (in a notebook: sys.last_value.x), ready to be given as x0"
         )
+        super().__init__(reached if message is None else message)
         self.x, self.iteration = x, iteration
 
     def __reduce__(self):
-        return type(self), (self.x, self.iteration)
+        return type(self), (self.x, self.iteration, str(self))
 
 
 def solve(problem: Problem, run: Run, acceleration: Acceleration | None = None) -> np.ndarray:

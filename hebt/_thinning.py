@@ -99,7 +99,7 @@ class Folds:
         so the difference between two methods is right in the mean.
         """
         method = replace(method, variance=self.variance)
-        x = divide(self.problem, Run(iterations), method, self.guide)[0]
+        x = divide(self.problem, Run(iterations), method, self.guide)
         _, tilts, folds, *_ = self.judges.shape
         result = np.zeros((tilts, folds))
         for one, judge, ratio, shift in zip(x, self.judges, self.ratios, self.shift, strict=True):

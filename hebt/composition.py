@@ -7,7 +7,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, check_choice, check_names, check_number
+from ._checks import (
+    as_float32,
+    as_float64_or_nan,
+    check_choice,
+    check_errors,
+    check_names,
+    check_number,
+)
 
 
 def density(
@@ -77,6 +84,9 @@ def composition(
 
     x alone is no composition: it is density times the HAADF response factor of each element. Give
     one kind of factors, by its name; a common scale of all of them cancels.
+
+    Standard deviations of fractions come from ``noise_deviation(..., of=...)``, for the noise of
+    the counts and the errors of the ratios, and from `composition_error`, for those of the factors.
 
     Parameters
     ----------
@@ -148,6 +158,64 @@ def composition(
     fractions = np.full(parts.shape, np.nan, np.float32)
     np.divide(parts, total, out=fractions, where=np.broadcast_to(defined, parts.shape))
     return fractions
+
+
+def composition_error(fractions: ArrayLike, factor_errors: ArrayLike) -> np.ndarray:
+    """Carry the errors of zeta- or k-factors to the fractions that `composition` returns.
+
+    With masses m_e proportional to the factors, c_e = m_e / sum m, and relative errors s_e that
+    are independent of each other, the standard error of c_e is, to first order,
+
+    sqrt(c_e^2 [(1 - 2 c_e) s_e^2 + sum_j c_j^2 s_j^2])
+
+    Parameters
+    ----------
+    fractions
+        Mass or atomic fractions, shape (elements, ...), which add up to 1; NaN where there are
+        none.
+    factor_errors
+        Relative standard errors of the factors, shape (elements,), e.g. 0.05 for 5 %.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape of `fractions`: their standard errors, NaN where there is no fraction. They
+        are those of all voxels together, up or down: a mean over voxels is no more accurate.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the fractions do not add up to 1, or the errors are not one of at least 0 for each.
+
+    Notes
+    -----
+    This is not for errors of the response ratios: with other ratios the reconstruction itself is
+    another, and what that does to the fractions may even have the opposite sign. Those go into
+    ``hebt.noise_deviation(..., ratio_errors=..., of=...)``. Both kinds add up in squares.
+
+    Examples
+    --------
+    >>> import hebt
+    >>> hebt.composition_error([[0.5, 0.9], [0.5, 0.1]], [0.04, 0.03]).round(4)
+    array([[0.0125, 0.0045],
+           [0.0125, 0.0045]], dtype=float32)
+    """
+    c, empty = as_float64_or_nan("fractions", fractions)
+    if c.ndim == 0:
+        raise ValueError(f"fractions is a single number, {c}; expected shape (elements, ...).")
+    away = np.abs(c.sum(axis=0) - 1)[~empty.any(axis=0)]
+    if c.min() < 0 or (away > 1e-3).any():
+        raise ValueError(
+            f"fractions go from {c.min():g} to {c.max():g} and add up to between "
+            f"{1 - away.max(initial=0):g} and {1 + away.max(initial=0):g}; expected fractions "
+            "that add up to 1, as from hebt.composition."
+        )
+    s = check_errors("factor_errors", factor_errors, len(c)) ** 2
+    s = s.reshape(-1, *[1] * (c.ndim - 1))
+    variance = c**2 * ((1 - 2 * c) * s + (c**2 * s).sum(axis=0))
+    error = np.sqrt(np.maximum(variance, 0)).astype(np.float32)
+    error[empty] = np.nan
+    return error
 
 
 def _masses(x: ArrayLike, ratios: ArrayLike, **factors: ArrayLike | None) -> np.ndarray:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ._checks import as_float32, check_half, check_names, check_series, check_variance
 from ._counts import are_counts
+from ._json import ratios_in, read_json, write_json
 
 # Belsley, Kuh and Welsch's limits for a harmful collinearity: the condition index, and the share
 # of an element in the direction that the data cannot tell.
@@ -114,6 +117,44 @@ class ResponseRatios:
                 f"each of {', '.join(self.names)}."
             )
         return np.tensordot(self.ratios.astype(np.float32), maps, 1)
+
+    def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> Path:
+        """Write the ratios with their errors as JSON, which `load` reads.
+
+        Parameters
+        ----------
+        path
+            The file, such as ``"ratios.json"``.
+        overwrite
+            Whether a file that is there may be replaced.
+
+        Returns
+        -------
+        pathlib.Path
+            The file that was written.
+        """
+        return write_json(path, "ratios", self, overwrite)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> ResponseRatios:
+        """Read ratios that `save` wrote.
+
+        Parameters
+        ----------
+        path
+            The file.
+
+        Returns
+        -------
+        ResponseRatios
+            Equal to those that were saved.
+
+        Raises
+        ------
+        ValueError
+            If the file holds something else.
+        """
+        return cls(**ratios_in(read_json(path, "response ratios, as ResponseRatios.save writes")))
 
 
 def response_ratios(
@@ -404,18 +445,19 @@ def _doubts(
         return ", ".join(name for name, chosen in zip(fit.names, which) if chosen)
 
     def named_with_likeness(which):
-        return ", ".join(_with_likeness(fit.names, units, e) for e in np.flatnonzero(which))
+        return ", ".join(_with_likeness(fit.names, units, int(e)) for e in np.flatnonzero(which))
 
     if (zero := fit.ratios == 0).any():
         yield (
-            f"the response ratio of {named_with_likeness(zero)} came out as 0: the HAADF images can be "
-            "explained without it, better than with it. The reconstruction needs ratios above 0; "
-            "leave the element out, or find what its map shares with the others."
+            f"the response ratio of {named_with_likeness(zero)} came out as 0: the HAADF images "
+            "can be explained without it, better than with it. The reconstruction needs ratios "
+            "above 0; leave the element out, or find what its map shares with the others."
         )
     if (unsure := fit.standard_errors > fit.ratios / 2).any():
         yield (
-            f"the response ratio of {named_with_likeness(unsure)} is hardly determined: its standard error is "
-            "more than half of it. More counts are needed, or the element left out."
+            f"the response ratio of {named_with_likeness(unsure)} is hardly determined: its "
+            "standard error is more than half of it. More counts are needed, or the element left "
+            "out."
         )
     left_in = "" if fit.variance else "noise in the maps (give variance=... or half=...), "
     if fit.r_squared < 0:

@@ -17,6 +17,7 @@ from ._checks import (
     as_float64,
     check_count,
     check_counts,
+    check_flag,
     check_function,
     check_half,
     check_number,
@@ -35,6 +36,12 @@ class History:
     the reconstruction after n iterations, entry 0 to `x0`. That of the last one would need one
     more projection; it is there only where a callback or a stopping rule asked for it.
 
+    Parameters
+    ----------
+    shares
+        Also keep the shares that a `CompositionEM` ends with, as large as its result; given to
+        the next, it goes on as if it had never stopped.
+
     Attributes
     ----------
     iterations : int
@@ -50,6 +57,9 @@ class History:
     deviance : numpy.ndarray or None
         Poisson deviance of each element's counts, shape (entries, elements), of `CompositionEM`
         and `GuidedTV`; None for other methods.
+    shares : numpy.ndarray or None
+        The a_e that a `CompositionEM` ended with (also where it was interrupted), in the shape of
+        its result, if they are kept.
 
     Examples
     --------
@@ -61,7 +71,8 @@ class History:
     ((5, 1), True)
     """
 
-    def __init__(self):
+    def __init__(self, *, shares: bool = False):
+        self.keeps_shares = check_flag("shares", shares)
         self.clear()
 
     def __repr__(self) -> str:
@@ -74,6 +85,7 @@ class History:
     def clear(self) -> None:
         """Forget the last run."""
         self.iterations, self.stopped_by = 0, None
+        self.shares: np.ndarray | None = None
         self._entries: list[Residuals] = []
 
     def add(self, residuals: Residuals) -> None:

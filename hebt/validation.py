@@ -250,6 +250,9 @@ def leave_one_out(
         recipes = [Recipe(check_alpha("alphas", a), stops, blur=blur) for a in weights]
     else:
         _check_mapping("methods", methods)
+        for name, one in methods.items():
+            if not isinstance(one, Method):
+                check_alpha(f"methods[{name!r}]", one)
         recipes = [
             Recipe(m, stops, blur=None if isinstance(m, Method) else blur, name=name)
             for name, m in methods.items()
@@ -417,7 +420,8 @@ def _check_contenders(series: Series, contenders: Any) -> dict[str, list[Recipe]
                 given = getattr(recipe, what)
                 if given is not None and given.shape != shape:
                     raise ValueError(
-                        f"{what} of a recipe of {name!r} has shape {given.shape}; expected {shape}."
+                        f"{what} of a recipe in contenders[{name!r}] has shape {given.shape}; "
+                        f"expected {shape}."
                     )
         checked[name] = recipes
     return checked

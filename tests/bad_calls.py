@@ -57,6 +57,7 @@ SPECTRA = RNG.integers(0, 9, (12, 6)).astype(float)
 CHANNELS = 0.5 + 0.25 * np.arange(6)
 PARTS = prepare.Components(CHANNELS, np.eye(2, 6), np.eye(2, 6), np.array([0.7, 0.3]))
 WINDOW = prepare.EnergyWindow("X", [(0.9, 1.1)], [[(0.5, 0.7), (1.3, 1.5)]])
+RESULT = hebt.Result(X, ("Au", "Ag"), 1.5, ratios=FIT, angles=TILTS)
 ENERGIES = 0.5 + 0.125 * np.arange(9)
 BLOB = np.zeros((3, 16, 16))
 BLOB[:, 5:10, 6:11] = 100 + RNG.integers(0, 9, (3, 5, 5))
@@ -179,8 +180,15 @@ entry(
     lambda **k: hebt.reconstruct(W, HAADF, MAPS, RATIOS, iterations=2, method=EM, **k),
     alpha=refusing(**{repr(v): v for v in (0.0, 0.7, "0.7", [0.7])}),
     blur=refusing(kernel=[0.25, 0.5, 0.25], number=3, text="text"),
-    device=refusing(cuda="cuda", number=3),
+    device=refusing(number=3),
     out=refusing(number=3),
+)
+entry(
+    "hebt.reconstruct, composition with edges in vain",
+    lambda **k: hebt.reconstruct(
+        W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.CompositionEM(1, contrast=0.1), **k
+    ),
+    device=refusing(cuda="cuda"),
 )
 entry(
     "hebt.reconstruct, guided TV",
@@ -230,13 +238,43 @@ entry(
     total=choice("free").but("a number", refused={"0": 0.0, "below 0": -1.0, "inf": np.inf}),
     variance=VARIANCE.but(*FREE, "None", "Dask"),
     haadf_noise=number(2.0, -1.0).but("None"),
+    shares=V.but(*FREE, "None"),
 )
+entry(
+    "hebt.CompositionEM, shares of the result",
+    lambda shares: hebt.reconstruct(
+        W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.CompositionEM(1, shares=shares)
+    ),
+    shares=V.but("None"),
+)
+entry("hebt.History", hebt.History, shares=flag(True))
 entry(
     "hebt.CompositionEM, variance of the maps",
     lambda variance: hebt.reconstruct(
         W, HAADF, MAPS, RATIOS, iterations=2, method=hebt.CompositionEM(1, variance=variance)
     ),
     variance=VARIANCE.but("None", *NUMBER, "one axis less", "a row less"),
+)
+NOISE = dict(W=PROJECTOR, haadf=P.but(refused={"below 0": -HAADF}), ratios=R)
+NOISE |= dict(iterations=ITERATIONS.but("None"), mask=M.but("None"), replicates=count(3))
+NOISE |= dict(haadf_projector=PROJECTOR.but("None"), seed=seed(1), **RUN)
+COUNTS = Q.but(refused={"below 0": -MAPS, "no counts": MAPS + 0.5, "a gain": 4 * MAPS})
+entry(
+    "hebt.noise_deviation",
+    hebt.noise_deviation,
+    **NOISE,
+    maps=COUNTS,
+    alpha=number(0.5, 1.0, 1.5, -0.1).but("None"),
+    method=choice("hebt"),
+)
+entry(
+    "hebt.noise_deviation, of fractions",
+    hebt.noise_deviation,
+    **NOISE,
+    maps=COUNTS,
+    method=thing(EM, "composition", 4.0).but("a text"),
+    ratio_errors=array([0.1, 0.2]).but("None", refused={"below 0": [-0.1, 0.1]}),
+    of=function(lambda x, ratios: x / ratios[:, None, None, None]).but("None"),
 )
 CHOICE = hebt.choose(
     W, HAADF, MAPS, RATIOS, kernels=[0.25], contrasts=[None, 0.1], totals=["hard"], iterations=2
@@ -343,11 +381,13 @@ entry(
     variance=VARIANCE.but("None", *NUMBER, "one axis less", "a row less"),
 )
 entry(
-    "accelerated",
-    lambda accelerate: [
-        hebt.sirt(W, HAADF, 2, accelerate=accelerate),
-        hebt.reconstruct(W, HAADF, MAPS, RATIOS, 0.5, 2, accelerate=accelerate),
-    ],
+    "hebt.sirt, accelerated",
+    lambda accelerate: hebt.sirt(W, HAADF, 2, accelerate=accelerate),
+    accelerate=flag(True),
+)
+entry(
+    "hebt.reconstruct, accelerated",
+    lambda accelerate: hebt.reconstruct(W, HAADF, MAPS, RATIOS, 0.5, 2, accelerate=accelerate),
     accelerate=flag(True),
 )
 entry(
@@ -452,6 +492,18 @@ entry(
     least=number(0.5, -1),
 )
 
+entry(
+    "hebt.composition_error",
+    hebt.composition_error,
+    fractions=array([[0.5, 0.9], [0.5, 0.1]]).but(
+        "one axis less",
+        *COLUMNS,
+        *("NaN", "NaN at first", "NaN, float32", "NaN in a list", "NaN everywhere"),
+        refused={"no fractions": X},
+    ),
+    factor_errors=array([0.02, 0.03]).but(refused={"below 0": [-0.1, 0.1]}),
+)
+
 # --- how good it is ---
 
 PAIR = dict(reference=array(X[0]), image=array(X[1]))
@@ -487,6 +539,14 @@ PARTS_FOUND = segmentation.Segmentation(
     np.arange(8, dtype=np.uint8).reshape(2, 2, 2) % 3, (1.0, 2.0)
 )
 entry("hebt.segmentation.Segmentation.mask", PARTS_FOUND.mask, label=count(2, 3))
+JUDGED = {
+    "variance": array(MAPS + 1).but("None", refused={"0": 0 * MAPS, "below 0": -MAPS}),
+    "ratio_maps": Q.but("None", "bool"),
+    "mask": M.but("None"),
+    "margin": count(1, N // 2, least=0),
+    "names": names(["Au", "Ag"]),
+    "progress": progress(),
+}
 entry(
     "hebt.validation.leave_one_out",
     validation.leave_one_out,
@@ -501,10 +561,88 @@ entry(
         refused={"1": [0.5, 1.0], "below 0": [-0.1, 0.5]},
     ),
     stops=counts([1, 2]),
+    **JUDGED,
+    blur=BLUR,
+    scale=flag(True),
+)
+METHODS = {"EDS": 0.0, "EM": EM}
+NO_METHODS = {k: v for k, v in NOTHING.items() if k != "None"} | {
+    "none": {},
+    "a list": [0.5],
+    "1": {"HEBT": 1.0},
+    "a word": {"EM": "composition"},
+    "numbers": {1: 0.5},
+}
+entry(
+    "hebt.validation.leave_one_out, methods",
+    lambda methods: validation.leave_one_out(
+        TILTS, HAADF, MAPS, held=[0.0], stops=[1], methods=methods
+    ),
+    methods=argument(METHODS, bad=NO_METHODS),
+)
+RECIPES = {"EDS": [validation.Recipe(0.0, (1, 2))], "EM": [validation.Recipe(EM, (1,))]}
+CONTENDERS = argument(
+    RECIPES,
+    bad=NOTHING
+    | {
+        "none": {},
+        "a recipe": RECIPES["EDS"],
+        "no recipes": {"EDS": []},
+        "weights": {"EDS": [0.0]},
+        "other maps": {"EDS": [validation.Recipe(0.0, (1,), maps=MAPS[:, 1:])]},
+    },
+)
+NESTED = dict(
+    angles=A,
+    haadf=P.but(refused={"below 0": -HAADF}),
+    maps=Q.but(refused={"below 0": -MAPS}),
+    contenders=CONTENDERS,
+    held=array([-30.0, 0.0, 30.0]).but(*ROWS, refused={"no tilt": [0.0, 30.0, 31.0]}),
+    inner=count(1, 3),
+    targets=Q.but("None"),
+    **JUDGED,
+    scale=flag(True),
+)
+entry(
+    "hebt.validation.nested",
+    validation.nested,
+    **{name: argument.refused_alone() for name, argument in NESTED.items()},
+)
+SHARES = np.stack(hebt.split_counts(MAPS, seed=2, parts=3))
+NESTED_COUNTS = dict(
+    angles=A,
+    haadf=P.but(refused={"below 0": -HAADF}),
+    parts=array(SHARES).but(*ROWS, refused={"below 0": -SHARES, "two": SHARES[:2]}),
+    contenders=CONTENDERS,
+    inner=count(1, 3),
+    targets=array(SHARES).but("None"),
+    variance=array(SHARES + 1).but("None", refused={"0": 0 * SHARES}),
+    ratio_parts=array(SHARES).but("None", "bool"),
     mask=M.but("None"),
     margin=count(1, N // 2, least=0),
     names=names(["Au", "Ag"]),
     progress=progress(),
+)
+entry(
+    "hebt.validation.nested_counts",
+    validation.nested_counts,
+    **{name: argument.refused_alone() for name, argument in NESTED_COUNTS.items()},
+)
+entry(
+    "hebt.validation.Recipe",
+    validation.Recipe,
+    method=number(0.5, 1, -0.5),
+    stops=counts([1, 2]),
+    maps=array(MAPS).but("None", *FREE, *COLUMNS),
+    haadf=array(HAADF).but("None", *FREE, *COLUMNS),
+    blur=BLUR,
+    name=text("as counted").but("None"),
+)
+JUDGE = validation.nested(TILTS, HAADF, MAPS, RECIPES, held=[-30, 0, 30], inner=1)
+REFERENCE = argument("EDS", bad=NOTHING | {"another": "HEBT", "a number": 0})
+entry("hebt.validation.Judged.differences", JUDGE.differences, reference=REFERENCE)
+entry(
+    "hebt.validation.Judged.verdicts", JUDGE.verdicts, reference=REFERENCE, errors=number(2.0, -1)
 )
 
 # --- from recorded to aligned images ---
@@ -550,6 +688,7 @@ entry(
     axis=AXIS,
     centered=flag(False),
     shifts=S.but("None"),
+    binning=count(1, N + 1),
 )
 entry(
     "hebt.prepare.apply_shifts",
@@ -644,6 +783,26 @@ entry(
     haadf=array(np.concatenate([BLOB, BLOB])[:, 4:11, 5:12]).but(*COLUMNS),
     angles=angles([-50.0, -30.0, -10.0, 10.0, 30.0, 50.0]).refused_alone(),
     shifts=array(np.rint(np.concatenate([SHIFTS, SHIFTS[:1]]))).but("None").refused_alone(),
+    depth=number(3.0, 0, -1).but("None").refused_alone(),
+    progress=progress().refused_alone(),
+)
+entry(
+    "hebt.prepare.apply_tilt_axis",
+    prepare.apply_tilt_axis,
+    images=ALONE.but(*LEAD[:1]),
+    axis=thing(prepare.TiltAxis(1, 3.0, 0.5)),
+    shifts=array(SHIFTS[:3]).but("None"),
+    order=count(1, 6, least=0),
+    mode=choice("nearest"),
+    variance=flag(False),
+)
+entry(
+    "hebt.prepare.TiltAxis",
+    lambda **k: prepare.apply_tilt_axis(BLOB, prepare.TiltAxis(**k)),
+    along=argument(1, bad={"None": None, "a text": "1", "2": 2, "-1": -1, "True": True}),
+    rotation=number(3.0),
+    offset=number(0.5),
+    shifts=array(SHIFTS[:3]).but("None"),
 )
 entry(
     "hebt.prepare.correct_damping",
@@ -685,6 +844,19 @@ entry(
 entry(
     "hebt.prepare.element_maps",
     prepare.element_maps,
+    spectrum_image=array(RNG.integers(0, 9, (3, 4, 9))).but(
+        *ROWS, "one axis less", "one more axis"
+    ),
+    windows=argument(
+        (WINDOW,),
+        bad={"None": None, "a text": "text", "a number": 3, "pairs": [(0.9, 1.1)], "none": []},
+        same={"a list": ([WINDOW], (WINDOW,)), "alone": (WINDOW, (WINDOW,))},
+    ),
+    energies=E,
+)
+entry(
+    "hebt.prepare.map_variance",
+    prepare.map_variance,
     spectrum_image=array(RNG.integers(0, 9, (3, 4, 9))).but(
         *ROWS, "one axis less", "one more axis"
     ),
@@ -1246,6 +1418,8 @@ entry(
     angles=refusing(one=[1.0], NaN=[np.nan, 1.0], twice=[1.0, 1.0], texts=["a", "b"]),
     avoid=refusing(**{"one text": "O_Ka", "a number": 3}),
     haadf=refusing(**{"a number": 1, "a list": ["HAADF"]}),
+    parts=refusing(**{"1": 1, "a text": "2", "a fraction": 2.5}),
+    seed=refusing(**{"below 0": -1, "a text": "2", "a fraction": 2.5}),
     progress=refusing(**{"a text": "no", "a number": 1}),
 )
 STACK = io.to_signal(HAADF, pixel_size=1.5, angles=TILTS, title="HAADF")
@@ -1288,12 +1462,82 @@ def tomviz(folder):
     )
 
 
+PATH = {"None": None, "a number": 3.5, "a list": [], "bytes": b"a.vti"}
+
+
+def saving(folder):
+    """Put the calls that write files into the table."""
+
+    def save(path, **options):
+        return [io.load(p) for p in io.save(path, **options)]
+
+    def save_ratios(path, overwrite):
+        return hebt.ResponseRatios.load(FIT.save(path, overwrite=overwrite))
+
+    def save_result(path, overwrite):
+        return [io.load(p) for p in RESULT.save(path, overwrite=overwrite)]
+
+    path, ratios = folder / "particle.vti", folder / "ratios.json"
+    over = flag(True).but("numpy's")
+    about = argument({"alpha": 0.7}, bad={k: v for k, v in NOTHING.items() if k != "None"})
+    entry(
+        "hebt.io.save",
+        save,
+        path=argument(path, bad=PATH | {"another ending": folder / "a.png"}),
+        x=V.but("one axis less", *COLUMNS, "Dask"),
+        pixel_size=PIXEL,
+        elements=names(["Au", "Ag"]),
+        about=about.but("a mapping", refused={"infinite": {"a": np.inf}, "an object": {"a": len}}),
+        overwrite=over,
+    )
+    entry(
+        "hebt.io.load",
+        io.load,
+        path=argument(RESULT.save(path)[0], bad=PATH | {"another ending": folder / "a.png"}),
+    )
+    entry("hebt.ResponseRatios.save", save_ratios, path=argument(ratios, bad=PATH), overwrite=over)
+    entry(
+        "hebt.Result.composition",
+        RESULT.composition,
+        zeta_factors=R,
+        kind=choice("atomic"),
+        least=number(0.5, -1),
+    )
+    entry("hebt.Result.composition, k", RESULT.composition, k_factors=R)
+    entry("hebt.Result.composition, the paper's", RESULT.composition, eds_response=R)
+    entry("hebt.Result.save", save_result, path=argument(path, bad=PATH), overwrite=over)
+    page = folder / "particle.html"
+    entry(
+        "hebt.Result.report",
+        RESULT.report,
+        path=argument(page, bad=PATH | {"another ending": folder / "a.png"}),
+        zeta_factors=R.but("None").refused_alone(),
+        kind=choice("atomic").refused_alone(),
+        overwrite=over.refused_alone(),
+    )
+    entry(
+        "hebt.Result.report, k",
+        RESULT.report,
+        path=argument(page),
+        overwrite=argument(True),
+        k_factors=R.but("None").refused_alone(),
+    )
+    entry(
+        "hebt.Result.report, the paper's",
+        RESULT.report,
+        path=argument(page),
+        overwrite=argument(True),
+        eds_response=R.but("None").refused_alone(),
+    )
+
+
 # Made by functions, which check what goes into them.
 RESULTS = {
     "hebt.Choice",
     "hebt.Interrupted",
     "hebt.Residuals",
     "hebt.ResponseRatios",
+    "hebt.Result",
     "hebt.io.Calibrated",
     "hebt.io.TiltSeries",
     "hebt.prepare.Alignment",
@@ -1304,6 +1548,7 @@ RESULTS = {
     "hebt.prepare.TiltAxis",
     "hebt.segmentation.Segmentation",
     "hebt.validation.HeldOut",
+    "hebt.validation.Judged",
 }
 # Called by solvers and by IPython alone, or by what has checked its arguments.
 INSIDE_ONLY = {

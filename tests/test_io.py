@@ -53,6 +53,28 @@ def test_tilts_come_from_the_file_names_in_rising_order(three):
     assert "3 tilts from -40 to 10 degrees (source: names)" in repr(series)
 
 
+def test_parts_of_the_counts_are_maps_that_add_up(three):
+    chosen, series = three
+    files = chosen[:1]
+    like = {"lines": LINES[:3], "avoid": AVOID, "progress": False}
+    split = io.read_tilt_series(files, **like, parts=3, seed=4)
+    whole = io.read_tilt_series(files, **like)
+    assert split.parts.shape == split.part_variance.shape == (3, 3, 1, 256, 256)
+    assert whole.parts is None and whole.variance.shape == whole.maps.shape
+    np.testing.assert_allclose(split.parts.sum(axis=0), whole.maps, atol=1e-3)
+    np.testing.assert_allclose(split.part_variance.sum(axis=0), whole.variance, atol=1e-3)
+    np.testing.assert_array_equal(split.maps, whole.maps)
+    shares = split.part_variance.sum(axis=(1, 2, 3, 4)) / whole.variance.sum()
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.01)
+    # independent noise: what two parts differ by has the sum of their variances
+    apart = split.parts[0] - split.parts[1]
+    assert (apart**2).sum() == pytest.approx(split.part_variance[:2].sum(), rel=0.03)
+    alone = split.pick("Mg_Ka")
+    np.testing.assert_array_equal(alone.parts, split.parts[:, [2]])
+    np.testing.assert_array_equal(alone.part_variance, split.part_variance[:, [2]])
+    np.testing.assert_array_equal(alone.variance, split.variance[[2]])
+
+
 def test_the_whole_series_has_sixteen_tilts():
     files = bcf_files()
     tilts, source = tilts_of(files, [None] * len(files), None)

@@ -106,7 +106,7 @@ def test_a_specimen_of_one_element_is_refused():
 
 @pytest.mark.slow
 def test_an_experiment_without_noise_comes_close():
-    now = laboratory.Conditions(counts=1e6, smoothing=0, iterations=300, tilt=90)
+    now = laboratory.Conditions(counts=1e6, smoothing=0, kernel=0, iterations=300, tilt=90)
     outcome = laboratory.run(now, small())
     true = outcome.series.z / outcome.series.zeta
     np.testing.assert_allclose(outcome.fit.ratios, true, rtol=5e-3)

@@ -145,6 +145,20 @@ def test_the_variance_is_that_of_what_each_pixel_does_at_the_edges_too(
         np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
+def test_the_variance_of_binned_images_minds_what_shifts_correlate():
+    variance = np.random.default_rng(2).uniform(0.5, 4, (2, 12, 16))
+    shifts = np.array([[0.4, -1.7], [-3.3, 6.6]])
+    alone = np.eye(12 * 16).reshape(-1, 1, 12, 16)
+    made = prepare.apply_shifts(np.concatenate([alone, alone], axis=1), shifts)
+    made = prepare.bin_images(made, 4).astype(float)
+    expected = np.einsum("ktij,tk->tij", made**2, variance.reshape(2, -1))
+    found = prepare.smooth_variance(variance, width=1, sigma=1, shifts=shifts, binning=4)
+    assert found.shape == (2, 3, 4)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    with pytest.raises(ValueError, match="expected multiples of binning = 5"):
+        prepare.smooth_variance(variance, width=1, sigma=1, binning=5)
+
+
 def test_variances_are_those_of_images_smoothed_within_themselves():
     with pytest.raises(ValueError, match="axis is 0.*expected .*axes of an image, -2 and -1"):
         prepare.smooth_variance(np.ones((6, 4, 4)), width=3, sigma=1.0, axis=0)

@@ -93,3 +93,162 @@ def test_what_does_not_fit_is_refused(consistent):
         validation.leave_one_out(ANGLES, haadf, maps, held=[0], margin=16)
     with pytest.raises(ValueError, match="names has 1"):
         validation.leave_one_out(ANGLES, haadf, maps, held=[0], names=["Au"])
+
+
+# --- methods, variances, and choices that have not seen their judge ---
+
+VARIANCE = np.full((2, len(ANGLES), 6, 32), 3.0, np.float32)
+
+
+def recipes(*stops):
+    return {
+        "EDS": [validation.Recipe(0.0, stops)],
+        "HEBT": [validation.Recipe(0.6, stops)],
+        "EM": [
+            validation.Recipe(hebt.CompositionEM(k, variance=VARIANCE), (2, 4), name=f"{k}")
+            for k in (0.5, 2)
+        ],
+    }
+
+
+def test_with_a_variance_the_error_is_chi_squared_of_a_single_run(consistent):
+    haadf, maps = consistent
+    place = list(ANGLES).index(0)
+    rest = np.arange(len(ANGLES)) != place
+    variance = np.random.default_rng(3).uniform(1, 4, maps.shape).astype(np.float32)
+    kernel = hebt.prepare.smoothing_kernel(3, 1.0)
+    smoothed = hebt.prepare.smooth(maps, width=3, sigma=1.0, axis=(-2, -1))
+    options = {"held": [0], "stops": [4], "targets": maps, "margin": 4, "ratio_maps": maps}
+    methods = {"A": 0.5, "B": hebt.CompositionEM(1, variance=VARIANCE, haadf_noise=0.0)}
+    for scale in (True, False):
+        found = validation.leave_one_out(
+            *(ANGLES, haadf, smoothed),
+            **options,
+            variance=variance,
+            methods=methods,
+            blur=kernel,
+            scale=scale,
+        )
+        assert found.methods == ("A", "B")
+        ratios = hebt.response_ratios(haadf[rest], maps[:, rest]).ratios
+        W, V = hebt.Projector(ANGLES[rest], 32), hebt.Projector([0.0], 32)
+        data = W, haadf[rest], smoothed[:, rest], ratios
+        em = hebt.CompositionEM(1, variance=VARIANCE[:, rest], haadf_noise=0.0)
+        runs = (
+            hebt.reconstruct(*data, 0.5, 4, blur=kernel),
+            hebt.reconstruct(*data, iterations=4, method=em),
+        )
+        for which, x in enumerate(runs):
+            for e in (0, 1):
+                q = V.forward(x[e])[0, :, 4:-4].astype(float) / ratios[e]
+                t, w = maps[e, place, :, 4:-4], 1 / variance[e, place, :, 4:-4]
+                c = (w * t * q).sum() / (w * q * q).sum() if scale else 1.0
+                expected = (w * (t - c * q) ** 2).mean()
+                np.testing.assert_allclose(found.errors[which, 0, 0, e], expected, rtol=1e-3)
+
+
+def test_choices_and_errors_see_nothing_of_their_judge(consistent):
+    """Whatever the judging tilt's data are, what is chosen for it stays the same."""
+    haadf, maps = consistent
+    noisy = np.random.default_rng(1).poisson(0.3 * np.maximum(maps, 0)).astype(np.float32)
+    options = {"held": [-20, 0, 30, 50], "targets": maps, "variance": VARIANCE}
+    before = validation.nested(ANGLES, haadf, noisy, recipes(2, 5, 20), **options)
+    place, there = list(ANGLES).index(0), 1
+    spoilt_haadf, spoilt = haadf.copy(), noisy.copy()
+    spoilt_haadf[place] = 7.0
+    spoilt[:, place] = np.random.default_rng(0).random(maps[:, place].shape)
+    after = validation.nested(ANGLES, spoilt_haadf, spoilt, recipes(2, 5, 20), **options)
+    np.testing.assert_array_equal(after.errors[:, there], before.errors[:, there])
+    assert all(after.chosen[c][there] == before.chosen[c][there] for c in before.contenders)
+    assert (after.errors[:, 0] != before.errors[:, 0]).any(), "others do see it"
+    # nor does what it is judged by change the choice
+    targets = maps.copy()
+    targets[:, place] = spoilt[:, place]
+    after = validation.nested(
+        ANGLES, haadf, noisy, recipes(2, 5, 20), **options | {"targets": targets}
+    )
+    assert all(after.chosen[c][there] == before.chosen[c][there] for c in before.contenders)
+    assert (after.errors[:, there] != before.errors[:, there]).all()
+
+
+def test_what_others_choose_is_what_predicts_them_best(consistent):
+    haadf, maps = consistent
+    contenders = {"one": [validation.Recipe(0.5, (1, 40)), validation.Recipe(0.0, (1,))]}
+    judged = validation.nested(ANGLES, haadf, maps, contenders, held=[-20, 0, 30], inner=2)
+    assert judged.chosen["one"] == (("HEBT, α = 0.5", 40),) * 3
+    for there, tilt in enumerate((-20, 0, 30)):
+        single = validation.leave_one_out(
+            ANGLES, haadf, maps, held=[tilt], methods={"one": 0.5}, stops=[40]
+        )
+        np.testing.assert_allclose(judged.errors[0, there], single.errors[0, 0, 0], rtol=1e-5)
+
+
+def test_parts_of_the_counts_are_predicted_from_the_others(consistent):
+    haadf, maps = consistent
+    counts = np.random.default_rng(2).poisson(np.maximum(maps, 0))
+    parts = np.stack(hebt.split_counts(counts, seed=1, parts=3)).astype(np.float32)
+    variance = np.full(parts.shape, 2.0)
+    contenders = {"EDS": [validation.Recipe(0.0, (6,))], "HEBT": [validation.Recipe(0.5, (6,))]}
+    judged = validation.nested_counts(ANGLES, haadf, parts, contenders, variance=variance)
+    W = hebt.Projector(ANGLES, 32)
+    expected = np.zeros((2, len(ANGLES), 2))
+    for part in range(3):
+        rest = parts[[p for p in range(3) if p != part]].sum(axis=0)
+        ratios = hebt.response_ratios(haadf, rest).ratios
+        eds = np.moveaxis(W.forward(hebt.sirt(W, np.moveaxis(rest, 0, 1), 6)), 1, 0) / 2
+        both = hebt.reconstruct(W, haadf, rest, ratios, 0.5, 6)
+        both = np.moveaxis(W.forward(both), 1, 0) / ratios[:, None, None, None] / 2
+        for which, predicted in enumerate((eds, both)):
+            errors = ((parts[part] - predicted) ** 2 / 2).mean(axis=(2, 3)).T
+            expected[which] += errors / 3
+    np.testing.assert_allclose(judged.errors, expected, rtol=1e-3)
+    np.testing.assert_array_equal(judged.tilts, ANGLES)
+    # what is in a part changes nothing of what is chosen for it
+    spoilt = parts.copy()
+    spoilt[0] = parts[0][:, ::-1]
+    contenders = {name: some for name, some in recipes(1, 9).items() if name != "EM"}
+    options = {"inner": 1, "variance": variance}
+    before = validation.nested_counts(ANGLES, haadf, parts, contenders, **options)
+    after = validation.nested_counts(ANGLES, haadf, spoilt, contenders, targets=parts, **options)
+    assert all(after.chosen[c][0] == before.chosen[c][0] for c in contenders)
+
+
+def made_up(difference, noise, tilts=8, seed=0):
+    rng = np.random.default_rng(seed)
+    common = rng.normal(5, 3, (1, tilts, 2))  # what makes a tilt hard to predict
+    errors = np.concatenate([common, common + difference + noise * rng.normal(size=(1, tilts, 2))])
+    return validation.Judged(("A", "B"), ("Au", "Ag"), np.arange(tilts), errors, {})
+
+
+def test_verdicts_go_either_way_and_need_more_than_chance():
+    for difference, verdict in ((-1.0, 1), (1.0, -1)):
+        judged = made_up(difference, 0.2)
+        assert (judged.verdicts("A") == [[0, 0], [verdict, verdict]]).all()
+        assert (judged.verdicts("B")[0] == -verdict).all()
+        assert not judged.verdicts("A", errors=100).any()
+    with pytest.raises(ValueError, match="reference is 'C'; expected one of A, B"):
+        judged.verdicts("C")
+
+
+def test_standard_errors_are_those_of_repeated_measurements():
+    found = [made_up(0.3, 0.5, seed=s).differences("A") for s in range(800)]
+    means = np.array([mean[1] for mean, _ in found])
+    errors = np.array([error[1] for _, error in found])
+    assert means.mean() == pytest.approx(0.3, abs=0.02)
+    assert np.sqrt((errors**2).mean()) == pytest.approx(means.std(), rel=0.06)
+    equal = [made_up(0.0, 0.5, seed=s).verdicts("A")[1] for s in range(800)]
+    assert 0.03 < np.abs(equal).mean() < 0.13, "two errors of eight tilts: about 8 %"
+
+
+def test_inner_judges_are_others_and_mutual_where_they_can_be():
+    from hebt._folds import inner_judges
+
+    for count in (3, 4, 7, 14):
+        held = list(range(10, 10 + count))
+        for inner in range(1, count):
+            chosen = inner_judges(held, inner)
+            assert all(unit not in others and others for unit, others in chosen.items())
+            assert all(len(others) <= inner for others in chosen.values())
+            if inner == 2 and count > 3:
+                assert all(len(others) == 2 for others in chosen.values())
+                assert all(unit in chosen[o] for unit, others in chosen.items() for o in others)

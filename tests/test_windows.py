@@ -342,3 +342,14 @@ def test_an_element_without_a_line_in_the_spectrum_is_refused():
         prepare.line_windows(energies, ["Xx"])
     with pytest.raises(ValueError, match="expected a different one"):
         prepare.line_windows(energies, ["Fe", "Fe_Ka"])
+
+
+def test_the_variance_of_a_map_is_that_of_repeated_counts():
+    rng = np.random.default_rng(0)
+    spectra = np.broadcast_to(rng.uniform(1, 6, len(ENERGIES)), (200, 200, len(ENERGIES)))
+    counts = rng.poisson(spectra)
+    maps = prepare.element_maps(counts, [WINDOW], ENERGIES)
+    variance = prepare.map_variance(counts, [WINDOW], ENERGIES)
+    assert variance.shape == maps.shape and variance.min() >= 0
+    assert variance.mean() == pytest.approx(maps.var(), rel=0.03)
+    assert variance.mean() > 1.2 * maps.mean(), "the background's noise stays"

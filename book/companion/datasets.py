@@ -330,14 +330,17 @@ def require(name: str) -> DataCard:
 
 def read_tilt_series(name: str, pattern: str = "*", *, lines, avoid=()) -> io.TiltSeries:
     """Read a series by `hebt.io.read_tilt_series`, and keep the result."""
-    # size and time of each file are part of the key: other files are other data
-    stamps = tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in locate(name, pattern))
-    return _read_tilt_series(stamps, tuple(lines), tuple(avoid))
+    return _read_tilt_series(stamps(name, pattern), tuple(lines), tuple(avoid))
+
+
+def stamps(name: str, pattern: str = "*") -> tuple[tuple[str, int, int], ...]:
+    """Return each file's path, size and time: in a result's key, as other files are other data."""
+    return tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in locate(name, pattern))
 
 
 @cached
-def _read_tilt_series(stamps, lines, avoid):
-    return io.read_tilt_series([path for path, *_ in stamps], lines=lines, avoid=avoid)
+def _read_tilt_series(files, lines, avoid):
+    return io.read_tilt_series([path for path, *_ in files], lines=lines, avoid=avoid)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

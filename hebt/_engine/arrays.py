@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import math
+import mmap
 from collections.abc import Iterator
 
 import numpy as np
 
 _ALIGNED = 16  # float32 values in a cache line
+_LARGE = 2**18  # values from which on an array has pages of its own
 
 
 def inverse(sums: np.ndarray) -> np.ndarray:
@@ -27,11 +29,29 @@ def empty(*shape: int) -> np.ndarray:
     if 4 * more <= columns:
         shape = *rows, columns + more
     size = int(np.prod(shape))
-    buffer = np.empty(size + _ALIGNED, np.float32)
+    buffer = pages(size + _ALIGNED)
     first = -(buffer.ctypes.data // 4) % _ALIGNED
     array = buffer[first : first + size].reshape(shape)
     array[..., columns:] = 0
     return array
+
+
+def pages(*shape: int) -> np.ndarray:
+    """Return a float32 array which, if it is large, goes back to the system once it is unused.
+
+    The allocator keeps what was freed between other arrays, and a run would take more and more.
+    """
+    size = int(np.prod(shape))
+    if size < _LARGE:
+        return np.empty(shape, np.float32)
+    own = {}
+    if hasattr(mmap, "MAP_ANONYMOUS"):  # not on Windows
+        own = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
+    room = mmap.mmap(-1, 4 * size, **own)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without them
+            room.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(room, np.float32).reshape(shape)
 
 
 _kept: dict[str, np.ndarray] = {}
@@ -66,7 +86,7 @@ def slices_last(images: np.ndarray) -> np.ndarray:
 
 def slices_first(columns: np.ndarray, slices: int) -> np.ndarray:
     """Copy (pixels, at least slices) into a new array (slices, pixels)."""
-    out = np.empty((slices, len(columns)), np.float32)
+    out = pages(slices, len(columns))
     for i in range(0, slices, 64):
         for j in range(0, len(columns), 4096):
             out[i : i + 64, j : j + 4096] = columns[j : j + 4096, i : min(i + 64, slices)].T

@@ -481,7 +481,11 @@ def _bytes(shape, masks, haadf, haadf_beam, blur, volumes=0, projections=0) -> i
 
 
 def _refuse_what_has_no_room(shape, *arguments):
-    needed = _bytes(shape, *arguments)
+    refuse(_bytes(shape, *arguments), shape)
+
+
+def refuse(needed: int, shape: tuple[int, ...]) -> None:
+    """Raise a MemoryError unless the device has so many bytes free, for maps of this shape."""
     context = cuda.current_context()
     if hasattr(context, "deallocations"):  # not in the simulator
         context.deallocations.clear()  # what the last run has left and numba has yet to give back

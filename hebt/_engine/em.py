@@ -56,6 +56,19 @@ class Gaussian:
         """Return the guide over the sums of the kernel's rows."""
         return guide
 
+    def rows(self, guide: np.ndarray, scale: np.ndarray, first: int, last: int) -> np.ndarray:
+        """Return some rows of pixels of K (guide * scale), with a scale for each pixel."""
+        size, kernels = self.size, _load()
+        out = np.empty(((last - first) * size, guide.shape[1]), np.float32)
+        lines = [guide.reshape(size, -1), scale, out.reshape(last - first, -1)]
+        down = [self.taps, self.index]
+        if not len(self.taps):
+            down = [np.eye(1, 4, dtype=np.float32)[0], np.pad(np.arange(size), (0, 3))]
+        _in_parts(kernels.scale_down, size, *lines, *down, first)
+        more = self.taps, self.index, self.taps_along, self.index_along
+        _in_parts(kernels.finish_rows, last - first, out, _NONE, *more, size)
+        return out
+
 
 class Bilateral:
     """A kernel within slices whose weights fall with distance, and where the guide changes.
@@ -111,6 +124,8 @@ class Bilateral:
 
 
 _NONE = np.empty((0, 1), np.float32)
+_KEPT = 2**21  # values of K^T S W^T 1 up to which they are kept, and not worked out at each step
+_BANDS = 32  # in so many bands of rows
 
 
 def _taps(sigma: float, length: int) -> tuple[np.ndarray, np.ndarray]:
@@ -141,10 +156,10 @@ class EmRun:
     ----------
     beam
         The geometry of the element maps.
-    counts
-        n, at least 0, shape (elements, tilts, slices, size).
+    maps
+        Shape (elements, tilts, slices, size); with the shift they are counts, at least 0.
     shift
-        b, what n holds beyond the specimen's X-rays; the same shape, or None.
+        b, what counts hold beyond the specimen's X-rays; the same shape, or None.
     haadf
         p_h, shape (tilts, slices, size), with the tilts of `haadf_beam`, if any.
     guide
@@ -154,51 +169,59 @@ class EmRun:
     ratios
         Shape (elements, slices or 1).
     softness
-        0: the sum of a is 1; above: how far it may be from it; below: it is free. (depth,)
+        0: the sum of a is 1; above: how far it may be from it; below: it is free. Shape
+        (slices,) or (depth,).
     weights
         Where a begins, shape (elements, slices, size * size); None for equal shares.
     haadf_beam
         The geometry of the HAADF images where it is another one.
+    keep
+        Whether `shares` has the a that the run ends with, once it is free.
     """
 
     def __init__(
-        self, beam, counts, shift, haadf, guide, smoothing, ratios, softness, weights, haadf_beam
+        self,
+        beam,
+        maps,
+        shift,
+        haadf,
+        guide,
+        smoothing,
+        ratios,
+        softness,
+        weights,
+        haadf_beam,
+        keep=False,
     ):
         self.beam, self.haadf_beam, self.smoothing = beam, haadf_beam, smoothing
-        self.elements, self.tilts, self.slices, self.size = counts.shape
+        self.elements, self.tilts, self.slices, self.size = maps.shape
         self.columns = self.elements * self.slices
-
-        def last(images):
-            return np.array(images.transpose(1, 3, 0, 2), order="C").reshape(
-                self.tilts, self.size, self.columns
-            )
-
-        self.counts = last(counts)
-        self.shift = np.zeros_like(self.counts) if shift is None else last(shift)
-        self.haadf = np.ascontiguousarray(haadf.swapaxes(1, 2))
+        # read as they came; kernels know one kind of arrays
+        none = np.empty((0, 0, 0, 0), np.float32)
+        self.maps = np.require(maps, np.float32, ["C", "W"])
+        self.shift = none if shift is None else np.require(shift, np.float32, ["C", "W"])
+        self.haadf = np.require(haadf, np.float32, ["C", "W"])
         factor = smoothing.normalized(guide)
-        reach = factor * beam.column_sums.reshape(-1, 1)
-        smoothing.apply(reach, reach, _NONE)
-        shared: Any = [factor, reach, softness[None].astype(np.float64)]
         if factor.shape[1] == 1:  # the kernels' inner loops go over these columns
-            shared = [np.repeat(each, self.slices, axis=1) for each in shared]
-        self.factor, self.reach, softness = shared
-        self.softness = softness[0]
+            factor = np.repeat(factor, self.slices, axis=1)
+        self.factor, self.reach = factor, None
+        if factor.size <= _KEPT or isinstance(smoothing, Bilateral):
+            self.reach = factor * beam.column_sums.reshape(-1, 1)
+            smoothing.apply(self.reach, self.reach, _NONE)
+        self.softness = np.resize(softness.astype(np.float64), self.slices)
         each = np.broadcast_to(ratios, (self.elements, self.slices)).astype(np.float32)
         self.inverse_ratios, self.ratios = 1 / each.astype(np.float64), each.ravel()
-        self.squares = np.zeros((self.tilts, self.elements))
-        self.deviances = np.zeros_like(self.squares)
+        self.squares = np.zeros((self.tilts, self.elements + 1))
+        self.deviances = np.zeros((self.tilts, self.elements))
         self.changes = np.zeros((self.size**2, 2))
-        self.advanced = False
+        self.advanced, self.keep, self.shares = False, keep, None
         if weights is None:
             self.a = empty(self.size**2, self.columns)
             self.a[:, : self.columns] = 1 / self.elements
         else:
             self.a = slices_last(weights.reshape(self.columns, -1))
-        self.x, self.wx = empty(self.size**2, self.columns), empty(*self.counts.shape)
+        self.x, self.wx = (empty(*n, self.columns) for n in [(self.size**2,), beam.row_sums.shape])
         self.x[:] = 0
-        seen = haadf_beam or beam
-        self.w_total = empty(seen.tilts, self.size, self.slices)
         smoothing.apply(self.a, self.x, self.factor)
         self.project()
 
@@ -206,41 +229,44 @@ class EmRun:
         """Return x, (size * size, at least columns); one array always."""
         return self.x
 
-    def weights(self) -> np.ndarray:
-        """Return a, (elements * slices, size * size)."""
-        return slices_first(self.a, self.columns)
-
     def free(self) -> None:
-        """Give back all but x and a."""
-        del self.counts, self.shift, self.haadf, self.wx, self.w_total
+        """Give back all but x, and the shares, (elements * slices, size * size), if kept."""
+        del self.maps, self.shift, self.haadf, self.wx
         del self.factor, self.reach, self.smoothing
+        if self.keep:
+            self.shares = slices_first(self.a, self.columns)
+        del self.a
 
     def project(self) -> None:
-        """Project x, and its sum over the elements."""
+        """Project x."""
         self.beam.forward(self.x, out=self.wx)
-        add_up, own = load_kernels().add_up, (self.slices, self.elements)
-        if self.haadf_beam is None:
-            pixels = self.tilts * self.size
-            lines = [array.reshape(pixels, -1) for array in (self.wx, self.w_total)]
-            _in_parts(add_up, pixels, *lines, *own)
-        else:
-            total = empty(self.size**2, self.slices)
-            _in_parts(add_up, self.size**2, self.x, total, *own)
-            self.haadf_beam.forward(total, out=self.w_total)
 
     def residuals(self) -> Residuals:
         """Return the residuals; n / l replaces the projections."""
-        own = self.wx, self.counts, self.shift, self.ratios, self.elements
+        shared = self.haadf_beam is None
+        haadf = self.haadf if shared else self.haadf[:0]
+        own = self.wx, self.maps, self.shift, haadf, self.ratios
+        if not shared:
+            away = self._haadf_residual()
         _in_parts(_load().compare, self.tilts, *own, self.squares, self.deviances)
         moved, total = self.changes.sum(axis=0)
-        away = self.haadf - self.w_total[:, :, : self.slices]
+        squares = self.squares.sum(axis=0)
         change = np.sqrt(moved / total) if total > 0 else 0.0
         return Residuals(
-            eds=np.sqrt(self.squares.sum(axis=0)),
-            haadf=float(np.sqrt(np.square(away, dtype=np.float64).sum())),
+            eds=np.sqrt(squares[:-1]),
+            haadf=float(np.sqrt(squares[-1])) if shared else away,
             change=float(change) if self.advanced else float("nan"),
             deviance=self.deviances.sum(axis=0),
         )
+
+    def _haadf_residual(self) -> float:
+        """Return ||p_h - W_H sum x_e||, where HAADF has tilts of its own."""
+        total = empty(self.size**2, self.slices)
+        own = self.x, total, self.slices, self.elements
+        _in_parts(load_kernels().add_up, self.size**2, *own)
+        projected = self.haadf_beam.forward(total)[:, :, : self.slices]
+        away = self.haadf.swapaxes(1, 2) - projected
+        return float(np.sqrt(np.square(away, dtype=np.float64).sum()))
 
     def advance(self) -> None:
         """Send n / l back, and step."""
@@ -251,7 +277,18 @@ class EmRun:
 
         self.beam.backward_tiles(self.wx, keep)
         self.smoothing.apply(self.x, self.x, _NONE)
-        own = self.a, self.x, self.reach, self.factor, self.inverse_ratios, self.softness
-        _in_parts(kernels.update, self.size**2, *own, self.elements, self.changes)
+        rows = self.size if self.reach is not None else -(-self.size // _BANDS)
+        for first in range(0, self.size, rows):
+            self._update(first, min(first + rows, self.size))
         self.advanced = True
         self.smoothing.apply(self.a, self.x, self.factor)
+
+    def _update(self, first: int, last: int) -> None:
+        """Do the step in some rows of pixels."""
+        reach = self.reach
+        if reach is None:
+            reach = self.smoothing.rows(self.factor, self.beam.column_sums, first, last)
+        own = slice(first * self.size, last * self.size)
+        arrays = self.a[own], self.x[own], reach, self.factor[own]
+        more = self.inverse_ratios, self.softness, self.elements, self.changes[own]
+        _in_parts(_load().update, len(reach), *arrays, *more)

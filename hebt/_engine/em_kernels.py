@@ -59,26 +59,36 @@ def multiply(x, factor, first_pixel, last_pixel):
 
 
 @_jit
-def compare(wx, counts, shift, ratios, elements, squares, deviances, first_tilt, last_tilt):
+def compare(wx, maps, shift, haadf, ratios, squares, deviances, first_tilt, last_tilt):
     """Turn projections into what EM projects back, counts / expected counts, in place.
 
-    The expected counts are wx / ratio + shift. ||ratio (counts - expected)||^2 and the Poisson
-    deviance go to `squares[tilt]` and `deviances[tilt]`.
+    The data are as they came, (elements, tilts, slices, size) and (tilts, slices, size). Counts
+    are maps + shift, but not below 0, expected counts wx / ratio + shift; an empty `shift` is 0.
+    ||ratio (counts - expected)||^2 and, if `haadf` is not empty, ||haadf - sum wx||^2 go to
+    `squares[tilt]`, the Poisson deviance to `deviances[tilt]`.
     """
-    size, columns = counts.shape[1:]
-    slices = columns // elements
+    elements, _, slices, size = maps.shape
+    counts, more = np.empty((size, slices), np.float32), np.zeros((size, slices), np.float32)
+    total = np.zeros((size, slices), np.float32)
     for a in range(first_tilt, last_tilt):
         squares[a, :] = 0.0
         deviances[a, :] = 0.0
-        for d in range(size):
-            for e in range(elements):
-                begin, end = e * slices, (e + 1) * slices
-                given, more = counts[a, d, begin:end], shift[a, d, begin:end]
-                projected, ratio = wx[a, d, begin:end], ratios[begin:end]
+        if len(haadf) > 0:
+            total[:] = haadf[a].T
+        for e in range(elements):
+            counts[:] = maps[e, a].T
+            if len(shift) > 0:
+                more[:] = shift[e, a].T
+            begin, end = e * slices, (e + 1) * slices
+            ratio = ratios[begin:end]
+            for d in range(size):
+                projected, given, less = wx[a, d, begin:end], counts[d], more[d]
+                left = total[d]
                 square, deviance = 0.0, 0.0
                 for m in range(slices):
-                    expected = max(projected[m] / ratio[m] + more[m], _LEAST)
-                    n = given[m]
+                    left[m] -= projected[m]
+                    expected = max(projected[m] / ratio[m] + less[m], _LEAST)
+                    n = max(given[m] + less[m], _ZERO)
                     away = np.float64(n) - np.float64(expected)
                     square += (np.float64(ratio[m]) * away) ** 2
                     quotient = n / expected
@@ -88,6 +98,13 @@ def compare(wx, counts, shift, ratios, elements, squares, deviances, first_tilt,
                     projected[m] = quotient
                 squares[a, e] += square
                 deviances[a, e] += 2.0 * deviance
+        if len(haadf) > 0:
+            for d in range(size):
+                left = total[d]
+                square = 0.0
+                for m in range(slices):
+                    square += np.float64(left[m]) ** 2
+                squares[a, elements] += square
 
 
 @_exact
@@ -197,14 +214,14 @@ def update(
     Where all E_e are 0, a stays as it is. The squared norms of factor times the step, and of factor
     times the new a, go to `changes[pixel]`.
     """
-    slices, depth = inverse_ratios.shape[1], len(softness)
+    slices = len(softness)
     pixels = max(1, _PROBLEMS // slices)
     count = pixels * slices
     # problems that can be solved, also where the last pixels are fewer
     expected, gaps = np.ones((elements, count)), np.zeros((elements, count))
     least, slope, constant, d = np.ones(count), np.empty(count), np.empty(count), np.empty(count)
-    for begin in range(0, count, depth):
-        slope[begin : begin + depth] = softness
+    for begin in range(0, count, slices):
+        slope[begin : begin + slices] = softness
     for first in range(first_pixel, last_pixel, pixels):
         last = min(first + pixels, last_pixel)
         changes[first:last] = 0.0
@@ -246,6 +263,37 @@ def smooth_down(source, target, taps, index, first, last):
                 )
                 weights = taps[t], taps[t + 1], taps[t + 2], taps[t + 3]
                 _add_weighted(to + 4 * i * target.shape[1], lines, weights, count)
+
+
+@_jit
+def scale_down(source, scale, target, taps, index, row, first_pixel, last_pixel):
+    """Convolve source * scale along the first axis, for some lines from `row` on.
+
+    `source` is (size, size * depth), `scale` (size, size), `target` has lines like the source's.
+    """
+    size, rows = len(scale), len(target)
+    depth = source.shape[1] // size
+    pixels, lines = max(1, _CHUNK // depth), rows + len(taps) - 1
+    buffer = np.empty((lines, pixels * depth), np.float32)
+    at, width = buffer.ctypes.data, 4 * pixels * depth
+    for begin in range(first_pixel, last_pixel, pixels):
+        end = min(begin + pixels, last_pixel)
+        count = (end - begin) * depth
+        for k in range(lines):
+            line = index[row + k]
+            for j in range(begin, end):
+                to, own = buffer[k, (j - begin) * depth :], source[line, j * depth :]
+                by = scale[line, j]
+                for m in range(depth):
+                    to[m] = own[m] * by
+        to_line = target.ctypes.data + 4 * begin * depth
+        for i in range(rows):
+            target[i, begin * depth : end * depth] = _ZERO
+            for t in range(0, len(taps), 4):
+                four = at + (i + t) * width
+                parts = (four, four + width, four + 2 * width, four + 3 * width)
+                weights = taps[t], taps[t + 1], taps[t + 2], taps[t + 3]
+                _add_weighted(to_line + 4 * i * target.shape[1], parts, weights, count)
 
 
 @_jit

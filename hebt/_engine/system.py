@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .arrays import inverse
+from .arrays import inverse, pages
 from .beam import Beam
 
 
@@ -99,7 +99,8 @@ class System:
         self.elements, self.tilts, self.slices, self.size = maps.shape
         self.columns = self.elements * self.slices
         # (tilts, size, elements, slices), with elements and slices flattened
-        self.maps = np.array(maps.transpose(1, 3, 0, 2), order="C")
+        self.maps = pages(self.tilts, self.size, self.elements, self.slices)
+        self.maps[:] = maps.transpose(1, 3, 0, 2)
         if ratios is not None:
             self.maps *= ratios
         self.maps = self.maps.reshape(self.tilts, self.size, self.columns)

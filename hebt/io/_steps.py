@@ -32,7 +32,8 @@ from ..choose import choose
 from ..prepare.alignment import estimate_center_shifts, estimate_shifts
 from ..prepare.haadf import particle_masks
 from ..prepare.images import apply_shifts, bin_images, smooth
-from ..prepare.reprojection import estimate_tilt_axis, refine_alignment
+from ..prepare.reprojection import refine_alignment
+from ..prepare.tilt_axis import direction_errors, is_clearly_horizontal
 from ..projector import Projector, common_tilts
 from ..ratios import ResponseRatios, response_ratios
 from ..reconstruct import reconstruct as reconstruct_arrays
@@ -163,7 +164,7 @@ def find_shifts(
     if alone is not None:
         shifts = estimate_center_shifts(np.where(alone, haadf, 0))
         if len(angles) >= 6:
-            _warn_if_horizontal(estimate_tilt_axis(haadf, angles, shifts=shifts))
+            _warn_if_horizontal(direction_errors(haadf, angles, shifts, None))
         return shifts, {"by": "center of mass"}
     within = _strip(haadf.shape[1:], given)
     first = estimate_shifts(haadf)
@@ -188,11 +189,11 @@ def _strip(shape, given):
     return {"size": size, "slices": slices, "depth": depth, "factor": factor}
 
 
-def _warn_if_horizontal(axis):
-    if axis.direction == "horizontal":
+def _warn_if_horizontal(errors):
+    if is_clearly_horizontal(errors):
         warnings.warn(
             "the tilt axis of haadf looks horizontal: so left-out tilts are predicted with an "
-            f"error of {axis.errors[1]:.2g}, with a vertical one of {axis.errors[0]:.2g}. hebt "
+            f"error of {errors[1]:.2g}, with a vertical one of {errors[0]:.2g}. hebt "
             "expects it vertical: call turn() before align().",
             UserWarning,
             stacklevel=4,

@@ -80,18 +80,23 @@ def read_tilt_series(
     FileNotFoundError
         If a file does not exist.
     """
-    paths, wanted, given = _checked_tilts(_paths(files), angles)
-    lines = _checked_lines(lines)
+    paths = _paths(files)
+    lines = tuple(as_list("lines", lines, "X-ray lines such as 'O_Ka'"))
+    if not lines or not all(isinstance(line, str) for line in lines):
+        raise ValueError(f"lines is {lines}; expected X-ray lines such as 'O_Ka'.")
     avoid = as_list("avoid", avoid, "X-ray lines, or (from, to) in keV")
     if haadf is not None:
         check_text("haadf", haadf)
     if parts is not None:
         parts = check_count("parts", parts, least=2)
     seed = check_seed("seed", seed)
-    stage, recorded = [], []
+    wanted, given = _asked(angles, paths)
+
+    images, spectra, stage = [], [], []
+    made: list[dict[str, np.ndarray]] = []
     first: Scan | None = None
     with Reader() as reader, progress_bar(len(paths), "reading tilts", progress) as bar:
-        for number, path in enumerate(paths):
+        for path in paths:
             scan = scan_of(path.name, reader.read(path), haadf)
             stage.append(scan.stage)
             if first is None:
@@ -107,62 +112,50 @@ def read_tilt_series(
                     f"{path.name} has {scan}; expected {first}, calibrated as in {paths[0].name}. "
                     "Rebin or crop the files to one size first."
                 )
-            # a seed of its own for each file, in whatever order they come
-            recorded.append(_recorded(scan, windows, parts, np.append(seed, number)))
+            images.append(scan.image)
+            spectra.append(scan.spectrum)
+            made.append(_maps_of(scan, windows, parts, np.append(seed, len(made))))
             del scan
             bar.update()
     assert first is not None
     tilts, source = tilts_of(paths, stage, wanted) if given is None else (given, "given")
     order = np.argsort(tilts)
     channels: dict[str, Any] = {
-        name: np.stack([tilt[name] for tilt in recorded], axis=axis).take(order, axis=axis)
-        for name, axis in _TILT_AXES.items()
-        if name in recorded[0]
+        name: np.stack([made[i][name] for i in order], axis=-3) for name in made[0]
     }
     return TiltSeries(
         angles=tilts[order],
+        haadf=np.stack(images)[order],
         lines=tuple(window.name for window in windows),
         pixel_size=first.pixel_size,
         energies=first.energies,
+        spectra=np.stack(spectra)[order],
         windows=tuple(windows),
         angles_from=source,
         **channels,
     )
 
 
-# where the tilts are in what is recorded
-_TILT_AXES = {"haadf": 0, "spectra": 0, "maps": 1, "variance": 1, "parts": 2, "part_variance": 2}
-
-
-def _recorded(scan: Scan, windows: list, parts: int | None, seed: Any) -> dict[str, np.ndarray]:
-    """Return what a series has of one tilt."""
-    found = {
-        "haadf": scan.image,
-        "spectra": scan.spectrum,
-        "maps": element_maps(scan.cube, windows, scan.energies),
-        "variance": map_variance(scan.cube, windows, scan.energies),
-    }
-    if parts is not None:
-        found["parts"], found["part_variance"] = _split(scan, windows, parts, seed)
-    return found
-
-
-def _checked_lines(lines: Any) -> tuple[str, ...]:
-    lines = tuple(as_list("lines", lines, "X-ray lines such as 'O_Ka'"))
-    if not lines or not all(isinstance(line, str) for line in lines):
-        raise ValueError(f"lines is {lines}; expected X-ray lines such as 'O_Ka'.")
-    return lines
-
-
-def _checked_tilts(paths: list[Path], angles: Any) -> tuple[list[Path], Any, Any]:
-    """Return the files, the source of tilts that is asked for, and the tilts that are given."""
+def _asked(angles: Any, paths: list[Path]) -> tuple[str | None, Any]:
+    """Return where the tilts are to come from, if that was said, and the tilts, if given."""
     wanted = angles if isinstance(angles, str) else None
     given = None if angles is None or wanted is not None else check_angles(angles)
     if given is not None:
         check_once(given, len(paths), "given")
     elif wanted not in (None, "stage"):
         tilts_of(paths, [None] * len(paths), wanted)
-    return paths, wanted, given
+    return wanted, given
+
+
+def _maps_of(
+    scan: Scan, windows: list[EnergyWindow], parts: int | None, seed: Any
+) -> dict[str, np.ndarray]:
+    """Return a tilt's maps and their variance, and those of parts of its counts."""
+    given = windows, scan.energies
+    made = {"maps": element_maps(scan.cube, *given), "variance": map_variance(scan.cube, *given)}
+    if parts is not None:
+        made["parts"], made["part_variance"] = _split(scan, windows, parts, seed)
+    return made
 
 
 def _split(scan: Scan, windows: list[EnergyWindow], parts: int, seed: Any) -> list[np.ndarray]:
@@ -175,9 +168,10 @@ def _split(scan: Scan, windows: list[EnergyWindow], parts: int, seed: Any) -> li
     shape = (parts, len(windows), *scan.image.shape)
     made = [np.empty((parts, len(windows), counts.shape[0]), np.float32) for _ in range(2)]
     for power, sums in enumerate(made, start=1):
-        for which, window in np.ndindex(sums.shape[:2]):
-            worth = weights[window, used[channels]] ** power
-            sums[which, window] = np.bincount(pixels, worth * shared[which], counts.shape[0])
+        for window, of_channels in enumerate(weights[:, used] ** power):
+            worth = of_channels[channels]
+            for part, given in zip(sums, shared, strict=True):
+                part[window] = np.bincount(pixels, worth * given, counts.shape[0])
     return [sums.reshape(shape) for sums in made]
 
 

@@ -3,10 +3,25 @@
 import numpy as np
 
 from ..paper import value
-from .study import DustStudy, mass_stages, totals
+from .judgement import (
+    EDS,
+    FREE,
+    FUSED,
+    HARD,
+    MILD,
+    POISSON,
+    SOFT,
+    STRONG,
+    Judgement,
+    counts_of,
+    relative,
+)
+from .study import DustStudy, fit_and_doubts, likeness, mass_stages, ratios_by_tilt, totals
+
+# elements that have to be predicted better than by EDS alone, with none predicted worse
+ENOUGH = 4
 
 HOLDER = ("Ti", "Cu")  # of the grid and the holder, not of the specimen
-SHADOWED = ("Mg", "Si", "Fe", "Pt", "Ga")  # rise and fall together
 
 
 def dust_numbers(study: DustStudy) -> dict[str, str]:
@@ -18,7 +33,7 @@ def dust_numbers(study: DustStudy) -> dict[str, str]:
     turned = mass["... if the axis were horizontal"] / mass["the same strip, aligned"]
     total = totals(study)
     swing = {name: 100 * np.ptp(values) for name, values in total.items()}
-    shadowed = [swing[name] for name in SHADOWED]
+    shadowed = [swing[name] for name in (*now.shadowed, "Ga")]
     rises = sorted(total[name].max() / total[name].min() for name in HOLDER)
     carbon = total["C"][[0, -1]].mean() / total["C"][np.abs(angles) <= 10].mean() - 1
     pixel, depths = series.pixel_size, study.by_depth
@@ -62,6 +77,100 @@ def held_out_numbers(result) -> dict[str, str]:
     strong = zip(result.elements, strong / eds, strict=True)
     numbers = {f"dust_strong_{element}": f"{factor:.2f}" for element, factor in strong}
     return numbers | {"dust_mild_Mg": f"{mild[magnesium] / eds[magnesium]:.2f}"}
+
+
+def ratio_numbers(study: DustStudy, fit) -> dict[str, str]:
+    """Return what the sentences quote of the response ratios."""
+    alike, at = likeness(study), study.elements.index
+    corrected, _ = fit_and_doubts(study, study.settings.kept)
+    by_tilt, _ = ratios_by_tilt(study)
+    oxygen, magnesium = (corrected.names.index(name) for name in ("O", "Mg"))
+    middle = np.abs(study.angles) <= 10
+    corrected_totals = totals(study, corrected=True)
+    rest = [100 * np.ptp(corrected_totals[name]) for name in study.settings.shadowed]
+    numbers = {
+        "pt_ga": f"{alike[at('Pt'), at('Ga')]:.2f}",
+        "o_mg": f"{alike[at('O'), at('Mg')]:.2f}",
+        "o_si": f"{alike[at('O'), at('Si')]:.2f}",
+        "o_plain": f"{fit.ratios[oxygen]:.0f}",
+        "o_corrected": _ratio(corrected, oxygen),
+        "mg_low": f"{by_tilt[:, magnesium].min():.0f}",
+        "mg_high": f"{by_tilt[:, magnesium].max():.0f}",
+        "mg_all": f"{fit.ratios[magnesium]:.0f} ± {fit.tilt_errors[magnesium]:.0f}",
+        "mg_middle": f"{by_tilt[middle, magnesium].mean():.0f}",
+        "r_squared": f"{fit.r_squared:.3f}",
+        "normalized": f"{min(rest):.0f} to {max(rest):.0f} %",
+        "response_low": f"{study.response.min():.2f}",
+        "response_high": f"{study.response.max():.2f}",
+    }
+    return {f"dust_{name}": text for name, text in numbers.items()}
+
+
+def _ratio(fit, element: int) -> str:
+    if fit.ratios[element] == 0:
+        return "0"
+    return f"{fit.ratios[element]:.0f} ± {fit.standard_errors[element]:.0f}"
+
+
+def volume_numbers(volumes) -> dict[str, str]:
+    """Return what the sentences quote of the reconstructions."""
+    return {"dust_em_kernel": f"{volumes.kernel:g}"}
+
+
+def judged_numbers(judgement: Judgement) -> dict[str, str]:
+    """Return what the sentences quote of the methods' judgement."""
+    kinds = {"tilts": judgement.tilts, "counts": judgement.counts}
+    numbers = {
+        "judges": f"{len(judgement.tilts.tilts)}",
+        "parts": f"{len(judgement.counts.chosen[EDS])}",
+        "mild": MILD.split()[-1],
+        "kernel": f"{judgement.kernel(FREE):g}",
+        "promise": promise(judgement),
+        "guide": guidance(judgement),
+    }
+    short = {"free": FREE, "hard": HARD, "soft": SOFT, "poisson": POISSON, "fused": FUSED}
+    short |= {"mild": MILD, "strong": STRONG}
+    for kind, judged in kinds.items():
+        percent, errors = relative(judged)
+        for key, name in short.items():
+            numbers[f"{key}_{kind}"] = outcome(judged, name)
+        place = judged.contenders.index(STRONG), judged.elements.index("Mg")
+        numbers[f"magnesium_{kind}"] = f"{percent[place]:.0f} ± {2 * errors[place]:.0f} %"
+    return {f"dust_judged_{name}": text for name, text in numbers.items()}
+
+
+def outcome(judged, contender: str, reference: str = EDS) -> str:
+    """Say in how many elements, and which, a contender is better and worse than another."""
+    found, count = counts_of(judged, contender, reference), len(judged.elements)
+
+    def named(word):
+        elements = found[word]
+        if not elements:
+            return f"{word} for none"
+        which = "all" if len(elements) == count else f"{len(elements)} of {count}"
+        return f"{word} for {which} ({', '.join(elements)})"
+
+    return f"{named('better')} and {named('worse')}"
+
+
+def promise(judgement: Judgement) -> str:
+    """Say whether composition EM with a free sum does what was hoped for, by tilts and counts."""
+    words = []
+    for kind, judged in (("tilts", judgement.tilts), ("counts", judgement.counts)):
+        found = counts_of(judged, FREE)
+        kept = len(found["better"]) >= ENOUGH and not found["worse"]
+        answer = "it is" if kept else "it is not"
+        words.append(f"by held-out {kind} {answer} ({outcome(judged, FREE)})")
+    return ", and ".join(words)
+
+
+def guidance(judgement: Judgement) -> str:
+    """Say what HAADF as a guide adds to the same likelihood of the same counts without it."""
+    words = [
+        f"by held-out {kind} HAADF as a guide is {outcome(judged, FREE, POISSON)}"
+        for kind, judged in (("tilts", judgement.tilts), ("counts", judgement.counts))
+    ]
+    return "; ".join(words)
 
 
 def _signed(number: float) -> str:

@@ -8,7 +8,8 @@ from hebt import prepare
 from ..spectrum import name_peaks, shade_window
 from ..style import CMAP, WIDTH, grid, length_bar, panel, styled, subplots
 from .claims import HOLDER
-from .study import totals
+from .judgement import EDS, relative
+from .study import ratios_by_tilt, totals
 from .tables import line_name
 
 # Okabe and Ito's colours; lines differ in marker as well
@@ -67,18 +68,73 @@ def plot_images(study, tilt: float, factor: int = 4):
 @styled
 def plot_totals(study):
     """Show how much of each signal the same strip of the specimen gives at each tilt."""
-    figure, axes = subplots(1, 2, 3.1)
-    total, angles = totals(study), study.angles
+    figure, axes = subplots(1, 3, 2.9, width=1.15 * WIDTH)
+    total, corrected, angles = totals(study), totals(study, corrected=True), study.angles
     specimen = [name for name in study.elements if name not in HOLDER]
-    parts = (specimen, "specimen and deposit"), (HOLDER, "grid and holder")
-    for ax, (names, title) in zip(axes, parts, strict=True):
+    parts = (
+        (total, specimen, "specimen and deposit"),
+        (corrected, specimen, "divided by the response"),
+        (total, HOLDER, "grid and holder"),
+    )
+    for ax, (shown, names, title) in zip(axes, parts, strict=True):
         ax.axhline(1, color="0.7", linewidth=0.8)
         ax.plot(angles, total["HAADF"], color="0.35", linewidth=2.4, label="HAADF")
         for name in names:
-            _points(ax, angles, total[name], _COLORS[name], _MARKERS[name], name)
+            _points(ax, angles, shown[name], _COLORS[name], _MARKERS[name], name)
         ax.set(title=title, xlabel="tilt (degrees)")
-        ax.legend(ncols=2)
+    axes[0].plot(angles, study.response, color="0.6", linestyle="--", label="response")
     axes[0].set_ylabel("total, relative to its mean")
+    axes[1].sharey(axes[0])
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=9, columnspacing=1, handlelength=1.5)
+    axes[2].legend()
+    return figure
+
+
+@styled
+def plot_ratios(study, fit):
+    """Show the response ratios of each tilt alone, and of all tilts together."""
+    ratios, errors = ratios_by_tilt(study)
+    figure, axes = grid(len(fit.names), 3, 1.9, sharex=True)
+    for e, (ax, name) in enumerate(zip(axes, fit.names, strict=True)):
+        low, high = fit.ratios[e] - fit.tilt_errors[e], fit.ratios[e] + fit.tilt_errors[e]
+        ax.axhspan(low, high, color="0.85", label="all tilts")
+        ax.axhline(fit.ratios[e], color="0.5", linewidth=0.9)
+        bars = np.nan_to_num(errors[:, e])
+        look = {"color": _COLORS[name], "fmt": _MARKERS[name], "markersize": 4, "linewidth": 1}
+        ax.errorbar(study.angles, ratios[:, e], bars, label="one tilt", **look)
+        ax.set(title=name, ylim=(min(0, 1.1 * (ratios[:, e] - bars).min()), None))
+        if e % 3 == 0:
+            ax.set_ylabel("response ratio")
+        if e >= len(fit.names) - 3:
+            ax.set_xlabel("tilt (degrees)")
+    axes[0].legend()
+    return figure
+
+
+@styled
+def plot_judged(judgement):
+    """Show how much better or worse than EDS alone each contender predicts, with two errors."""
+    kinds = (("held-out tilts", judgement.tilts, "o", _FIRST, -0.13),)
+    kinds += (("held-out counts", judgement.counts, "s", _SECOND, 0.13),)
+    others = [name for name in judgement.tilts.contenders if name != EDS]
+    figure, axes = grid(len(judgement.tilts.elements), 3, 2.5, sharey=True)
+    for e, (ax, element) in enumerate(zip(axes, judgement.tilts.elements, strict=True)):
+        ax.axvline(0, color="0.6", linewidth=0.9)
+        for label, judged, marker, color, shift in kinds:
+            percent, errors = relative(judged)
+            rows = [judged.contenders.index(name) for name in others]
+            places = np.arange(len(others)) + shift
+            look = {"fmt": marker, "color": color, "markersize": 4, "linewidth": 1.2}
+            ax.errorbar(percent[rows, e], places, xerr=2 * errors[rows, e], label=label, **look)
+        ax.set_xscale("symlog", linthresh=10)
+        ax.set_xticks([-10, -5, 0, 5, 10, 100], ["−10", "−5", "0", "5", "10", "100"])
+        ax.set(title=element, yticks=range(len(others)), yticklabels=others)
+        if e >= len(judgement.tilts.elements) - 3:
+            ax.set_xlabel("χ² less EDS alone's (%)")
+    axes[0].invert_yaxis()
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -143,43 +199,46 @@ def plot_predicted(study, fit, maps, tilt: float = 0):
 
 
 @styled
-def plot_planes(study, eds, hebt, haadf):
-    """Show the middle plane of the section: HAADF alone, each element by EDS alone and by HEBT."""
-    return _side_by_side(study, eds, hebt, haadf, np.s_[..., haadf.shape[1] // 2, :])
+def plot_planes(study, volumes):
+    """Show the middle plane of the section: HAADF alone, each element by three methods."""
+    return _side_by_side(study, volumes, np.s_[..., volumes.haadf.shape[1] // 2, :])
 
 
 @styled
-def plot_cross_sections(study, eds, hebt, haadf, place: float = 0.68):
+def plot_cross_sections(study, volumes, place: float = 0.68):
     """Show one slice perpendicular to the tilt axis, at a share of its length."""
     # a third more than the section can be deep, so that its faces are seen
     half = round(study.settings.depth / study.settings.binning * 2 / 3)
-    slice_, middle = round(place * haadf.shape[0]), haadf.shape[1] // 2
-    return _side_by_side(
-        study, eds, hebt, haadf, np.s_[..., slice_, middle - half : middle + half, :]
-    )
+    slices, middle = volumes.haadf.shape[0], volumes.haadf.shape[1] // 2
+    cut = np.s_[..., round(place * slices), middle - half : middle + half, :]
+    return _side_by_side(study, volumes, cut)
 
 
-def _side_by_side(study, eds, hebt, haadf, cut):
-    pairs = [("HAADF alone", haadf[cut], "sum of HEBT", sum(hebt)[cut], "haadf")]
-    pairs += [
-        (f"{name}, EDS only", alone[cut], f"{name}, HEBT", both[cut], "density")
-        for name, alone, both in zip(study.settings.kept, eds, hebt, strict=True)
-    ]
+def _side_by_side(study, volumes, cut):
+    """Show a column for HAADF and for each element, a row for each method."""
+    shown = [[volumes.haadf, sum(volumes.hebt), sum(volumes.em)]]
+    shown += [list(row) for row in zip(volumes.eds, volumes.hebt, volumes.em, strict=True)]
+    names = ("HAADF alone", *study.settings.kept)
+    methods = ("EDS only", "HEBT, α = 0.7", "composition EM")
+    sums = ("HAADF alone", "sum of HEBT", "sum of EM")
+    rows, width = volumes.haadf[cut].shape
     columns = 4
-    blocks = -(-len(pairs) // columns)
-    rows, width = haadf[cut].shape
-    height = WIDTH / columns * rows / width + 0.25
-    figure, axes = subplots(2 * blocks, columns, blocks * (2 * height + 0.5))
+    blocks = -(-len(names) // columns)
+    height = 3 * (WIDTH / columns * rows / width + 0.25) + 0.5
+    figure, axes = subplots(3 * blocks, columns, blocks * height)
     for ax in axes.flat:
         ax.axis("off")
-    for number, (above, first, below, second, kind) in enumerate(pairs):
+    for number, (name, three) in enumerate(zip(names, shown, strict=True)):
         block, column = divmod(number, columns)
-        both = axes[2 * block : 2 * block + 2, column]
-        limits = (0, max(np.percentile(first, 99.5), np.percentile(second, 99.5)))
-        for ax, name, image in zip(both, (above, below), (first, second), strict=True):
-            shown = panel(ax, image, name=name, unit="", kind=kind, limits=limits, bar_for=[])
+        own = axes[3 * block : 3 * block + 3, column]
+        images = [volume[cut] for volume in three]
+        limits = (0, max(np.percentile(image, 99.5) for image in images))
+        kind = "density" if number else "haadf"
+        for which, (ax, image) in enumerate(zip(own, images, strict=True)):
+            label = f"{name}, {methods[which]}" if number else sums[which]
+            last = panel(ax, image, name=label, unit="", kind=kind, limits=limits, bar_for=[])
         look = {"location": "bottom", "shrink": 0.8, "aspect": 18, "pad": 0.03}
-        bar = figure.colorbar(shown, ax=list(both), **look)
+        bar = figure.colorbar(last, ax=list(own), **look)
         bar.outline.set_visible(False)
         bar.locator = MaxNLocator(3)
         bar.update_ticks()

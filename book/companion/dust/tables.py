@@ -1,7 +1,12 @@
 """Tables of the chapter on a measured series."""
 
-from ..tables import Table
-from .study import mass_stages
+from collections import Counter
+
+import numpy as np
+
+from ..tables import Table, signed
+from .judgement import EDS, relative
+from .study import fit_and_doubts, mass_stages
 
 
 def line_name(line):
@@ -35,12 +40,62 @@ def mass_table(study) -> Table:
 
 
 def ratio_table(fit) -> Table:
-    """Show the response ratios and how well they explain the HAADF images."""
+    """Show the response ratios, their errors, and how well they explain the HAADF images."""
+    rows = zip(fit.names, fit.ratios, fit.standard_errors, fit.tilt_errors, strict=True)
     return Table(
-        ("element", "response ratio r (HAADF intensity per count)"),
-        [(name, f"{ratio:.0f}") for name, ratio in zip(fit.names, fit.ratios, strict=True)],
+        ("element", "response ratio r", "error from noise", "error from the tilts' spread"),
+        [(name, f"{r:.0f}", _error(noise), _error(tilts)) for name, r, noise, tilts in rows],
         title=f"Response ratios from the tilt series alone; R² = {fit.r_squared:.3f}",
+        note="HAADF intensity per count, and standard errors.",
     )
+
+
+def doubt_table(study, names) -> Table:
+    """Say what `response_ratios` warns of, with the noise of the maps taken off."""
+    _, doubts = fit_and_doubts(study, names)
+    return Table(
+        ("response_ratios warns",),
+        [(doubt.split(":")[0] + ".",) for doubt in doubts] or [("of nothing",)],
+        title=f"{', '.join(names)}: what is doubtful",
+    )
+
+
+def _error(value: float) -> str:
+    return f"{value:.0f}" if np.isfinite(value) else ""
+
+
+def judged_table(judged, title: str) -> Table:
+    """Show how much better or worse than EDS alone each contender predicts each element."""
+    percent, errors = relative(judged)
+    signs, mean = judged.verdicts(EDS), judged.mean()
+    mark = {1: " ✓", -1: " ✗", 0: ""}
+    rows = []
+    for c, name in enumerate(judged.contenders):
+        if name == EDS:
+            cells = [f"{value:.3f}" for value in mean[c]]
+        else:
+            cells = [
+                f"{_percent(p, 2 * e)}{mark[int(s)]}"
+                for p, e, s in zip(percent[c], errors[c], signs[c], strict=True)
+            ]
+        rows.append((name, *cells, f"{mean[c].sum():.2f}", _chosen(judged.chosen[name])))
+    return Table(
+        ("method", *judged.elements, "sum of χ²", "chosen most often"),
+        rows,
+        title=title,
+        note="First row: χ² per pixel. Others: difference to the first row, with two standard "
+        "errors. ✓ better, ✗ worse, by more than these.",
+    )
+
+
+def _percent(value: float, error: float) -> str:
+    digits = 0 if error >= 10 else 1
+    return f"{signed(value, digits).removesuffix(' %')} ± {error:.{digits}f} %"
+
+
+def _chosen(picks) -> str:
+    (name, stop), _ = Counter(picks).most_common(1)[0]
+    return f"{name}, {stop} iterations"
 
 
 def held_out_table(result) -> Table:

@@ -18,11 +18,12 @@ from .figures import LIMITS, UNIT, picture
 from .widgets import LaboratoryWidgets
 
 HERE = pathlib.Path(__file__).parent
+GUIDE_ITERATIONS = 200  # as hebt reconstructs HAADF images without noise
 CORE = (HERE / "hebt-core.js").read_text(encoding="utf-8")
 
 
 def explore(density=None):
-    """Return the laboratory: a specimen, a simulated tilt series, and both reconstructions.
+    """Return the laboratory: a specimen, a simulated tilt series, and its reconstructions.
 
     On a page without a kernel everything runs in the reader's browser, and specimens can be drawn.
     With a kernel the controls are ordinary ipywidgets around `run`; `density`, (2, size, size) with
@@ -34,7 +35,7 @@ def explore(density=None):
         raise ValueError("density was given for a page without a kernel; draw it there instead.")
     return Laboratory(
         spec=_specify(),
-        caption="A simulated slice, its tilt series, and both reconstructions, computed on this "
+        caption="A simulated slice, its tilt series, and its reconstructions, computed on this "
         "page.",
     )
 
@@ -55,9 +56,10 @@ class Laboratory(Explorer):
         """Return the alternative text of the first picture."""
         now = _start()
         return (
-            "The gold diamond and its silver square: the specimen, HEBT, and EDS alone, after "
-            f"{now.iterations} iterations at weight {now.alpha:g} with {now.counts:g} counts a "
-            "pixel. HEBT is smoother, with sharper outlines."
+            "The gold diamond and its silver square: the specimen, composition EM, HEBT, and EDS "
+            f"alone, after {now.iterations} iterations at weight {now.alpha:g} with "
+            f"{now.counts:g} counts a pixel. HEBT is smoother than EDS alone, with sharper "
+            "outlines; composition EM is nearly free of grain."
         )
 
     def poster(self) -> bytes:
@@ -75,6 +77,7 @@ def _specify():
         "limits": list(LIMITS),
         "z": z.tolist(),
         "zeta": zeta.tolist(),
+        "guideIterations": GUIDE_ITERATIONS,
         "defaults": dataclasses.asdict(_start()),
         "luts": palettes(("inferno", "viridis", "gray")),
         "controls": [

@@ -12,7 +12,8 @@ from .bench import ELEMENTS, METHODS, Outcome
 
 LIMITS = (0.0, 1.3)
 UNIT = "density, 1 in the specimen"
-NAMES = {"hebt": "HEBT", "eds": "EDS only"}
+NAMES = {"em": "Composition EM", "hebt": "HEBT", "eds": "EDS only"}
+_LINES = ("hebt", "eds")  # whose residuals are drawn
 # of the residuals' lines, as on the page
 _COLORS = ("#0b5fa5", "#c2410c", "#0f766e", "#9d3c8f", "#4d4d4d")
 _STYLES = ("-", "--", ":", "-.", (0, (1, 1)))
@@ -24,7 +25,7 @@ _SCORES = (
 
 
 def picture(outcome: Outcome) -> bytes:
-    """Draw an experiment, as PNG: specimen, HEBT and EDS alone, and the residuals."""
+    """Draw an experiment, as PNG: specimen, reconstructions, and residuals."""
     out = io.BytesIO()
     _figure(outcome).savefig(out, format="png", dpi=110, metadata={"Software": None})
     return out.getvalue()
@@ -32,27 +33,27 @@ def picture(outcome: Outcome) -> bytes:
 
 @styled
 def _figure(outcome):
-    figure = plt.figure(figsize=(8.0, 7.6), layout="constrained")
-    axes = figure.subplot_mosaic("abc;def;ggg", height_ratios=(3, 3, 2.2))
+    figure = plt.figure(figsize=(9.6, 7.2), layout="constrained")
+    axes = figure.subplot_mosaic("abcd;efgh;iiii", height_ratios=(3, 3, 2.2))
     images = {"truth": outcome.series.density, **outcome.densities}
     places = [(e, method) for e in range(len(ELEMENTS)) for method in images]
-    for mark, (e, method) in zip("abcdef", places, strict=True):
+    for mark, (e, method) in zip("abcdefgh", places, strict=True):
         name = f"{ELEMENTS[e]}, {NAMES.get(method, 'specimen')}"
         if method in NAMES:
             name += f"\nMSE {outcome.scores['mse', method, ELEMENTS[e]]:.3f}"
         look = {"unit": UNIT, "limits": LIMITS, "bar_for": []}
         shown = panel(axes[mark], images[method][e], name=name, **look)
-    above = [axes[mark] for mark in "abcdef"]
+    above = [axes[mark] for mark in "abcdefgh"]
     figure.colorbar(shown, ax=above, label=UNIT, extend="max", fraction=0.03, aspect=40)
-    _residuals(axes["g"], outcome.residuals)
+    _residuals(axes["i"], outcome.residuals)
     return figure
 
 
 def _residuals(ax, residuals):
     lines = {"HAADF, HEBT": residuals["hebt"][:, 0]}
-    for method, name in NAMES.items():
+    for method in _LINES:
         for e, element in enumerate(ELEMENTS):
-            lines[f"{element} map, {name}"] = residuals[method][:, 1 + e]
+            lines[f"{element} map, {NAMES[method]}"] = residuals[method][:, 1 + e]
     for (label, values), color, style in zip(lines.items(), _COLORS, _STYLES, strict=True):
         ax.plot(np.arange(1, 1 + len(values)), values, linestyle=style, label=label, color=color)
     ax.set(xscale="log", yscale="log", xlabel="Iterations", ylabel="|p − W x| / |p|")
@@ -65,14 +66,14 @@ def _residuals(ax, residuals):
 
 def scores_table(outcome: Outcome) -> Table:
     """Return the scores of an experiment, and the response ratios that it used."""
-    columns = [(m, e) for e in ELEMENTS for m in METHODS]
     rows = [
-        (label, *(format(outcome.scores[name, m, e], digits) for m, e in columns))
-        for name, label, digits in _SCORES
+        (f"{e}, {NAMES[m]}", *(format(outcome.scores[name, m, e], d) for name, _, d in _SCORES))
+        for e in ELEMENTS
+        for m in METHODS
     ]
     ratios = ", ".join(f"{e} {r:.3g}" for e, r in zip(ELEMENTS, outcome.ratios, strict=True))
     return Table(
-        ("score", *(f"{e}, {NAMES[m]}" for m, e in columns)),
+        ("reconstruction", *(label for _, label, _ in _SCORES)),
         [[cell.replace("nan", "–") for cell in row] for row in rows],
         note=f"Response ratios: {ratios}; R² of the fit: {outcome.fit.r_squared:.3f}.",
     )

@@ -1,8 +1,8 @@
 // HEBT for one slice and two elements: the numerics of the laboratory, held against `hebt` by tests.
 //
 // The area weights of a strip in closed form (Eq. 3, 5), response ratios by NNLS (Eq. 6), SIRT with
-// non-negativity on the stacked system of Eq. 11, and the scores of section 4; only the random
-// numbers differ. Arrays are flat and typed: an image is (size, size), row by row, a sinogram
+// non-negativity on the stacked system of Eq. 11, composition EM, and the scores of section 4; only
+// the random numbers differ. Arrays are flat and typed: an image is (size, size), row by row, a sinogram
 // (tilts, size), and a pair of elements an array of two of them. Angles are degrees. It is a plain
 // script, as a worker that is a module does not start from a file everywhere.
 
@@ -193,6 +193,147 @@ const HEBT = (() => {
     return own;
   }
 
+  // ---- composition EM
+
+  // HAADF alone without noise: SIRT with FISTA's momentum, which starts anew where it leads astray.
+  function haadfReconstruction(W, haadf, iterations) {
+    let x = new Float32Array(W.columns.length), z = x, age = 1;
+    for (let n = 0; n < iterations; n++) {
+      const wz = forward(W, z);
+      const back = backward(W, haadf.map((v, i) => W.rows[i] * (v - wz[i])));
+      const now = z.map((v, j) => Math.max(0, v + W.columns[j] * back[j]));
+      let astray = 0;
+      for (let j = 0; j < now.length; j++) astray += (z[j] - now[j]) * (now[j] - x[j]);
+      const last = astray > 0 ? 1 : age;
+      age = (1 + Math.sqrt(1 + 4 * last * last)) / 2;
+      const momentum = astray > 0 ? 0 : (last - 1) / age;
+      const before = x;
+      z = now.map((v, j) => v + momentum * (v - before[j]));
+      x = now;
+    }
+    return x;
+  }
+
+  // Shares of both elements that add up to 1: E_e / (s_e + mu). Both are 0 where both E are.
+  function shares(e0, e1, s0, s1) {
+    if (!(e0 > 0 && e1 > 0)) return [e0 > 0 ? 1 : 0, e1 > 0 ? 1 : 0];
+    const least = Math.min(s0, s1), gap = Math.abs(s0 - s1);
+    const near = s0 <= s1 ? e0 : e1;
+    // mu + least is the root above 0 of d^2 + (gap - e0 - e1) d - near gap; nothing cancels
+    const b = gap - e0 - e1;
+    const root = Math.sqrt(b * b + 4 * near * gap);
+    const d = b > 0 ? (2 * near * gap) / (b + root) : (root - b) / 2;
+    return [e0 / (s0 - least + d), e1 / (s1 - least + d)];
+  }
+
+  // x_e = S (K a_e): the guide S says how much there is, X-rays how it divides.
+  //
+  //   a_e <- a_e K [S W' (n_e / l_e)] / (K [S W' 1] + r_e mu),   l_e = W x_e / r_e
+  //
+  // with raw counts n_e, K a Gaussian of `kernel` voxels, and mu such that the shares a add up to 1.
+  // The same functions as of `reconstruction`. Where S is 0 there is nothing to project.
+  function compositionEM(W, haadf, guide, counts, ratios, kernel) {
+    const { at, weights, tilts, size } = W;
+    const bins = haadf.length;
+    const blur = blurring(size, kernel);
+    const inside = Int32Array.from(guide.keys()).filter((j) => guide[j] > 0);
+    const q = [new Float32Array(guide.length), new Float32Array(guide.length)];
+    const x = q.map((image) => image.slice());
+    const a = q.map((image) => image.slice().fill(0.5));
+    const wx = new Float64Array(2 * bins);      // both elements side by side
+    const ones = new Float64Array(2 * bins).fill(1);
+    sendBack(ones);
+    const reach = q[0].slice();
+    const own = { iteration: 0, residuals: [0, 0, 0], step, image: (e) => x[e].slice() };
+
+    // q_e = K [S W' p_e]
+    function sendBack(p) {
+      q.forEach((image) => image.fill(0));
+      for (const j of inside) {
+        let t0 = 0, t1 = 0;
+        for (let k = j * tilts; k < (j + 1) * tilts; k++) {
+          const d = 2 * at[k];
+          const u = weights[3 * k], v = weights[3 * k + 1], w = weights[3 * k + 2];
+          t0 += u * p[d] + v * p[d + 2] + w * p[d + 4];
+          t1 += u * p[d + 1] + v * p[d + 3] + w * p[d + 5];
+        }
+        q[0][j] = guide[j] * t0;
+        q[1][j] = guide[j] * t1;
+      }
+      q.forEach((image) => blur(image, image));
+    }
+
+    // x_e = S (K a_e), its projections, and what they miss
+    function project() {
+      a.forEach((share, e) => blur(share, x[e]));
+      wx.fill(0);
+      for (let j = 0; j < guide.length; j++) {
+        const x0 = x[0][j] *= guide[j];
+        const x1 = x[1][j] *= guide[j];
+        if (x0 === 0 && x1 === 0) continue;
+        for (let k = j * tilts; k < (j + 1) * tilts; k++) {
+          const d = 2 * at[k];
+          const u = weights[3 * k], v = weights[3 * k + 1], w = weights[3 * k + 2];
+          wx[d] += u * x0; wx[d + 1] += u * x1;
+          wx[d + 2] += v * x0; wx[d + 3] += v * x1;
+          wx[d + 4] += w * x0; wx[d + 5] += w * x1;
+        }
+      }
+      const squares = [0, 0, 0];
+      for (let i = 0; i < bins; i++) {
+        const p0 = wx[2 * i], p1 = wx[2 * i + 1];
+        squares[0] += (ratios[0] * counts[0][i] - p0) ** 2;
+        squares[1] += (ratios[1] * counts[1][i] - p1) ** 2;
+        squares[2] += (haadf[i] - p0 - p1) ** 2;
+      }
+      own.residuals = squares.map(Math.sqrt);
+    }
+
+    function step() {
+      for (let i = 0, k = 0; i < bins; i++) {
+        for (let e = 0; e < 2; e++, k++) {
+          wx[k] = counts[e][i] / Math.max(wx[k] / ratios[e], 1e-6);
+        }
+      }
+      sendBack(wx);
+      for (let j = 0; j < guide.length; j++) {
+        const e0 = (a[0][j] * q[0][j]) / ratios[0], e1 = (a[1][j] * q[1][j]) / ratios[1];
+        if (!(e0 > 0 || e1 > 0)) continue;
+        [a[0][j], a[1][j]] = shares(e0, e1, reach[j] / ratios[0], reach[j] / ratios[1]);
+      }
+      project();
+      own.iteration++;
+    }
+
+    project();
+    return own;
+  }
+
+  // A function that writes an image, smoothed along both axes as `smooth` does, to another or to
+  // the same.
+  function blurring(size, sigma) {
+    const { kernel, reach } = gaussian(sigma);
+    const mirrored = Int32Array.from({ length: size + 2 * reach }, (_, i) => mirror(i - reach, size));
+    const middle = new Float32Array(size * size), line = new Float32Array(size + 2 * reach);
+    return (source, target) => {
+      middle.fill(0);
+      for (let row = 0; row < size; row++) {
+        for (let t = 0; t < kernel.length; t++) {
+          const from = size * mirrored[row + t], w = kernel[t];
+          for (let i = 0, to = row * size; i < size; i++, to++) middle[to] += w * source[from + i];
+        }
+      }
+      for (let row = 0; row < size * size; row += size) {
+        for (let i = 0; i < line.length; i++) line[i] = middle[row + mirrored[i]];
+        for (let i = 0; i < size; i++) {
+          let value = 0;
+          for (let t = 0; t < kernel.length; t++) value += kernel[t] * line[i + t];
+          target[row + i] = value;
+        }
+      }
+    };
+  }
+
   // ---- a simulated tilt series
 
   // Random numbers from 0 to 1, below 1: "splitmix32".
@@ -218,23 +359,32 @@ const HEBT = (() => {
     return Math.max(0, count);
   }
 
-  // Smooth each row by a Gaussian of `sigma` pixels, cut at three sigma; mirrored at the edges.
-  function smooth(p, size, sigma) {
-    if (!(sigma > 0)) return Float32Array.from(p);
+  // A Gaussian of `sigma` pixels, cut at three sigma, of sum 1; one tap for sigma 0.
+  function gaussian(sigma) {
     const reach = Math.ceil(3 * sigma);
     const kernel = Float64Array.from({ length: 2 * reach + 1 },
-      (_, i) => Math.exp(-0.5 * ((i - reach) / sigma) ** 2));
+      (_, i) => (sigma > 0 ? Math.exp(-0.5 * ((i - reach) / sigma) ** 2) : 1));
     const sum = total(kernel);
+    return { reach, kernel: kernel.map((v) => v / sum) };
+  }
+
+  // The pixel that stands for one beyond the edge.
+  function mirror(j, size) {
+    while (j < 0 || j >= size) j = j < 0 ? -1 - j : 2 * size - 1 - j;
+    return j;
+  }
+
+  // Smooth each row by a Gaussian, mirrored at the edges.
+  function smooth(p, size, sigma) {
+    const { kernel, reach } = gaussian(sigma);
     const out = new Float32Array(p.length);
     for (let row = 0; row < p.length; row += size) {
       for (let i = 0; i < size; i++) {
         let value = 0;
         for (let k = -reach; k <= reach; k++) {
-          let j = i + k;
-          while (j < 0 || j >= size) j = j < 0 ? -1 - j : 2 * size - 1 - j;
-          value += kernel[k + reach] * p[row + j];
+          value += kernel[k + reach] * p[row + mirror(i + k, size)];
         }
-        out[row + i] = value / sum;
+        out[row + i] = value;
       }
     }
     return out;
@@ -297,6 +447,6 @@ const HEBT = (() => {
     return wrong;
   }
 
-  return { dot, tilts, projector, forward, backward, responseRatios, reconstruction, random,
-    poisson, smooth, shift, simulate, scaledMse, structureSimilarity, pixelDifference };
+  return { dot, tilts, projector, forward, backward, responseRatios, reconstruction,
+    haadfReconstruction, shares, compositionEM, random, poisson, smooth, shift, simulate, scaledMse, structureSimilarity, pixelDifference };
 })();

@@ -10,9 +10,10 @@
 //   td[data-score="mse,Au,hebt"]      a score
 
 const DATA = ["specimen", "counts", "tilt", "step", "shift", "smoothing", "seed"];
-const SOLVER = ["alpha", "iterations", "error_Au", "error_Ag"];
-const METHODS = ["hebt", "eds"];
-const NAMES = { hebt: "HEBT", eds: "EDS only" };
+const SOLVER = ["alpha", "kernel", "iterations", "error_Au", "error_Ag"];
+const NAMES = { em: "Composition EM", hebt: "HEBT", eds: "EDS only" };
+const METHODS = Object.keys(NAMES);
+const COMPARED = ["hebt", "eds"];      // whose residuals are drawn
 const SCORES = [["mse", "MSE, relative"], ["ssim", "SSIM, whole image"], ["dp", "DP (pixels)"]];
 
 function choice(name, label, options, chosen) {
@@ -24,12 +25,12 @@ function choice(name, label, options, chosen) {
 }
 
 function scoreTable(elements) {
-  const columns = elements.flatMap((e) => METHODS.map((m) => [e, m]));
+  const rows = elements.flatMap((e) => METHODS.map((m) => [e, m]));
   return h("table", { class: "hebt-readouts hebt-scores" },
-    h("thead", {}, h("tr", {}, h("td"), ...columns.map(([e, m]) =>
-      h("th", { scope: "col" }, `${e}, ${NAMES[m]}`)))),
-    h("tbody", {}, ...SCORES.map(([name, label]) => h("tr", {},
-      h("th", { scope: "row" }, label), ...columns.map(([e, m]) =>
+    h("thead", {}, h("tr", {}, h("td"), ...SCORES.map(([, label]) =>
+      h("th", { scope: "col" }, label)))),
+    h("tbody", {}, ...rows.map(([e, m]) => h("tr", {},
+      h("th", { scope: "row" }, `${e}, ${NAMES[m]}`), ...SCORES.map(([name]) =>
         h("td", { class: "hebt-number", "data-score": `${name},${e},${m}` }))))));
 }
 
@@ -149,8 +150,8 @@ function render({ model, el }) {
   const message = messageLine();
   const save = saveButton(() => [...view(), tables], message);
   const caption = model.get("caption");
-  const threeColumns = (panels, more = "") => h("div", { class: `hebt-panels ${more}`,
-    style: "--hebt-columns: 3" }, ...panels.map((q) => q.node));
+  const row = (panels, count, more) => h("div", { class: `hebt-panels ${more}`,
+    style: `--hebt-columns: ${count}` }, ...panels.map((q) => q.node));
   const body = h("div", { class: "hebt-frames hebt-lab" },
     h("div", { class: "hebt-bench" },
       h("div", { class: "hebt-easel" }, specimens.node, ...board.nodes),
@@ -160,13 +161,13 @@ function render({ model, el }) {
     h("div", { class: "hebt-run" }, h("div", { class: "hebt-buttons" }, run, step, start),
       h("span", { class: "hebt-count" }, iteration, " iterations", rate),
       h("div", { class: "hebt-buttons" }, reset, save)),
-    threeColumns(images), shared.node,
+    row(images, 4, "hebt-methods"), shared.node,
     h("div", { class: "hebt-curves" },
       h("div", { class: "hebt-curve" }, h("div", { class: "hebt-title" }, "Residuals"), frame),
       h("div", {}, h("div", { class: "hebt-title" }, "Scores against the specimen"),
         h("div", { class: "hebt-wide" }, table), ratios)),
     h("details", { open: "" }, h("summary", {}, "The tilt series"),
-      threeColumns(sinograms, "hebt-sinograms")),
+      row(sinograms, 3, "hebt-sinograms")),
     h("div", { class: "hebt-foot" }, where), status,
     caption ? h("p", { class: "hebt-caption" }, caption) : "");
   keepKeys(body);
@@ -236,7 +237,8 @@ function render({ model, el }) {
       job++;
       series = null;
       engine.postMessage({ kind: "record", job, size, density,
-        conditions: { ...state, z: spec.z, zeta: spec.zeta } });
+        conditions: { ...state, z: spec.z, zeta: spec.zeta,
+          guideIterations: spec.guideIterations } });
     });
   }
 
@@ -269,7 +271,8 @@ function render({ model, el }) {
     residuals = [];
     job++;
     become("running");
-    engine.postMessage({ kind: "solve", job, ratios: used, alpha: state.alpha, until });
+    engine.postMessage({ kind: "solve", job, ratios: used, alpha: state.alpha,
+      kernel: state.kernel, until });
   }
 
   function received(data) {
@@ -288,7 +291,7 @@ function render({ model, el }) {
       }
     }
     iteration.textContent = data.iteration;
-    rate.textContent = data.rate > 0 ? ` · ${Math.round(data.rate)} a second, both methods` : "";
+    rate.textContent = data.rate > 0 ? ` · ${Math.round(data.rate)} a second, all methods` : "";
     drawCurve();
     point(probe);
     root.dataset.iteration = data.iteration;
@@ -296,8 +299,8 @@ function render({ model, el }) {
     if (!data.done) return;
     become("ready");
     wait("status", 400, () => {
-      const errors = elements.map((e, k) => `${e} ${data.scores.hebt[k].mse.toFixed(3)} by HEBT ` +
-        `and ${data.scores.eds[k].mse.toFixed(3)} from EDS only`);
+      const errors = elements.map((e, k) => `${e} ${METHODS.map((m) =>
+        `${data.scores[m][k].mse.toFixed(3)} (${NAMES[m]})`).join(", ")}`);
       status.textContent = `${data.iteration} iterations. Mean-squared error: ${
         errors.join("; ")}.`;
     });
@@ -345,14 +348,14 @@ function render({ model, el }) {
   function view() {
     const n = residuals.length;
     const x = n ? residuals.map((_, i) => i + 1) : [0, 1];
-    const lines = ["HAADF, HEBT", ...METHODS.flatMap((m) =>
+    const lines = ["HAADF, HEBT", ...COMPARED.flatMap((m) =>
       elements.map((e) => `${e} map, ${NAMES[m]}`))];
     const rows = lines.map((_, k) => [n ? residuals.map((r) => r[k] || null) : [null, null]]);
     const settings = spec.controls.filter((c) => c.name !== "iterations")
       .map((c) => ({ ...c, texts: [c.texts[c.values.indexOf(state[c.name])]] }));
     const scored = picture ? results : [];
     return [{
-      columns: 3, shared: true, filename: "laboratory",
+      columns: 4, shared: true, filename: "laboratory",
       controls: [{ name: "iteration", label: "Iterations", unit: "", numbers: x,
         texts: x.map(String) }, ...settings],
       panels: images.filter((q) => q.values).map((q) => ({ ...q.p, limits: spec.limits,

@@ -8,8 +8,7 @@ function worker(HEBT) {
   channel.port1.onmessage = work;
 
   function iterate() {
-    solvers.hebt.step();
-    solvers.eds.step();
+    for (const solver of Object.values(solvers)) solver.step();
     const relative = (solver) => solver.residuals.map((v, k) => v / norms[k]);
     const [Au, Ag, sum] = relative(solvers.hebt);
     fresh.push([sum, Au, Ag, ...relative(solvers.eds).slice(0, 2)]);
@@ -47,15 +46,20 @@ function worker(HEBT) {
       const W = HEBT.projector(HEBT.tilts(conditions.tilt, conditions.step), size);
       const made = HEBT.simulate(W, density, conditions);
       const fit = HEBT.responseRatios(made.haadf, made.maps);
-      series = { job, W, density, ...made, fit };
+      const same = series?.haadf.length === made.haadf.length
+        && made.haadf.every((v, i) => v === series.haadf[i]);
+      const guide = same ? series.guide
+        : HEBT.haadfReconstruction(W, made.haadf, conditions.guideIterations);
+      series = { job, W, density, ...made, fit, guide };
       self.postMessage({ kind: "recorded", job, haadf: made.haadf, counts: made.counts,
         tilts: W.tilts, fit });
     },
-    solve({ job, ratios, alpha, until }) {
-      const { W, haadf, maps } = series;
+    solve({ job, ratios, alpha, kernel, until }) {
+      const { W, haadf, maps, counts, guide } = series;
       series.job = job;
       running = false;
-      solvers = { hebt: HEBT.reconstruction(W, haadf, maps, ratios, alpha),
+      solvers = { em: HEBT.compositionEM(W, haadf, guide, counts, ratios, kernel),
+        hebt: HEBT.reconstruction(W, haadf, maps, ratios, alpha),
         eds: HEBT.reconstruction(W, haadf, maps, ratios, 0) };
       scale = ratios.map((r, e) => r * series.zeta[e]);
       const norm = (p) => Math.sqrt(HEBT.dot(p, p));

@@ -5,6 +5,7 @@ import statistics
 import numpy as np
 
 from ..style import WIDTH, log_ticks, styled, subplots, title
+from . import errors
 from .data import ASTRA, median, on_processor, scaling, times_text
 
 
@@ -58,4 +59,32 @@ def plot_scaling(results: dict):
         "size {size}".format(**base),
         fontsize=8,
     )
+    return figure
+
+
+# Okabe and Ito's colors for hebt, grays for peers; told apart by markers too
+_OWN_COLORS = ("#0072B2", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#E69F00")
+_MARKERS = "osD^vP*Xd<>hp"
+
+
+@styled
+def plot_errors(results: dict):
+    """Draw how each contender's error falls with time, up to its best stop."""
+    figure, ax = subplots(1, 1, 4.6)
+    own = [one for one in results["contenders"] if one["program"] == "hebt"]
+    own = [one for one in own if one["name"] != errors.RESTATED]
+    peers = [one for one in results["contenders"] if one not in own]
+    grays = np.linspace(0.1, 0.65, len(peers))
+    looks = [(color, "-") for color in _OWN_COLORS[: len(own)]]
+    looks += [(str(gray), ":") for gray in grays]
+    for one, (color, line), marker in zip(own + peers, looks, _MARKERS, strict=False):
+        seconds, means = errors.curve(one)
+        best = means.argmin()
+        ax.plot(seconds[: best + 1], means[: best + 1], line, color=color, lw=1.2)
+        ax.plot(seconds[best], means[best], marker, color=color, ms=6, label=one["name"])
+    ax.set(xscale="log", yscale="log", xlabel=f"time for {errors.WHOLE} slices of two elements (s)")
+    ax.set_ylabel("scaled mean-squared error")
+    log_ticks(ax.yaxis, (1, 2, 5))
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    title(ax, "slices of {size} × {size} pixels, {tilts} tilts".format(**results["settings"]))
     return figure

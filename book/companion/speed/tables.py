@@ -5,7 +5,7 @@ import statistics
 from hebt._blocks import block_sizes
 
 from ..tables import Table
-from . import data
+from . import data, errors
 
 
 def peers_table(results: dict) -> Table:
@@ -173,6 +173,67 @@ def extrapolation_table(results: dict) -> Table:
         "process of a worker took besides its block, in the table of workers; a block with its "
         "input and output, as in the table of memory; and a copy of its result while that is "
         f"written. {data.load_text(results)}",
+    )
+
+
+def errors_table(results: dict) -> Table:
+    """Return the time of every contender to the errors that others reach at their best stop."""
+    goals = errors.levels(results)
+    rows = []
+    for one in sorted(results["contenders"], key=lambda one: errors.best(one)[1], reverse=True):
+        iteration, smallest = errors.best(one)
+        found = {
+            "program": one["name"],
+            "threads": one["threads"],
+            "slices": one["slices"],
+            "smallest error": f"{smallest:.3f}",
+            "at iteration": iteration,
+        }
+        for name, error in goals.items():
+            seconds = errors.time_to(one, error)
+            found[f"to {error:.3f}, {name}"] = "–" if seconds is None else data.duration(seconds)
+        rows.append(found)
+    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    settings = "; ".join(f"{one['name']}: {one['setting']}" for one in results["contenders"])
+    return Table.of(
+        rows,
+        title="Time by the clock to an error, for {whole} slices of {size} × {size} pixels and two "
+        "elements, {tilts} tilts".format(whole=errors.WHOLE, **results["settings"]),
+        note="Each error is the smallest that the named program reaches at any stop; a dash: never "
+        "reached. Times are medians of up to {rounds} rounds; where fewer slices were given, that "
+        "of a slice, multiplied. ".format(**results["settings"])
+        + f"Settings: {settings}. Measured on {results['date']} on {results['processor']} with "
+        f"{results['cores']} cores; {data.commit_text(results)}, {versions}. "
+        f"{data.load_text(results)}",
+    )
+
+
+def least_squares_table(results: dict) -> Table:
+    """Return how long plain least squares takes, for every program that took part."""
+    squares = results["least_squares"]
+    ours = errors.slice_seconds(results, errors.OURS)
+    rows = []
+    for one in squares["rows"]:
+        seconds = errors.slice_seconds(results, one["name"])
+        rows.append(
+            {
+                "program": one["name"],
+                "slices": one["slices"],
+                "iterations": one["iterations"],
+                "relative residual": f"{one['residual']:.2g}",
+                "a slice (s)": "not reached" if seconds is None else f"{seconds:.2g}",
+                "time, hebt = 1": f"{seconds / ours:.3g}" if ours and seconds else "–",
+            }
+        )
+    return Table.of(
+        rows,
+        title="Least squares without noise, to a relative residual of {tolerance:g}".format(
+            **squares
+        ),
+        note="By the clock, in the median of rounds, with nothing below 0. Each program works on "
+        "data of its own projector, so that the residual can become 0, from where it starts by "
+        "default: mbirjax from a filtered backprojection. The priors of mbirjax and svmbir are "
+        f"without effect. {data.load_text(results)}",
     )
 
 
