@@ -890,7 +890,9 @@ entry(
     lambda lines, avoid, resolution, width: prepare.line_windows(
         LINE_ENERGIES, lines, avoid=avoid, resolution=resolution, width=width
     ),
-    lines=names(["O_Ka", "Si_Ka"]).but("one less", "twice the same", refused={"no": ["O_Zz"]}),
+    lines=names(["O_Ka", "Si_Ka"]).but(
+        "one less", "one more", "twice the same", refused={"no": ["O_Zz"]}
+    ),
     avoid=argument(
         ("C_Ka", (0.0, 0.16)),
         bad={"None": None, "one text": "C_Ka", "no line": ["C_Zz"], "NaN": [(np.nan, 1.0)]}
@@ -1353,6 +1355,71 @@ entry(
         ("Fe_Ka",), bad={"a text": "Fe_Ka", "none": (), "another": ("Au_La",), "numbers": (1, 2)}
     ),
 )
+PARTICLE = io.TiltSeries.from_arrays(BLOB, BLOB[None], angles=[-30.0, 0.0, 30.0], pixel_size=1.0)
+entry(
+    "hebt.io.TiltSeries.remove_offset",
+    PARTICLE.remove_offset,
+    masks=TABLE["hebt.prepare.remove_offset"].arguments["masks"],
+)
+entry(
+    "hebt.io.TiltSeries.correct_damping",
+    PARTICLE.correct_damping,
+    saturation=number(200.0, 100, 0, -1).but("None", "inf"),
+)
+entry(
+    "hebt.io.TiltSeries.align",
+    PARTICLE.align,
+    size=count(12, 13, 17).but("None"),
+    slices=count(12, 13, 17).but("None"),
+    depth=number(6.0, 0, -1).but("None"),
+    factor=count(2, 5).but("None"),
+    rounds=count(1),
+    progress=progress(),
+)
+entry("hebt.io.TiltSeries.apply_shifts", SERIES.apply_shifts, shifts=S)
+entry("hebt.io.TiltSeries.turn", lambda: SERIES.turn())
+entry("hebt.io.TiltSeries.match_pixels", lambda: SERIES.match_pixels())
+entry("hebt.io.TiltSeries.ratios", lambda: SERIES.ratios())
+entry("hebt.io.TiltSeries.bin", SERIES.bin, factor=count(2, 3))
+entry(
+    "hebt.io.TiltSeries.smooth",
+    SERIES.smooth,
+    width=count(3, 9),
+    sigma=SIGMA,
+    axis=argument(
+        -1,
+        bad={"None": None, "a text": "text", "0": 0, "-3": -3, "twice": (-1, -1), "none": ()}
+        | {"True": True, "a fraction": -1.0, "a set": {-1}},
+        same={"numpy's": (np.int64(-1), -1)},
+    ),
+    centered=flag(False),
+)
+entry(
+    "hebt.io.TiltSeries.crop",
+    PARTICLE.crop,
+    size=count(8, 9, 17).but("None"),
+    slices=count(8, 9, 17).but("None"),
+)
+entry(
+    "hebt.io.TiltSeries.crop_flat",
+    SERIES.crop_flat,
+    size=count(6, 7, 9),
+    slices=count(2, 1, 3).but("None"),
+    edge=number(2.0, 0, -1, 7.0),
+)
+entry(
+    "hebt.io.TiltSeries.suited_method",
+    SERIES.suited_method,
+    fit=thing(FIT, 3.0).but("None"),
+    seed=seed(1),
+)
+entry(
+    "hebt.io.TiltSeries.reconstruct",
+    SERIES.reconstruct,
+    method=choice("hebt").but("None"),
+    iterations=ITERATIONS.but("None"),
+    ratios=R.but("None"),
+)
 NO_FILES = {"files": ["-1.bcf", "1.bcf"], "lines": ["O_Ka"]}
 entry(
     "hebt.io.read_tilt_series",
@@ -1364,6 +1431,31 @@ entry(
     haadf=refusing(**{"a number": 1, "a list": ["HAADF"]}),
     parts=refusing(**{"1": 1, "a text": "2", "a fraction": 2.5}),
     seed=refusing(**{"below 0": -1, "a text": "2", "a fraction": 2.5}),
+    progress=refusing(**{"a text": "no", "a number": 1}),
+)
+STACK = io.to_signal(HAADF, pixel_size=1.5, angles=TILTS, title="HAADF")
+NO_FILE = {"a number": 3, "None": None, "an array": HAADF, "none": []}
+entry(
+    "hebt.io.read",
+    io.read,
+    files=argument(STACK, bad=NO_FILE | {"spectra": 3.5, "mixed": [STACK, "a.mrc"]}),
+    lines=refusing(**{"one text": "O_Ka", "a number": 3}),
+    angles=A.but("None"),
+    image=text("HAADF").but("None"),
+    pixel_size=PIXEL.but("None"),
+)
+entry(
+    "hebt.io.read, by what they show",
+    lambda **k: io.read(**k),
+    haadf=argument(STACK, bad=NO_FILE),
+    maps=argument({"Au": STACK}, bad={"a text": "a.mrc", "a list": [STACK], "none": {}}),
+)
+entry(
+    "hebt.io.read, of one file per tilt",
+    lambda **k: io.read(["-1.bcf", "1.bcf"], lines=["O"], **k),
+    avoid=refusing(**{"one text": "O_Ka", "a number": 3}),
+    parts=refusing(**{"1": 1, "a text": "2", "a fraction": 2.5}),
+    seed=refusing(**{"below 0": -1, "a text": "1"}),
     progress=refusing(**{"a text": "no", "a number": 1}),
 )
 

@@ -256,7 +256,7 @@ def apply_tilt_axis(
 
 
 def direction_errors(
-    haadf: ArrayLike, angles: ArrayLike, shifts: ArrayLike, depth: float
+    haadf: ArrayLike, angles: ArrayLike, shifts: ArrayLike, depth: float | None
 ) -> np.ndarray:
     """Return the errors of predicted tilts, (2,), with a vertical and with a horizontal axis."""
     return Search.of(haadf, angles, shifts, depth)[0].directions((0.0,))[0]
