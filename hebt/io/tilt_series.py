@@ -107,11 +107,7 @@ def read_tilt_series(
                 windows = line_windows(
                     scan.energies, lines, avoid=avoid, resolution=scan.resolution
                 )
-            elif not scan.agrees(first):
-                raise ValueError(
-                    f"{path.name} has {scan}; expected {first}, calibrated as in {paths[0].name}. "
-                    "Rebin or crop the files to one size first."
-                )
+            _check_alike(path, scan, paths[0], first)
             images.append(scan.image)
             spectra.append(scan.spectrum)
             made.append(_maps_of(scan, windows, parts, np.append(seed, len(made))))
@@ -145,6 +141,14 @@ def _asked(angles: Any, paths: list[Path]) -> tuple[str | None, Any]:
     elif wanted not in (None, "stage"):
         tilts_of(paths, [None] * len(paths), wanted)
     return wanted, given
+
+
+def _check_alike(path: Path, scan: Scan, first_path: Path, first: Scan) -> None:
+    if not scan.agrees(first):
+        raise ValueError(
+            f"{path.name} has {scan}; expected {first}, calibrated as in {first_path.name}. "
+            "Rebin or crop the files to one size first."
+        )
 
 
 def _maps_of(
