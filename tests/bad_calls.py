@@ -7,9 +7,8 @@ Where arguments exclude each other, a function has several calls: "hebt.sweep, s
 
 import dataclasses
 import json
-from collections.abc import Callable
-
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 from bad_inputs import (
