@@ -22,6 +22,7 @@ from .composition import composition, composition_error, density
 from .projector import Projector, common_tilts
 from .ratios import ResponseRatios, response_ratios
 from .reconstruct import reconstruct, sirt, sweep
+from .result import Result
 from .stopping import (
     Discrepancy,
     History,
@@ -49,6 +50,7 @@ __all__ = [
     "RelativeChange",
     "Residuals",
     "ResponseRatios",
+    "Result",
     "Snapshots",
     "choose",
     "common_tilts",

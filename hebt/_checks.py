@@ -6,8 +6,10 @@ with a TypeError where there are no numbers at all, with a ValueError where thes
 
 import contextlib
 import operator
+import os
 import warnings
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -183,6 +185,13 @@ def check_text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} is {_short(value)}; expected text.")
     return value
+
+
+def check_path(path: Any, name: str = "path") -> Path:
+    """Return a path, in which ``~`` stands for the user's home."""
+    if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
+        raise TypeError(f"{name} is {_short(path)}; expected the path of a file.")
+    return Path(path).expanduser()
 
 
 def check_seed(name: str, value: Any) -> int | list[int]:

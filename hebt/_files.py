@@ -10,18 +10,21 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
 @contextlib.contextmanager
-def written_aside(path: str | os.PathLike) -> Iterator[Path]:
+def written_aside(path: str | os.PathLike, *, overwrite: bool = True) -> Iterator[Path]:
     """Yield a path to write to, and give the file its own name at the end of the block.
 
     The path does not exist yet, lies in the same folder and has the same ending. If the block
     raises (a full disk, Ctrl-C), what was written is removed and `path` is as it was before.
-    A ``~`` stands for the user's home.
+    A ``~`` stands for the user's home. Without `overwrite`, a file that is there already, or has
+    come there meanwhile, stays, and a FileExistsError says so.
     """
+    if not overwrite:
+        refuse_existing(path)
     path = Path(os.path.realpath(Path(path).expanduser()))  # a link stays one
     if not path.parent.is_dir():
         raise FileNotFoundError(
@@ -36,11 +39,75 @@ def written_aside(path: str | os.PathLike) -> Iterator[Path]:
         yield part
         with open(part, "rb+") as file:  # Windows syncs no file that is open for reading alone
             os.fsync(file.fileno())  # a full disk may say so only here
-        if path.exists():
+        if path.exists() and overwrite:
             shutil.copymode(path, part)
-        os.replace(part, path)
+        (os.replace if overwrite else _place)(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def refuse_existing(path: str | os.PathLike) -> None:
+    """Raise a FileExistsError if something of this name is there."""
+    if os.path.lexists(Path(path).expanduser()):
+        raise FileExistsError(
+            f"path is {path}, which is there already; give another, or overwrite=True."
+        )
+
+
+def _place(part, path):
+    """Give a file a name that nothing has."""
+    try:
+        os.link(part, path)  # fails where there is one, also of the same instant
+    except FileExistsError:
+        refuse_existing(path)
+        raise
+    except OSError:  # a disk without links
+        refuse_existing(path)
+        os.replace(part, path)
+
+
+@contextlib.contextmanager
+def folder_written_aside(
+    path: str | os.PathLike, *, overwrite: Callable[[Path], bool] | None = None
+) -> Iterator[Path]:
+    """Do what `written_aside` does for a folder, which is made by the block.
+
+    A folder that is there is replaced only where ``overwrite(path)`` says that it may be lost; it
+    is put aside first, and back if its place cannot be taken.
+    """
+    path = Path(os.path.realpath(Path(path).expanduser()))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"path is {path}, but there is no folder {path.parent}; make it first, or give another."
+        )
+    if overwrite is None:
+        refuse_existing(path)
+    elif os.path.lexists(path) and not (path.is_dir() and overwrite(path)):
+        raise FileExistsError(
+            f"path is {path}, which holds something else than would be written there; give another."
+        )
+    mark = secrets.token_hex(4)
+    part = path.with_name(f".{path.stem[:100]}-{mark}{path.suffix}")
+    old = path.with_name(f".{path.stem[:100]}-{mark}-old{path.suffix}")
+    try:
+        yield part
+        for place in part.rglob("*"):
+            if place.is_file():
+                with open(place, "rb+") as file:
+                    os.fsync(file.fileno())
+        if overwrite is None:
+            refuse_existing(path)
+        elif path.exists():
+            os.rename(path, old)
+        try:
+            os.rename(part, path)
+        except BaseException:
+            if old.exists():
+                os.rename(old, path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ class Fused(Method):
 
     SIRT with momentum and restart then reconstructs all q_e, which sum to p_h where v_h is 0. There
     a step keeps the sum of the elements in each voxel, unless it is below 0: the elements below 0
-    are set to 0, and the others give way. It is linear but for that, takes about 20 iterations, and
+    are set to 0, and the others give way. It is linear but for that, takes about 14 iterations, and
     has no weight to choose: it shows what alpha would have to be, at each pixel and for each
     element.
 
@@ -80,7 +80,7 @@ class Fused(Method):
     """
 
     label: ClassVar = "Fused"
-    iterations: ClassVar = 20
+    iterations: ClassVar = 14
     runs_on_cuda: ClassVar = True
     variance: ArrayLike | None = field(default=None, repr=False)
     haadf_noise: float | None = None

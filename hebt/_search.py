@@ -50,6 +50,13 @@ def named(name: str) -> Iterator[None]:
         raise type(error)(f"{name}: {error}") from None
 
 
+def width_by_counts(S: np.ndarray, counts: float, along: bool) -> float:
+    """Return the width of a Gaussian that holds about a hundred of so many X-rays."""
+    typical = (S**2).sum(dtype=float) / S.sum(dtype=float)
+    voxels = np.count_nonzero(typical < 10 * S)
+    return (_ENOUGH * voxels / counts) ** (1 / (3 if along else 2)) / np.sqrt(4 * np.pi)
+
+
 class Search:
     """Candidates that were tried, and the deviance of what they have not seen."""
 
@@ -93,12 +100,8 @@ class Search:
 
     def first_width(self) -> float:
         """Return the width that holds about a hundred X-rays of the scarcest element."""
-        S, maps = self.folds.guide, self.folds.problem.maps
-        typical = (S**2).sum(dtype=float) / S.sum(dtype=float)
-        voxels = np.count_nonzero(typical < 10 * S)
-        counts = maps.mean(axis=2, dtype=float).sum(axis=(1, 2, 3)).min()
-        dimensions = 3 if self.along else 2
-        return (_ENOUGH * voxels / counts) ** (1 / dimensions) / np.sqrt(4 * np.pi)
+        counts = self.folds.problem.maps.mean(axis=2, dtype=float).sum(axis=(1, 2, 3)).min()
+        return width_by_counts(self.folds.guide, counts, self.along)
 
     def descend(self, start: float, family: tuple, strides: tuple[int, ...] = (2, 1)) -> float:
         """Look for the best width in steps of sqrt 2, first by strides; then between three."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ._checks import as_float32, check_half, check_names, check_series, check_variance
 from ._counts import are_counts
+from ._json import ratios_in, read_json, write_json
 
 # Belsley, Kuh and Welsch's limits for a harmful collinearity: the condition index, and the share
 # of an element in the direction that the data cannot tell.
@@ -114,6 +117,44 @@ class ResponseRatios:
                 f"each of {', '.join(self.names)}."
             )
         return np.tensordot(self.ratios.astype(np.float32), maps, 1)
+
+    def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> Path:
+        """Write the ratios with their errors as JSON, which `load` reads.
+
+        Parameters
+        ----------
+        path
+            The file, such as ``"ratios.json"``.
+        overwrite
+            Whether a file that is there may be replaced.
+
+        Returns
+        -------
+        pathlib.Path
+            The file that was written.
+        """
+        return write_json(path, "ratios", self, overwrite)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> ResponseRatios:
+        """Read ratios that `save` wrote.
+
+        Parameters
+        ----------
+        path
+            The file.
+
+        Returns
+        -------
+        ResponseRatios
+            Equal to those that were saved.
+
+        Raises
+        ------
+        ValueError
+            If the file holds something else.
+        """
+        return cls(**ratios_in(read_json(path, "response ratios, as ResponseRatios.save writes")))
 
 
 def response_ratios(

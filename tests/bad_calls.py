@@ -7,6 +7,7 @@ Where arguments exclude each other, a function has several calls: "hebt.sweep, s
 
 import dataclasses
 import json
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -57,6 +58,7 @@ SPECTRA = RNG.integers(0, 9, (12, 6)).astype(float)
 CHANNELS = 0.5 + 0.25 * np.arange(6)
 PARTS = prepare.Components(CHANNELS, np.eye(2, 6), np.eye(2, 6), np.array([0.7, 0.3]))
 WINDOW = prepare.EnergyWindow("X", [(0.9, 1.1)], [[(0.5, 0.7), (1.3, 1.5)]])
+RESULT = hebt.Result(X, ("Au", "Ag"), 1.5, ratios=FIT, angles=TILTS)
 ENERGIES = 0.5 + 0.125 * np.arange(9)
 BLOB = np.zeros((3, 16, 16))
 BLOB[:, 5:10, 6:11] = 100 + RNG.integers(0, 9, (3, 5, 5))
@@ -380,11 +382,13 @@ entry(
     variance=VARIANCE.but("None", *NUMBER, "one axis less", "a row less"),
 )
 entry(
-    "accelerated",
-    lambda accelerate: [
-        hebt.sirt(W, HAADF, 2, accelerate=accelerate),
-        hebt.reconstruct(W, HAADF, MAPS, RATIOS, 0.5, 2, accelerate=accelerate),
-    ],
+    "hebt.sirt, accelerated",
+    lambda accelerate: hebt.sirt(W, HAADF, 2, accelerate=accelerate),
+    accelerate=flag(True),
+)
+entry(
+    "hebt.reconstruct, accelerated",
+    lambda accelerate: hebt.reconstruct(W, HAADF, MAPS, RATIOS, 0.5, 2, accelerate=accelerate),
     accelerate=flag(True),
 )
 entry(
@@ -774,12 +778,41 @@ entry(
     ),
 )
 entry("hebt.prepare.estimate_offset", prepare.estimate_offset, haadf=ALONE)
+
+
+def find_axis(**given):
+    with warnings.catch_warnings():
+        # so few pixels do not tell
+        warnings.filterwarnings("ignore", "haadf (does not tell|hardly tells)", UserWarning)
+        return prepare.estimate_tilt_axis(**given).errors
+
+
 entry(
     "hebt.prepare.estimate_tilt_axis",
-    lambda **k: prepare.estimate_tilt_axis(**k).errors,
+    find_axis,
     haadf=array(np.concatenate([BLOB, BLOB])[:, 4:11, 5:12]).but(*COLUMNS),
     angles=angles([-50.0, -30.0, -10.0, 10.0, 30.0, 50.0]).refused_alone(),
     shifts=array(np.rint(np.concatenate([SHIFTS, SHIFTS[:1]]))).but("None").refused_alone(),
+    depth=number(3.0, 0, -1).but("None").refused_alone(),
+    progress=progress().refused_alone(),
+)
+entry(
+    "hebt.prepare.apply_tilt_axis",
+    prepare.apply_tilt_axis,
+    images=ALONE.but(*LEAD[:1]),
+    axis=thing(prepare.TiltAxis(1, 3.0, 0.5)),
+    shifts=array(SHIFTS[:3]).but("None", "beyond float32"),
+    order=count(1, 6, least=0),
+    mode=choice("nearest"),
+    variance=flag(False),
+)
+entry(
+    "hebt.prepare.TiltAxis",
+    lambda **k: prepare.apply_tilt_axis(BLOB, prepare.TiltAxis(**k)),
+    along=argument(1, bad={"None": None, "a text": "1", "2": 2, "-1": -1, "True": True}),
+    rotation=number(3.0),
+    offset=number(0.5),
+    shifts=array(SHIFTS[:3]).but("None", "beyond float32"),
 )
 entry(
     "hebt.prepare.correct_damping",
@@ -856,7 +889,9 @@ entry(
     lambda lines, avoid, resolution, width: prepare.line_windows(
         LINE_ENERGIES, lines, avoid=avoid, resolution=resolution, width=width
     ),
-    lines=names(["O_Ka", "Si_Ka"]).but("one less", "twice the same", refused={"no": ["O_Zz"]}),
+    lines=names(["O_Ka", "Si_Ka"]).but(
+        "one less", "one more", "twice the same", refused={"no": ["O_Zz"]}
+    ),
     avoid=argument(
         ("C_Ka", (0.0, 0.16)),
         bad={"None": None, "one text": "C_Ka", "no line": ["C_Zz"], "NaN": [(np.nan, 1.0)]}
@@ -1319,6 +1354,71 @@ entry(
         ("Fe_Ka",), bad={"a text": "Fe_Ka", "none": (), "another": ("Au_La",), "numbers": (1, 2)}
     ),
 )
+PARTICLE = io.TiltSeries.from_arrays(BLOB, BLOB[None], angles=[-30.0, 0.0, 30.0], pixel_size=1.0)
+entry(
+    "hebt.io.TiltSeries.remove_offset",
+    PARTICLE.remove_offset,
+    masks=TABLE["hebt.prepare.remove_offset"].arguments["masks"],
+)
+entry(
+    "hebt.io.TiltSeries.correct_damping",
+    PARTICLE.correct_damping,
+    saturation=number(200.0, 100, 0, -1).but("None", "inf"),
+)
+entry(
+    "hebt.io.TiltSeries.align",
+    PARTICLE.align,
+    size=count(12, 13, 17).but("None"),
+    slices=count(12, 13, 17).but("None"),
+    depth=number(6.0, 0, -1).but("None"),
+    factor=count(2, 5).but("None"),
+    rounds=count(1),
+    progress=progress(),
+)
+entry("hebt.io.TiltSeries.apply_shifts", SERIES.apply_shifts, shifts=S)
+entry("hebt.io.TiltSeries.turn", lambda: SERIES.turn())
+entry("hebt.io.TiltSeries.match_pixels", lambda: SERIES.match_pixels())
+entry("hebt.io.TiltSeries.ratios", lambda: SERIES.ratios())
+entry("hebt.io.TiltSeries.bin", SERIES.bin, factor=count(2, 3))
+entry(
+    "hebt.io.TiltSeries.smooth",
+    SERIES.smooth,
+    width=count(3, 9),
+    sigma=SIGMA,
+    axis=argument(
+        -1,
+        bad={"None": None, "a text": "text", "0": 0, "-3": -3, "twice": (-1, -1), "none": ()}
+        | {"True": True, "a fraction": -1.0, "a set": {-1}},
+        same={"numpy's": (np.int64(-1), -1)},
+    ),
+    centered=flag(False),
+)
+entry(
+    "hebt.io.TiltSeries.crop",
+    PARTICLE.crop,
+    size=count(8, 9, 17).but("None"),
+    slices=count(8, 9, 17).but("None"),
+)
+entry(
+    "hebt.io.TiltSeries.crop_flat",
+    SERIES.crop_flat,
+    size=count(6, 7, 9),
+    slices=count(2, 1, 3).but("None"),
+    edge=number(2.0, 0, -1, 7.0),
+)
+entry(
+    "hebt.io.TiltSeries.suited_method",
+    SERIES.suited_method,
+    fit=thing(FIT, 3.0).but("None"),
+    seed=seed(1),
+)
+entry(
+    "hebt.io.TiltSeries.reconstruct",
+    SERIES.reconstruct,
+    method=choice("hebt").but("None"),
+    iterations=ITERATIONS.but("None"),
+    ratios=R.but("None"),
+)
 NO_FILES = {"files": ["-1.bcf", "1.bcf"], "lines": ["O_Ka"]}
 entry(
     "hebt.io.read_tilt_series",
@@ -1330,6 +1430,31 @@ entry(
     haadf=refusing(**{"a number": 1, "a list": ["HAADF"]}),
     parts=refusing(**{"1": 1, "a text": "2", "a fraction": 2.5}),
     seed=refusing(**{"below 0": -1, "a text": "2", "a fraction": 2.5}),
+    progress=refusing(**{"a text": "no", "a number": 1}),
+)
+STACK = io.to_signal(HAADF, pixel_size=1.5, angles=TILTS, title="HAADF")
+NO_FILE = {"a number": 3, "None": None, "an array": HAADF, "none": []}
+entry(
+    "hebt.io.read",
+    io.read,
+    files=argument(STACK, bad=NO_FILE | {"spectra": 3.5, "mixed": [STACK, "a.mrc"]}),
+    lines=refusing(**{"one text": "O_Ka", "a number": 3}),
+    angles=A.but("None"),
+    image=text("HAADF").but("None"),
+    pixel_size=PIXEL.but("None"),
+)
+entry(
+    "hebt.io.read, by what they show",
+    lambda **k: io.read(**k),
+    haadf=argument(STACK, bad=NO_FILE),
+    maps=argument({"Au": STACK}, bad={"a text": "a.mrc", "a list": [STACK], "none": {}}),
+)
+entry(
+    "hebt.io.read, of one file per tilt",
+    lambda **k: io.read(["-1.bcf", "1.bcf"], lines=["O"], **k),
+    avoid=refusing(**{"one text": "O_Ka", "a number": 3}),
+    parts=refusing(**{"1": 1, "a text": "2", "a fraction": 2.5}),
+    seed=refusing(**{"below 0": -1, "a text": "1"}),
     progress=refusing(**{"a text": "no", "a number": 1}),
 )
 
@@ -1347,12 +1472,82 @@ def tomviz(folder):
     )
 
 
+PATH = {"None": None, "a number": 3.5, "a list": [], "bytes": b"a.vti"}
+
+
+def saving(folder):
+    """Put the calls that write files into the table."""
+
+    def save(path, **options):
+        return [io.load(p) for p in io.save(path, **options)]
+
+    def save_ratios(path, overwrite):
+        return hebt.ResponseRatios.load(FIT.save(path, overwrite=overwrite))
+
+    def save_result(path, overwrite):
+        return [io.load(p) for p in RESULT.save(path, overwrite=overwrite)]
+
+    path, ratios = folder / "particle.vti", folder / "ratios.json"
+    over = flag(True).but("numpy's")
+    about = argument({"alpha": 0.7}, bad={k: v for k, v in NOTHING.items() if k != "None"})
+    entry(
+        "hebt.io.save",
+        save,
+        path=argument(path, bad=PATH | {"another ending": folder / "a.png"}),
+        x=V.but("one axis less", *COLUMNS, "Dask"),
+        pixel_size=PIXEL,
+        elements=names(["Au", "Ag"]),
+        about=about.but("a mapping", refused={"infinite": {"a": np.inf}, "an object": {"a": len}}),
+        overwrite=over,
+    )
+    entry(
+        "hebt.io.load",
+        io.load,
+        path=argument(RESULT.save(path)[0], bad=PATH | {"another ending": folder / "a.png"}),
+    )
+    entry("hebt.ResponseRatios.save", save_ratios, path=argument(ratios, bad=PATH), overwrite=over)
+    entry(
+        "hebt.Result.composition",
+        RESULT.composition,
+        zeta_factors=R,
+        kind=choice("atomic"),
+        least=number(0.5, -1),
+    )
+    entry("hebt.Result.composition, k", RESULT.composition, k_factors=R)
+    entry("hebt.Result.composition, the paper's", RESULT.composition, eds_response=R)
+    entry("hebt.Result.save", save_result, path=argument(path, bad=PATH), overwrite=over)
+    page = folder / "particle.html"
+    entry(
+        "hebt.Result.report",
+        RESULT.report,
+        path=argument(page, bad=PATH | {"another ending": folder / "a.png"}),
+        zeta_factors=R.but("None").refused_alone(),
+        kind=choice("atomic").refused_alone(),
+        overwrite=over.refused_alone(),
+    )
+    entry(
+        "hebt.Result.report, k",
+        RESULT.report,
+        path=argument(page),
+        overwrite=argument(True),
+        k_factors=R.but("None").refused_alone(),
+    )
+    entry(
+        "hebt.Result.report, the paper's",
+        RESULT.report,
+        path=argument(page),
+        overwrite=argument(True),
+        eds_response=R.but("None").refused_alone(),
+    )
+
+
 # Made by functions, which check what goes into them.
 RESULTS = {
     "hebt.Choice",
     "hebt.Interrupted",
     "hebt.Residuals",
     "hebt.ResponseRatios",
+    "hebt.Result",
     "hebt.io.Calibrated",
     "hebt.io.TiltSeries",
     "hebt.prepare.Alignment",
@@ -1360,7 +1555,6 @@ RESULTS = {
     "hebt.prepare.Mixing",
     "hebt.prepare.Damping",
     "hebt.prepare.MatchedShifts",
-    "hebt.prepare.TiltAxis",
     "hebt.segmentation.Segmentation",
     "hebt.validation.HeldOut",
     "hebt.validation.Judged",

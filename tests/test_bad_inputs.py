@@ -43,6 +43,7 @@ def table(tmp_path_factory):
         import bad_calls
 
     bad_calls.tomviz(tmp_path_factory.mktemp("files"))
+    bad_calls.saving(tmp_path_factory.mktemp("saved"))
     return bad_calls
 
 

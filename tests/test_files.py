@@ -91,3 +91,27 @@ def test_what_is_no_file_stays_and_rights_stay(tmp_path):
     with written_aside(private) as part:
         part.write_text("new")
     assert private.read_text() == "new" and private.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_comes_meanwhile_stays_where_nothing_may_be_replaced(tmp_path, monkeypatch, links):
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "no links on this disk")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "page.html"
+
+    def write():
+        with written_aside(path, overwrite=False) as part:
+            part.write_text("mine")
+            path.write_text("another's")
+
+    with pytest.raises(FileExistsError, match="there already"):
+        write()
+    assert path.read_text() == "another's"
+    assert list(tmp_path.iterdir()) == [path]
+    path.unlink()
+    with written_aside(path, overwrite=False) as part:
+        part.write_text("mine")
+    assert path.read_text() == "mine" and list(tmp_path.iterdir()) == [path]

@@ -76,19 +76,21 @@ def clip(u):
     return np.maximum(u, 0)
 
 
-def fista(W, q, project, iterations, mask=1.0, x0=None):
+def pogm(W, q, project, iterations, mask=1.0, x0=None):
     """Accelerated SIRT of one slice, (elements, pixels), from q, (elements, rays)."""
     rows, columns = W.sum(axis=1), W.sum(axis=0)
     inverse = lambda sums: np.divide(1, sums, out=np.zeros_like(sums), where=sums > 0)  # noqa: E731
     x = np.zeros((len(q), W.shape[1])) if x0 is None else x0
-    z, t = x, 1.0
+    w = z = x
+    t = length = 1.0
     for _ in range(iterations):
-        new = mask * project(z + inverse(columns) * (((q - z @ W.T) * inverse(rows)) @ W))
-        if (columns * (z - new) * (new - x)).sum() > 0:
-            t, z = (1 + math.sqrt(5)) / 2, new
-        else:
-            after = (1 + math.sqrt(1 + 4 * t * t)) / 2
-            z, t = new + (t - 1) / after * (new - x), after
+        after, old_w = (1 + math.sqrt(1 + 4 * t * t)) / 2, w
+        w = x + inverse(columns) * (((q - x @ W.T) * inverse(rows)) @ W)
+        z = (t - 1) / (length * after) * (z - x) + (t - 1) / after * (w - old_w) + w
+        z, length = z + t / after * (w - x), (2 * t + after - 1) / after
+        new = mask * project(z)
+        composite = x - w + (z - new) / length
+        t = 1.0 if (columns * composite * (new - x)).sum() > 0 else after
         x = new
     return x
 
@@ -115,7 +117,7 @@ def test_it_equals_its_formulas_in_numpy(elements, noise, masked):
         own = q[:, :, s].reshape(elements, -1)
         start = None if x0 is None else x0[:, s].reshape(elements, -1)
         project = clip if noise else keep_sum
-        expected = fista(A, own, project, 20, mask[s].ravel(), start)
+        expected = pogm(A, own, project, hebt.Fused.iterations, mask[s].ravel(), start)
         close(x[:, s].reshape(elements, -1), expected, 1e-4)
 
 
@@ -140,6 +142,14 @@ def test_the_sum_is_what_haadf_alone_gives():
     W, haadf, maps, ratios = scene(3)
     alone = hebt.sirt(W, haadf, 6, accelerate=True)
     close(fused(W, haadf, maps, ratios, iterations=6).sum(axis=0), alone, 1e-4)
+
+
+@pytest.mark.parametrize("elements", [2, 3])
+def test_it_comes_to_rest(elements):
+    """Keeping the sum is no proximal operator; steps of any length have the same fixed points."""
+    W, haadf, maps, ratios = scene(elements)
+    x = fused(W, haadf, maps, ratios, iterations=3000)
+    close(fused(W, haadf, maps, ratios, iterations=5, x0=x), x, 1e-3)
 
 
 def test_one_element_is_haadf_alone():

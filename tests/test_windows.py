@@ -323,6 +323,27 @@ def test_lines_that_no_table_weighs_are_no_lines():
         prepare.line_windows(ENERGIES, ["Ca_La"])
 
 
+@pytest.mark.parametrize(
+    ("element", "top", "line"),
+    [("O", 10, "Ka"), ("Fe", 20, "Ka"), ("Fe", 5, "La"), ("Ag", 40, "La"), ("Au", 40, "La")]
+    + [("Au", 9, "Ma"), ("Cu", 20, "Ka")],
+)
+def test_an_element_stands_for_its_innermost_line_that_is_well_counted(element, top, line):
+    """Cu_Ka at 8.0, Ag_Ka at 22, Au_Ka at 69, Au_La at 9.7, Fe_Ka at 6.4 keV."""
+    (window,) = prepare.line_windows(0.01 * np.arange(100 * top), [element])
+    assert window.name == f"{element}_{line}"
+
+
+def test_an_element_without_a_line_in_the_spectrum_is_refused():
+    energies = 1 + 0.01 * np.arange(900)
+    with pytest.raises(ValueError, match=r"lines holds 'O', of which .* no alpha line"):
+        prepare.line_windows(energies, ["O"])
+    with pytest.raises(ValueError, match=r"lines holds 'Xx': .* no element"):
+        prepare.line_windows(energies, ["Xx"])
+    with pytest.raises(ValueError, match="expected a different one"):
+        prepare.line_windows(energies, ["Fe", "Fe_Ka"])
+
+
 def test_the_variance_of_a_map_is_that_of_repeated_counts():
     rng = np.random.default_rng(0)
     spectra = np.broadcast_to(rng.uniform(1, 6, len(ENERGIES)), (200, 200, len(ENERGIES)))

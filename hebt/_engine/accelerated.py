@@ -1,4 +1,15 @@
-"""SIRT with FISTA's momentum, on the CPU."""
+"""SIRT with the momentum of the proximal optimized gradient method (POGM), on the CPU.
+
+SIRT is a proximal gradient step in the metric of the column sums, where the Lipschitz constant is
+1. With g what SIRT adds to x, and a, b, c = 1 + a + b from `Momentum`, a step of POGM is
+
+w = x + g,  z = w + a (w - y) + b (w - x),  x_new = P_c(z),  y_new = w + (x_new - z) / c
+
+(Taylor, Hendrickx & Glineur 2017; as in Kim & Fessler 2018, where w_before and z_before, which are
+nowhere else needed, are here y = w_before + (x - z_before) / c_before). P_c is max(0, z), or what
+keeps the sum over the elements, times mask / (mask + c (1 - mask)): SIRT's factor of a mask between
+0 and 1 is the proximal operator of a penalty, and has to know the length of the step.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +55,9 @@ class Acceleration:
 class Momentum:
     """How far each slice goes on the way it went, which starts anew where that leads astray.
 
+    `values` holds a = (t - 1) / t_next and b = t / t_next, shape (2, slices), where t begins at 1
+    and t_next = (1 + sqrt(1 + 4 t^2)) / 2.
+
     Parameters
     ----------
     slices
@@ -53,41 +67,33 @@ class Momentum:
     """
 
     def __init__(self, slices: int, depth: int = 1):
-        self.ages, self.depth = np.ones(slices // depth), depth
-        self.values = np.zeros(slices, np.float32)
+        self.depth = depth
+        self._begin(np.ones(slices // depth))
+
+    def _begin(self, t: np.ndarray) -> None:
+        self.after = (1 + np.sqrt(1 + 4 * t**2)) / 2
+        values = np.stack([t - 1, t]) / self.after
+        self.values = np.repeat(values, self.depth, axis=1).astype(np.float32)
 
     def update(self, dots: np.ndarray) -> None:
-        """Take <z - x, x - x_before> of each slice, after a step from z to x."""
+        """Take <x - y_new, x_new - x> of each slice: above 0, the step went uphill."""
         astray = dots.reshape(-1, self.depth).sum(axis=1) > 0
-        last = np.where(astray, 1, self.ages)
-        self.ages = (1 + np.sqrt(1 + 4 * last**2)) / 2
-        values = np.where(astray, 0, (last - 1) / self.ages)
-        self.values = np.repeat(values, self.depth).astype(np.float32)
+        self._begin(np.where(astray, 1, self.after))
 
 
 class AcceleratedRun(CpuRun):
-    """A run whose steps begin at z = x + momentum (x - x_before), and reach what SIRT's reach.
-
-    The residuals are those of x: what is sent back for z follows from the last two, as it depends
-    on x linearly.
-    """
+    """A run with momentum, to the fixed points of SIRT. Each step takes the residuals of x."""
 
     def __init__(
         self, beam, maps, haadf, weights, mask, ratios, haadf_beam, blur, x0, acceleration
     ):
-        self.sent: Any = None  # until x has been projected for the first time
-        self.sent_shared: Any = None
         super().__init__(beam, maps, haadf, weights, mask, ratios, haadf_beam, blur, x0)
         self.keeps_sum, self.offset = acceleration.keeps_sum, None
         self.momentum = Momentum(self.slices, acceleration.depth)
         if acceleration.offset is not None:
             offset = np.array(acceleration.offset.transpose(1, 3, 0, 2), order="C")
             self.offset = offset.reshape(-1, self.columns)
-        self.before = self.x.copy()
-        self.sent = empty(*self.maps.shape)
-        self.sent[:] = 0
-        if haadf_beam is not None:
-            self.sent_shared = np.zeros_like(self.w_shared)
+        self.y = self.x.copy()
         # all elements of a slice are needed at once: in one block, or side by side
         self.together = self.columns <= BLOCK
         width = self.slices if self.together else BLOCK
@@ -100,38 +106,22 @@ class AcceleratedRun(CpuRun):
     def free(self):
         """Give back all but x."""
         super().free()
-        self.sent = self.sent_shared = self.offset = None
-        del self.before
-
-    def project(self):
-        """Project x; what its last projections became is kept."""
-        if self.sent is not None:
-            self.wx, self.sent = self.sent, self.wx
-            if self.haadf_beam is not None:
-                self.w_shared, self.sent_shared = self.sent_shared, self.w_shared
-        super().project()
+        self.offset = None
+        del self.y
 
     def residuals(self) -> Residuals:
-        """The residuals' norms; `sent` becomes what is to be sent back."""
+        """The residuals' norms; what is sent back has the offset in it too."""
         found = super().residuals()
-        lines = self.tilts * self.size
-        wx = self.wx.reshape(lines, -1)
         if self.offset is not None:
-            scales = self.inverse_rows.ravel()
+            lines, scales = self.tilts * self.size, self.inverse_rows.ravel()
+            wx = self.wx.reshape(lines, -1)
             _in_parts(_load().add_weighted, lines, wx, self.offset, scales)
-        momentum = self.momentum.values
-        own = wx, self.sent.reshape(lines, -1), momentum, self.elements
-        _in_parts(_load().extrapolate, lines, *own)
-        if self.haadf_beam is not None:
-            lines = self.haadf_beam.tilts * self.size
-            pair = [a.reshape(lines, -1) for a in (self.w_shared, self.sent_shared)]
-            _in_parts(_load().extrapolate, lines, *pair, momentum, 1)
         return found
 
     def advance(self):
         """Send the weighted residuals back, and step."""
         if self.sends_haadf and self.haadf_beam is not None:
-            self.haadf_beam.backward(self.sent_shared, out=self.shared)
+            self.haadf_beam.backward(self.w_shared, out=self.shared)
         kernels, size = load_kernels(), self.size
         series, most = (1, self.columns) if self.together else (self.elements, BLOCK)
         spare = [empty(series, kernels.TILE**2, most) for _ in range(threads())]
@@ -153,9 +143,7 @@ class AcceleratedRun(CpuRun):
         for e, tile in enumerate(tiles):
             begin = e * slices + first
             end = self.columns if self.together else e * slices + last
-            kernels.backward(
-                self.sent, beam.cosines, beam.sines, size, row, column, begin, end, tile
-            )
+            kernels.backward(self.wx, beam.cosines, beam.sines, size, row, column, begin, end, tile)
             if self.sends_haadf:
                 place = size, row, column, begin, end
                 kernels.add_shared(tile, self.shared, slices, elements, *place)
@@ -163,7 +151,7 @@ class AcceleratedRun(CpuRun):
         _load().step(
             tiles,
             self.x,
-            self.before,
+            self.y,
             self.momentum.values,
             self.inverse_columns,
             self.mask,

@@ -1,24 +1,12 @@
 """The inner loops of accelerated SIRT, compiled with numba.
 
 Arrays are those of `kernels`: slices along the last axis, elements side by side in the columns.
-`momentum` and what is kept of sums have a value for each slice.
+`momentum` is (2, slices), and what is kept of sums has a value for each slice.
 """
 
 import numpy as np
 
 from .kernels import _ZERO, TILE, _jit
-
-
-@_jit
-def extrapolate(now, before, momentum, elements, first, last):
-    """Set `before` to now + momentum (now - before), for rays `first` to `last`."""
-    slices = len(momentum)
-    for ray in range(first, last):
-        for e in range(elements):
-            own = now[ray, e * slices : (e + 1) * slices]
-            other = before[ray, e * slices : (e + 1) * slices]
-            for m in range(slices):
-                other[m] = own[m] + momentum[m] * (own[m] - other[m])
 
 
 @_jit
@@ -69,19 +57,19 @@ def _keep_sums(values, sums, least):
 
 
 @_jit
-def step(tiles, x, before, momentum, inverse_sums, mask, elements, keeps_sum, place, dots, change):
-    """FISTA's step at one tile, for all elements of some slices.
+def step(tiles, x, y, momentum, inverse_sums, mask, elements, keeps_sum, place, dots, change):
+    """A step of POGM (see `accelerated`) at one tile, for all elements of some slices.
 
-    z = x + momentum (x - before), x_new = P(z + tile / column sum) * mask, and before = x. P is
-    max(0, ...), or keeps the sum over the elements where that is above 0. `tiles` is (elements,
-    pixels, at least last - first), or (1, pixels, ...) with the elements side by side; `place` is
-    (size, row, column, first, last), the last two of the slices. For each
-    slice <z - x_new, x_new - x>, weighted by the column sums, goes to `dots`: above 0 the momentum
-    leads astray. The squared norms of the step and of the new x go to `change`.
+    `tiles` is (elements, pixels, at least last - first), or (1, pixels, ...) with the elements side
+    by side; `place` is (size, row, column, first, last), the last two of the slices. For each slice
+    <x - y_new, x_new - x>, weighted by the column sums, goes to `dots`: above 0 the momentum leads
+    astray. The squared norms of the step and of the new x go to `change`.
     """
     size, row, column, first, last = place
-    columns, slices, count = min(TILE, size - column), len(momentum), last - first
-    masks, forth = mask.shape[1], momentum[first:last]
+    columns, slices, count = min(TILE, size - column), momentum.shape[1], last - first
+    masks, one = mask.shape[1], np.float32(1)
+    back_y, back_x = momentum[0, first:last], momentum[1, first:last]
+    lengths = one + back_y + back_x
     side_by_side = count if len(tiles) < elements else 0
     ahead = np.empty((elements, count), np.float32)
     sums, least = np.empty(count), np.empty(count, np.float32)
@@ -96,30 +84,30 @@ def step(tiles, x, before, momentum, inverse_sums, mask, elements, keeps_sum, pl
             sums[:], least[:] = 0.0, _ZERO
             for e in range(elements):
                 at = e * slices + first
-                own, old = x[pixel, at : at + count], before[pixel, at : at + count]
-                begin = e * side_by_side
-                back, value = (
-                    tiles[e % len(tiles), i * columns + j, begin : begin + count],
-                    ahead[e],
-                )
+                own, other = x[pixel, at : at + count], y[pixel, at : at + count]
+                begin, z = e * side_by_side, ahead[e]
+                back = tiles[e % len(tiles), i * columns + j, begin : begin + count]
                 for m in range(count):
-                    value[m] = own[m] + forth[m] * (own[m] - old[m]) + scale * back[m]
-                    sums[m] += np.float64(value[m])
-                    least[m] = min(least[m], value[m])
+                    w = own[m] + scale * back[m]
+                    z[m] = w + back_y[m] * (w - other[m]) + back_x[m] * (w - own[m])
+                    sums[m] += np.float64(z[m])
+                    least[m] = min(least[m], z[m])
             if keeps_sum:
                 _keep_sums(ahead, sums, least)
             for e in range(elements):
                 at = e * slices + first
-                own, old = x[pixel, at : at + count], before[pixel, at : at + count]
-                value = ahead[e]
+                own, other = x[pixel, at : at + count], y[pixel, at : at + count]
+                begin, value = e * side_by_side, ahead[e]
+                back = tiles[e % len(tiles), i * columns + j, begin : begin + count]
                 for m in range(count):
                     kept = keep[m] if masks > 1 else keep[0]
-                    new = kept * max(value[m], _ZERO)
-                    z = own[m] + forth[m] * (own[m] - old[m])
+                    new = kept / (kept + lengths[m] * (one - kept)) * max(value[m], _ZERO)
+                    w = own[m] + scale * back[m]
+                    z_m = w + back_y[m] * (w - other[m]) + back_x[m] * (w - own[m])
+                    other[m] = w + (new - z_m) / lengths[m]
                     step = np.float64(new) - np.float64(own[m])
-                    dots[m] += weight * (np.float64(z) - np.float64(new)) * step
+                    dots[m] += weight * (np.float64(own[m]) - np.float64(other[m])) * step
                     moved += step * step
                     norm += np.float64(new) ** 2
-                    old[m] = own[m]
                     own[m] = new
     change[0], change[1] = moved, norm

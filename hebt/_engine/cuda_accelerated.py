@@ -1,4 +1,4 @@
-"""SIRT with FISTA's momentum on a GPU: as `accelerated`, with all arrays on the device."""
+"""SIRT with POGM's momentum on a GPU: as `accelerated`, with all arrays on the device."""
 
 from __future__ import annotations
 
@@ -8,18 +8,6 @@ from numba import cuda
 from .accelerated import Momentum
 from .cuda import _RUN, _ZERO, CudaRun, _kernel, _Launch, _runs, _Sums, _zeros
 from .system import Residuals
-
-
-@_kernel
-def extrapolate(now, before, momentum, rays, slices, columns, pitch):
-    """Set `before` to now + momentum (now - before). Blocks: runs of rays, columns."""
-    column = cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x
-    if column >= columns:
-        return
-    first, m = cuda.blockIdx.x * _RUN, column % slices
-    for ray in range(first, min(first + _RUN, rays)):
-        at = np.uint64(ray) * np.uint64(pitch) + np.uint64(column)
-        before[at] = now[at] + momentum[m] * (now[at] - before[at])
 
 
 @_kernel
@@ -58,7 +46,7 @@ def _keep_sum(values, at, slices, elements, total):
 def step(
     back,
     x,
-    before,
+    y,
     momentum,
     inverse_sums,
     mask,
@@ -74,7 +62,7 @@ def step(
     moved,
     totals,
 ):
-    """FISTA's step, as in `accelerated_kernels`. Blocks: runs of pixels, slices.
+    """A step of POGM, as in `accelerated_kernels`. Blocks: runs of pixels, slices.
 
     `back` is the back projection, and is lost. The sums go to dots, moved and totals, for each run
     and slice.
@@ -83,7 +71,8 @@ def step(
     if m >= slices:
         return
     first = cuda.blockIdx.x * _RUN
-    forth = momentum[m]
+    back_y, back_x, one = momentum[0, m], momentum[1, m], np.float32(1)
+    length = one + back_y + back_x
     dot, change, square = 0.0, 0.0, 0.0
     for pixel in range(first, min(first + _RUN, pixels)):
         begin = np.uint64(pixel) * np.uint64(pitch) + np.uint64(m)
@@ -93,23 +82,28 @@ def step(
             more = shared[np.uint64(pixel) * np.uint64(shared_pitch) + np.uint64(m)]
         for e in range(elements):
             at = begin + np.uint64(e * slices)
-            value = x[at] + forth * (x[at] - before[at]) + scale * (back[at] + more)
+            w = x[at] + scale * (back[at] + more)
+            value = w + back_y * (w - y[at]) + back_x * (w - x[at])
+            y[at] = w
             back[at] = value
             total += np.float64(value)
             least = min(least, value)
         if keeps_sum and least < _ZERO:
+            for e in range(elements):
+                at = begin + np.uint64(e * slices)
+                y[at] -= back[at] / length
             _keep_sum(back, begin, slices, elements, total)
         weight = 1.0 / np.float64(scale) if scale > _ZERO else 0.0
         keep = mask[np.uint64(pixel) * np.uint64(masks) + np.uint64(m % masks)]
+        keep /= keep + length * (one - keep)
         for e in range(elements):
             at = begin + np.uint64(e * slices)
             old, new = x[at], keep * max(back[at], _ZERO)
-            ahead = old + forth * (old - before[at])
+            y[at] += (new if keeps_sum and least < _ZERO else new - back[at]) / length
             away = np.float64(new) - np.float64(old)
-            dot += weight * (np.float64(ahead) - np.float64(new)) * away
+            dot += weight * (np.float64(old) - np.float64(y[at])) * away
             change += away * away
             square += np.float64(new) * np.float64(new)
-            before[at] = old
             x[at] = new
     at = np.uint64(cuda.blockIdx.x) * np.uint64(slices) + np.uint64(m)
     dots[at], moved[at], totals[at] = dot, change, square
@@ -121,9 +115,8 @@ class AcceleratedCudaRun(CudaRun):
     def __init__(
         self, beam, maps, haadf, weights, mask, ratios, haadf_beam, blur, x0, acceleration
     ):
-        self.sent = self.sent_shared = self.offset = None
-        offset = acceleration.offset
-        self.more_arrays = 2, 1 if offset is None else 2
+        self.offset, offset = None, acceleration.offset
+        self.more_arrays = 2, 0 if offset is None else 1
         super().__init__(beam, maps, haadf, weights, mask, ratios, haadf_beam, blur, x0)
         columns, slices, pixels = self.columns, self.slices, self.size**2
         rays = self.tilts * self.size
@@ -133,55 +126,36 @@ class AcceleratedCudaRun(CudaRun):
         if offset is not None:
             offset = np.array(offset.transpose(1, 3, 0, 2), order="C")
             self.offset = cuda.to_device(offset.reshape(-1))
-        self.before, self.back = (_zeros(pixels * self.rays.pitch) for _ in range(2))
-        self.before.copy_to_device(self.x)
-        self.sent = _zeros(rays * self.rays.pitch)
+        self.y, self.back = (_zeros(pixels * self.rays.pitch) for _ in range(2))
+        self.y.copy_to_device(self.x)
         self.sends_haadf = haadf_beam is not None and bool(weights[1].any())
-        if haadf_beam is not None:
-            haadf_rays = self.images.tilts * self.size
-            self.sent_shared = _zeros(haadf_rays * self.shared_pitch)
-            self._extrapolate_shared = _Launch(extrapolate, slices, _runs(haadf_rays))
         self.dots, self.moved, self.squares = (
             _Sums(_runs(pixels), slices, np.float64) for _ in range(3)
         )
         self._add_weighted = _Launch(add_weighted, columns, _runs(rays))
-        self._extrapolate = _Launch(extrapolate, columns, _runs(rays))
         self._step = _Launch(step, slices, _runs(pixels))
 
     def free(self):
         super().free()
-        self.sent = self.sent_shared = self.offset = self.before = self.back = None
-
-    def project(self):
-        if self.sent is not None:
-            self.wx, self.sent = self.sent, self.wx
-            if self.haadf_beam is not None:
-                self.w_shared, self.sent_shared = self.sent_shared, self.w_shared
-        super().project()
+        self.offset = self.y = self.back = None
 
     def residuals(self) -> Residuals:
         found = super().residuals()
-        rays, slices, columns = self.tilts * self.size, self.slices, self.columns
-        pitch = self.rays.pitch
         if self.offset is not None:
-            self._add_weighted(self.wx, self.offset, self.inverse_rows, rays, columns, pitch)
-        self._extrapolate(self.wx, self.sent, self.forth, rays, slices, columns, pitch)
-        if self.haadf_beam is not None:
-            rays, pitch = self.images.tilts * self.size, self.shared_pitch
-            pair = self.w_shared, self.sent_shared
-            self._extrapolate_shared(*pair, self.forth, rays, slices, slices, pitch)
+            counts = self.tilts * self.size, self.columns, self.rays.pitch
+            self._add_weighted(self.wx, self.offset, self.inverse_rows, *counts)
         return found
 
     def advance(self):
         shared_pitch = 0
         if self.sends_haadf:
-            self.images.backward(self.sent_shared, self.shared)
+            self.images.backward(self.w_shared, self.shared)
             shared_pitch = self.shared_pitch
-        self.rays.backward(self.sent, self.back)
+        self.rays.backward(self.wx, self.back)
         self._step(
             self.back,
             self.x,
-            self.before,
+            self.y,
             self.forth,
             self.inverse_columns,
             self.mask,

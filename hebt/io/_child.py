@@ -42,7 +42,7 @@ def main():
         request = json.loads(line)
         try:
             limit_memory(request["memory"])
-            heads, arrays = read(request["path"], request["reader"])
+            heads, arrays = read(request["path"], request["reader"], request["stacks"])
         except ModuleNotFoundError as error:
             answer(missing=str(error))
         except Exception as error:
@@ -80,8 +80,11 @@ def find_a_cache():
         config.reload_config()
 
 
-def read(path, reader):
-    """Return what is known of each signal in a file, and the arrays of those marked as sent."""
+def read(path, reader, stacks):
+    """Return what is known of each signal in a file, and the arrays of those marked as sent.
+
+    With `stacks`, stacks of images are sent too.
+    """
     module = importlib.import_module(f"rsciio.{reader}")
     if reader == "zspy":
         # the one codec that runs what it reads
@@ -105,7 +108,9 @@ def read(path, reader):
         head = described(signal)
         spectra = data.ndim == 3 and head["kind"].startswith("EDS")
         head["counts"] = counts_by_header(path) if spectra and reader == "bruker" else None
-        head["sent"] = (data.ndim == 2 or spectra) and data.dtype.kind in "biuf" and data.size > 0
+        wanted = data.ndim == 2 or spectra or (stacks and data.ndim in (3, 4))
+        head["sent"] = bool(wanted and data.dtype.kind in "biuf" and data.size > 0)
+        head["known"] = known_tilts(signal) if stacks and data.ndim in (3, 4) else {}
         heads.append(head)
         if head["sent"]:
             arrays.append(data)
@@ -131,6 +136,30 @@ def described(signal):
         "tilt": tilt,
         "resolution": number(value_at(metadata, resolution)),
     }
+
+
+def known_tilts(signal):
+    """Return what metadata say of the tilts of a stack: ours, ETSpy's, and an FEI header."""
+    ours = value_at(signal["metadata"], "HEBT") or {}
+    found = {"HEBT": {k: as_lists(ours[k]) for k in ("angles", "elements", "prints") if k in ours}}
+    places = {
+        "tilts": (signal["metadata"], "Tomography.tilts"),
+        "a_tilt": (signal.get("original_metadata"), "fei_header.a_tilt"),
+        "count": (signal.get("original_metadata"), "std_header.NZ"),
+    }
+    found |= {name: as_lists(value_at(*place)) for name, place in places.items()}
+    found["axis"] = as_lists(signal["axes"][0 if signal["data"].ndim == 3 else 1].get("axis"))
+    return found
+
+
+def as_lists(value):
+    """Return numbers and texts as JSON has them; other things are left out."""
+    if isinstance(value, dict):
+        return as_lists(value.get("data"))
+    if isinstance(value, (list, tuple, np.ndarray, np.generic)):
+        array = np.asarray(value)
+        return array.tolist() if array.dtype.kind in "biufU" else None
+    return value if isinstance(value, (str, int, float)) else None
 
 
 def counts_by_header(path):

@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ READERS = {
     ".dm3": "digitalmicrograph",
     ".dm4": "digitalmicrograph",
 }
+# those of stacks of images alone
+STACKS = {".mrc": "mrc", ".ali": "mrc", ".st": "mrc", ".tif": "tiff", ".tiff": "tiff"}
 # how long a file may take: seconds, and seconds per byte
 PATIENCE = 600.0, 1e-6
 
@@ -51,6 +53,8 @@ class Signal:
         How many it has by the file's own sum spectrum; None where there is none.
     data
         The array, numpy.ndarray; None where it is neither an image nor an EDS spectrum image.
+    known
+        Of a stack: what its metadata say of its tilts and elements.
     """
 
     title: str
@@ -61,6 +65,7 @@ class Signal:
     resolution: float | None
     counts: int | None
     data: Any
+    known: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self):
         return f"{self.title!r} {self.shape}"
@@ -82,8 +87,8 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self._end()
 
-    def read(self, path: Path) -> list[Signal]:
-        """Return all signals of a file.
+    def read(self, path: Path, *, stacks: bool = False) -> list[Signal]:
+        """Return all signals of a file; stacks of images only where they are asked for.
 
         Raises
         ------
@@ -96,10 +101,11 @@ class Reader:
         RuntimeError
             If no process can be started.
         """
-        if path.suffix.lower() not in READERS:
+        readers = READERS | STACKS if stacks else READERS
+        if path.suffix.lower() not in readers:
             raise ValueError(
                 f"{path.name} is of no format that can be read; expected one of "
-                f"{', '.join(READERS)}. Convert it by HyperSpy to .hspy first."
+                f"{', '.join(readers)}. Convert it by HyperSpy to .hspy first."
             )
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist; expected a file.")
@@ -112,7 +118,8 @@ class Reader:
         memory = _memory(size if path.is_file() and path.suffix.lower() != ".asw" else None)
         request = {
             "path": str(path.absolute()),
-            "reader": READERS[path.suffix.lower()],
+            "reader": readers[path.suffix.lower()],
+            "stacks": stacks,
             "memory": memory,
         }
         self._begin()

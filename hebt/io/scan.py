@@ -21,7 +21,7 @@ _OTHER = re.compile(
     r"|BRIGHT\w*|DARK\w*|SECONDARY|BACK\w*",
     re.IGNORECASE,
 )
-_ELEMENTS = {element.symbol for element in periodictable.elements if element.number}
+ELEMENTS = {element.symbol for element in periodictable.elements if element.number}
 
 
 @dataclass(frozen=True)
@@ -176,9 +176,15 @@ def _image(name, signals, cube, haadf, held):
     return chosen[0]
 
 
+def is_haadf(title: str) -> bool:
+    """Whether a title says HAADF, or annular dark field (ADF)."""
+    words = re.split(r"[\W_]+", title.strip().upper())
+    return bool(_HAADF.search(title)) or "ADF" in words
+
+
 def _is_something_else(title):
     words = re.split(r"[\W_]+", title.strip())
-    return words[0] in _ELEMENTS or any(_OTHER.fullmatch(word) for word in words)
+    return words[0] in ELEMENTS or any(_OTHER.fullmatch(word) for word in words)
 
 
 def _scale(name: str, axis: dict[str, Any]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,102 +20,7 @@ from ..prepare.windows import EnergyWindow, element_maps, line_windows
 from .angles import check_once, tilts_of
 from .files import Reader
 from .scan import Scan, scan_of
-
-
-@dataclass(frozen=True, repr=False)
-class TiltSeries:
-    """A HAADF and EDS tilt series as arrays, with what is needed to read their axes.
-
-    Attributes
-    ----------
-    angles
-        (tilts,), degrees.
-    haadf
-        (tilts, slices, size), as the detector gave it; the mean of frames, where there are many.
-    maps
-        (elements, tilts, slices, size), X-ray counts in the line less background.
-    lines
-        Names of the X-ray lines, one for each map: "O_Ka".
-    pixel_size
-        Length of a pixel's side, in nm.
-    energies
-        (channels,), keV, the centre of each channel.
-    spectra
-        (tilts, channels), counts: the spectrum of each tilt, added up over its pixels.
-    windows
-        One `EnergyWindow` per line: which energies were counted, and which as background.
-    angles_from
-        Source of the tilts: "given", the "names" of the files, or the "stage" in their metadata.
-    variance
-        Shape of `maps`: the variance of each value, from `hebt.prepare.map_variance`.
-    parts
-        (parts, elements, tilts, slices, size): maps of equal random parts of the counts, which
-        add up to `maps` and whose noise is independent; None if the counts were not split.
-    part_variance
-        Shape of `parts`: their variance.
-    """
-
-    angles: np.ndarray
-    haadf: np.ndarray
-    maps: np.ndarray
-    lines: tuple[str, ...]
-    pixel_size: float
-    energies: np.ndarray
-    spectra: np.ndarray
-    windows: tuple[EnergyWindow, ...]
-    angles_from: str = "given"
-    variance: np.ndarray | None = None
-    parts: np.ndarray | None = None
-    part_variance: np.ndarray | None = None
-
-    @property
-    def elements(self) -> tuple[str, ...]:
-        """Names of the elements, one for each map: "O"."""
-        return tuple(line.split("_")[0] for line in self.lines)
-
-    def pick(self, *lines: str) -> TiltSeries:
-        """Return the same series with the maps of these lines only, in this order.
-
-        Parameters
-        ----------
-        *lines
-            Names of X-ray lines that were mapped: "O_Ka".
-
-        Returns
-        -------
-        TiltSeries
-            The same series with these maps and windows alone.
-
-        Raises
-        ------
-        ValueError
-            If a line was not mapped, or none is given.
-        """
-        strange = [line for line in lines if line not in self.lines]
-        if strange or not lines:
-            raise ValueError(
-                f"lines are {lines}; expected some of {', '.join(self.lines)}, which were mapped."
-            )
-        kept = [self.lines.index(line) for line in lines]
-        return replace(
-            self,
-            lines=lines,
-            maps=self.maps[kept],
-            windows=tuple(self.windows[i] for i in kept),
-            variance=None if self.variance is None else self.variance[kept],
-            parts=None if self.parts is None else self.parts[:, kept],
-            part_variance=None if self.part_variance is None else self.part_variance[:, kept],
-        )
-
-    def __repr__(self):
-        tilts, slices, size = self.haadf.shape
-        return (
-            f"TiltSeries: {tilts} tilts from {self.angles.min():g} to {self.angles.max():g} "
-            f"degrees (source: {self.angles_from})\n"
-            f"{slices} x {size} pixels of {self.pixel_size:.4g} nm\n"
-            f"maps of {', '.join(self.elements)}\n"
-            f"{self.spectra.sum() / 1e6:.2f} million X-ray counts"
-        )
+from .series import TiltSeries
 
 
 def read_tilt_series(
@@ -140,7 +45,8 @@ def read_tilt_series(
     files
         One file per tilt.
     lines
-        X-ray lines to map, as HyperSpy writes them: "O_Ka", "Pt_Ma".
+        X-ray lines to map, as HyperSpy writes them: "O_Ka", "Pt_Ma"; or elements, which stand for
+        a line of theirs, see `line_windows`.
     angles
         Tilts in degrees, one per file; or which source they come from: "names" of the files
         ("-40.bcf"), or the "stage" in their metadata. If None, the source that is certain: the
@@ -201,11 +107,7 @@ def read_tilt_series(
                 windows = line_windows(
                     scan.energies, lines, avoid=avoid, resolution=scan.resolution
                 )
-            elif not scan.agrees(first):
-                raise ValueError(
-                    f"{path.name} has {scan}; expected {first}, calibrated as in {paths[0].name}. "
-                    "Rebin or crop the files to one size first."
-                )
+            _check_alike(path, scan, paths[0], first)
             images.append(scan.image)
             spectra.append(scan.spectrum)
             made.append(_maps_of(scan, windows, parts, np.append(seed, len(made))))
@@ -214,16 +116,19 @@ def read_tilt_series(
     assert first is not None
     tilts, source = tilts_of(paths, stage, wanted) if given is None else (given, "given")
     order = np.argsort(tilts)
+    channels: dict[str, Any] = {
+        name: np.stack([made[i][name] for i in order], axis=-3) for name in made[0]
+    }
     return TiltSeries(
         angles=tilts[order],
         haadf=np.stack(images)[order],
-        lines=lines,
+        lines=tuple(window.name for window in windows),
         pixel_size=first.pixel_size,
         energies=first.energies,
         spectra=np.stack(spectra)[order],
         windows=tuple(windows),
         angles_from=source,
-        **{name: np.stack([made[i][name] for i in order], axis=-3) for name in made[0]},
+        **channels,
     )
 
 
@@ -236,6 +141,14 @@ def _asked(angles: Any, paths: list[Path]) -> tuple[str | None, Any]:
     elif wanted not in (None, "stage"):
         tilts_of(paths, [None] * len(paths), wanted)
     return wanted, given
+
+
+def _check_alike(path: Path, scan: Scan, first_path: Path, first: Scan) -> None:
+    if not scan.agrees(first):
+        raise ValueError(
+            f"{path.name} has {scan}; expected {first}, calibrated as in {first_path.name}. "
+            "Rebin or crop the files to one size first."
+        )
 
 
 def _maps_of(

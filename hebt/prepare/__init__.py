@@ -31,13 +31,8 @@ from .images import (
 )
 from .maps import map_variance, normalize_tilts, tilt_response
 from .mixing import Mixing, measure_mixing
-from .reprojection import (
-    Alignment,
-    TiltAxis,
-    estimate_tilt_axis,
-    refine_alignment,
-    reprojection_residual,
-)
+from .reprojection import Alignment, refine_alignment, reprojection_residual
+from .tilt_axis import TiltAxis, apply_tilt_axis, estimate_tilt_axis
 from .windows import (
     EnergyWindow,
     channels_near,
@@ -59,6 +54,7 @@ __all__ = [
     "absorption_factors",
     "alignment_error",
     "apply_shifts",
+    "apply_tilt_axis",
     "bin_images",
     "bin_spectra",
     "binarize",

@@ -18,8 +18,8 @@ from .._checks import (
 )
 
 # what scipy.ndimage does beyond the edges
-_MODES = ("nearest", "constant", "reflect", "mirror", "wrap")
-_MODES += ("grid-mirror", "grid-constant", "grid-wrap")
+MODES = ("nearest", "constant", "reflect", "mirror", "wrap")
+MODES += ("grid-mirror", "grid-constant", "grid-wrap")
 
 
 def bin_images(
@@ -295,7 +295,7 @@ def apply_shifts(
     images = as_float32("images", images)
     shifts = check_shifts(shifts)
     order = check_count("order", order, least=0, most=5)
-    mode = check_choice("mode", mode, _MODES)
+    mode = check_choice("mode", mode, MODES)
     if images.ndim < 3 or images.shape[-3] != len(shifts):
         raise ValueError(
             f"images has shape {images.shape} and shifts {shifts.shape}; expected "

@@ -9,22 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._checks import (
-    as_float32,
-    check_angles,
-    check_count,
-    check_function,
-    check_number,
-    check_signs,
-)
+from .._checks import as_float32, check_count, check_function, check_number
 from .._progress import progress_bar
 from ..projector import Projector
-from .alignment import correlate, estimate_shifts, mass_centers, structure
+from .alignment import correlate, structure
+from .axis_search import LEAST_TILTS
 from .images import apply_shifts, bin_images, check_shifts, crop_flat, slab_mask
-
-# What it takes to tell the tilt axis: tilts, at least; as many pixels and tilts as are enough; and
-# by how much one error must be the larger.
-_LEAST, _SMALL, _FEW, _CLEARLY = 6, 64, 21, 1.1
+from .tilt_axis import direction_errors, is_clearly_horizontal
 
 
 @dataclass(frozen=True)
@@ -44,96 +35,6 @@ class Alignment:
     shifts: np.ndarray
     steps: np.ndarray
     residuals: np.ndarray
-
-
-@dataclass(frozen=True)
-class TiltAxis:
-    """What `estimate_tilt_axis` found.
-
-    Attributes
-    ----------
-    direction
-        "vertical", as all of hebt expects, "horizontal", or "undecided" where one error is hardly
-        larger than the other.
-    errors
-        (2,): errors of predicted images, with the axis taken for vertical and for horizontal.
-    """
-
-    direction: str
-    errors: np.ndarray
-
-
-def estimate_tilt_axis(
-    haadf: ArrayLike, angles: ArrayLike, *, shifts: ArrayLike | None = None
-) -> TiltAxis:
-    """Tell along which axis of the images the tilt axis lies: which one predicts tilts better.
-
-    Every second tilt is predicted from a reconstruction of the others, in small images. Sums over
-    rows (`mass_inconsistency`) do not tell: while images are not aligned, they may stay more alike
-    across the tilt axis.
-
-    Parameters
-    ----------
-    haadf
-        (tilts, slices, size), less the detector's offset.
-    angles
-        (tilts,), degrees.
-    shifts
-        (tilts, 2), to align the images; from `estimate_shifts`, if None.
-
-    Returns
-    -------
-    TiltAxis
-        Images with a horizontal axis are turned by ``np.rot90(haadf, axes=(-2, -1))``, and maps
-        too; to transpose them would mirror the specimen.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than six tilts, or not as many images as angles.
-    """
-    from ..reconstruct import sirt
-
-    haadf = as_float32("haadf", haadf, ndim=(3,))
-    check_signs("haadf", haadf)
-    angles = check_angles(angles)
-    moves = None if shifts is None else check_shifts(shifts)
-    counts = [len(haadf), len(angles), len(angles if moves is None else moves)]
-    if len(set(counts)) > 1 or len(angles) < _LEAST:
-        raise ValueError(
-            f"there are {counts[0]} images in haadf, {counts[1]} angles and {counts[2]} shifts; "
-            f"expected as many, and at least {_LEAST}."
-        )
-    order = np.argsort(angles)
-    factor = max(1, min(haadf.shape[1:]) // _SMALL)
-    high, wide = (n // factor * factor for n in haadf.shape[1:])
-    images = bin_images(haadf[order, :high, :wide] / max(haadf.max(), 1e-30), factor)
-    moves = estimate_shifts(images, upsample=5) if moves is None else moves[order] / factor
-    few = slice(None, None, -(-len(angles) // _FEW))
-    images = np.maximum(apply_shifts(images, moves), 0)[few]
-    angles = angles[order][few]
-    shows = images.any(axis=(1, 2))
-    if not shows.all():
-        raise ValueError(
-            f"haadf shows nothing at {angles[shows.argmin()]:g} degrees once moved by shifts; "
-            "expected a specimen in every image."
-        )
-    errors = []
-    for p in (images, np.rot90(images, axes=(1, 2))):
-        middle = np.array([[0, mass_centers("haadf", p)[:, 1].mean()]])
-        p = apply_shifts(p, np.repeat(-middle, len(p), axis=0))
-        apart = 0.0
-        for seen, held in (
-            (slice(0, None, 2), slice(1, None, 2)),
-            (slice(1, None, 2), slice(0, None, 2)),
-        ):
-            x = sirt(Projector(angles[seen], p.shape[-1]), p[seen], 100, progress=False)
-            q = Projector(angles[held], p.shape[-1]).forward(x)
-            apart += float(((p[held] - q) ** 2).sum(dtype=np.float64))
-        errors.append(np.sqrt(apart / (p**2).sum(dtype=np.float64)))
-    better = ("vertical", "horizontal")[int(np.argmin(errors))]
-    clear = max(errors) > _CLEARLY * min(errors)
-    return TiltAxis(better if clear else "undecided", np.array(errors))
 
 
 def refine_alignment(
@@ -199,8 +100,8 @@ def refine_alignment(
     rounds = check_count("rounds", rounds)
     expected = "a number of pixels of at least 0"
     tolerance = check_number("tolerance", tolerance, expected, also_least=True)
-    if len(haadf) >= _LEAST:
-        _warn_if_horizontal(estimate_tilt_axis(haadf, angles, shifts=shifts))
+    if len(haadf) >= LEAST_TILTS:
+        _warn_if_horizontal(direction_errors(haadf, angles, shifts, depth))
     steps, residuals = [], []
     with progress_bar(rounds, "aligning with the reprojection", progress) as bar:
         for _ in range(rounds):
@@ -257,13 +158,13 @@ def reprojection_residual(
     return _apart(*_reproject(haadf, angles, moved, solve, size, depth, slices, factor, iterations))
 
 
-def _warn_if_horizontal(axis):
-    if axis.direction == "horizontal":
-        vertical, horizontal = axis.errors
+def _warn_if_horizontal(errors):
+    if is_clearly_horizontal(errors):
         warnings.warn(
             "the tilt axis of haadf looks horizontal: so left-out tilts are predicted with an "
-            f"error of {horizontal:.2g}, with a vertical one of {vertical:.2g}. hebt expects "
-            "it vertical: turn haadf and maps by np.rot90(images, axes=(-2, -1)).",
+            f"error of {errors[1]:.2g}, with a vertical one of {errors[0]:.2g}. hebt expects it "
+            "vertical: find it with estimate_tilt_axis, and turn haadf and maps by "
+            "apply_tilt_axis.",
             UserWarning,
             stacklevel=3,
         )

@@ -21,7 +21,7 @@ from .._checks import (
 )
 from .._units import in_kev
 from .crosstalk import counted_of_lines, warn_of_overlaps
-from .xray import as_kev, check_resolution, line_energy, line_width, shell_energies
+from .xray import as_kev, best_line, check_resolution, line_energy, line_width, shell_energies
 
 
 @dataclass(frozen=True, repr=False)
@@ -191,7 +191,9 @@ def line_windows(
         (channels,), keV, evenly spaced.
     lines
         Lines to map: "O_Ka". Their energies come from exspy's tables. The other lines of their
-        shells that have at least 10 % of its intensity are kept clear of as well.
+        shells that have at least 10 % of its intensity are kept clear of as well. An element, "O",
+        stands for its K-alpha line if the spectrum holds that below 20 keV, where detectors still
+        count most X-rays; else for L-alpha, or M-alpha.
     avoid
         More lines to keep clear of, or (from, to) in keV.
     resolution
@@ -217,6 +219,8 @@ def line_windows(
     lines = as_list("lines", lines, "X-ray lines such as 'O_Ka'")
     if not lines:
         raise ValueError("lines is empty; expected X-ray lines such as 'O_Ka'.")
+    lines = check_names(lines, len(lines), kind="lines", name="lines")
+    lines = [best_line(name, energies, resolution) for name in lines]
     lines = check_names(lines, len(lines), kind="lines", name="lines")
     avoided = as_list("avoid", avoid, "lines or (from, to) in keV")
     ranges = [a for a in avoided if not isinstance(a, str)]

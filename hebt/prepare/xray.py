@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from .._checks import as_float64, as_list, check_number
 from .._hyperspy import quiet
 
+_MOST = 20.0  # keV
+
 
 def xray_lines(element: str) -> dict:
     """Return an element's X-ray lines from exspy's tables.
@@ -160,6 +162,29 @@ def _line_table(name: str) -> dict:
             + (f"; this element has {', '.join(table)}." if table else ".")
         )
     return table
+
+
+def best_line(name: str, energies: NDArray, resolution: float) -> str:
+    """Return the line that an element stands for in a spectrum; a line stands for itself.
+
+    Of the innermost shell: its lines have fewest neighbors, and the specimen absorbs them least.
+    """
+    if "_" in name:
+        return name
+    try:
+        table = xray_lines(name)
+    except ValueError as error:
+        raise ValueError(f"lines holds {name!r}: {error}") from None
+    for line in ("Ka", "La", "Ma"):
+        energy = table[line]["energy (keV)"] if line in table else np.inf
+        fwhm = float(line_width(energy, resolution)) if energy < _MOST else 0.0
+        if energies.min() + fwhm <= energy <= min(energies.max() - fwhm, _MOST):
+            return f"{name}_{line}"
+    raise ValueError(
+        f"lines holds {name!r}, of which the spectrum from {energies.min():.3g} to "
+        f"{energies.max():.3g} keV has no alpha line; expected another element, or "
+        "one of its lines."
+    )
 
 
 def line_energy(name: str) -> float:

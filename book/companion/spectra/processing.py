@@ -28,6 +28,7 @@ class Steps:
     # (elements, tilts, slices, size): maps from the recorded and the denoised spectra
     raw_maps: np.ndarray
     denoised: np.ndarray
+    raw_variance: np.ndarray  # counting variance of `raw_maps`, in their shape
     components: prepare.Components  # of all tilts
     offset: np.ndarray  # (elements,): counts beside the particle, which `denoised` is without
     # side of the blocks of pixels that were decomposed -> what its maps mix; the largest was taken
@@ -146,6 +147,7 @@ def process_acquisition(acquisition: Acquisition) -> ProcessedSeries:
         refined=refined,
         raw_maps=element_maps(acquisition.spectra, weights, now.size),
         denoised=denoised,
+        raw_variance=element_maps(acquisition.spectra, weights**2, now.size),
         components=found,
         offset=offset,
         tried=tried,

@@ -1,0 +1,45 @@
+"""HyperSpy's own ``.hspy``, an HDF5 file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..._files import written_aside
+from ..._hyperspy import quiet
+from ..._units import in_nm
+from ..signals import to_signal
+from ..volumes import FOREIGN, Volumes
+
+PROGRAM = "HyperSpy, and hebt.io.from_signal"
+
+
+def write(path: Path, volumes: Volumes, overwrite: bool) -> list[Path]:
+    """Write one signal with axes in nm."""
+    signal = to_signal(
+        volumes.x, pixel_size=volumes.pixel_size, elements=volumes.elements, title=path.stem
+    )
+    signal.metadata.set_item("HEBT.volumes", volumes.record)
+    with written_aside(path, overwrite=overwrite) as part, quiet():
+        signal.save(part)
+    return [path]
+
+
+def read(path: Path) -> Volumes:
+    """Return what `write` wrote, without evaluating anything in it."""
+    with quiet():
+        from rsciio.hspy import file_reader
+
+        found = file_reader(str(path))
+    if len(found) != 1:
+        return FOREIGN
+    signal, ours = found[0], found[0]["metadata"].get("HEBT", {})
+    axes = signal["axes"]
+    record = ours.get("volumes")
+    if len(axes) != 4 or record is None:
+        return FOREIGN
+    sizes = [float(axis["scale"]) * in_nm(axis["units"]) for axis in axes[1:]]
+    even = np.allclose(sizes, sizes[0], rtol=1e-5)
+    x = np.ascontiguousarray(signal["data"], "<f4")
+    return Volumes(x, tuple(ours["elements"]), sizes[0] if even else np.nan, str(record))

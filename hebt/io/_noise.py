@@ -1,0 +1,169 @@
+"""The variance of maps after steps that mix their pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from .._counts import are_counts
+
+Matrices = tuple[sparse.csr_array, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """Variances as they were counted, and what all steps since gave of each pixel to each.
+
+    Neighbors share noise once a step has mixed them. So steps are multiplied first and squared
+    then: to square one after the other would lose what they share.
+
+    Attributes
+    ----------
+    counted
+        Of maps, (elements, tilts, slices, size), and of their parts or None: noise of each pixel
+        is independent of the next one's.
+    along, across
+        One matrix a tilt, for each axis of an image, (pixels now, pixels counted).
+    made
+        The variance of the maps now. A series with another one has forgotten these steps.
+    """
+
+    counted: tuple[NDArray, NDArray | None]
+    along: Matrices
+    across: Matrices
+    made: NDArray
+
+    @classmethod
+    def of(cls, variance: NDArray, parts: NDArray | None) -> Noise:
+        """Return variances of pixels that no step has mixed."""
+        tilts, *shape = variance.shape[1:]
+        along, across = ((sparse.eye_array(n, format="csr"),) * tilts for n in shape)
+        return cls((variance, parts), along, across, variance)
+
+    def then(self, along: Sequence, across: Sequence) -> Noise:
+        """Return the same after a step; matrices as `along` and `across`, one for each tilt."""
+        lines = _products(along, self.along), _products(across, self.across)
+        return self._with(self.counted, *lines)
+
+    def turned(self) -> Noise:
+        """Return the same of images turned by ``np.rot90(images, axes=(-2, -1))``."""
+        of_maps, of_parts = self.counted
+        flipped = None if of_parts is None else np.swapaxes(of_parts, -2, -1)
+        counted = np.swapaxes(of_maps, -2, -1), flipped
+        return self._with(counted, tuple(m[::-1] for m in self.across), self.along)
+
+    def picked(self, kept: list[int]) -> Noise:
+        """Return the same of some elements."""
+        of_maps, of_parts = self.counted
+        counted = of_maps[kept], None if of_parts is None else of_parts[:, kept]
+        return Noise(counted, self.along, self.across, self.made[kept])
+
+    @property
+    def of_parts(self) -> NDArray | None:
+        """Variance of the parts now."""
+        parts = self.counted[1]
+        return None if parts is None else _filtered(parts, self.along, self.across)
+
+    def _with(self, counted, along, across):
+        return Noise(counted, along, across, _filtered(counted[0], along, across))
+
+
+def _filtered(variance, along, across):
+    """Return what squared matrices make of variances, (..., tilts, slices, size)."""
+    shape = along[0].shape[0], across[0].shape[0]
+    made = np.empty((*variance.shape[:-2], *shape), np.float32)
+    squares = {id(m): m.power(2) for m in (*along, *across)}
+    for where in np.ndindex(variance.shape[:-2]):
+        rows, columns = squares[id(along[where[-1]])], squares[id(across[where[-1]])]
+        made[where] = (columns @ (rows @ variance[where]).T).T
+    return made
+
+
+def _products(later, earlier):
+    """Return the products of matrices, tilt by tilt; those of the same pair once."""
+    known: dict = {}
+    made = []
+    for pair in zip(later, earlier, strict=True):
+        key = tuple(map(id, pair))
+        if key not in known:
+            known[key] = sparse.csr_array(pair[0] @ pair[1])
+        made.append(known[key])
+    return tuple(made)
+
+
+def shift_matrices(size: int, shifts: NDArray) -> Matrices:
+    """Return what `hebt.prepare.apply_shifts` does along one axis, linearly, for each shift."""
+    made = []
+    for by in shifts:
+        at = np.clip(np.arange(size) - by, 0, size - 1)
+        low = np.minimum(at.astype(int), max(size - 2, 0))
+        share = at - low
+        rows = np.arange(size)
+        columns = np.concatenate([low, np.minimum(low + 1, size - 1)])
+        weights = np.concatenate([1 - share, share])
+        made.append(sparse.csr_array((weights, (np.tile(rows, 2), columns)), shape=(size, size)))
+    return tuple(made)
+
+
+def same(matrix: NDArray | sparse.sparray, tilts: int) -> Matrices:
+    """Return the matrix of a step that does the same at each tilt."""
+    return (sparse.csr_array(matrix),) * tilts
+
+
+def bin_matrix(size: int, factor: int) -> sparse.csr_array:
+    """Return what `hebt.prepare.bin_images` does along one axis."""
+    return sparse.csr_array(np.kron(np.eye(size // factor), np.ones((1, factor))))
+
+
+def crop_matrices(size: int, kept: int, windows: NDArray | None, tilts: int) -> Matrices:
+    """Return what cropping to the middle does along one axis, with a window a tilt or None."""
+    first = (size - kept) // 2
+    rows = sparse.csr_array(sparse.eye_array(kept, size, k=first))
+    if windows is None:
+        return (rows,) * tilts
+    return tuple(sparse.csr_array(sparse.diags_array(window) @ rows) for window in windows)
+
+
+def known_noise(series: Any) -> Noise | None:
+    """Return the noise of a series as it was counted, unless its variance is another one by now.
+
+    The variance of raw counts is the counts. None, where nobody knows it.
+    """
+    if series.variance is None:
+        raw = len(series.maps) and are_counts(series.maps)
+        return Noise.of(series.maps, series.parts) if raw else None
+    if series._noise is not None and series._noise.made is series.variance:
+        return series._noise
+    return Noise.of(series.variance, series.part_variance)
+
+
+def noise_fields(noise: Noise) -> dict[str, Any]:
+    """Return what a series has of its noise."""
+    return {"variance": noise.made, "part_variance": noise.of_parts, "_noise": noise}
+
+
+def mixed(series: Any, change: Callable, along: Callable, across: Callable) -> dict[str, Any]:
+    """Return maps, parts and variances of a series after a linear step.
+
+    Parameters
+    ----------
+    series
+        A `TiltSeries`.
+    change
+        The step, of maps (elements, tilts, slices, size).
+    along, across
+        Functions that make its matrices, one for each tilt.
+    """
+    if not len(series.maps):
+        return {"maps": change(np.zeros((1, *series.maps.shape[1:]), np.float32))[:0]}
+    changes: dict[str, Any] = {"maps": change(series.maps)}
+    if series.parts is not None:
+        changes["parts"] = np.stack([change(part) for part in series.parts])
+    if (noise := known_noise(series)) is not None:
+        changes |= noise_fields(noise.then(along(), across()))
+    return changes

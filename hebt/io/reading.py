@@ -1,0 +1,329 @@
+"""Whatever holds a tilt series, read into one object."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._checks import as_list, check_count, check_flag, check_number, check_seed, check_text
+from .files import READERS, STACKS, Reader, Signal
+from .scan import is_haadf
+from .series import TiltSeries
+from .stacks import (
+    ANGLE_FILES,
+    Stack,
+    read_angles,
+    series_of,
+    split_elements,
+    stack_of,
+    stack_of_signal,
+)
+from .tilt_series import read_tilt_series
+
+Path_ = str | os.PathLike
+
+
+def read(
+    files: Any = None,
+    *,
+    lines: Sequence[str] | None = None,
+    angles: ArrayLike | Path_ | None = None,
+    image: str | None = None,
+    maps: Mapping[str, Any] | None = None,
+    haadf: Any = None,
+    pixel_size: float | None = None,
+    avoid: Sequence[str | tuple[float, float]] = (),
+    parts: int | None = None,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> TiltSeries:
+    """Read a tilt series: from one file per tilt, from stacks, or from HyperSpy signals.
+
+    ========================================  ====================================================
+    one file per tilt, with HAADF image and   ``read("tilts/*.emd", lines=["Au", "Ag"])``: Bruker
+    EDS spectrum image                        ``.bcf``, Velox ``.emd``, JEOL ``.asw``, Gatan
+                                              ``.dm3`` and ``.dm4``, ``.hspy``, ``.zspy``
+    a folder of stacks, HAADF and ready-made  ``read("stacks/")``: names say what each shows, as
+    maps                                      ``HAADF.mrc``, ``Al_counts.mrc``; ``.mrc``, ``.ali``,
+                                              ``.st``, ``.tif``, and the last four of those above
+    the same, named one by one                ``read(maps={"Al": "a.mrc"}, haadf="h.mrc")``
+    HyperSpy signals, lazy too                ``read([haadf, maps])``
+    arrays                                    `TiltSeries.from_arrays`
+    ========================================  ====================================================
+
+    Parameters
+    ----------
+    files
+        A pattern, a folder, a file, a list of files, or HyperSpy signals.
+    lines
+        X-ray lines to map, or elements, as for `read_tilt_series`; for spectrum images alone.
+    angles
+        Degrees, one per file or image, in their order; or a file of them; or "names" or "stage" as
+        for `read_tilt_series`. None: of one file per tilt as there; of a stack those of a file
+        beside it that is called like it (``.rawtlt``, ``.tlt``, ``.mdoc``, ``.csv``), or else those
+        of its axis or metadata.
+    image
+        Title of the HAADF image in the files. None: the one that is called HAADF or ADF; another
+        one is taken only if it is named.
+    maps, haadf
+        Stacks by what they show: a file or a signal for each element, and one for HAADF.
+    pixel_size
+        In nm, in place of what stacks say of themselves.
+    avoid, parts, seed, progress
+        As for `read_tilt_series`.
+
+    Returns
+    -------
+    TiltSeries
+        In rising order of the tilts. Without any map it has HAADF images alone.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit, if files hold nothing that can be read, or if it is not certain
+        what they show or at which tilts; the message says what is missing.
+    FileNotFoundError
+        If there is no such file.
+    """
+    side = None
+    if pixel_size is not None:
+        side = check_number("pixel_size", pixel_size, "a length in nm above 0")
+    if image is not None:
+        check_text("image", image)
+    avoid = as_list("avoid", avoid, "X-ray lines, or (from, to) in keV")
+    parts = None if parts is None else check_count("parts", parts, least=2)
+    check_seed("seed", seed)
+    if progress is not None:
+        check_flag("progress", progress)
+    given = _given_angles(angles)
+    if maps is not None or haadf is not None:
+        if files is not None:
+            raise ValueError("files is given with maps or haadf; expected one or the other.")
+        _check_no_spectra(lines, parts, "maps")
+        return _read_named(haadf, maps, given, image, side)
+    found = _found(files)
+    if hasattr(found[0], "axes_manager"):
+        _check_no_spectra(lines, parts, "files")
+        _check_degrees(given)
+        return _of_roles([stack_of_signal(s, given) for s in found], image, side)
+    stacked = found[0].suffix.lower() in STACKS
+    ordered = not isinstance(files, (str, os.PathLike)) or len(found) == 1
+    if not (stacked or ordered or given is None or isinstance(given, str)):
+        raise ValueError(
+            f"angles has {np.size(given)} entries, but files is {str(files)!r}, which does not say "
+            "in which order; expected a list of files, in the order of the angles."
+        )
+    if not stacked:
+        with Reader() as reader:
+            first = reader.read(found[0], stacks=True)
+        if any(s.kind.startswith("EDS") and s.data is not None for s in first):
+            options = {"avoid": avoid, "parts": parts, "seed": seed, "progress": progress}
+            return _read_tilts(found, first, lines, given, image, options)
+    _check_no_spectra(lines, parts, found[0].name)
+    _check_degrees(given)
+    stacks = _stacks(found, given, image)
+    return replace(_of_roles(stacks, image, side), inputs=_hashes(found))
+
+
+def _read_tilts(
+    files: list[Path],
+    first: list[Signal],
+    lines: Any,
+    angles: Any,
+    image: str | None,
+    options: dict[str, Any],
+) -> TiltSeries:
+    """Return the series of one file per tilt."""
+    if lines is None:
+        raise ValueError(
+            f"lines is None, and {files[0].name} holds spectra; expected X-ray lines or elements, "
+            "such as lines=['Au_La', 'Ag']."
+        )
+    if image is None:
+        cube = next(s for s in first if s.kind.startswith("EDS") and s.data is not None)
+        titles = [
+            s.title
+            for s in first
+            if s.data is not None and s.data.ndim == 2 and s.shape == cube.shape[:2]
+        ]
+        named = [title for title in titles if is_haadf(title)]
+        if not named:
+            raise ValueError(
+                f"{files[0].name} holds no image of its scan that is called HAADF or ADF, but "
+                f"{', '.join(map(repr, titles)) or 'none at all'}; expected the title of the "
+                "right one, such as image='title', if one of them is HAADF."
+            )
+        only_adf = not any("haadf" in t.lower() or "angle" in t.lower() for t in named)
+        image = named[0] if only_adf and len(named) == 1 else None
+    series = read_tilt_series(files, lines=lines, angles=angles, haadf=image, **options)
+    return replace(series, inputs=_hashes(files))
+
+
+def _read_named(
+    haadf: Any, maps: Any, angles: Any, image: str | None, side: float | None
+) -> TiltSeries:
+    """Return the series of stacks that are named by what they show."""
+    if haadf is None:
+        raise ValueError("haadf is None, but maps is given; expected the file of HAADF images.")
+    if maps is not None and (not isinstance(maps, Mapping) or not maps):
+        raise TypeError(
+            f"maps is {str(maps)[:200]}; expected a file for each element, such as "
+            "{'Al': 'al.mrc', 'Si': 'si.mrc'}."
+        )
+    _check_degrees(angles)
+    named = {"HAADF": haadf, **(maps or {})}
+    stacks, paths = {}, []
+    with Reader() as reader:
+        for name, item in named.items():
+            what = "haadf" if name == "HAADF" else f"maps[{name!r}]"
+            if hasattr(item, "axes_manager"):
+                stacks[name] = stack_of_signal(item, angles)
+                continue
+            if not isinstance(item, (str, os.PathLike)):
+                raise TypeError(f"{what} is {str(item)[:200]}; expected a file of a stack.")
+            path = Path(item).expanduser()
+            paths.append(path)
+            stacks[name] = stack_of(path, reader.read(path, stacks=True), image, angles)
+    for name, stack in stacks.items():
+        if stack.data.ndim != 3:
+            raise ValueError(
+                f"{stack.name} has shape {stack.data.shape}; expected (tilts, slices, size) for "
+                f"{name}."
+            )
+    series = series_of(stacks.pop("HAADF"), stacks, side)
+    return replace(series, inputs=_hashes(paths))
+
+
+def _stacks(paths: list[Path], angles: Any, image: str | None) -> list[Stack]:
+    with Reader() as reader:
+        return [stack_of(p, reader.read(p, stacks=True), image, angles) for p in paths]
+
+
+def _of_roles(stacks: list[Stack], image: str | None, side: float | None) -> TiltSeries:
+    """Return the series of stacks, of which names say what each shows."""
+    haadf: list[Stack] = []
+    maps: dict[str, Stack] = {}
+    for stack in stacks:
+        if stack.data.ndim == 4:
+            parts = split_elements(stack)
+        elif (image is not None and len(stacks) == 1) or stack.role == "HAADF":
+            haadf.append(stack)
+            continue
+        elif stack.role is None:
+            raise ValueError(
+                f"{stack.name} says neither HAADF nor one element; expected names that do. Say "
+                "what each file shows: maps={'Au': ...}, haadf=..."
+            )
+        else:
+            parts = {stack.role: stack}
+        twice = set(parts) & set(maps)
+        if twice:
+            raise ValueError(
+                f"files hold maps of {', '.join(sorted(twice))} twice; expected one for each "
+                "element. Say which: maps={'Au': ...}, haadf=..."
+            )
+        maps |= parts
+    if len(haadf) != 1:
+        raise ValueError(
+            f"files hold {len(haadf)} stacks called HAADF or ADF, and maps of "
+            f"{', '.join(maps) or 'nothing'} ({'; '.join(s.name for s in stacks)[:400]}); expected "
+            "one of HAADF. Say which: maps={'Au': ...}, haadf=..."
+        )
+    return series_of(haadf[0], maps, side)
+
+
+def _check_no_spectra(lines: Any, parts: Any, place: str) -> None:
+    for name, value in (("lines", lines), ("parts", parts)):
+        if value is not None:
+            raise ValueError(
+                f"{name} is {value}, but {place} holds no spectra; expected None. Ready-made maps "
+                "are what they are."
+            )
+
+
+def _check_degrees(angles: Any) -> None:
+    if isinstance(angles, str):
+        raise ValueError(
+            f"angles is {angles!r}, which is for one file per tilt; expected degrees, one for each "
+            "image of a stack, or a file of them."
+        )
+
+
+def _given_angles(angles: Any) -> Any:
+    """Return angles, read from their file if they are the name of one."""
+    if isinstance(angles, os.PathLike) or (
+        isinstance(angles, str) and Path(angles).suffix.lower() in (*ANGLE_FILES, ".txt")
+    ):
+        path = Path(angles).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(f"angles is {str(path)!r}, which is no file; expected degrees.")
+        return read_angles(path)
+    return angles
+
+
+def _found(files: Any) -> list[Any]:
+    """Return the files of a pattern, a folder or a list; or HyperSpy signals."""
+    if isinstance(files, np.ndarray):
+        raise TypeError(
+            f"files is an array of shape {files.shape}; expected files or signals. Make a series "
+            "of arrays by hebt.io.TiltSeries.from_arrays."
+        )
+    if hasattr(files, "axes_manager"):
+        return [files]
+    if isinstance(files, (str, os.PathLike)):
+        return _matching(Path(files).expanduser())
+    items = as_list("files", files, "a pattern, a folder, files or signals")
+    signals = [hasattr(item, "axes_manager") for item in items]
+    if items and all(signals):
+        return items
+    if not items or any(signals) or not all(isinstance(i, (str, os.PathLike)) for i in items):
+        raise TypeError(
+            f"files is {str(files)[:200]}; expected files or HyperSpy signals, at least one."
+        )
+    return [Path(item).expanduser() for item in items]
+
+
+def _matching(path: Path) -> list[Path]:
+    known = {**READERS, **STACKS}
+    if path.is_dir() and path.suffix.lower() != ".zspy":
+        found = sorted(p for p in path.iterdir() if p.suffix.lower() in known)
+        if not found:
+            raise ValueError(
+                f"files is the folder {str(path)!r}, which holds none of {', '.join(known)}; "
+                "expected files of a tilt series."
+            )
+        return found
+    if path.exists() or not glob.has_magic(str(path)):
+        if not path.exists():
+            raise FileNotFoundError(f"files is {str(path)!r}, which does not exist.")
+        if path.suffix.lower() == ".npz":
+            raise ValueError(
+                f"{path.name} holds arrays without axes; expected one of {', '.join(known)}. Open "
+                "it by numpy.load, and give arrays and angles to hebt.io.TiltSeries.from_arrays."
+            )
+        if path.suffix.lower() == ".zip":
+            raise ValueError(f"{path.name} is an archive; expected its files. Unpack it first.")
+        return [path]
+    found = sorted(Path(p) for p in glob.glob(str(path)))
+    if not found:
+        raise FileNotFoundError(f"files is {str(path)!r}, which matches no file.")
+    return [p for p in found if p.suffix.lower() in known] or found
+
+
+def _hashes(paths: Iterable[Path]) -> dict[str, str]:
+    """Return the SHA-256 of each file; none of folders."""
+    found = {}
+    for path in paths:
+        found[path.name] = ""
+        if path.is_file():
+            with path.open("rb") as file:
+                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found

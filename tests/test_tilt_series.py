@@ -1,0 +1,282 @@
+"""A tilt series as one object: what its steps carry along."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import hebt
+from hebt import io, prepare
+
+TILTS = np.arange(-60.0, 61, 20)
+SHAPE = 2, len(TILTS), 16, 24  # elements, tilts, slices, size
+
+
+def made(seed=0, **changes):
+    """A series with parts, in which pixels are counted independently."""
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(9, SHAPE).astype(np.float32)
+    parts = np.stack(hebt.split_counts(counts, seed=1, parts=2))
+    series = io.TiltSeries.from_arrays(
+        50 * counts.sum(axis=0) + rng.random(SHAPE[1:]),
+        counts,
+        angles=TILTS,
+        elements=["Au", "Ag"],
+        pixel_size=2.0,
+        variance=rng.random(SHAPE) + 1,
+    )
+    part_variance = np.stack([series.variance / 2] * 2)
+    return dataclasses.replace(series, parts=parts, part_variance=part_variance, **changes)
+
+
+SHIFTS = np.random.default_rng(3).uniform(-2.5, 2.5, (len(TILTS), 2))
+STEPS = {
+    "shift": lambda s: s.apply_shifts(SHIFTS),
+    "bin": lambda s: s.bin(2),
+    "smooth": lambda s: s.smooth(width=4, sigma=1.5, axis=(-2, -1)),
+    "smooth across": lambda s: s.smooth(width=3, sigma=1.0),
+    "crop": lambda s: s.crop(size=12, slices=8),
+    "crop_flat": lambda s: s.crop_flat(size=20, slices=12, edge=4.0),
+    "turn": lambda s: s.turn(),
+    "two": lambda s: s.apply_shifts(SHIFTS).bin(2),
+    "all": lambda s: (
+        s.apply_shifts(SHIFTS)
+        .turn()
+        .bin(2)
+        .smooth(width=3, sigma=1.0, axis=(-2, -1))
+        .crop_flat(size=6, edge=2.0)
+    ),
+}
+
+
+def response(step, tilt):
+    """What each pixel of maps gives to each, from the maps of single bright pixels."""
+    rows = []
+    for place in np.ndindex(SHAPE[2:]):
+        maps = np.zeros((1, *SHAPE[1:]))
+        maps[(0, tilt, *place)] = 1
+        blank = io.TiltSeries.from_arrays(np.ones(SHAPE[1:]), maps, angles=TILTS)
+        rows.append(step(blank).maps[0, tilt].ravel())
+    return np.array(rows).T
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_the_variance_goes_through_all_steps_together_squared(name):
+    """Against the explicit matrix of all steps, made by moving one bright pixel about."""
+    step, tilt = STEPS[name], 1
+    series = made()
+    after = step(series)
+    matrix = response(step, tilt).astype(np.float64)
+    for counted, found, maps, seen in (
+        (series.variance[0], after.variance[0], series.maps[0], after.maps[0]),
+        (series.part_variance[1, 1], after.part_variance[1, 1], series.parts[1, 1], None),
+    ):
+        expected = (matrix**2 @ counted[tilt].ravel()).reshape(after.maps.shape[2:])
+        np.testing.assert_allclose(found[tilt], expected, rtol=1e-4, atol=1e-6)
+        if seen is not None:
+            expected = (matrix @ maps[tilt].ravel()).reshape(after.maps.shape[2:])
+            np.testing.assert_allclose(seen[tilt], expected, rtol=1e-4, atol=1e-4)
+    assert after.variance.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_parts_go_the_way_of_the_maps_and_haadf_stays_beside_them(name):
+    after = STEPS[name](made())
+    np.testing.assert_allclose(after.parts.sum(axis=0), after.maps, rtol=1e-4, atol=1e-3)
+    assert after.haadf.shape == after.maps.shape[1:]
+    assert (
+        after.variance.shape == after.maps.shape
+        and after.part_variance.shape[1:] == SHAPE[:2] + (after.maps.shape[2:])
+    )
+
+
+def test_a_step_after_another_variance_begins_anew():
+    """Whoever puts another variance in has pixels whose noise is independent."""
+    series = made().apply_shifts(SHIFTS)
+    flat = dataclasses.replace(series, variance=np.ones(SHAPE, np.float32)).bin(2)
+    np.testing.assert_allclose(flat.variance, 4, rtol=1e-6)
+
+
+def test_the_variance_of_raw_counts_is_the_counts():
+    counts = made().maps
+    raw = io.TiltSeries.from_arrays(counts.sum(axis=0), counts, angles=TILTS)
+    known = dataclasses.replace(raw, variance=counts)
+    np.testing.assert_array_equal(STEPS["two"](raw).variance, STEPS["two"](known).variance)
+    # of what is no count nobody knows it
+    assert STEPS["two"](dataclasses.replace(raw, maps=counts / 2)).variance is None
+
+
+def test_methods_are_the_functions_of_arrays():
+    series = made()
+    moved = series.apply_shifts(SHIFTS)
+    np.testing.assert_array_equal(moved.haadf, prepare.apply_shifts(series.haadf, SHIFTS))
+    np.testing.assert_array_equal(moved.maps, prepare.apply_shifts(series.maps, SHIFTS))
+    binned = moved.bin(2)
+    np.testing.assert_array_equal(binned.maps, prepare.bin_images(moved.maps, 2))
+    np.testing.assert_array_equal(binned.haadf, prepare.bin_images(moved.haadf, 2, mean=True))
+    smooth = binned.smooth(width=4, sigma=1.0)
+    np.testing.assert_array_equal(smooth.maps, prepare.smooth(binned.maps, width=4, sigma=1.0))
+    assert smooth.haadf is binned.haadf
+    strip = moved.crop_flat(size=20, edge=4.0)
+    np.testing.assert_array_equal(
+        strip.haadf, prepare.crop_flat(moved.haadf, TILTS, size=20, edge=4.0)
+    )
+    np.testing.assert_array_equal(moved.turn().maps, np.rot90(moved.maps, axes=(-2, -1)))
+
+
+def test_pixel_size_shifts_and_history_follow():
+    series = made().apply_shifts(SHIFTS).bin(2).pick("Ag")
+    assert series.pixel_size == 4.0 and series.elements == ("Ag",)
+    np.testing.assert_allclose(series.shifts, SHIFTS / 2)
+    assert [record["step"] for record in series.history] == ["apply_shifts", "bin", "pick"]
+    assert series.history[1]["settings"] == {"factor": 2}
+    assert "steps: apply_shifts, bin, pick" in repr(series)
+    # picked first or last, the variance is the same
+    other = made().pick("Ag").apply_shifts(SHIFTS).bin(2)
+    np.testing.assert_allclose(other.variance, series.variance, rtol=1e-5)
+    np.testing.assert_allclose(other.bin(2).variance, series.bin(2).variance, rtol=1e-5)
+
+
+def test_shifts_turn_with_the_images():
+    series = made()
+    one = series.apply_shifts(SHIFTS).turn()
+    other = series.turn().apply_shifts(one.shifts)
+    inner = (..., slice(4, -4), slice(4, -4))
+    np.testing.assert_allclose(one.maps[inner], other.maps[inner], rtol=1e-4, atol=1e-4)
+
+
+def test_nothing_that_goes_in_is_changed():
+    series = made()
+    before = series.maps.copy(), series.haadf.copy(), series.variance.copy()
+    STEPS["all"](series)
+    assert series.history == () and series.shifts is None
+    for kept, now in zip(before, (series.maps, series.haadf, series.variance), strict=True):
+        np.testing.assert_array_equal(kept, now)
+
+
+# --- a specimen ---
+
+
+@pytest.fixture(scope="module")
+def specimen():
+    """Two balls side by side in eight slices, their series with drift, and the truth."""
+    size, slices = 48, 12
+    at = np.indices((slices, size, size)) - np.array([5.5, 23.5, 23.5])[:, None, None, None]
+
+    def ball(center, radius):
+        away = at - np.array(center)[:, None, None, None]
+        return (away**2).sum(axis=0) <= radius**2
+
+    density = np.stack([ball((0, -5, 3), 5), ball((0, 6, -2), 4.5)]).astype(np.float32)
+    angles = np.arange(-70.0, 71, 10)
+    W = hebt.Projector(angles, size)
+    haadf = hebt.simulate.haadf_tilt_series(W, density, [79, 47])
+    maps = hebt.simulate.eds_tilt_series(W, density, [9, 4], seed=1)
+    return angles, haadf, maps, density
+
+
+def test_arrays_are_put_in_the_order_of_the_tilts(specimen):
+    angles, haadf, maps, _ = specimen
+    order = np.random.default_rng(0).permutation(len(angles))
+    series = io.TiltSeries.from_arrays(
+        haadf[order], dict(zip(("Au", "Ag"), maps[:, order], strict=True)), angles=angles[order]
+    )
+    np.testing.assert_array_equal(series.angles, angles)
+    np.testing.assert_array_equal(series.haadf, haadf)
+    np.testing.assert_array_equal(series.maps, maps)
+    assert series.pixel_size is None and "pixels of unknown size" in repr(series)
+
+
+def test_a_particle_that_lies_alone_is_aligned_by_its_center_of_mass(specimen):
+    angles, haadf, maps, density = specimen
+    drift = np.random.default_rng(2).uniform(-2, 2, (len(angles), 2))
+    drift[:, 0] /= 4
+    noisy = prepare.apply_shifts(np.pad(haadf, ((0, 0), (8, 8), (0, 0))), drift) + 300
+    noisy += np.random.default_rng(4).normal(0, 3, noisy.shape)
+    series = io.TiltSeries.from_arrays(
+        noisy,
+        prepare.apply_shifts(np.pad(maps, ((0, 0), (0, 0), (8, 8), (0, 0))), drift),
+        angles=angles,
+    )
+    aligned = series.remove_offset().align()
+    assert aligned.history[-1]["settings"] == {"by": "center of mass"}
+    left = prepare.alignment_error(aligned.shifts, drift, angles)
+    assert np.sqrt((left**2).mean()) < 0.1
+    np.testing.assert_array_equal(aligned.maps, prepare.apply_shifts(series.maps, aligned.shifts))
+
+
+def test_a_series_reconstructs_what_its_arrays_do(specimen):
+    angles, haadf, maps, density = specimen
+    series = io.TiltSeries.from_arrays(haadf, {"Au": maps[0], "Ag": maps[1]}, angles=angles)
+    fit = series.ratios()
+    np.testing.assert_array_equal(fit.ratios, hebt.response_ratios(haadf, maps).ratios)
+    assert fit.names == ("Au", "Ag")
+    W = hebt.Projector(angles, haadf.shape[-1])
+    expected = hebt.reconstruct(W, haadf, maps, fit.ratios, 0.7, 5)
+    np.testing.assert_array_equal(series.reconstruct("hebt", 5, alpha=0.7), expected)
+
+
+def test_the_method_follows_from_the_data(specimen):
+    angles, haadf, maps, density = specimen
+    series = io.TiltSeries.from_arrays(haadf, {"Au": maps[0], "Ag": maps[1]}, angles=angles)
+    method = series.suited_method()
+    assert isinstance(method, hebt.CompositionEM) and method.variance is None
+    # about 113 X-rays under the kernel, (4 pi)^(3/2) its width cubed, of those in each voxel
+    inside = np.count_nonzero(density.sum(axis=0))
+    width = (113 * inside / maps.sum(axis=(1, 2, 3)).min()) ** (1 / 3) / np.sqrt(4 * np.pi)
+    np.testing.assert_allclose(method.kernel[1], width, rtol=0.3)  # S is wider
+    x = series.reconstruct()
+    assert hebt.metrics.scaled_mse(density[0], x[0]) < 0.06
+    known = dataclasses.replace(series, maps=maps - 0.25, variance=maps + 0.1)
+    assert isinstance(known.suited_method(), hebt.Fused)
+    assert isinstance(series.smooth(width=3, sigma=1.0).suited_method(), hebt.Fused)
+    assert dataclasses.replace(known, variance=None).suited_method() == "hebt"
+
+
+def test_haadf_at_other_tilts_is_known_to_ratios_and_reconstruction(specimen):
+    angles, haadf, maps, density = specimen
+    series = io.TiltSeries.from_arrays(
+        haadf, {"Au": maps[0, ::2], "Ag": maps[1, ::2]}, angles=angles[::2], haadf_angles=angles
+    )
+    fit = series.ratios()
+    expected = hebt.response_ratios(haadf[::2], maps[:, ::2]).ratios
+    np.testing.assert_array_equal(fit.ratios, expected)
+    W, every = (hebt.Projector(a, haadf.shape[-1]) for a in (angles[::2], angles))
+    expected = hebt.reconstruct(
+        W, haadf, maps[:, ::2], fit.ratios, iterations=3, haadf_projector=every
+    )
+    np.testing.assert_array_equal(series.reconstruct("hebt", 3), expected)
+    shifts = np.arange(2.0 * len(angles)).reshape(-1, 2) / 10
+    moved = series.apply_shifts(shifts)
+    np.testing.assert_array_equal(moved.maps, prepare.apply_shifts(maps[:, ::2], shifts[::2]))
+    assert "maps of Au, Ag at 8 tilts from -70 to 70" in repr(series)
+    lone = io.TiltSeries.from_arrays(haadf, maps, angles=angles + 0.5, haadf_angles=angles)
+    with pytest.raises(ValueError, match=r"angles .* no tilt in common"):
+        lone.apply_shifts(shifts)
+
+
+def test_haadf_of_finer_pixels_is_averaged_by_area(specimen):
+    angles, haadf, maps, _ = specimen
+    fine = np.kron(haadf, np.ones((1, 3, 3)))
+    series = io.TiltSeries.from_arrays(
+        fine, maps, angles=angles, pixel_size=3.0, haadf_pixel_size=1.0
+    )
+    with pytest.raises(ValueError, match=r"maps .* same pixels for ratios.*match_pixels"):
+        series.ratios()
+    matched = series.match_pixels()
+    np.testing.assert_allclose(matched.haadf, haadf, rtol=1e-5, atol=1e-3)
+    assert matched.haadf_pixel_size is None and len(matched.ratios().ratios) == 2
+
+
+def test_what_is_missing_is_said(specimen):
+    angles, haadf, maps, _ = specimen
+    alone = io.TiltSeries.from_arrays(haadf, angles=angles, pixel_size=1.0)
+    assert "no element maps" in repr(alone)
+    assert alone.bin(2).haadf.shape[1:] == (6, 24) and alone.bin(2).maps.shape == (0, 15, 6, 24)
+    with pytest.raises(ValueError, match=r"no maps; expected .*maps=\{'Au'"):
+        alone.reconstruct()
+    series = io.TiltSeries.from_arrays(haadf, maps, angles=angles)
+    with pytest.raises(ValueError, match="W is given, but the series has its own"):
+        series.reconstruct(W=hebt.Projector(angles, 48))
+    with pytest.raises(ValueError, match="haadf has 15 tilts and maps 14; expected 15"):
+        io.TiltSeries.from_arrays(haadf, maps[:, 1:], angles=angles)
