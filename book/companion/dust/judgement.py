@@ -44,8 +44,8 @@ def contenders(now: DustSettings, maps, smoothed, variance, guide) -> dict[str, 
     """Return the recipes of each contender, among which tilts or counts choose.
 
     A sum that is held needs no wide kernel, as HAADF is sharp: it has the narrower ones to choose
-    from. EDS alone may take maps as counted or smoothed; `guide` are HAADF images of a slab without any
-    features.
+    from. EDS alone may take maps as counted or smoothed; `guide` are HAADF images of a slab without
+    any features.
     """
 
     def weighed(alpha):
