@@ -43,14 +43,15 @@ class Judgement:
 def contenders(now: DustSettings, maps, smoothed, variance, guide) -> dict[str, list[Recipe]]:
     """Return the recipes of each contender, among which tilts or counts choose.
 
-    EDS alone may take maps as counted or smoothed; `guide` are HAADF images of a slab without any
-    features.
+    A sum that is held needs no wide kernel, as HAADF is sharp: it has the narrower ones to choose
+    from. EDS alone may take maps as counted or smoothed; `guide` are HAADF images of a slab without
+    any features.
     """
 
     def weighed(alpha):
         return [Recipe(alpha, now.sirt_stops, maps=maps, name="as counted")]
 
-    def composed(total, **more):
+    def composed(total, kernels=now.kernels, **more):
         return [
             Recipe(
                 hebt.CompositionEM(width, total=total, variance=variance, haadf_noise=noise),
@@ -59,7 +60,7 @@ def contenders(now: DustSettings, maps, smoothed, variance, guide) -> dict[str, 
                 name=f"kernel {width:g}",
                 **more,
             )
-            for width in now.kernels
+            for width in kernels
             for noise in [0.0 if more else None]
         ]
 
@@ -69,8 +70,8 @@ def contenders(now: DustSettings, maps, smoothed, variance, guide) -> dict[str, 
         STRONG: weighed(0.7),
         MILD: weighed(0.3),
         FUSED: [fused],
-        HARD: composed("hard"),
-        SOFT: composed(SOFTNESS),
+        HARD: composed("hard", now.kernels[:2]),
+        SOFT: composed(SOFTNESS, now.kernels[:2]),
         FREE: composed("free"),
         POISSON: composed("free", haadf=guide),
     }

@@ -47,14 +47,14 @@ class DustSettings:
     shadowed: tuple[str, ...] = ("Mg", "Si", "Fe", "Pt")
     # weights and numbers of iterations with which held-out tilts are predicted
     alphas: tuple[float, ...] = (0.3, 0.7)
-    stops: tuple[int, ...] = (5, 10, 20, 50, 100, 200)
+    stops: tuple[int, ...] = (5, 10, 20, 50, 100)
     # random parts into which the counts are split, and how many units choose for each that judges
     parts: int = 5
     seed: int = 0
     inner: int = 2
     # kernels of composition EM in coarse pixels, and stops, among which those choose
     kernels: tuple[float, ...] = (0.5, 0.7, 1.0)
-    em_stops: tuple[int, ...] = (20, 40)
+    em_stops: tuple[int, ...] = (20, 30)
     sirt_stops: tuple[int, ...] = (10, 20, 40, 80)
     smooth_stops: tuple[int, ...] = (80, 200)  # of EDS alone from smoothed maps
     fused_stops: tuple[int, ...] = (5, 10, 20, 30)
