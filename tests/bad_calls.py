@@ -1542,6 +1542,8 @@ def saving(folder):
 
 
 # Made by functions, which check what goes into them.
+# Fields of what can be made by hand that only a function fills in.
+FOUND = {"hebt.prepare.TiltAxis": {"rotation_error", "offset_error", "errors"}}
 RESULTS = {
     "hebt.Choice",
     "hebt.Interrupted",

@@ -130,6 +130,7 @@ def test_every_public_function_and_argument_is_in_the_table(table):
         parameters = inspect.signature(thing).parameters.values()
         variable = any(p.kind is p.VAR_KEYWORD for p in parameters)
         names = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} - {"self"}
+        names -= table.FOUND.get(place, set())
         known = tried.pop(place, set())
         if known != names and not (variable and known):
             missing.append(f"{place}: {sorted(known ^ names)}")
