@@ -33,15 +33,15 @@ class GuidedTV(Method):
     In u_e = x_e / s, with s the mean of S, HAADF's own reconstruction, within the specimen, it
     minimizes over u_e >= 0
 
-    sum_e KL(n_e, W x_e / r_e + b_e) + ||p_h - sum_e W x_e||^2 / (2 sigma_h^2)
-    + lambda sum_e sum |D grad u_e|
+    ``sum_e KL(n_e, W x_e / r_e + b_e) + ||p_h - sum_e W x_e||^2 / (2 sigma_h^2)``
+    ``+ lambda sum_e sum |D grad u_e|``
 
     The first two terms are minus the log-likelihood of the counts n_e (Poisson noise) and of HAADF
     (noise sigma_h); the third is directional total variation [1]_. D = 1 - guidance xi xi^T takes
-    from a gradient most of what is parallel to that of S, xi = grad S / sqrt(|grad S|^2 +
-    (s / 20)^2): an edge is cheap where HAADF has one, and costs its length elsewhere. The
-    problem is convex, and solved by a primal-dual iteration [2]_ with a step for each voxel and
-    ray [3]_.
+    from a gradient most of what is parallel to that of S, with
+    ``xi = grad S / sqrt(|grad S|^2 + (s / 20)^2)``: an edge is cheap where HAADF has one, and
+    costs its length elsewhere. The problem is convex, and solved by a primal-dual iteration [2]_
+    with a step for each voxel and ray [3]_.
 
     Where composition changes gradually, as in an alloy, total variation flattens it into steps:
     `CompositionEM` is the method for that.

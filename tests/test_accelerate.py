@@ -115,14 +115,14 @@ def test_hebt_equals_its_formulas_in_numpy(angles, mask, blur):
     W, haadf, maps, ratios = scene(angles)
     other = hebt.Projector(angles, SIZE)
     x0 = 50 * np.random.default_rng(1).random((2, SLICES, SIZE, SIZE))
-    seen = hebt.Snapshots(range(1, 31))
+    seen = hebt.Snapshots(range(1, 101))
     hebt.reconstruct(
         W,
         haadf,
         maps,
         ratios,
         ALPHA,
-        30,
+        100,
         mask,
         x0,
         seen,
@@ -133,8 +133,8 @@ def test_hebt_equals_its_formulas_in_numpy(angles, mask, blur):
     system = stacked(W, other, ALPHA, blur)
     full = np.tile(np.ones(SIZE**2) if mask is None else mask.ravel(), 2)
     for s in range(SLICES):
-        expected = accelerated(system, data_of(haadf, maps, s), full, 30, x0[:, s].ravel())
-        for n in (1, 2, 5, 30):
+        expected = accelerated(system, data_of(haadf, maps, s), full, 100, x0[:, s].ravel())
+        for n in (1, 2, 5, 30, 100):
             close(seen.values[n - 1][:, s].ravel(), expected[n - 1], 2e-4)
 
 

@@ -115,18 +115,18 @@ def kernel_matrix(problem, S, width, contrast):
     return K / K.sum(axis=1, keepdims=True)
 
 
-def fista(W, p, iterations):
+def accelerated_sirt(W, p, iterations):
     rows, columns = (np.asarray(W.sum(axis=a)).ravel() for a in (1, 0))
     rows, columns = (np.where(s > 0, 1 / np.where(s > 0, s, 1), 0) for s in (rows, columns))
     metric = np.asarray(W.sum(axis=0)).ravel()
-    x, z, t = np.zeros(W.shape[1]), np.zeros(W.shape[1]), 1.0
+    x, y, t = np.zeros(W.shape[1]), np.zeros(W.shape[1]), 1.0
     for _ in range(iterations):
-        new = np.maximum(z + columns * (W.T @ (rows * (p - W @ z))), 0)
-        if (metric * (z - new)) @ (new - x) > 0:
-            t, z = (1 + math.sqrt(5)) / 2, new
-        else:
-            after = (1 + math.sqrt(1 + 4 * t * t)) / 2
-            z, t = new + (t - 1) / after * (new - x), after
+        after = (1 + math.sqrt(1 + 4 * t * t)) / 2
+        w = x + columns * (W.T @ (rows * (p - W @ x)))
+        z = w + (t - 1) / after * (w - y) + t / after * (w - x)
+        new = np.maximum(z, 0)
+        y = w + (new - z) / ((2 * t + after - 1) / after)
+        t = 1.0 if (metric * (x - y)) @ (new - x) > 0 else after
         x = new
     return x
 
@@ -143,7 +143,7 @@ def in_numpy(problem, iterations, width, contrast, total, variance=None):
     n = np.maximum(y + b, 0)
     result = []
     for s in range(problem.maps.shape[2]):
-        S = fista(W, problem.haadf[:, s].ravel().astype(float), 200)
+        S = accelerated_sirt(W, problem.haadf[:, s].ravel().astype(float), 200)
         K = kernel_matrix(problem, S.reshape(SIZE, SIZE), width, contrast)
         reach = np.array([K.T @ (S * W.sum(axis=0)) / q for q in r])
         softness = 0.0

@@ -140,12 +140,16 @@ def test_binning_changes_pixels_and_not_the_axis():
     assert abs(found.rotation - 3) < 0.2 and abs(found.offset - 4) < 0.15
 
 
+@pytest.mark.slow
 @pytest.mark.promise
 def test_the_tilt_axis_is_told_by_what_predicts_left_out_tilts(promise):
     series = [(0, 70, 1), (1, 40, 0), (2, 40, 1)]
     for key in series[::-1]:
         angles, images = lump(*key)
-        found = prepare.estimate_tilt_axis(images, angles)
+        with warnings.catch_warnings():
+            # over 80 degrees such a lump hardly tells the rotation
+            warnings.filterwarnings("ignore", "haadf hardly tells the rotation")
+            found = prepare.estimate_tilt_axis(images, angles)
         assert found.along == 0 and found.decided and np.argmin(found.errors) == 0, key
         assert abs(found.rotation) < 3 * found.rotation_error, key
     turned = np.rot90(images, axes=(1, 2))[::-1]
@@ -155,13 +159,14 @@ def test_the_tilt_axis_is_told_by_what_predicts_left_out_tilts(promise):
     for name in ("npz", "dm3"):
         angles, images = read_needle(name)
         for top in (90, 60):
-            some = np.abs(angles) <= top
+            some = np.flatnonzero(np.abs(angles) <= top)[:: 1 + (name == "dm3")]
             found = prepare.estimate_tilt_axis(images[some], angles[some])
             assert found.along == 1 and found.decided, (name, top)
             recorded += 1
     promise("tilt_axes", simulated=len(series) + 1, recorded=recorded)
 
 
+@pytest.mark.slow
 def test_the_needle_turns_about_the_axis_that_another_program_found():
     """ETSpy found -2.793 degrees (counter-clockwise on the screen) with shifts of its own."""
     other = case("needle_raw_bin2.npz")
@@ -202,7 +207,7 @@ def test_a_film_beyond_the_images_tells_the_axis_by_its_depth():
             warnings.filterwarnings("error", ".*edges on both sides")
             found = prepare.estimate_tilt_axis(shown, angles, shifts=still, depth=10)
         assert found.along == along and found.decided
-        assert abs(found.rotation) < max(0.5, 3 * found.rotation_error) < 2
+        assert abs(found.rotation) < min(1, 3 * found.rotation_error)
     with pytest.warns(UserWarning, match="up to the edges on both sides.*thickness as depth"):
         prepare.estimate_tilt_axis(images, angles, shifts=still)
 

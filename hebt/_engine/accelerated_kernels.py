@@ -90,7 +90,6 @@ def step(tiles, x, y, momentum, inverse_sums, mask, elements, keeps_sum, place, 
                 for m in range(count):
                     w = own[m] + scale * back[m]
                     z[m] = w + back_y[m] * (w - other[m]) + back_x[m] * (w - own[m])
-                    other[m] = w - z[m] / lengths[m]
                     sums[m] += np.float64(z[m])
                     least[m] = min(least[m], z[m])
             if keeps_sum:
@@ -98,11 +97,14 @@ def step(tiles, x, y, momentum, inverse_sums, mask, elements, keeps_sum, place, 
             for e in range(elements):
                 at = e * slices + first
                 own, other = x[pixel, at : at + count], y[pixel, at : at + count]
-                value = ahead[e]
+                begin, value = e * side_by_side, ahead[e]
+                back = tiles[e % len(tiles), i * columns + j, begin : begin + count]
                 for m in range(count):
                     kept = keep[m] if masks > 1 else keep[0]
                     new = kept / (kept + lengths[m] * (one - kept)) * max(value[m], _ZERO)
-                    other[m] += new / lengths[m]
+                    w = own[m] + scale * back[m]
+                    z_m = w + back_y[m] * (w - other[m]) + back_x[m] * (w - own[m])
+                    other[m] = w + (new - z_m) / lengths[m]
                     step = np.float64(new) - np.float64(own[m])
                     dots[m] += weight * (np.float64(own[m]) - np.float64(other[m])) * step
                     moved += step * step

@@ -84,11 +84,14 @@ def step(
             at = begin + np.uint64(e * slices)
             w = x[at] + scale * (back[at] + more)
             value = w + back_y * (w - y[at]) + back_x * (w - x[at])
-            y[at] = w - value / length
+            y[at] = w
             back[at] = value
             total += np.float64(value)
             least = min(least, value)
         if keeps_sum and least < _ZERO:
+            for e in range(elements):
+                at = begin + np.uint64(e * slices)
+                y[at] -= back[at] / length
             _keep_sum(back, begin, slices, elements, total)
         weight = 1.0 / np.float64(scale) if scale > _ZERO else 0.0
         keep = mask[np.uint64(pixel) * np.uint64(masks) + np.uint64(m % masks)]
@@ -96,7 +99,7 @@ def step(
         for e in range(elements):
             at = begin + np.uint64(e * slices)
             old, new = x[at], keep * max(back[at], _ZERO)
-            y[at] += new / length
+            y[at] += (new if keeps_sum and least < _ZERO else new - back[at]) / length
             away = np.float64(new) - np.float64(old)
             dot += weight * (np.float64(old) - np.float64(y[at])) * away
             change += away * away

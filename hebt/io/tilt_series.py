@@ -92,7 +92,7 @@ def read_tilt_series(
     seed = check_seed("seed", seed)
     wanted, given = _asked(angles, paths)
 
-    stage: list = []
+    images, spectra, stage = [], [], []
     made: list[dict[str, np.ndarray]] = []
     first: Scan | None = None
     with Reader() as reader, progress_bar(len(paths), "reading tilts", progress) as bar:
@@ -107,25 +107,28 @@ def read_tilt_series(
                 windows = line_windows(
                     scan.energies, lines, avoid=avoid, resolution=scan.resolution
                 )
-            elif not scan.agrees(first):
-                raise ValueError(
-                    f"{path.name} has {scan}; expected {first}, calibrated as in {paths[0].name}. "
-                    "Rebin or crop the files to one size first."
-                )
+            _check_alike(path, scan, paths[0], first)
+            images.append(scan.image)
+            spectra.append(scan.spectrum)
             made.append(_maps_of(scan, windows, parts, np.append(seed, len(made))))
             del scan
             bar.update()
     assert first is not None
     tilts, source = tilts_of(paths, stage, wanted) if given is None else (given, "given")
     order = np.argsort(tilts)
+    channels: dict[str, Any] = {
+        name: np.stack([made[i][name] for i in order], axis=-3) for name in made[0]
+    }
     return TiltSeries(
         angles=tilts[order],
+        haadf=np.stack(images)[order],
         lines=tuple(window.name for window in windows),
         pixel_size=first.pixel_size,
         energies=first.energies,
+        spectra=np.stack(spectra)[order],
         windows=tuple(windows),
         angles_from=source,
-        **_stacked([made[i] for i in order]),
+        **channels,
     )
 
 
@@ -140,24 +143,23 @@ def _asked(angles: Any, paths: list[Path]) -> tuple[str | None, Any]:
     return wanted, given
 
 
+def _check_alike(path: Path, scan: Scan, first_path: Path, first: Scan) -> None:
+    if not scan.agrees(first):
+        raise ValueError(
+            f"{path.name} has {scan}; expected {first}, calibrated as in {first_path.name}. "
+            "Rebin or crop the files to one size first."
+        )
+
+
 def _maps_of(
     scan: Scan, windows: list[EnergyWindow], parts: int | None, seed: Any
 ) -> dict[str, np.ndarray]:
-    """Return a tilt's images and spectrum, its maps with their variance, and those of parts."""
+    """Return a tilt's maps and their variance, and those of parts of its counts."""
     given = windows, scan.energies
-    made = {"haadf": scan.image, "spectra": scan.spectrum}
-    made |= {"maps": element_maps(scan.cube, *given), "variance": map_variance(scan.cube, *given)}
+    made = {"maps": element_maps(scan.cube, *given), "variance": map_variance(scan.cube, *given)}
     if parts is not None:
         made["parts"], made["part_variance"] = _split(scan, windows, parts, seed)
     return made
-
-
-def _stacked(made: list[dict[str, np.ndarray]]) -> dict[str, Any]:
-    """Return what all tilts have, with an axis of tilts before that of the slices or channels."""
-    return {
-        name: np.stack([tilt[name] for tilt in made], axis=-2 if name == "spectra" else -3)
-        for name in made[0]
-    }
 
 
 def _split(scan: Scan, windows: list[EnergyWindow], parts: int, seed: Any) -> list[np.ndarray]:

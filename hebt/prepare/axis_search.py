@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from scipy import ndimage
 
@@ -14,7 +16,9 @@ from .images import apply_shifts, bin_images, check_shifts, crop_flat, slab_mask
 LEAST_TILTS, _PIXELS = 6, 64
 # Where the search begins, in degrees; how wide it looks around the best, in degrees and pixels.
 ROTATIONS, _FIRST, _THEN = tuple(np.arange(-45.0, 46.0, 7.5)), (3.0, 1.0), (2.0, 0.7)
-_ITERATIONS, ROUNDS, _BLOCKS = 50, 6, 6
+ROUNDS, _BLOCKS = 6, 6
+# Iterations: fewer leave a needle's own misfit, which hides the directions' difference.
+_ITERATIONS, _FIRST_ITERATIONS = 50, 200
 # Where the specimen is cut off: how bright both edges are, relative to the mean.
 _CUT = 0.3
 
@@ -26,9 +30,9 @@ class Search:
     turned: they are smoothed before. A place is a (rotation, offset), in degrees and small pixels.
     """
 
-    def __init__(self, images, angles, shifts, factor, middle, depth):
+    def __init__(self, images, angles, shifts, factor, middle, depth, iterations):
         self.images, self.angles, self.depth = images, angles, depth
-        self.factor, self.middle = factor, middle
+        self.factor, self.middle, self.iterations = factor, middle, iterations
         self.splines = np.stack([ndimage.spline_filter(i, 3, mode="nearest") for i in images])
         free = shifts is None
         self.shifts = estimate_shifts(images, upsample=20) + middle / factor if free else shifts
@@ -59,7 +63,7 @@ class Search:
         if depth is not None:
             depth = check_number("depth", depth, "a number of pixels above 0") / factor
         smoothed = ndimage.gaussian_filter(images, (0, 1, 1))
-        return cls(smoothed, angles[order], moves, factor, middle, depth), order
+        return cls(smoothed, angles[order], moves, factor, middle, depth, _ITERATIONS), order
 
     def directions(self, rotations):
         """Return the errors along either image axis, (2,), which is better, and the best place.
@@ -68,7 +72,8 @@ class Search:
         """
         images, factor, middle = _binned(self.images, _PIXELS // 2)
         depth = None if self.depth is None else self.depth / factor
-        small = Search(images, self.angles, (self.shifts + middle) / factor, 1, 0, depth)
+        shifts = (self.shifts + middle) / factor
+        small = Search(images, self.angles, shifts, 1, 0, depth, _FIRST_ITERATIONS)
         mass = mass_centers("haadf", np.maximum(apply_shifts(images, small.shifts), 0))
         squares = np.empty((2, len(rotations), 3))
         places = np.empty((*squares.shape, 2))
@@ -147,7 +152,10 @@ class Search:
         size = p.shape[-1]
         mask = None if self.depth is None else slab_mask(size, min(self.depth, size))
         W = Projector(self.angles[first::2], size)
-        x = sirt(W, np.maximum(p[first::2], 0), _ITERATIONS, mask, progress=False)
+        with warnings.catch_warnings():
+            # of a black level, which was asked about where the images came in
+            warnings.filterwarnings("ignore", ".* in its darkest area", UserWarning)
+            x = sirt(W, np.maximum(p[first::2], 0), self.iterations, mask, progress=False)
         return Projector(self.angles[1 - first :: 2], size).forward(x)
 
     def turn(self, along, place, step=1):
