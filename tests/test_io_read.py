@@ -106,6 +106,7 @@ def test_images_are_sorted_with_their_angles(tmp_path, order, ending):
     np.testing.assert_array_equal(series.angles, TILTS)
     np.testing.assert_array_equal(series.haadf, HAADF)
     np.testing.assert_array_equal(series.maps[0], MAPS[0])
+    assert series.haadf_angles is None
 
 
 def test_tiff_pages_take_their_angles_from_a_csv(tmp_path):
