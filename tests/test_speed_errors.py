@@ -34,7 +34,7 @@ def results():
     """Made-up results, with times in round numbers."""
     astra = [0.5, 0.2, 0.14, 0.16]
     found = [
-        contender("fused", [5, 10, 20], [0.2, 0.1, 0.05], [1, 2, 4]),
+        contender("fused", [5, 10, hebt.Fused.iterations], [0.2, 0.1, 0.05], [1, 2, 4]),
         contender("composition EM", [10, 50], [0.05, 0.03], [10, 50]),
         contender("hebt.sirt", [5, 10, 20, 24], astra, [1, 2, 4, 5]),
         contender(errors.ASTRA, [5, 10, 20, 24], astra, [1, 2, 4, 5], 2, "astra-toolbox"),

@@ -57,7 +57,7 @@ def alloy(store):
 def test_each_method_of_the_phantom_is_the_call_that_the_chapter_shows(study, series):
     W, ratios = series.W, study.ratios
     each = {
-        "fused": (series.maps, hebt.Fused(variance=runs.smoothed_variance(series)), 20),
+        "fused": (series.maps, hebt.Fused(variance=runs.smoothed_variance(series)), None),
         "em": (series.counts, hebt.CompositionEM((0, 4 * SIZE / 512)), 75),
         "tv": (series.counts, hebt.GuidedTV(512.0), 300),
     }

@@ -76,7 +76,7 @@ def _benchmark(stamps, count, binning):
     inside = haadf[held] > 0.01 * haadf.max()
     found = {}
     for name in METHODS:
-        steps = {"fused": (20,), "em": (EM,)}.get(name, CHECKPOINTS)
+        steps = {"fused": (hebt.Fused.iterations,), "em": (EM,)}.get(name, CHECKPOINTS)
 
         def look(x):
             return deviances(W, x, maps[:, held], fit.ratios, inside)

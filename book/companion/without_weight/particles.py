@@ -29,7 +29,7 @@ BAND = 12 / 300  # share of the slices, about the middle, which the kernel joins
 SCORED = 3  # each one of this number is scored
 EDS_EARLY, HEBT_EARLY = 20, 100  # near the best stop of an alloy in these trials
 LATE = 200
-ITERATIONS = {"fused": 20, "em": 50, "tv": 300}
+ITERATIONS = {"fused": hebt.Fused.iterations, "em": 50, "tv": 300}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

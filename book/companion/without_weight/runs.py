@@ -30,7 +30,8 @@ NAMES = {
 # touched since
 KERNEL, BILATERAL, CONTRAST = 4.0, 10.0, 0.1
 STRENGTH = 512.0  # of guided TV: 1 for a pixel of the paper's frame
-ITERATIONS = {"eds": 200, "hebt": 200, "fused": 20, "em": 75, "bilateral": 50, "tv": 300}
+ITERATIONS = {"eds": 200, "hebt": 200, "em": 75, "bilateral": 50, "tv": 300}
+ITERATIONS["fused"] = hebt.Fused.iterations
 
 
 def small_size() -> int:
