@@ -99,9 +99,14 @@ def test_images_are_sorted_with_their_angles(tmp_path, order, ending):
         beside.write_text(f"image,Tilt angle (deg)\n{rows}")
     else:
         column(beside, values)
-    series = io.read(stack)
+    # maps lie in another order, each with its own angles
+    maps = mrc(tmp_path / "Au.mrc", MAPS[0])
+    column(tmp_path / "Au.rawtlt")
+    series = io.read([stack, maps])
     np.testing.assert_array_equal(series.angles, TILTS)
     np.testing.assert_array_equal(series.haadf, HAADF)
+    np.testing.assert_array_equal(series.maps[0], MAPS[0])
+    assert series.haadf_angles is None
 
 
 def test_tiff_pages_take_their_angles_from_a_csv(tmp_path):

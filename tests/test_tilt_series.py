@@ -212,20 +212,33 @@ def test_a_series_reconstructs_what_its_arrays_do(specimen):
     np.testing.assert_array_equal(fit.ratios, hebt.response_ratios(haadf, maps).ratios)
     assert fit.names == ("Au", "Ag")
     W = hebt.Projector(angles, haadf.shape[-1])
-    expected = hebt.reconstruct(W, haadf, maps, fit.ratios, 0.7, 5)
-    np.testing.assert_array_equal(series.reconstruct("hebt", 5, alpha=0.7), expected)
+    with pytest.raises(ValueError, match="pixel_size of the series is None; expected nm"):
+        series.reconstruct("hebt", 5)
+    series = dataclasses.replace(series, pixel_size=2.0).bin(1)
+    result = series.reconstruct("hebt", 5, alpha=0.6)
+    expected = hebt.reconstruct(W, haadf, maps, fit.ratios, 0.6, 5)
+    np.testing.assert_array_equal(result.x, expected)
+    assert result.elements == ("Au", "Ag") and result.pixel_size == 2.0
+    assert result.method == "hebt" and len(result.residuals.eds) == 5
+    assert result.settings == {"alpha": 0.6, "iterations": 5}
+    assert [record["step"] for record in result.history] == ["bin"]
+    np.testing.assert_array_equal(result.ratios.ratios, fit.ratios)
 
 
 def test_the_method_follows_from_the_data(specimen):
     angles, haadf, maps, density = specimen
-    series = io.TiltSeries.from_arrays(haadf, {"Au": maps[0], "Ag": maps[1]}, angles=angles)
+    series = io.TiltSeries.from_arrays(
+        haadf, {"Au": maps[0], "Ag": maps[1]}, angles=angles, pixel_size=1.0
+    )
     method = series.suited_method()
     assert isinstance(method, hebt.CompositionEM) and method.variance is None
     # about 113 X-rays under the kernel, (4 pi)^(3/2) its width cubed, of those in each voxel
     inside = np.count_nonzero(density.sum(axis=0))
     width = (113 * inside / maps.sum(axis=(1, 2, 3)).min()) ** (1 / 3) / np.sqrt(4 * np.pi)
     np.testing.assert_allclose(method.kernel[1], width, rtol=0.3)  # S is wider
-    x = series.reconstruct()
+    result = series.reconstruct()
+    x = result.x
+    assert result.settings["total"] == method.total and result.method == "CompositionEM"
     assert hebt.metrics.scaled_mse(density[0], x[0]) < 0.06
     known = dataclasses.replace(series, maps=maps - 0.25, variance=maps + 0.1)
     assert isinstance(known.suited_method(), hebt.Fused)
@@ -236,7 +249,11 @@ def test_the_method_follows_from_the_data(specimen):
 def test_haadf_at_other_tilts_is_known_to_ratios_and_reconstruction(specimen):
     angles, haadf, maps, density = specimen
     series = io.TiltSeries.from_arrays(
-        haadf, {"Au": maps[0, ::2], "Ag": maps[1, ::2]}, angles=angles[::2], haadf_angles=angles
+        haadf,
+        {"Au": maps[0, ::2], "Ag": maps[1, ::2]},
+        angles=angles[::2],
+        haadf_angles=angles,
+        pixel_size=1.0,
     )
     fit = series.ratios()
     expected = hebt.response_ratios(haadf[::2], maps[:, ::2]).ratios
@@ -245,7 +262,7 @@ def test_haadf_at_other_tilts_is_known_to_ratios_and_reconstruction(specimen):
     expected = hebt.reconstruct(
         W, haadf, maps[:, ::2], fit.ratios, iterations=3, haadf_projector=every
     )
-    np.testing.assert_array_equal(series.reconstruct("hebt", 3), expected)
+    np.testing.assert_array_equal(series.reconstruct("hebt", 3).x, expected)
     shifts = np.arange(2.0 * len(angles)).reshape(-1, 2) / 10
     moved = series.apply_shifts(shifts)
     np.testing.assert_array_equal(moved.maps, prepare.apply_shifts(maps[:, ::2], shifts[::2]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from .._checks import (
 from .._counts import are_counts
 from .._fused import Fused
 from .._guide import haadf_reconstruction
-from .._method import Method
+from .._method import Hebt, Method
 from .._problem import Problem
 from .._search import width_by_counts
 from ..choose import choose
@@ -38,6 +38,8 @@ from ..projector import Projector, common_tilts
 from ..ratios import ResponseRatios, response_ratios
 from ..reconstruct import reconstruct as reconstruct_arrays
 from ..reconstruct import sirt
+from ..result import Result
+from ..stopping import History
 from ._noise import bin_matrix, crop_matrices, mixed, same, shift_matrices
 
 # slices from which the kernel is worked out, and those with which held-out counts judge
@@ -376,7 +378,7 @@ def suited_method(series: Any, fit: Any, seed: int) -> str | Method:
 def reconstruct(
     series: Any, method: Any, iterations: Any, ratios: Any, options: dict[str, Any]
 ) -> Any:
-    """Return the volumes of a series; see `TiltSeries.reconstruct`."""
+    """Return the result of a series; see `TiltSeries.reconstruct`."""
     _check_maps(series)
     series._check_matched("reconstruct")
     taken = {"W", "haadf", "maps", "haadf_projector"} & set(options)
@@ -393,18 +395,55 @@ def reconstruct(
     if own and not are_counts(series.maps):
         known: Any = method
         method = replace(known, variance=series.variance)
+    if series.pixel_size is None:
+        raise ValueError(
+            "pixel_size of the series is None; expected nm, which volumes are measured by. Read "
+            "the files with pixel_size=, or give it to TiltSeries.from_arrays."
+        )
     W, other = _projectors(series)
-    values = ratios.ratios if isinstance(ratios, ResponseRatios) else ratios
-    return reconstruct_arrays(
+    fit = ratios if isinstance(ratios, ResponseRatios) else None
+    blocks = options.get("out") is not None
+    if "history" not in options and not blocks:
+        options = {**options, "history": History()}
+    x = reconstruct_arrays(
         W,
         series.haadf,
         series.maps,
-        values,
+        ratios if fit is None else fit.ratios,
         iterations=iterations,
         method=method,
         haadf_projector=other,
         **options,
     )
+    return Result(
+        np.asarray(x),
+        series.elements,
+        series.pixel_size,
+        ratios=fit,
+        angles=series.angles,
+        method=method if isinstance(method, str) else type(method).__name__,
+        settings=_settings(method, iterations, options),
+        residuals=options.get("history"),
+        history=series.history,
+        inputs=series.inputs,
+    )
+
+
+def _settings(method: Any, iterations: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what a result says of how it was made: arguments that are numbers or texts."""
+    own = (
+        {} if isinstance(method, str) else {f.name: getattr(method, f.name) for f in fields(method)}
+    )
+    if isinstance(method, str):
+        own["alpha"] = 0.7 if options.get("alpha") is None else options["alpha"]
+    usual = Hebt.iterations if isinstance(method, str) else method.iterations
+    own |= {"iterations": usual if iterations is None else iterations, **options}
+    simple = (bool, int, float, str, tuple, list, np.generic)
+    return {
+        name: plain(value)
+        for name, value in own.items()
+        if isinstance(value, simple) or (isinstance(value, np.ndarray) and value.ndim == 0)
+    }
 
 
 def shown(series: Any) -> str:

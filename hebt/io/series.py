@@ -15,6 +15,7 @@ from ..prepare.haadf import correct_damping, estimate_damping, remove_offset
 from ..prepare.images import check_shifts, crop_flat
 from ..prepare.windows import EnergyWindow
 from ..ratios import ResponseRatios
+from ..result import Result
 from . import _steps
 from ._noise import Noise, known_noise, noise_fields
 
@@ -444,7 +445,7 @@ class TiltSeries:
         *,
         ratios: ResponseRatios | ArrayLike | None = None,
         **options: Any,
-    ) -> np.ndarray:
+    ) -> Result:
         """Reconstruct all elements from the series.
 
         Parameters
@@ -461,13 +462,15 @@ class TiltSeries:
 
         Returns
         -------
-        numpy.ndarray
-            (elements, slices, size, size), float32, in HAADF intensity per voxel.
+        Result
+            Volumes ``x``, (elements, slices, size, size), in HAADF intensity per voxel, with the
+            ratios, settings, residuals and the history of the series.
 
         Raises
         ------
         TypeError, ValueError
-            If there are no maps, or an argument does not fit; see `hebt.reconstruct`.
+            If there are no maps or no pixel size, or an argument does not fit; see
+            `hebt.reconstruct`.
         """
         return _steps.reconstruct(self, method, iterations, ratios, options)
 
