@@ -184,8 +184,6 @@ def errors_table(results: dict) -> Table:
         iteration, smallest = errors.best(one)
         found = {
             "program": one["name"],
-            "threads": one["threads"],
-            "slices": one["slices"],
             "smallest error": f"{smallest:.3f}",
             "at iteration": iteration,
         }
@@ -194,7 +192,6 @@ def errors_table(results: dict) -> Table:
             found[f"to {error:.3f}, {name}"] = "–" if seconds is None else data.duration(seconds)
         rows.append(found)
     versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
-    settings = "; ".join(f"{one['name']}: {one['setting']}" for one in results["contenders"])
     return Table.of(
         rows,
         title="Time by the clock to an error, for {whole} slices of {size} × {size} pixels and two "
@@ -202,9 +199,18 @@ def errors_table(results: dict) -> Table:
         note="Each error is the smallest that the named program reaches at any stop; a dash: never "
         "reached. Times are medians of up to {rounds} rounds; where fewer slices were given, that "
         "of a slice, multiplied. ".format(**results["settings"])
-        + f"Settings: {settings}. Measured on {results['date']} on {results['processor']} with "
+        + f"Measured on {results['date']} on {results['processor']} with "
         f"{results['cores']} cores; {data.commit_text(results)}, {versions}. "
         f"{data.load_text(results)}",
+    )
+
+
+def settings_table(results: dict) -> Table:
+    """Return what each contender was given."""
+    names = {"program": "name", "given": "setting", "threads": "threads", "slices": "slices"}
+    return Table.of(
+        [{column: one[name] for column, name in names.items()} for one in results["contenders"]],
+        title="What each program was given",
     )
 
 
