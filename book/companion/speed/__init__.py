@@ -11,5 +11,6 @@ from .tables import (
     least_squares_table,
     memory_table,
     peers_table,
+    scaling_table,
     workers_table,
 )
