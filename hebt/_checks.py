@@ -297,6 +297,20 @@ def check_ratios(
     return ratios
 
 
+def check_order(names: Iterable[str], elements: Iterable[str]) -> None:
+    """Refuse response ratios of which one has the name of an element in another place.
+
+    Names that are none of the elements' (lines, numbers) tell nothing.
+    """
+    names, elements = list(names), list(elements)
+    places = {name: i for i, name in enumerate(elements)}
+    if len(names) != len(elements) or any(places.get(n, i) != i for i, n in enumerate(names)):
+        raise ValueError(
+            f"ratios are those of {', '.join(names)}, and the elements are {', '.join(elements)}; "
+            "expected one for each, in the same order. Fit them to these maps."
+        )
+
+
 def check_errors(name: str, errors: ArrayLike, elements: int) -> NDArray[np.float64]:
     """Return standard errors as float64, one of at least 0 for each element."""
     as_float32(name, errors)  # also refuses what is beyond it
