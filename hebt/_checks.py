@@ -369,6 +369,20 @@ def check_half(half: ArrayLike, maps: NDArray[np.float32]) -> NDArray[np.float32
     return half
 
 
+def check_shares(name: str, parts: NDArray[np.float32]) -> None:
+    """Refuse parts of the counts, (parts, elements, ...), that are far from equal."""
+    sums = parts.sum(axis=tuple(range(2, parts.ndim)), dtype=float)
+    for e, each in enumerate(sums.T):
+        share = each / (each.sum() or 1)
+        # of few counts chance leaves more in one part
+        if each.sum() > 0 and (abs(share * len(share) - 1) > 0.5 + 5 / np.sqrt(each.sum())).any():
+            text = ", ".join(f"{100 * s:.0f} %" for s in share)
+            raise ValueError(
+                f"{name} hold {text} of the counts of maps[{e}]; expected about as many each. "
+                "Split what was counted by hebt.split_counts(spectra, seed=1, parts=5)."
+            )
+
+
 def check_range(name: str, low: float, high: float, *, whole: bool) -> None:
     """Do `check_signs` for the lowest and highest value, and whether all are whole counts."""
     if low >= 0:
