@@ -297,6 +297,20 @@ def check_ratios(
     return ratios
 
 
+def check_order(names: Iterable[str], elements: Iterable[str]) -> None:
+    """Refuse response ratios of which one has the name of an element in another place.
+
+    Names that are none of the elements' (lines, numbers) tell nothing.
+    """
+    names, elements = list(names), list(elements)
+    places = {name: i for i, name in enumerate(elements)}
+    if len(names) != len(elements) or any(places.get(n, i) != i for i, n in enumerate(names)):
+        raise ValueError(
+            f"ratios are those of {', '.join(names)}, and the elements are {', '.join(elements)}; "
+            "expected one for each, in the same order. Fit them to these maps."
+        )
+
+
 def check_errors(name: str, errors: ArrayLike, elements: int) -> NDArray[np.float64]:
     """Return standard errors as float64, one of at least 0 for each element."""
     as_float32(name, errors)  # also refuses what is beyond it
@@ -353,6 +367,20 @@ def check_half(half: ArrayLike, maps: NDArray[np.float32]) -> NDArray[np.float32
             "the sum of both halves as maps, and one of them as half."
         )
     return half
+
+
+def check_shares(name: str, parts: NDArray[np.float32]) -> None:
+    """Refuse parts of the counts, (parts, elements, ...), that are far from equal."""
+    sums = parts.sum(axis=tuple(range(2, parts.ndim)), dtype=float)
+    for e, each in enumerate(sums.T):
+        share = each / (each.sum() or 1)
+        # of few counts chance leaves more in one part
+        if each.sum() > 0 and (abs(share * len(share) - 1) > 0.5 + 5 / np.sqrt(each.sum())).any():
+            text = ", ".join(f"{100 * s:.0f} %" for s in share)
+            raise ValueError(
+                f"{name} hold {text} of the counts of maps[{e}]; expected about as many each. "
+                "Split what was counted by hebt.split_counts(spectra, seed=1, parts=5)."
+            )
 
 
 def check_range(name: str, low: float, high: float, *, whole: bool) -> None:

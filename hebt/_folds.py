@@ -17,6 +17,7 @@ from ._checks import (
     check_flag,
     check_names,
     check_series,
+    check_shares,
     check_signs,
     check_text,
 )
@@ -44,7 +45,8 @@ class Recipe:
         What to reconstruct from, in the shape of the maps that are judged, such as smoothed ones;
         None for those.
     haadf
-        HAADF images for this recipe; None for those of all.
+        HAADF images for this recipe, in the same unit: the ratios are fitted to those of all. None
+        for those.
     blur
         The kernel of the maps, as for `reconstruct`; for HEBT alone.
     name
@@ -325,6 +327,7 @@ def count_series(
             f"haadf has shape {haadf.shape} and there are {len(angles)} angles; expected one angle "
             "per tilt."
         )
+    check_shares("parts", parts)
     targets = _like("targets", targets, parts, "parts")
     return Series(
         angles,

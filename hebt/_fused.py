@@ -107,14 +107,18 @@ class Fused(Method):
         if self.haadf_noise is not None:
             return super()._in_blocks(problem)
         data = problem.haadf, problem.maps, self.variance
-        if _has_other_tilts(problem) or any(map(is_lazy, data)):
+        if has_other_tilts(problem) or any(map(is_lazy, data)):
             raise ValueError(
                 "haadf_noise is None, but each block of slices would show another noise; expected "
                 "hebt.Fused(haadf_noise=...) with Dask arrays, and with out where haadf_projector "
                 "has other tilts. Give it, or 0 if HAADF has hardly any."
             )
+        return self._with_noise(problem)._in_blocks(problem)
+
+    def _with_noise(self, problem: Problem) -> Fused:
+        """Return the same with the HAADF noise that these data show."""
         noise = float(np.sqrt(share_out(problem, self.variance, None)[1]))
-        return replace(self, haadf_noise=noise)._in_blocks(problem)
+        return replace(self, haadf_noise=noise)
 
 
 def share_out(
@@ -190,7 +194,8 @@ def _gaussian(sigma: float, length: int) -> np.ndarray:
     return ndimage.gaussian_filter1d(np.eye(length), sigma, axis=0).astype(np.float32)
 
 
-def _has_other_tilts(problem: Problem) -> bool:
+def has_other_tilts(problem: Problem) -> bool:
+    """Whether HAADF images were taken at other tilts than the maps."""
     other = problem.haadf_projector
     return other is not None and not np.array_equal(other.angles, problem.W.angles)
 
@@ -198,7 +203,7 @@ def _has_other_tilts(problem: Problem) -> bool:
 def _misfit(problem: Problem, noise: float | None) -> np.ndarray:
     """Return p_h - sum_e r_e p_e, at the tilts of the maps."""
     haadf: Any = problem.haadf
-    if _has_other_tilts(problem):
+    if has_other_tilts(problem):
         haadf = problem.W.forward(haadf_reconstruction(problem, noise))
     ratios = _as_maps(problem.ratios, problem.maps.ndim)
     misfit = haadf.copy()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import as_float32, as_list
+from ._checks import as_float32, as_list, check_shares
 from ._composition_em import CompositionEM, divide
 from ._counts import are_counts, shifted_counts, split_counts
 from ._guide import haadf_reconstruction
@@ -147,11 +147,5 @@ def checked_parts(maps: np.ndarray, parts: Any, seed: Any) -> np.ndarray:
                 "expected the same. Give maps made of parts of the counts, neither means nor "
                 "rescaled, and their sum as maps."
             )
-        share = each / each.sum()
-        if abs(len(share) * share - 1).max() > 0.5:
-            text = ", ".join(f"{100 * s:.0f} %" for s in share)
-            raise ValueError(
-                f"parts hold {text} of the counts of maps[{e}]; expected about as many each. Split "
-                "what was counted by hebt.split_counts(spectra, seed=1, parts=5)."
-            )
+    check_shares("parts", result)
     return result

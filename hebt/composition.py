@@ -185,7 +185,7 @@ def composition_error(fractions: ArrayLike, factor_errors: ArrayLike) -> np.ndar
     Raises
     ------
     TypeError, ValueError
-        If the fractions do not add up to 1, or the errors are not one of at least 0 for each.
+        If the fractions do not add up to 1, or the errors are not one from 0 to below 1 for each.
 
     Notes
     -----
@@ -211,6 +211,11 @@ def composition_error(fractions: ArrayLike, factor_errors: ArrayLike) -> np.ndar
             "that add up to 1, as from hebt.composition."
         )
     s = check_errors("factor_errors", factor_errors, len(c)) ** 2
+    if s.max() >= 1:
+        raise ValueError(
+            f"factor_errors go up to {np.sqrt(s.max()):g}; expected relative errors below 1, 0.05 "
+            "for 5 %. Divide percents by 100."
+        )
     s = s.reshape(-1, *[1] * (c.ndim - 1))
     variance = c**2 * ((1 - 2 * c) * s + (c**2 * s).sum(axis=0))
     error = np.sqrt(np.maximum(variance, 0)).astype(np.float32)

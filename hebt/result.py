@@ -18,6 +18,7 @@ from ._checks import (
     check_flag,
     check_names,
     check_number,
+    check_order,
     check_path,
     check_text,
 )
@@ -82,11 +83,7 @@ class Result:
                     f"ratios is of type {type(self.ratios).__name__}; expected what "
                     "response_ratios returns, or None."
                 )
-            if len(self.ratios.ratios) != len(x):
-                raise ValueError(
-                    f"ratios are those of {', '.join(self.ratios.names)}, and x has {len(x)} "
-                    "elements; expected one for each."
-                )
+            check_order(self.ratios.names, names)
         if self.angles is not None:
             checked["angles"] = check_angles(self.angles)
         if self.residuals is not None and not isinstance(self.residuals, History):
@@ -286,6 +283,11 @@ def result_from(
     known = {name: about[name] for name in _UNDERSTOOD if about.get(name) is not None}
     read = {name: _UNDERSTOOD[name](value) for name, value in known.items()}
     found: dict[str, Any] = {name: value for name, value in read.items() if value is not None}
+    if "ratios" in found:
+        try:
+            check_order(found["ratios"].names, elements)
+        except ValueError:  # of other elements
+            del found["ratios"]
     rest = {name: value for name, value in about.items() if name not in _UNDERSTOOD}
     # in the words of others
     rest |= {f"{name} (as saved)": known[name] for name in known if name not in found}
@@ -324,7 +326,7 @@ def _history(saved):
 
 def _angles(saved):
     try:
-        return np.array(saved, np.float64) if np.ndim(saved) == 1 and len(saved) else None
+        return check_angles(np.array(saved, np.float64))  # None would become NaN
     except (TypeError, ValueError):
         return None
 

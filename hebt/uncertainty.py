@@ -13,6 +13,7 @@ from ._blocks import is_lazy
 from ._checks import check_count, check_errors, check_function, check_seed, check_variance
 from ._composition_em import CompositionEM, divide
 from ._counts import are_counts, shifted_counts
+from ._fused import Fused, has_other_tilts
 from ._guide import haadf_reconstruction
 from ._method import Hebt, Method
 from ._problem import Problem, Run
@@ -96,8 +97,9 @@ def noise_deviation(
     Notes
     -----
     Replicates ride along as further slices, as many at once as make it faster. Composition EM
-    reconstructs HAADF once for all. Smoothed or denoised maps are refused, as their noise is not
-    independent from pixel to pixel.
+    reconstructs HAADF once for all, and `Fused` takes the HAADF noise of the data. Smoothed or
+    denoised maps are refused, as their noise is not independent from pixel to pixel, and so is the
+    variance of a `Fused`.
 
     References
     ----------
@@ -184,6 +186,8 @@ def _reconstructions(
     """Yield x and the ratios of each replicate."""
     depth = problem.lead or (1,)
     counts, shift = _counts(problem, method)
+    if isinstance(method, Fused):
+        method = _settled(method, problem)
     solve_many = _solver(problem, method, depth)
     together = -(-_COLUMNS // (len(counts) * depth[0])) if solve_many else 1
     for first in range(0, len(seeds), together):
@@ -205,9 +209,31 @@ def _reconstructions(
             yield x[:, r].reshape(problem.shape), own[r]
 
 
+def _settled(method: Fused, problem: Problem) -> Fused:
+    """Return the fused method with the HAADF noise of the data themselves.
+
+    Counts drawn from counts have noise twice, of which each replicate would take half for HAADF's.
+    """
+    if method.haadf_noise is not None:
+        return method
+    if has_other_tilts(problem):
+        raise ValueError(
+            "haadf_noise is None and haadf_projector has other tilts, so that each replicate would "
+            "find another noise; expected hebt.Fused(haadf_noise=...). Give it, or 0 if HAADF has "
+            "hardly any."
+        )
+    return method._with_noise(problem)
+
+
 def _counts(problem: Problem, method: Method) -> tuple[np.ndarray, Any]:
     """Return what is drawn again, and what goes off again afterwards."""
     maps, variance = problem.maps, getattr(method, "variance", None)
+    if variance is not None and isinstance(method, Fused):
+        raise ValueError(
+            "method is a hebt.Fused with a variance, as smoothed maps have it, whose noise is not "
+            "independent from pixel to pixel; expected raw counts and hebt.Fused(). Give these, or "
+            "reconstruct maps that were counted again and smoothed alike."
+        )
     if variance is not None:
         along, _ = getattr(method, "kernel", (0, 0))
         counts, shift = shifted_counts(maps, variance, along > 0)

@@ -217,7 +217,8 @@ def leave_one_out(
     mask
         As for `hebt.sirt`.
     blur
-        The kernel that `maps` were smoothed with, as for `reconstruct`: for EDS alone and HEBT.
+        The kernel that `maps` were smoothed with, as for `reconstruct`: for EDS alone and HEBT. It
+        takes `targets` that were not smoothed.
     margin
         How many columns to leave out of the comparison at each edge.
     scale
@@ -238,6 +239,11 @@ def leave_one_out(
         If shapes do not fit, a held tilt is not among `angles`, or fewer than two would be left; if
         a map to compare with is the same everywhere.
     """
+    if blur is not None and targets is None:
+        raise ValueError(
+            "blur is given and targets is None, but what is predicted is not smoothed as maps are; "
+            "expected targets. Give the maps as they were before they were smoothed."
+        )
     series = tilt_series(
         angles, haadf, maps, targets, variance, ratio_maps, mask, margin, scale, names
     )
@@ -361,7 +367,7 @@ def nested_counts(
         (parts, elements, tilts, slices, size).
     contenders
         Name -> recipes among which to choose. Their `maps` and the `variance` of a method have the
-        axis of the parts as well.
+        axis of the parts as well; the variance may be one number.
     inner
         How many of the other parts choose.
     targets, variance
@@ -394,6 +400,8 @@ def _judge(
         )
     inner = check_count("inner", inner, most=len(places) - 1)
     contenders = _check_contenders(series, contenders)
+    if series.variance is None:
+        _check_all_shown(series, places)
     judges = inner_judges(places, inner)
     pairs = {frozenset((unit, other)) for unit, others in judges.items() for other in others}
     with progress_bar(len(pairs) + len(places), "nested folds", progress) as bar:
@@ -416,6 +424,12 @@ def _check_contenders(series: Series, contenders: Any) -> dict[str, list[Recipe]
                 f"contenders[{name!r}] is {recipes!r}; expected one hebt.validation.Recipe or more."
             )
         for recipe in recipes:
+            known = getattr(recipe.method, "variance", None)
+            if series.by_counts and known is not None and 0 < np.ndim(known) < 5:
+                raise ValueError(
+                    f"variance of a method in contenders[{name!r}] has shape {np.shape(known)}; "
+                    f"expected {series.maps.shape}, that of each part: a part has its share of it."
+                )
             for what, shape in (("maps", series.maps.shape), ("haadf", series.haadf.shape)):
                 given = getattr(recipe, what)
                 if given is not None and given.shape != shape:
@@ -425,6 +439,22 @@ def _check_contenders(series: Series, contenders: Any) -> dict[str, list[Recipe]
                     )
         checked[name] = recipes
     return checked
+
+
+def _check_all_shown(series, places):
+    """Refuse maps without a count, of whose squares no error can be a share."""
+    inner = np.s_[..., series.margin : series.maps.shape[-1] - series.margin]
+    shown = series.targets[inner].any(axis=(-2, -1))  # ([parts,] elements, tilts)
+    shown = shown if series.by_counts else shown[:, places]
+    if not shown.all():
+        *part, element, tilt = np.argwhere(~shown)[0]
+        angle = series.angles[tilt] if series.by_counts else series.angles[places[tilt]]
+        where = f" in parts[{part[0]}]" if part else ""
+        raise ValueError(
+            f"targets is 0 everywhere for {series.names[element]} at {angle:g} degrees{where}; "
+            "expected maps that show something, or a variance. Give one, hold out others, or leave "
+            "the element out."
+        )
 
 
 def _check_shown(images, name, angles):
@@ -443,6 +473,12 @@ def _check_held(angles, held, stops):
     places = [int(np.flatnonzero(angles == t)[0]) if t in angles else -1 for t in held]
     if -1 in places:
         raise ValueError(f"held is {held}; expected some of the tilts {angles.tolist()}.")
+    twice = [t for t in held if held.count(t) > 1 or np.count_nonzero(angles == t) > 1]
+    if twice:
+        raise ValueError(
+            f"held has {twice[0]:g}, which is there twice, in held or in angles; expected each "
+            "tilt once. Of two images at one tilt the other would tell what is held out."
+        )
     if len(angles) < 3:
         raise ValueError(f"angles has {len(angles)} tilts; expected at least three.")
     return places, check_counts("stops", stops)

@@ -153,3 +153,8 @@ def test_bad_input_is_refused_by_name(arguments, message):
     arguments = dict(x=specimen()[1], ratios=RATIOS, eds_response=ZETA) | arguments
     with pytest.raises(ValueError, match=message):
         hebt.composition(**arguments)
+
+
+def test_errors_in_percent_are_refused():
+    with pytest.raises(ValueError, match="go up to 5; expected relative errors below 1"):
+        hebt.composition_error([[0.5], [0.5]], [5, 3])

@@ -380,3 +380,12 @@ def test_files_of_other_programs_are_named_as_such(tmp_path):
         io.load(tmp_path / "a.vti")
     with pytest.raises(FileNotFoundError, match=r"b.vti does not exist"):
         io.load(tmp_path / "b.vti")
+
+
+@pytest.mark.parametrize("known", ["ratios", "angles"])
+def test_what_is_known_of_something_else_keeps_no_volume_from_being_read(known, tmp_path):
+    about = {"ratios": fit(), "angles": [-60.0, 999.0]}
+    io.save(tmp_path / "a.vti", X[:1], pixel_size=1.0, elements=["Ag"], about={known: about[known]})
+    result = io.load(tmp_path / "a.vti")
+    np.testing.assert_array_equal(result.x, X[:1])
+    assert getattr(result, known) is None and f"{known} (as saved)" in result.about

@@ -297,3 +297,22 @@ def test_what_is_missing_is_said(specimen):
         series.reconstruct(W=hebt.Projector(angles, 48))
     with pytest.raises(ValueError, match="haadf has 15 tilts and maps 14; expected 15"):
         io.TiltSeries.from_arrays(haadf, maps[:, 1:], angles=angles)
+
+
+def test_ratios_of_elements_in_another_order_are_refused(specimen):
+    angles, haadf, maps, _ = specimen
+    maps = {"Au": maps[0], "Ag": maps[1]}
+    series = io.TiltSeries.from_arrays(haadf, maps, angles=angles, pixel_size=1)
+    fit, turned = series.ratios(), series.pick("Ag", "Au")
+    options = {"iterations": 2, "progress": False}
+    for call in (turned.reconstruct, turned.pick("Ag").reconstruct):
+        with pytest.raises(ValueError, match="ratios are those of Au, Ag, and the elements are Ag"):
+            call("hebt", ratios=fit, **options)
+    with pytest.raises(ValueError, match="in the same order"):
+        turned.suited_method(fit)
+    with pytest.raises(ValueError, match="in the same order"):
+        hebt.Result(np.ones((2, 4, 4)), ("Ag", "Au"), 1.0, ratios=fit)
+    # names that are none of the elements' tell nothing
+    nameless = hebt.response_ratios(haadf, series.maps)
+    found = series.reconstruct("hebt", ratios=nameless, **options)
+    np.testing.assert_array_equal(found.x, series.reconstruct("hebt", ratios=fit, **options).x)

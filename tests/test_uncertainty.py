@@ -18,13 +18,18 @@ ZETAS = [1900.0, 1000.0]
 
 def scene(slices=2, dose=30, seed=0, images=W):
     """HAADF images and counts of two overlapping blocks."""
-    x = np.zeros((2, slices, SIZE, SIZE))
-    x[0, :, 4:11, 3:12] = 1
-    x[1, :, 6:13, 5:14] = 2
+    x = _blocks(slices)
     x *= 1 + 0.2 * np.arange(slices)[:, None, None]
     p = dose * np.moveaxis(W.forward(x), 1, 0)
     counts = np.random.default_rng(seed).poisson(p / R[:, None, None, None])
     return dose * images.forward(x.sum(axis=0)), counts
+
+
+def _blocks(slices=1):
+    x = np.zeros((2, slices, SIZE, SIZE))
+    x[0, :, 4:11, 3:12] = 1
+    x[1, :, 6:13, 5:14] = 2
+    return x
 
 
 def deviation(haadf, maps, ratios=R, **options):
@@ -112,6 +117,20 @@ def test_of_a_linear_reconstruction_it_is_the_closed_form():
         ratio = found[e].ravel()[some] / expected[some]
         assert abs(ratio.mean() - 1) < 0.03 and ratio.std() < 1.5 / np.sqrt(600)
         assert not found[e].ravel()[~some].any()
+
+
+def test_the_fused_method_knows_the_noise_of_haadf_of_the_data():
+    """Counts drawn from counts have noise twice: none of it is HAADF's."""
+    p = scene(slices=1)[0][:, 0]
+    exact = 30 * np.moveaxis(W.forward(_blocks()), 1, 0)[:, :, 0] / R[:, None, None]
+    rng = np.random.default_rng(5)
+    draws = [rng.poisson(exact).astype(np.float32) for _ in range(30)]
+    options = {"method": hebt.Fused(), "progress": False}
+    true = np.std([hebt.reconstruct(W, p, n, R, **options) for n in draws], axis=0, ddof=1)
+    found = deviation(p, draws[0], replicates=30, iterations=None, method=hebt.Fused())
+    inside = _blocks()[:, 0].sum(axis=0) > 0
+    share = found[:, inside].mean(axis=1) / true[:, inside].mean(axis=1)
+    np.testing.assert_allclose(share, 1, atol=0.2)
 
 
 def test_mean_and_variance_of_what_is_drawn_are_those_of_the_maps(monkeypatch):
@@ -327,6 +346,11 @@ def test_dask_arrays_are_refused():
         ({"of": lambda x, ratios: "text"}, "expected real numbers"),
         ({"of": "text"}, "of is 'text'; expected a function"),
         ({"method": hebt.CompositionEM(1), "alpha": 0.3}, "alpha is 0.3, but"),
+        ({"method": hebt.Fused(variance=30.0)}, "hebt.Fused with a variance, as smoothed maps"),
+        (
+            {"method": hebt.Fused(), "haadf_projector": hebt.Projector(W.angles + 1, SIZE)},
+            "other tilts, so that each replicate would find another noise",
+        ),
     ],
 )
 def test_bad_input_is_refused_by_name(options, message):

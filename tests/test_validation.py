@@ -252,3 +252,49 @@ def test_inner_judges_are_others_and_mutual_where_they_can_be():
             if inner == 2 and count > 3:
                 assert all(len(others) == 2 for others in chosen.values())
                 assert all(unit in chosen[o] for unit, others in chosen.items() for o in others)
+
+
+def test_an_empty_map_of_a_judge_is_refused_where_errors_are_shares_of_it(consistent):
+    """Its error would be no number, and what it chooses for the others by chance."""
+    haadf, maps = consistent
+    empty = maps.copy()
+    empty[1, 3] = 0
+    contenders = {"EDS": [validation.Recipe(0.0, (1, 9))]}
+    held = ANGLES[[1, 3, 6]]
+    with pytest.raises(ValueError, match="0 everywhere for element 1 at -30 degrees; expected"):
+        validation.nested(ANGLES, haadf, maps, contenders, held=held, targets=empty)
+    parts = np.stack([maps, maps, empty])
+    with pytest.raises(ValueError, match=r"at -30 degrees in parts\[2\]; expected"):
+        validation.nested_counts(ANGLES, haadf, parts, contenders)
+    options = {"held": held, "targets": empty, "variance": np.ones_like(maps)}
+    judged = validation.nested(ANGLES, haadf, maps, contenders, **options)
+    assert np.isfinite(judged.errors).all()
+
+
+def test_parts_are_equal_and_have_their_own_variance(consistent):
+    haadf, maps = consistent
+    parts = np.stack([maps] * 5)
+    contenders = {"EDS": [validation.Recipe(0.0, (2,))]}
+    unequal = np.stack([parts[:3].sum(axis=0), parts[3], parts[4]])
+    with pytest.raises(ValueError, match="parts hold 60 %, 20 %, 20 % of the counts"):
+        validation.nested_counts(ANGLES, haadf, unequal, contenders)
+    fused = hebt.Fused(np.ones_like(maps), haadf_noise=1.0)
+    with pytest.raises(ValueError, match="variance of a method in contenders.* that of each part"):
+        validation.nested_counts(ANGLES, haadf, parts, {"F": [validation.Recipe(fused, (2,))]})
+
+
+def test_a_tilt_is_held_out_once_and_with_all_its_images(consistent):
+    haadf, maps = consistent
+    angles = ANGLES.copy()
+    angles[4] = angles[3]
+    for tilts, held in ((ANGLES, [0, 10, 0]), (angles, [angles[3], 0, 10])):
+        with pytest.raises(ValueError, match="is there twice"):
+            validation.leave_one_out(tilts, haadf, maps, held=held, stops=[1])
+        contenders = {"EDS": [validation.Recipe(0.0, (1,))]}
+        with pytest.raises(ValueError, match="is there twice"):
+            validation.nested(tilts, haadf, maps, contenders, held=held)
+
+
+def test_what_deconvolves_is_not_judged_by_smoothed_maps(consistent):
+    with pytest.raises(ValueError, match="blur is given and targets is None"):
+        validation.leave_one_out(ANGLES, *consistent, held=[0], stops=[1], blur=[0.25, 0.5, 0.25])

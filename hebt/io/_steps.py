@@ -18,6 +18,7 @@ from .._checks import (
     check_count,
     check_names,
     check_number,
+    check_order,
     check_seed,
     check_signs,
     check_variance,
@@ -341,6 +342,7 @@ def suited_method(series: Any, fit: Any, seed: int) -> str | Method:
         raise TypeError(
             f"fit is of type {type(fit).__name__}; expected what response_ratios returns, or None."
         )
+    check_order(fit.names, series.elements)
     raw = are_counts(series.maps)
     smoothed = any(record["step"] == "smooth" for record in series.history)
     if smoothed or not (raw or series.parts is not None):
@@ -388,6 +390,8 @@ def reconstruct(
             "arguments of hebt.reconstruct."
         )
     ratios = series.ratios() if ratios is None else ratios
+    if isinstance(ratios, ResponseRatios):
+        check_order(ratios.names, series.elements)
     if method is None:
         fit = ratios if isinstance(ratios, ResponseRatios) else series.ratios()
         method = suited_method(series, fit, 0)
