@@ -2,6 +2,8 @@
 
 import numpy as np
 
+import hebt
+
 from ..paper import value
 from .judgement import (
     EDS,
@@ -34,12 +36,13 @@ def dust_numbers(study: DustStudy) -> dict[str, str]:
     total = totals(study)
     swing = {name: 100 * np.ptp(values) for name, values in total.items()}
     shadowed = [swing[name] for name in (*now.shadowed, "Ga")]
-    rises = sorted(total[name].max() / total[name].min() for name in HOLDER)
+    rises = [total[name].max() / total[name].min() for name in HOLDER]
     carbon = total["C"][[0, -1]].mean() / total["C"][np.abs(angles) <= 10].mean() - 1
     pixel, depths = series.pixel_size, study.by_depth
     thin = min(depths)
     per_pixel = np.sort(series.maps.mean(axis=(1, 2, 3)))
     tilts, slices, size = study.haadf.shape
+    coarse = pixel * now.coarse
     numbers = {
         "tilts": f"{tilts}",
         "first": _signed(angles[0]),
@@ -63,6 +66,7 @@ def dust_numbers(study: DustStudy) -> dict[str, str]:
         "width": f"{now.width}",
         "sigma": f"{now.sigma:g}",
         "frame": f"{slices} slices of {size} pixels of {study.pixel_size:.1f} nm",
+        "coarse": f"{coarse:.0f} nm",
         "alpha": f"{value('alloy.alpha'):g}",
         "iterations": f"{value('alloy.iterations'):g}",
         "counts": f"{per_pixel[0]:.2f} to {per_pixel[-1]:.2f}",
@@ -74,9 +78,15 @@ def held_out_numbers(result) -> dict[str, str]:
     """Return HEBT's error at the last stop against that of EDS alone, by weight and element."""
     eds, mild, *_, strong = result.mean()[:, -1]
     magnesium = result.elements.index("Mg")
-    strong = zip(result.elements, strong / eds, strict=True)
-    numbers = {f"dust_strong_{element}": f"{factor:.2f}" for element, factor in strong}
-    return numbers | {"dust_mild_Mg": f"{mild[magnesium] / eds[magnesium]:.2f}"}
+    factors = strong / eds
+    worse = [e for e, factor in zip(result.elements, factors, strict=True) if factor > 1]
+    numbers = {
+        "strong_range": f"{factors.min():.2f} to {factors.max():.2f}",
+        "strong_worse": ", ".join(worse) or "no element",
+        "strong_Mg": f"{factors[magnesium]:.2f}",
+        "mild_Mg": f"{mild[magnesium] / eds[magnesium]:.2f}",
+    }
+    return {f"dust_{name}": text for name, text in numbers.items()}
 
 
 def ratio_numbers(study: DustStudy, fit) -> dict[str, str]:
@@ -114,7 +124,10 @@ def _ratio(fit, element: int) -> str:
 
 def volume_numbers(volumes) -> dict[str, str]:
     """Return what the sentences quote of the reconstructions."""
-    return {"dust_em_kernel": f"{volumes.kernel:g}"}
+    return {
+        "dust_em_kernel": f"{volumes.kernel:g}",
+        "dust_em_iterations": f"{hebt.CompositionEM.iterations}",
+    }
 
 
 def judged_numbers(judgement: Judgement) -> dict[str, str]:
@@ -127,6 +140,7 @@ def judged_numbers(judgement: Judgement) -> dict[str, str]:
         "kernel": f"{judgement.kernel(FREE):g}",
         "promise": promise(judgement),
         "guide": guidance(judgement),
+        "enough": f"{ENOUGH}",
     }
     short = {"free": FREE, "hard": HARD, "soft": SOFT, "poisson": POISSON, "fused": FUSED}
     short |= {"mild": MILD, "strong": STRONG}
@@ -136,6 +150,8 @@ def judged_numbers(judgement: Judgement) -> dict[str, str]:
             numbers[f"{key}_{kind}"] = outcome(judged, name)
         place = judged.contenders.index(STRONG), judged.elements.index("Mg")
         numbers[f"magnesium_{kind}"] = f"{percent[place]:.0f} ± {2 * errors[place]:.0f} %"
+        mine, without = (judged.mean()[judged.contenders.index(n)].sum() for n in (FREE, POISSON))
+        numbers[f"guide_sum_{kind}"] = f"{mine / without:.2f}"
     return {f"dust_judged_{name}": text for name, text in numbers.items()}
 
 

@@ -6,7 +6,7 @@ from matplotlib.ticker import MaxNLocator
 from hebt import prepare
 
 from ..spectrum import name_peaks, shade_window
-from ..style import CMAP, WIDTH, grid, length_bar, panel, styled, subplots
+from ..style import CMAP, WIDTH, grid, length_bar, log_ticks, panel, styled, subplots
 from .claims import HOLDER
 from .judgement import EDS, relative
 from .study import ratios_by_tilt, totals
@@ -128,7 +128,9 @@ def plot_judged(judgement):
             look = {"fmt": marker, "color": color, "markersize": 4, "linewidth": 1.2}
             ax.errorbar(percent[rows, e], places, xerr=2 * errors[rows, e], label=label, **look)
         ax.set_xscale("symlog", linthresh=10)
-        ax.set_xticks([-10, -5, 0, 5, 10, 100], ["−10", "−5", "0", "5", "10", "100"])
+        # ticks beyond what is drawn would widen the axis
+        ticks = [tick for tick in (-10, 0, 10, 100, 1000) if tick <= max(10, ax.get_xlim()[1])]
+        ax.set_xticks(ticks, [f"{tick}".replace("-", "−") for tick in ticks])
         ax.set(title=element, yticks=range(len(others)), yticklabels=others)
         if e >= len(judgement.tilts.elements) - 3:
             ax.set_xlabel("χ² less EDS alone's (%)")
@@ -258,6 +260,7 @@ def plot_held_out(result):
             look = {"color": color, "label": method, "markersize": 3.5}
             ax.semilogx(result.stops, errors[:, place], line, **look)
         ax.set(title=name, ylim=(0, None))
+        log_ticks(ax.xaxis)
         if place >= count - columns:
             ax.set_xlabel("iterations")
         if place % columns == 0:

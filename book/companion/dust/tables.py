@@ -84,7 +84,7 @@ def judged_table(judged, title: str) -> Table:
         rows,
         title=title,
         note="First row: χ² per pixel. Others: difference to the first row, with two standard "
-        "errors. ✓ better, ✗ worse, by more than these.",
+        "errors. ✓ better, ✗ worse, by more than these. Kernels in the pixels of the judged maps.",
     )
 
 

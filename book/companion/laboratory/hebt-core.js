@@ -195,21 +195,28 @@ const HEBT = (() => {
 
   // ---- composition EM
 
-  // HAADF alone without noise: SIRT with FISTA's momentum, which starts anew where it leads astray.
+  // HAADF alone without noise: SIRT with the momentum of the proximal optimized gradient method,
+  // as in hebt/_engine/accelerated.py. It starts anew where it leads astray.
   function haadfReconstruction(W, haadf, iterations) {
-    let x = new Float32Array(W.columns.length), z = x, age = 1;
+    const { rows, columns } = W;
+    const pixels = columns.length;
+    const x = new Float32Array(pixels), y = new Float32Array(pixels);
+    let t = 1;
     for (let n = 0; n < iterations; n++) {
-      const wz = forward(W, z);
-      const back = backward(W, haadf.map((v, i) => W.rows[i] * (v - wz[i])));
-      const now = z.map((v, j) => Math.max(0, v + W.columns[j] * back[j]));
+      const wx = forward(W, x);
+      const back = backward(W, wx.map((v, i) => rows[i] * (haadf[i] - v)));
+      const after = (1 + Math.sqrt(1 + 4 * t * t)) / 2;
+      const a = (t - 1) / after, b = t / after;
       let astray = 0;
-      for (let j = 0; j < now.length; j++) astray += (z[j] - now[j]) * (now[j] - x[j]);
-      const last = astray > 0 ? 1 : age;
-      age = (1 + Math.sqrt(1 + 4 * last * last)) / 2;
-      const momentum = astray > 0 ? 0 : (last - 1) / age;
-      const before = x;
-      z = now.map((v, j) => v + momentum * (v - before[j]));
-      x = now;
+      for (let j = 0; j < pixels; j++) {
+        if (columns[j] === 0) continue;
+        const old = x[j], w = old + columns[j] * back[j];
+        const z = w + a * (w - y[j]) + b * (w - old);
+        x[j] = Math.max(0, z);
+        y[j] = w + (x[j] - z) / (1 + a + b);
+        astray += ((old - y[j]) * (x[j] - old)) / columns[j];
+      }
+      t = astray > 0 ? 1 : after;
     }
     return x;
   }

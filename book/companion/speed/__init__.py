@@ -11,6 +11,7 @@ from .tables import (
     least_squares_table,
     memory_table,
     peers_table,
+    scaling_table,
     settings_table,
     workers_table,
 )

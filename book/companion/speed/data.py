@@ -139,6 +139,16 @@ def scaling(results: dict) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     }
 
 
+def growth(results: dict) -> dict[str, tuple[float, float | None]]:
+    """Return the power with which time grows, fitted to all points, and the last doubling alone."""
+    found = {}
+    for name, (values, times) in scaling(results).items():
+        half = times[values == values.max() / 2]
+        last = float(times[values.argmax()] / half[0]) if len(half) else None
+        found[name] = float(np.polyfit(np.log(values), np.log(times), 1)[0]), last
+    return found
+
+
 def numbers(results: dict) -> dict[str, str]:
     """Return the numbers that the chapter's sentences quote, as text, ready for `glue`."""
     ours, astra, bare = (median(results, name) for name in (OURS, ASTRA, BARE))
@@ -173,12 +183,10 @@ def numbers(results: dict) -> dict[str, str]:
     for name, call in (("first", "compiling"), ("second", "compiled")):
         found = results["first_call"].get(call, {}).get("clock")
         numbers[name] = "not measured" if found is None else f"{found:.1f} s"
-    for name, (values, times) in scaling(results).items():
-        # the power with which time grows, fitted to all points, and the last doubling alone
-        numbers[f"power_{name}"] = f"{np.polyfit(np.log(values), np.log(times), 1)[0]:.2f}"
-        half = times[values == values.max() / 2]
-        if len(half):
-            numbers[f"last_{name}"] = f"{times[values.argmax()] / half[0]:.2f}"
+    for name, (power, last) in growth(results).items():
+        numbers[f"power_{name}"] = f"{power:.2f}"
+        if last is not None:
+            numbers[f"last_{name}"] = f"{last:.2f}"
     return {f"speed_{name}": text for name, text in numbers.items()}
 
 

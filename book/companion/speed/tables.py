@@ -90,6 +90,29 @@ def gpu_table(results: dict) -> Table:
     return Table.of(rows, title=title.format(**results["settings"]), note=note)
 
 
+def scaling_table(results: dict) -> Table:
+    """Return how the time grows with each quantity, over the whole range and at its end."""
+    rows = []
+    for name, (power, last) in data.growth(results).items():
+        doubled = "not measured" if last is None else f"{last:.2f} times"
+        proportional = 2 if name == "size" else 1
+        rows.append(
+            {
+                "quantity": "edge of a slice" if name == "size" else name,
+                "fitted power": f"{power:.2f}",
+                "in proportion": f"{proportional}",
+                "the last doubling": doubled,
+                "doubling, in proportion": f"{2**proportional} times",
+            }
+        )
+    return Table.of(
+        rows,
+        title="How the time of a reconstruction grows",
+        note="For the edge, in proportion to the pixels. A fit over the whole range hides what "
+        f"happens at its end. The machine was {data.busy(results)} at the beginning.",
+    )
+
+
 def memory_table(results: dict) -> Table:
     """Return the peak memory of reconstructions, beside their input and output."""
     rows = [

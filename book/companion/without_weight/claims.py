@@ -150,6 +150,12 @@ def voxel_ratio(alloy: ParticleComparison) -> np.ndarray:
     return alloy.voxel_error[alloy.place("em")] / alloy.voxel_error[alloy.place("hebt")]
 
 
+def voxel_ratio_eds(alloy: ParticleComparison) -> np.ndarray:
+    """Return it over that of EDS alone at the better of its stops, (seeds,)."""
+    stops = [alloy.voxel_error[i] for i, (name, _) in enumerate(alloy.runs) if name == "eds"]
+    return alloy.voxel_error[alloy.place("em")] / np.min(stops, axis=0)
+
+
 def _alloy_slope(alloy):
     slope = alloy.slope()[alloy.place("em")]
     return Claim(
@@ -272,6 +278,7 @@ def numbers(
         "fused_rise": _list(rise(study, "fused")),
         "em_last": study.courses["em"].iterations[-1],
         "voxel": mean_text(voxel_ratio(alloy), ".2f"),
+        "voxel_eds": mean_text(voxel_ratio_eds(alloy), ".2f"),
         "em_slope": mean_text(slope[alloy.place("em")], ".3f"),
         "tv_slope": f"{slope[alloy.place('tv')][0]:.2f}",
         **{
@@ -294,7 +301,8 @@ def numbers(
 
 
 def _range(values):
-    return f"{values.min():.2f} to {values.max():.2f}"
+    low, high = f"{values.min():.2f}", f"{values.max():.2f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _power(value):

@@ -84,10 +84,11 @@ def _robustness(seeds, cases, size):
     # EDS alone meets neither HAADF nor, at the best scale, the ratios
     eds, _ = follow("eds", right, ratios[0])
     courses = {(place, "eds"): eds for place in range(len(cases))}
-    for name in ("hebt", "fused"):
-        course, _ = follow(name, together(series), np.concatenate(ratios, axis=1))
-        courses |= {(k, name): one for k, one in enumerate(course.parts(len(cases)))}
+    course, _ = follow("hebt", together(series), np.concatenate(ratios, axis=1))
+    courses |= {(k, "hebt"): one for k, one in enumerate(course.parts(len(cases)))}
     for place, case in enumerate(cases):
+        # fusing estimates HAADF's noise from all slices that it gets: each case by itself
+        courses[place, "fused"], _ = follow("fused", series[place], ratios[place])
         noise = None if case.stops else 0.0
         method = method_of("em", series[place], kernel=case.kernel, haadf_noise=noise)
         courses[place, "em"], _ = follow("em", series[place], ratios[place], method=method)

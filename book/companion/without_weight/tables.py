@@ -38,9 +38,10 @@ def phantom_table(study: PhantomComparison) -> Table:
         ("method", "iterations", *columns),
         rows,
         title=f"The phantom, {study.settings.size} × {study.settings.size}",
-        note="MSE relative to the phantom, at the best scale; DP in pixels of the paper's frame. "
-        f"Mean ± standard deviation over seeds {list_text(study.settings.seeds)}. The best stops "
-        "(of Au and of Ag) take the truth to know.",
+        note="MSE relative to the phantom, at the best scale; DP: pixels on the wrong side of the "
+        "best threshold, in those of the paper's frame. Mean ± standard deviation over seeds "
+        f"{list_text(study.settings.seeds)}. The best stops (of Au and of Ag) take the truth to "
+        "know.",
     )
 
 
