@@ -103,13 +103,13 @@ def read(
     check_seed("seed", seed)
     if progress is not None:
         check_flag("progress", progress)
-    given = _given_angles(angles)
+    given = given_angles(angles)
     if maps is not None or haadf is not None:
         if files is not None:
             raise ValueError("files is given with maps or haadf; expected one or the other.")
         _check_no_spectra(lines, parts, "maps")
         return _read_named(haadf, maps, given, image, side)
-    found = _found(files)
+    found = found_files(files)
     if hasattr(found[0], "axes_manager"):
         _check_no_spectra(lines, parts, "files")
         _check_degrees(given)
@@ -124,7 +124,7 @@ def read(
     if not stacked:
         with Reader() as reader:
             first = reader.read(found[0], stacks=True)
-        if any(s.kind.startswith("EDS") and s.data is not None for s in first):
+        if hold_spectra(first):
             options = {"avoid": avoid, "parts": parts, "seed": seed, "progress": progress}
             return _read_tilts(found, first, lines, given, image, options)
     _check_no_spectra(lines, parts, found[0].name)
@@ -147,24 +147,41 @@ def _read_tilts(
             f"lines is None, and {files[0].name} holds spectra; expected X-ray lines or elements, "
             "such as lines=['Au_La', 'Ag']."
         )
-    if image is None:
-        cube = next(s for s in first if s.kind.startswith("EDS") and s.data is not None)
-        titles = [
-            s.title
-            for s in first
-            if s.data is not None and s.data.ndim == 2 and s.shape == cube.shape[:2]
-        ]
-        named = [title for title in titles if is_haadf(title)]
-        if not named:
-            raise ValueError(
-                f"{files[0].name} holds no image of its scan that is called HAADF or ADF, but "
-                f"{', '.join(map(repr, titles)) or 'none at all'}; expected the title of the "
-                "right one, such as image='title', if one of them is HAADF."
-            )
-        only_adf = not any("haadf" in t.lower() or "angle" in t.lower() for t in named)
-        image = named[0] if only_adf and len(named) == 1 else None
+    image = haadf_title(files[0].name, first, image)
     series = read_tilt_series(files, lines=lines, angles=angles, haadf=image, **options)
     return replace(series, inputs=_hashes(files))
+
+
+def hold_spectra(signals: list[Signal]) -> bool:
+    """Whether a spectrum image is among a file's signals."""
+    return any(s.kind.startswith("EDS") and s.data is not None for s in signals)
+
+
+def haadf_title(name: str, signals: list[Signal], image: str | None) -> str | None:
+    """Return the title of the image to take for HAADF; None for the one that says so itself.
+
+    Raises
+    ------
+    ValueError
+        If none is named, and no image of the scan is called HAADF or ADF.
+    """
+    if image is not None:
+        return image
+    cube = next(s for s in signals if s.kind.startswith("EDS") and s.data is not None)
+    titles = [
+        s.title
+        for s in signals
+        if s.data is not None and s.data.ndim == 2 and s.shape == cube.shape[:2]
+    ]
+    named = [title for title in titles if is_haadf(title)]
+    if not named:
+        raise ValueError(
+            f"{name} holds no image of its scan that is called HAADF or ADF, but "
+            f"{', '.join(map(repr, titles)) or 'none at all'}; expected the title of the "
+            "right one, such as image='title', if one of them is HAADF."
+        )
+    only_adf = not any("haadf" in t.lower() or "angle" in t.lower() for t in named)
+    return named[0] if only_adf and len(named) == 1 else None
 
 
 def _read_named(
@@ -257,7 +274,7 @@ def _check_degrees(angles: Any) -> None:
         )
 
 
-def _given_angles(angles: Any) -> Any:
+def given_angles(angles: Any) -> Any:
     """Return angles, read from their file if they are the name of one."""
     if isinstance(angles, os.PathLike) or (
         isinstance(angles, str) and Path(angles).suffix.lower() in (*ANGLE_FILES, ".txt")
@@ -269,7 +286,7 @@ def _given_angles(angles: Any) -> Any:
     return angles
 
 
-def _found(files: Any) -> list[Any]:
+def found_files(files: Any) -> list[Any]:
     """Return the files of a pattern, a folder or a list; or HyperSpy signals."""
     if isinstance(files, np.ndarray):
         raise TypeError(

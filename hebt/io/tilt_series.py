@@ -90,7 +90,7 @@ def read_tilt_series(
     if parts is not None:
         parts = check_count("parts", parts, least=2)
     seed = check_seed("seed", seed)
-    wanted, given = _asked(angles, paths)
+    wanted, given = asked_tilts(angles, paths)
 
     images, spectra, stage = [], [], []
     made: list[dict[str, np.ndarray]] = []
@@ -107,7 +107,7 @@ def read_tilt_series(
                 windows = line_windows(
                     scan.energies, lines, avoid=avoid, resolution=scan.resolution
                 )
-            _check_alike(path, scan, paths[0], first)
+            check_alike(path, scan, paths[0], first)
             images.append(scan.image)
             spectra.append(scan.spectrum)
             made.append(_maps_of(scan, windows, parts, np.append(seed, len(made))))
@@ -132,7 +132,7 @@ def read_tilt_series(
     )
 
 
-def _asked(angles: Any, paths: list[Path]) -> tuple[str | None, Any]:
+def asked_tilts(angles: Any, paths: list[Path]) -> tuple[str | None, Any]:
     """Return where the tilts are to come from, if that was said, and the tilts, if given."""
     wanted = angles if isinstance(angles, str) else None
     given = None if angles is None or wanted is not None else check_angles(angles)
@@ -143,7 +143,7 @@ def _asked(angles: Any, paths: list[Path]) -> tuple[str | None, Any]:
     return wanted, given
 
 
-def _check_alike(path: Path, scan: Scan, first_path: Path, first: Scan) -> None:
+def check_alike(path: Path, scan: Scan, first_path: Path, first: Scan) -> None:
     if not scan.agrees(first):
         raise ValueError(
             f"{path.name} has {scan}; expected {first}, calibrated as in {first_path.name}. "

@@ -1,0 +1,442 @@
+"""The command hebt: from files to saved volumes, with exit codes, and nothing lost on the way."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+
+import mrcfile
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import ROOT
+from test_io_files import energy, image, length, measured, save, spectra
+from test_io_files import signal as saved_signal
+
+import hebt
+from hebt import io
+from hebt._cli import run as steps
+from hebt._cli.commands import hebt as command
+from hebt.reconstruct import reconstruct as of_arrays
+
+TILTS = np.arange(-70, 71, 20)
+SIZE, SLICES = 16, 4
+START = [sys.executable, "-c", "from hebt._cli import main; main()"]
+
+
+def call(*args, code=0, **options):
+    """Run the command in this process; return the result after checking its exit code."""
+    done = CliRunner().invoke(command, [str(a) for a in args], **options)
+    assert done.exit_code == code, f"{done.output}\n{done.exception!r}"
+    assert "Traceback" not in done.output
+    return done
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory):
+    """A simulated particle as stacks of HAADF and of counted maps."""
+    folder = tmp_path_factory.mktemp("stacks")
+    W = hebt.Projector(TILTS, SIZE)
+    density = np.stack([hebt.simulate.phantom(SIZE).density] * SLICES, axis=1)
+    images = {
+        "HAADF": hebt.simulate.haadf_tilt_series(W, density, [79, 47]),
+        **dict(zip(("Au", "Ag"), hebt.simulate.eds_tilt_series(W, density, [20, 10], seed=1))),
+    }
+    for name, data in images.items():
+        with mrcfile.new(folder / f"{name}.mrc") as file:
+            file.set_data(np.asarray(data, np.float32))
+            file.set_image_stack()
+            file.voxel_size = 15.0
+        (folder / f"{name}.rawtlt").write_text("\n".join(map(str, TILTS)))
+    return folder
+
+
+@pytest.fixture
+def per_tilt(tmp_path):
+    """One file per tilt, called like options."""
+    folder = tmp_path / "tilts"
+    folder.mkdir()
+    for tilt in (-20, 0, 20):
+        save(folder / f"{tilt}.hspy", spectra(), image())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory):
+    """A simulated particle of copper and iron, one file per tilt."""
+    folder = tmp_path_factory.mktemp("scans") / "tilts"
+    folder.mkdir()
+    tilts = np.arange(-60, 61, 30)
+    W = hebt.Projector(tilts, SIZE)
+    density = np.stack([hebt.simulate.phantom(SIZE).density] * 2, axis=1)
+    haadf = hebt.simulate.haadf_tilt_series(W, density, [50, 40])
+    emitted = np.moveaxis([W.forward(d) for d in density], 0, -1)  # (tilts, slices, size, 2)
+    counts = np.random.default_rng(3).poisson(0.02 + 0.3 * emitted @ shapes(8.046, 6.404))
+    pixels = [length("y", 2), length("x", SIZE)]
+    flat = [{**axis, "navigate": False} for axis in pixels]
+    for i, tilt in enumerate(tilts):
+        cube = saved_signal("EDS", counts[i].astype(np.uint16), "EDS_TEM", axes=[*pixels, energy()])
+        save(folder / f"{tilt}.hspy", cube, saved_signal("HAADF", haadf[i], axes=flat))
+    return folder
+
+
+def shapes(*energies):
+    """Peaks of lines as a detector sees them, (lines, channels), 1 at most."""
+    channels = -0.1 + 0.01 * np.arange(1024)
+    width = hebt.prepare.line_width(np.array(energies), 130)[:, None] / 2.3548
+    return np.exp(-((channels - np.array(energies)[:, None]) ** 2) / (2 * width**2))
+
+
+# --- reconstruct ---
+
+
+def test_files_become_the_volumes_that_the_same_calls_give(stacks, tmp_path):
+    target = tmp_path / "particle.vti"
+    done = call(
+        *("reconstruct", stacks, "--remove-offset", "--bin", 2, "--method", "hebt"),
+        *("--alpha", 0.5, "--iterations", 7, "-o", target),
+    )
+    assert done.stdout.strip() == str(target)
+    for said in ("Reading", "remove offset", "bin by 2", "response ratios", "7 iterations"):
+        assert said in done.stderr
+    series = io.read(stacks).remove_offset().bin(2)
+    W = hebt.Projector(TILTS, SIZE // 2)
+    ratios = hebt.response_ratios(series.haadf, series.maps).ratios
+    expected = of_arrays(W, series.haadf, series.maps, ratios, alpha=0.5, iterations=7)
+    saved = io.load(target)
+    np.testing.assert_array_equal(saved.x, expected)
+    assert saved.elements == series.elements and saved.pixel_size == pytest.approx(3.0)
+    assert saved.settings["iterations"] == 7 and saved.settings["alpha"] == 0.5
+    assert [step["step"] for step in saved.history] == ["remove_offset", "bin"]
+    assert set(saved.inputs) == {"HAADF.mrc", "Au.mrc", "Ag.mrc"}
+
+
+def test_saved_volumes_have_their_spacing_for_vtk(stacks, tmp_path):
+    from vtkmodules.vtkIOXML import vtkXMLImageDataReader
+
+    target = tmp_path / "particle.vti"
+    call("reconstruct", stacks, "--method", "hebt", "--iterations", 2, "-o", target)
+    reader = vtkXMLImageDataReader()
+    reader.SetFileName(str(target))
+    reader.Update()
+    assert reader.GetOutput().GetSpacing() == pytest.approx((1.5, 1.5, 1.5))
+    assert reader.GetOutput().GetDimensions() == (SIZE, SIZE, SLICES)
+
+
+@pytest.mark.parametrize(
+    ("options", "method"),
+    [
+        pytest.param((), "CompositionEM", marks=pytest.mark.slow),
+        (("--method", "composition-em", "--kernel", 1), "CompositionEM"),
+        (("--method", "fused"), "Fused"),
+        pytest.param(
+            ("--method", "guided-tv", "--strength", 1), "GuidedTV", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_each_method_has_a_name(stacks, tmp_path, options, method):
+    target = tmp_path / "particle.vti"
+    call("reconstruct", stacks, "--iterations", 2, "-o", target, *options)
+    assert io.load(target).method == method
+
+
+def test_stacks_can_be_named_one_by_one(stacks, tmp_path):
+    named = ("--haadf", stacks / "HAADF.mrc", "--map", f"Au={stacks / 'Ag.mrc'}")
+    assert re.search(r"maps of Au\nmap +counts", call("info", *named).stdout)
+    target = tmp_path / "one.mrc"
+    done = call("reconstruct", *named, "--method", "hebt", "--iterations", 2, "-o", target)
+    assert str(target) in done.stdout.splitlines()
+    call("info", *named, stacks, code=2)
+    call("info", "--haadf", stacks / "HAADF.mrc", "--map", "Au", code=2)
+    call("info", code=2)
+
+
+def test_spectrum_images_become_volumes(scans, tmp_path):
+    target = tmp_path / "p.hspy"
+    options = ("--method", "hebt", "--iterations", 2, "-l", "Cu", "-l", "Fe_Ka")
+    call("reconstruct", scans, *options, "-o", target)
+    assert io.load(target).elements == ("Cu", "Fe")
+    done = call("reconstruct", scans, "-o", tmp_path / "q.vti", code=1)
+    assert "lines is None" in done.stderr and "(Here: --lines.)" in done.stderr
+
+
+# --- nothing is lost, and nothing is begun in vain ---
+
+
+@pytest.mark.parametrize("ending", [".vti", ".mrc"])
+def test_what_is_there_is_refused_before_anything_is_read(stacks, tmp_path, monkeypatch, ending):
+    target = tmp_path / f"particle{ending}"
+    options = ("reconstruct", stacks, "--method", "hebt", "--iterations", 2, "-o", target)
+    call(*options)
+    kept = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "read", lambda *_, **__: pytest.fail("files were read"))
+        done = call(*options, code=1)
+    assert "is there already" in done.stderr and "--overwrite" in done.stderr
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == kept
+    call(*options[:-3], 3, "-o", target, "--overwrite")
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} != kept
+
+
+def test_a_map_that_is_there_is_refused_before_it_is_computed(stacks, tmp_path, monkeypatch):
+    (tmp_path / "particle_Au.mrc").write_text("another's")
+    monkeypatch.setattr(
+        io.TiltSeries, "reconstruct", lambda *_, **__: pytest.fail("it was computed")
+    )
+    done = call("reconstruct", stacks, "-o", tmp_path / "particle.mrc", code=1)
+    assert "particle_Au.mrc is there already" in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["particle_Au.mrc"]
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [("particle.xyz", "expected a name that ends in"), ("no/particle.vti", "no folder")],
+)
+def test_where_nothing_can_be_written_nothing_is_read(stacks, tmp_path, monkeypatch, target, said):
+    monkeypatch.setattr(steps, "read", lambda *_, **__: pytest.fail("files were read"))
+    assert said in call("reconstruct", stacks, "-o", tmp_path / target, code=1).stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def interrupted_at(monkeypatch):
+    """Let Ctrl-C come at an iteration."""
+
+    def set_to(iteration):
+        def once(n, *_):
+            if n == iteration:
+                raise KeyboardInterrupt
+
+        original = io.TiltSeries.reconstruct
+
+        def interrupted(series, *args, **options):
+            return original(series, *args, callback=once, **options)
+
+        monkeypatch.setattr(io.TiltSeries, "reconstruct", interrupted)
+        return lambda: monkeypatch.setattr(io.TiltSeries, "reconstruct", original)
+
+    return set_to
+
+
+def test_an_interrupted_run_is_kept_and_goes_on_to_the_same_volumes(
+    stacks, tmp_path, interrupted_at
+):
+    target, kept = tmp_path / "particle.vti", tmp_path / "particle.interrupted.vti"
+    options = ("reconstruct", stacks, "--remove-offset", "--method", "hebt", "--iterations", 9)
+    release = interrupted_at(4)
+    done = call(*options, "-o", target, code=130)
+    assert "4 iterations are in" in done.stderr and f"--start {kept}" in done.stderr
+    assert not target.exists() and io.load(kept).about == {"interrupted after": 4}
+    call(*options, "-o", target, code=130)
+    assert (tmp_path / "particle.interrupted-2.vti").exists()
+    release()
+    call(*options, "-o", target, "--start", kept)
+    call(*options, "-o", tmp_path / "whole.vti")
+    whole, went_on = io.load(tmp_path / "whole.vti"), io.load(target)
+    np.testing.assert_array_equal(whole.x, went_on.x)
+    assert went_on.settings == whole.settings and went_on.about == {"went on after": 4}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (("--alpha", 0.4), "other method"),
+        (("--bin", 2), "other steps, pixel size"),
+        (("--iterations", 4), "holds 4 iterations"),
+    ],
+)
+def test_only_the_same_call_goes_on(stacks, tmp_path, interrupted_at, changes, said):
+    target, kept = tmp_path / "particle.vti", tmp_path / "particle.interrupted.vti"
+    options = ("reconstruct", stacks, "--method", "hebt", "-o", target)
+    interrupted_at(4)()
+    release = interrupted_at(4)
+    call(*options, "--iterations", 9, code=130)
+    release()
+    assert said in call(*options, *changes, "--start", kept, code=1).stderr
+    call(*options, "-o", tmp_path / "no.vti", "--iterations", 2)
+    done = call(*options, "--start", tmp_path / "no.vti", code=1)
+    assert "holds no interrupted run" in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a process")
+def test_ctrl_c_in_a_shell_keeps_what_was_done(stacks, tmp_path):
+    code = (
+        "import os, signal\nfrom hebt.io import TiltSeries\nfrom hebt._cli import main\n"
+        "whole = TiltSeries.reconstruct\n"
+        "def signaled(*args, **options):\n"
+        "    send = lambda n, *_: n == 5 and os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return whole(*args, callback=lambda *a: bool(send(*a)), **options)\n"
+        "TiltSeries.reconstruct = signaled\nmain()"
+    )
+    target = str(tmp_path / "particle.vti")
+    options = ("--method", "hebt", "--iterations", "1000", "-o", target)
+    status, _, printed = python(code, "reconstruct", str(stacks), *options)
+    assert status == 130, printed
+    assert "Traceback" not in printed and "--start" in printed
+    kept = io.load(tmp_path / "particle.interrupted.vti")
+    assert kept.about["interrupted after"] > 0 and kept.x.any()
+    assert not (tmp_path / "particle.vti").exists()
+
+
+# --- info and lines ---
+
+SAID = {
+    "alsiyb-phantom": (0, "36 tilts from -175 to 0 .*\n60 x 433 pixels.*\nmaps of Al, Si, Yb"),
+    "cases/etspy_HAADF_91tilts.dm3": (0, "91 tilts from -90 to 90 .*Element maps are missing"),
+    "cases/test_STEM_image.dm3": (1, "an image of 68 x 68.*0 stacks of images"),
+    "cases/needle_raw_bin2.npz": (1, "arrays without axes.*from_arrays"),
+    "cases/SAIT_024_2_6.npz": (1, "arrays without axes"),
+    "cases/msaem_Co3O4_Mn3O4.npz": (1, "arrays without axes"),
+    "cases/velox_emd_v11_elementSelection.zip": (1, "Unpack it"),
+    "eds-reader-files/velox_EELS_EDS.zip": (1, "Unpack it"),
+    "eds-reader-files/bcf_v2_50x50px.bcf": (1, "'Ch 1'.*spectrum image of 50 x 50.*--image"),
+    "eds-reader-files/test_TEM.bcf": (1, "'HAADF': an image of 64 x 64.*not certain.*--angles"),
+}
+
+
+@pytest.mark.parametrize("place", SAID)
+def test_public_files_give_a_right_answer_or_say_what_is_missing(place):
+    code, expected = SAID[place]
+    measured("README.md")
+    path = f"{os.environ['HEBT_DATA']}/{place}"
+    assert re.search(expected, call("info", path, code=code).output, re.DOTALL)
+
+
+@pytest.mark.slow
+def test_a_jeol_file_says_that_its_image_has_to_be_named():
+    path = measured("cases/jeol/rawdata.ASW")
+    assert "'Fe K': an image" in call("info", path, code=1).output
+    done = call("info", path, "--image", "IMG1", "--angles", 0)
+    assert "1 tilt from 0 to 0 degrees" in done.stdout
+
+
+def test_a_published_file_is_one_tilt_where_its_tilt_is_said():
+    path = measured("eds-reader-files/test_TEM.bcf")
+    said = call("info", path, "--angles", "12.5").stdout
+    assert "1 tilt from 12.5 to 12.5 degrees (source: given)" in said
+    assert "64 x 64 pixels of 0.771 nm" in said and "2048 channels" in said
+
+
+def test_one_file_per_tilt_may_be_called_like_an_option(per_tilt, monkeypatch):
+    monkeypatch.chdir(per_tilt)
+    files = sorted(p.name for p in per_tilt.iterdir())
+    assert files[0].startswith("-")
+    for given in (files, ["*.hspy"], ["."], [per_tilt]):
+        said = call("info", *given).stdout
+        assert "3 tilts from -20 to 20 degrees (source: names)" in said
+        assert "'HAADF': an image of 6 x 7" in said
+    call("info", "-3.hspy", code=2)
+    angles = per_tilt / "angles.txt"
+    angles.write_text("5\n10\n15")
+    for given in (angles, "5,10,15"):
+        assert "from 5 to 15" in call("info", *files, "--angles", given).stdout
+    call("info", *files, "--angles", "nowhere", code=2)
+
+
+def peaks(*energies):
+    """A spectrum image with Gaussian peaks on a background."""
+    rates = 2 + 40 * shapes(*energies).sum(axis=0)
+    return np.random.default_rng(2).poisson(rates, (6, 7, 1024)).astype(np.uint16)
+
+
+def test_the_lines_of_a_spectrum_are_those_that_were_put_in(tmp_path):
+    path = save(tmp_path / "5.hspy", spectra(data=peaks(1.740, 6.404)), image())
+    shown = [line.split() for line in call("lines", path, "--angles", 5).stdout.splitlines()[1:]]
+    named = {row[0] for row in shown}
+    assert {"Si_Ka", "Fe_Ka"} <= named
+    for row in shown:  # others lie at the same peaks
+        assert min(abs(float(row[1]) - e) for e in (1.740, 6.404)) < 0.07
+
+
+def test_windows_count_what_the_maps_hold(tmp_path):
+    path = save(tmp_path / "5.hspy", spectra(data=peaks(1.740, 6.404)), image())
+    rows = call("lines", path, "--angles", 5, "-l", "Si,Fe").stdout.splitlines()[1:]
+    maps = io.read(path, lines=["Si", "Fe"], angles=[5], progress=False).maps
+    for row, counts in zip(rows, maps.sum(axis=(1, 2, 3))):
+        assert float(row.split()[3]) == pytest.approx(float(counts), abs=1)
+    done = call("lines", path, "--angles", 5, "-l", "Xx", code=1)
+    assert "no element" in done.stderr
+
+
+def test_a_line_of_another_element_in_the_window_is_named(tmp_path):
+    # Ti K-beta lies at V K-alpha, with 0.15 of its counts or so
+    path = save(tmp_path / "5.hspy", spectra(data=peaks(4.511)), image())
+    row = call("lines", path, "--angles", 5, "-l", "Ti,Ba_La").stdout.splitlines()[2]
+    assert row.startswith("Ba_La") and "Ti_Ka" in row
+
+
+def test_stacks_have_no_spectra(stacks):
+    assert "holds no spectrum image" in call("lines", stacks, code=1).stderr
+
+
+# --- report ---
+
+
+def test_a_report_lies_beside_the_volumes(stacks, tmp_path):
+    target = tmp_path / "particle.ome.tif"
+    call("reconstruct", stacks, "--method", "hebt", "--iterations", 2, "-o", target)
+    page = tmp_path / "particle.html"
+    assert call("report", target).stdout.strip() == str(page)
+    assert "HAADF.mrc" in page.read_text(encoding="utf-8")
+    assert "is there already" in call("report", target, code=1).stderr
+    call("report", target, "--overwrite", "--zeta-factors", "1200,900")
+    call("report", target, "--zeta-factors", "many", code=2)
+    call("report", tmp_path / "nothing.vti", code=1)
+
+
+# --- the command itself ---
+
+
+def test_versions_and_help_are_those_of_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["scripts"] == {"hebt": "hebt._cli:main"}
+    assert call("--version").stdout.split() == ["hebt", hebt.__version__]
+    text = call("--help").stdout
+    for name in command.commands:
+        assert name in text and call(name, "--help").stdout
+    call("reconstruct", "somewhere", code=2)
+    call("nonsense", code=2)
+    for options in (("--kernel", 2), ("--alpha", 0.5), ("--method", "composition-em")):
+        call("reconstruct", "somewhere", "-o", "a.vti", *options, code=2)
+
+
+def test_readme_shows_commands_that_run(scans, monkeypatch):
+    monkeypatch.chdir(scans.parent)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\s+hebt ((?:info|lines|reconstruct|report) .*)$", readme, re.MULTILINE)
+    assert {line.split()[0] for line in shown} == set(command.commands)
+    for line in shown:
+        call(*shlex.split(line))
+    assert io.load("particle.vti").elements == ("Cu", "Fe")
+    assert os.path.exists("particle.html")
+
+
+def python(code, *args):
+    done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom hebt._cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'scipy', 'numba', 'hyperspy', 'exspy', 'skimage', 'matplotlib', 'dask'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    assert python(code)[2] == "[]\n"
+
+
+def test_without_its_library_the_command_says_what_to_install():
+    code = "import sys; sys.modules['click'] = None; from hebt._cli import main; main(['--help'])"
+    status, _, said = python(code)
+    assert status == 1 and 'pip install "hebt[io]"' in said and "Traceback" not in said
+
+
+def test_the_shell_completes_names():
+    environment = {**os.environ, "_HEBT_COMPLETE": "bash_complete"}
+    environment |= {"COMP_WORDS": "hebt reco", "COMP_CWORD": "1"}
+    done = subprocess.run(START, env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == "plain,reconstruct"
