@@ -10,8 +10,13 @@ from .frames import DOSES, KERNELS, METHODS, SIZE, frames
 from .runs import NAMES
 
 BEST = {"eds": "EDS only, best stop", "hebt": "HEBT, best stop"}
-LABELS = {BEST.get(name, NAMES[name]): name for name in METHODS}
-WIDTHS = {"half as wide": KERNELS[0], "as stated": KERNELS[1], "twice as wide": KERNELS[2]}
+# composition EM with three kernels, relative to the stated one; others have none
+WIDTHS = {", kernel half as wide": KERNELS[0], "": KERNELS[1], ", kernel twice as wide": KERNELS[2]}
+LABELS = {
+    BEST.get(name, NAMES[name]) + text: (name, width)
+    for name in METHODS
+    for text, width in (WIDTHS if name == "em" else {"": None}).items()
+}
 ELEMENTS = ("Au", "Ag")
 
 # kept in memory too, so that a slider answers at once
@@ -19,11 +24,11 @@ _frames = functools.lru_cache(maxsize=1)(frames)
 
 
 def explore_methods() -> explorers.FrameExplorer:
-    """Return the explorer of method, dose and kernel: truth, reconstruction and error."""
+    """Return the explorer of methods, kernels and doses: truth, reconstruction and error."""
 
-    def compute(method, dose, kernel):
-        found, name = _frames(), LABELS[method]
-        key = name, dose, WIDTHS[kernel] if name == "em" else None
+    def compute(method, dose):
+        found, (name, width) = _frames(), LABELS[method]
+        key = name, dose, width
         result = {}
         for e, element in enumerate(ELEMENTS):
             picture = found.pictures[key][e]
@@ -46,15 +51,14 @@ def explore_methods() -> explorers.FrameExplorer:
         [
             explorers.Control("method", "Method", tuple(LABELS), NAMES["em"]),
             explorers.Control("dose", "X-ray dose (1: as printed)", DOSES, 1.0, format="g"),
-            explorers.Control("kernel", "Kernel of composition EM", tuple(WIDTHS), "as stated"),
         ],
         panels,
         readouts=readouts,
         columns=3,
-        alt="Au and Ag of the phantom by the method {method} at dose {dose}, with a kernel "
-        "{kernel}: the truth, the reconstruction, and their difference.",
+        alt="Au and Ag of the phantom by the method {method} at dose {dose}: the truth, the "
+        "reconstruction, and their difference.",
         caption=f"The phantom in a frame of {SIZE[fidelity()]} pixels, one noise seed, cut to "
-        "the particle. The kernel grows as the dose falls; its slider moves composition EM alone.",
+        "the particle. The kernel of composition EM grows as the dose falls.",
         filename="methods",
     )
 
@@ -64,7 +68,7 @@ def _panels(element):
     density = {"limits": LIMITS, "unit": "density", "cmap": "inferno"}
     reach = 0.5
     difference = {"limits": (-reach, reach), "unit": "difference", "cmap": "RdBu_r"}
-    how = "by {method} at dose {dose}, kernel {kernel}"
+    how = "by {method} at dose {dose}"
     return [
         explorers.Panel(
             f"{element}_truth", f"{element}, truth", alt=f"{element}.", depends=(), **density
