@@ -132,17 +132,32 @@ def entrants(options: argparse.Namespace, searched: dict) -> Iterator[field.Cont
     if version_of("astra-toolbox") != "not installed":
         for projector in ("strip", "linear"):
             yield field.Contender(
-                f"ASTRA CPU SIRT, {projector}", "astra-toolbox", f"EDS alone; {smooth}",
-                1, JUDGED, few, field.astra_trace(projector),
-            )  # fmt: skip
+                f"ASTRA CPU SIRT, {projector}",
+                "astra-toolbox",
+                f"EDS alone; {smooth}",
+                1,
+                JUDGED,
+                few,
+                field.astra_trace(projector),
+            )
         yield field.Contender(
-            "HEBT with ASTRA, strip", "astra-toolbox", f"Eq. 11, alpha {ALPHA}; {smooth}",
-            1, JUDGED, tuple(n for n in many if n <= 80), field.astra_hebt_trace,
-        )  # fmt: skip
+            "HEBT with ASTRA, strip",
+            "astra-toolbox",
+            f"Eq. 11, alpha {ALPHA}; {smooth}",
+            1,
+            JUDGED,
+            tuple(n for n in many if n <= 80),
+            field.astra_hebt_trace,
+        )
     yield field.Contender(
-        "scipy.sparse SIRT", "scipy", f"EDS alone; {smooth}; the matrix is there", 1, 16, few,
+        "scipy.sparse SIRT",
+        "scipy",
+        f"EDS alone; {smooth}; the matrix is there",
+        1,
+        16,
+        few,
         field.scipy_trace,
-    )  # fmt: skip
+    )
     yield from of_peers(options, searched)
 
 
@@ -188,9 +203,14 @@ def of_peers(options, searched) -> Iterator[field.Contender]:
         steps = (5, *range(20, found["iterations"] + 1, 20)) if not options.quick else (1, 2)
         parameters = fused_multimodal.Parameters(**found["parameters"])
         yield field.Contender(
-            "fused multi-modal, restated", "hebt", peer_text(found), cores, 4, steps,
+            "fused multi-modal, restated",
+            "hebt",
+            peer_text(found),
+            cores,
+            4,
+            steps,
             field.restated(parameters),
-        )  # fmt: skip
+        )
     steps = (1, 2, 4, 7, 10) if not options.quick else (1, 2)
     found = searched.get("mbirjax")
     if found and peers.mbirjax_is_here():
@@ -339,9 +359,15 @@ def search_restated(options, series: field.Series, grid=None, iterations: int = 
     counts = np.repeat(series.counts[:, :, :1], runs, axis=2)
     iterations = iterations if not options.quick else 2
     fused_multimodal.reconstruct(
-        series.W, haadf, counts, field.NUMBERS, grid, iterations, look,
+        series.W,
+        haadf,
+        counts,
+        field.NUMBERS,
+        grid,
+        iterations,
+        look,
         chemistry_iterations=100 if not options.quick else 2,
-    )  # fmt: skip
+    )
     means = {n: np.nan_to_num(np.mean(e, axis=1), nan=np.inf) for n, e in errors.items()}
     stop = min(means, key=lambda n: means[n].min())
     place = int(means[stop].argmin())
