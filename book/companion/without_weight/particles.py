@@ -13,7 +13,7 @@ from hebt import metrics, prepare
 
 from ..fidelity import fidelity
 from ..paper import value
-from ..particles import Shells
+from ..particles.composition import Shells
 from ..particles.experiment import seed_settings
 from ..particles.measures import ALPHA
 from ..particles.truth import Truth

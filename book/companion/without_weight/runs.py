@@ -12,9 +12,8 @@ import hebt
 from hebt import prepare
 
 from ..fidelity import fidelity
-from ..phantom import PhantomSettings
-from ..phantom import data as simulate_phantom
-from ..phantom.data import PhantomData
+from ..phantom.data import PhantomData, PhantomSettings
+from ..phantom.data import data as simulate_phantom
 from ..phantom.measures import checkpoints, score
 
 # short name -> what it is called in tables and figures

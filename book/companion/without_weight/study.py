@@ -8,9 +8,10 @@ import numpy as np
 
 import hebt
 
-from .. import phantom
 from ..fidelity import fidelity
-from ..phantom import PhantomSettings
+from ..phantom.data import PhantomSettings
+from ..phantom.data import data as simulate_phantom
+from ..phantom.study import study as paper_study
 from ..store import cached
 from .runs import Course, fitted_ratios, follow, noisy_series, reconstruct
 
@@ -55,9 +56,9 @@ def study(**changes) -> PhantomComparison:
 
 @cached
 def _study(settings):
-    paper = phantom.study(**vars(settings))
+    paper = paper_study(**vars(settings))
     own = dataclasses.replace(settings, seeds=settings.seeds[-SEEDS:])
-    data = phantom.data(own)
+    data = simulate_phantom(own)
     ratios = fitted_ratios(data)
     courses = {name: _of_paper(paper, data, name) for name in ("eds", "hebt")}
     pictures, history = {}, hebt.History()
