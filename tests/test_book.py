@@ -18,12 +18,14 @@ from conftest import ROOT, make_book, need, wants
 from playwright.sync_api import TimeoutError
 
 import hebt
-from companion import datasets
+from companion import datasets, notebook
+from companion.crosswalk.found import STATUS
+from companion.crosswalk.rows import PARTS, rows
 
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 # pages made of docstrings run nothing
 WRITTEN = [TOC["root"], *(c["file"] for part in TOC["parts"] for c in part["chapters"])]
-CHAPTERS = [page for page in WRITTEN if not page.startswith("book/api")]
+CHAPTERS = [p for p in WRITTEN if "{code-cell}" in (ROOT / f"{p}.md").read_text(encoding="utf-8")]
 PAGES = [*WRITTEN, "index", "search", "genindex"]
 WIDTHS = (390, 820, 1440)
 HEAVIEST_PAGE = 8_000_000  # bytes, before the reader touches anything
@@ -282,6 +284,67 @@ def test_links_and_anchors_lead_somewhere(soups, built_book):
                     assert fragment in anchors[target], f"{name} links to {element[key]}"
                 checked += 1
     assert checked > 50
+
+
+def table_rows(soup, name):
+    """The texts of a table of a page: cells of its body, row by row."""
+    body = soup.find(id=name).select("tbody tr")
+    return [[c.get_text(" ", strip=True) for c in row.find_all(["th", "td"])] for row in body]
+
+
+def test_the_paper_is_compared_line_by_line(soups):
+    """No cell is empty, each status is known, and what does not agree has a reason."""
+    found = soups["book/line_by_line.html"].select("table.hebt-rows tbody tr")
+    assert len(found) == sum(len(rows(part)) for part in PARTS)
+    for row in found:
+        place, says, links = row.th.find_all(recursive=False)
+        paper, ours, status = row.find_all("td")
+        tolerance = ours.small.extract()
+        word = status.find(class_="hebt-status").extract().get_text()
+        assert word in STATUS
+        assert bool(status.get_text(strip=True)) == (word != "agrees"), says.get_text()
+        assert len(links.find_all("a")) >= 2
+        for cell in (place, says, paper, ours, tolerance):
+            assert cell.get_text(strip=True), says.get_text()
+            assert "nan" not in cell.get_text().lower()
+
+
+def test_every_claim_of_the_chapters_on_the_paper_is_compared(soups):
+    finds = [row.find for row in rows("claims")]
+    chapters = {
+        ("verdict_of", "nonalloy"): ("nonalloy", "nonalloy_claims_table"),
+        ("verdict_of", "alloy"): ("alloy", "alloy_claims_table"),
+        ("phantom_claim",): ("phantom", "claims_table"),
+        ("sweep_claim",): ("sweeps", "claims_table"),
+    }
+    for kind, (page, table) in chapters.items():
+        known = [find[-1] for find in finds if find[: len(kind)] == kind]
+        claims = table_rows(soups[f"book/{page}.html"], f"table-{page}-{table}")
+        own = ("not in the paper", "not asked there")
+        said = [c[0] for c in claims if not (c[0].startswith(own) or c[1] in own)]
+        assert len(said) >= 6
+        assert [claim for claim in said if not any(map(claim.startswith, known))] == []
+
+
+def test_tables_have_numbers_and_can_be_linked(soups):
+    numbers = notebook.table_numbers()
+    for name, number in numbers.items():
+        (page,) = {p for p, soup in soups.items() if soup.find(id=name)}
+        mark = soups[page].find(id=name).find(class_="hebt-number").get_text()
+        assert mark == f"Table {number}"
+    everywhere = [t["id"] for soup in soups.values() for t in soup.select(".hebt-table")]
+    assert sorted(everywhere) == sorted(numbers)
+
+
+def test_all_figures_and_tables_are_listed(soups):
+    linked = {a["href"].partition("#")[2]: a for a in soups["book/lists.html"].select("li a[href]")}
+    for name, number in notebook.figure_numbers().items():
+        assert linked[name].get_text() == f"Fig. {number}"
+        figure = soups[f"book/{linked[name]['href'].partition('.')[0]}.html"].find(id=name)
+        assert figure.find(class_="caption-number").get_text(strip=True) == f"Fig. {number}"
+        said = linked[name].parent.get_text().partition("  ")[2]
+        assert len(said) > 15 and said in " ".join(figure.figcaption.get_text().split())
+    assert set(notebook.table_numbers()) <= set(linked)
 
 
 def test_pages_hold_nothing_that_needs_a_server(built_book, soups):

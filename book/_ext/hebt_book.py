@@ -29,6 +29,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]  # what lies beside this file, and 
 import lists
 import matplotlib.font_manager  # noqa: F401 (builds its font list here, not inside a chapter)
 import nbformat
+import previews
 from docutils import nodes
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
@@ -368,4 +369,5 @@ def setup(app):
     app.connect("html-page-context", offer_notebook, priority=900)
     app.connect("build-finished", finish)
     lists.setup(app)
+    previews.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
