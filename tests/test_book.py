@@ -347,6 +347,33 @@ def test_all_figures_and_tables_are_listed(soups):
     assert set(notebook.table_numbers()) <= set(linked)
 
 
+SHOWN_ELSEWHERE = re.compile(r"#(term-|equation-|fig-)")
+
+
+def test_links_inside_the_book_have_previews(soups, built_book):
+    """Citations, terms, equations and figures; what is shown stands where the link leads."""
+    text = (built_book / "_static" / "previews_data.js").read_text(encoding="utf-8")
+    previews = json.loads(text.removeprefix("window.hebtPreviews = ").removesuffix(";\n"))
+    for key, shown in previews.items():
+        page, _, anchor = key.partition("#")
+        assert soups[page].find(id=anchor), key
+        for image in BeautifulSoup(shown, "html.parser").find_all("img"):
+            assert (built_book / image["data-src"]).is_file() and image["alt"]
+    kinds = set()
+    for name, soup in soups.items():
+        article = soup.find("article") or soup
+        for link in article.select("a.reference.internal[href], table.hebt-rows a[href]"):
+            url = urljoin(f"http://book/{name}", link["href"])
+            kind = SHOWN_ELSEWHERE.search(url)
+            if kind or "intro.html#id" in url:
+                assert (
+                    unquote(urlparse(url).path).lstrip("/") + "#" + url.partition("#")[2]
+                    in previews
+                )
+                kinds.add(kind[1] if kind else "cited")
+    assert kinds == {"term-", "equation-", "fig-", "cited"}
+
+
 def test_pages_hold_nothing_that_needs_a_server(built_book, soups):
     for name in soups:
         text = (built_book / name).read_text(encoding="utf-8")
@@ -499,6 +526,26 @@ def test_search_finds_a_chapter(look, kind):
     visit.page.locator(".search-summary", has_text="finished").wait_for()
     links = visit.page.locator("#search-results li a").evaluate_all("a => a.map(x => x.href)")
     assert any(chapter in link for link in links for chapter in CHAPTERS)
+    assert visit.errors == [] and visit.outside() == []
+
+
+@pytest.mark.parametrize("kind", ["http", "file"])
+def test_previews_open_by_keyboard_and_by_mouse_and_close(look, kind):
+    visit = look("book/models", kind)
+    equation = visit.page.locator("article a[href*='#equation-eq-paper-1']").first
+    work = visit.page.locator("article a[href*='intro.html#id']").first
+    preview = visit.page.locator("#hebt-preview")
+    equation.focus()
+    preview.locator("mjx-container").wait_for()
+    assert equation.get_attribute("aria-describedby") == "hebt-preview"
+    visit.page.keyboard.press("Escape")
+    assert preview.count() == 0 and equation.get_attribute("aria-describedby") is None
+    work.hover()
+    preview.get_by_text("Ultramicroscopy").wait_for()
+    preview.hover()
+    assert preview.count() == 1, "it stays while it is read"
+    visit.page.locator("article h1").first.hover()
+    preview.wait_for(state="detached")
     assert visit.errors == [] and visit.outside() == []
 
 
