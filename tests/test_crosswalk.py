@@ -1,7 +1,10 @@
 """The paper, line by line: every part of it has its place in the book."""
 
+import ast
 import collections
 import functools
+import importlib.util
+import inspect
 
 import jupytext
 import numpy as np
@@ -201,3 +204,27 @@ def test_weighted_backprojection_takes_axes_between_tilts_and_pixels(blobs):
         weighted_backprojection(W, p[1:])
     with pytest.raises(ValueError, match="cut is 0; expected cycles a pixel"):
         weighted_backprojection(W, p, 0)
+
+
+CHAPTERS = sorted((ROOT / "book").glob("*.md"))
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_cells_that_show_a_table_are_those_that_are_named_so(path):
+    """By what their functions return, so that tables are numbered as they stand on the page."""
+    text, shown = path.read_text(encoding="utf-8"), []
+    for cell in jupytext.reads(text, fmt="md:myst").cells:
+        if cell.cell_type != "code" or not cell.source.strip():
+            continue
+        last = ast.parse(cell.source).body[-1]
+        call = getattr(last, "value", None)
+        if not (isinstance(last, ast.Expr) and isinstance(call, ast.Call)):
+            continue
+        room, _, name = ast.unparse(call.func).rpartition(".")
+        if room.isidentifier() and importlib.util.find_spec(f"companion.{room}"):
+            function = getattr(importlib.import_module(f"companion.{room}"), name)
+            returned = str(inspect.signature(function).return_annotation)
+            if returned.rpartition(".")[2].strip("'>") in ("Table", "Crosswalk"):
+                shown.append(f"table-{path.stem}-{name}")
+    counted = [name.rstrip("-23456789") for name in notebook.page_tables(path.stem, text)]
+    assert counted == [name.rstrip("-23456789") for name in shown]

@@ -25,6 +25,8 @@ SHOWS = (
     "tables",
     "claims",
     "verdicts",
+    "pictures",
+    "recordings",
     "explorers",
     "explorer",
     "widgets",
