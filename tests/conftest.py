@@ -25,6 +25,8 @@ BROWSERS = (
     "google-chrome-stable",
     "chrome",
 )
+# Milliseconds. Tests wait for their page; where the machine is busy, that may take long.
+PATIENCE = 300_000
 BROWSER_OPTIONS = [
     "--no-sandbox",
     "--no-first-run",

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from conftest import ROOT, make_book, need, wants
+from conftest import PATIENCE, ROOT, make_book, need, wants
 from playwright.sync_api import TimeoutError
 
 import hebt
@@ -334,6 +334,7 @@ class Visit:
 
     def __init__(self, browser, url, **options):
         self.context = browser.new_context(**options)
+        self.context.set_default_timeout(PATIENCE)
         self.page = self.context.new_page()
         self.requests, self.errors = [], []
         self.page.on("request", lambda r: self.requests.append(r.url))

@@ -11,6 +11,7 @@ import sys
 import hypothesis.extra.numpy as arrays
 import numpy as np
 import pytest
+from conftest import PATIENCE
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import colormaps
@@ -461,6 +462,7 @@ class Page:
 
     def __init__(self, browser, address, **options):
         self.context = browser.new_context(viewport={"width": 1000, "height": 900}, **options)
+        self.context.set_default_timeout(PATIENCE)
         self.page = self.context.new_page()
         self.errors, self.requests = [], []
         self.page.on("console", lambda m: self.errors.append(f"{m.type}: {m.text}"))

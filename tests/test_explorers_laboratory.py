@@ -330,7 +330,6 @@ def open_page(browser, fast, tmp_path_factory):
     )
     one = Page(browser, path.as_uri())
     page = one.open()
-    page.set_default_timeout(60_000)
     yield page
     one.context.close()
     assert one.errors == []
