@@ -71,7 +71,7 @@ class TestHowTheyJudge:
         choice = choose(W, haadf, maps, kernels=[(0, 1)], **given)
         assert choice.deviance.shape == (4, 1)
         method = choice.candidates[0]
-        shift = shifted_counts(maps.astype("f4"), variance, False)[1]
+        shift = shifted_counts(maps.astype("f4"), variance, False, ANGLES)[1]
         total = 0.0
         for part in parts:
             rest = hebt.CompositionEM((0, 1), variance=0.75 * variance)
@@ -128,6 +128,23 @@ class TestHowTheyJudge:
         )
         np.testing.assert_allclose(other.deviance, one.deviance, rtol=1e-4)
         assert other.chosen == one.chosen
+
+    def test_tilts_in_any_order_give_the_same(self):
+        W, haadf, counts = scene()
+        parts = np.array(hebt.split_counts(counts, seed=1, parts=3)) - 0.2
+        order = np.random.default_rng(1).permutation(len(ANGLES))
+        options = {"kernels": [1.0], "totals": ["free"], "iterations": 6, "haadf_noise": 1.0}
+        one, other = (
+            hebt.choose(
+                hebt.Projector(ANGLES[at], SIZE),
+                *(haadf[at], counts[:, at] - 0.6, RATIOS),
+                parts=parts[:, :, at],
+                variance=(counts + 3.0)[:, at],
+                **options,
+            )
+            for at in (slice(None), order)
+        )
+        np.testing.assert_allclose(other.deviance, one.deviance, rtol=1e-5)
 
     def test_given_parts_are_those_it_would_draw(self):
         W, haadf, counts = scene()
