@@ -227,7 +227,7 @@ def phantom_error(truth):
     ("size", "kernels", "seeds"),
     [
         (48, [0.25, 0.5, 1, 2], range(2)),
-        pytest.param(128, [0.35, 0.5, 0.71, 1, 1.4, 2], range(10, 12), marks=pytest.mark.slow),
+        pytest.param(128, [0.35, 0.5, 0.71, 1, 1.4, 2], [10], marks=pytest.mark.slow),
     ],
 )
 def test_on_the_phantom_the_kernel_is_nearly_the_best(size, kernels, seeds):
@@ -279,11 +279,10 @@ def test_on_a_graded_alloy_the_kernel_is_nearly_the_best():
         return atoms[0] / atoms.sum(axis=0)
 
     true = gold(share * z[:, None, None, None])
-    for seed in range(2):
-        maps = hebt.simulate.eds_tilt_series(W, share.astype("f4"), [7, 2.3] / bright, seed=seed)
-        given = W, haadf, maps, hebt.response_ratios(haadf, maps).ratios
-        choice = hebt.choose(*given, kernels=[2.8, 4, 5.7], totals=["hard"], seed=seed)
-        assert over_oracle(choice, given, lambda x: np.sqrt(((gold(x) - true) ** 2).mean())) <= 1.1
+    maps = hebt.simulate.eds_tilt_series(W, share.astype("f4"), [7, 2.3] / bright, seed=0)
+    given = W, haadf, maps, hebt.response_ratios(haadf, maps).ratios
+    choice = hebt.choose(*given, kernels=[2.8, 4, 5.7], totals=["hard"], folds=3)
+    assert over_oracle(choice, given, lambda x: np.sqrt(((gold(x) - true) ** 2).mean())) <= 1.1
 
 
 def test_it_says_what_the_data_do_not_tell():

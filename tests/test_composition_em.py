@@ -292,8 +292,12 @@ def test_many_slices_take_several_blocks_of_columns(contrast):
     problem = scene(2, 3)
     copies = np.arange(270) % 3
     many = changed(problem, haadf=problem.haadf[:, copies], maps=problem.maps[:, :, copies])
-    options = {"kernel": (0, 1), "contrast": contrast, "haadf_noise": 2.0}
-    close(run(many, 4, **options)[0], run(problem, 4, **options)[0][:, copies], 5e-6)
+    S = haadf_reconstruction(problem, 2.0)
+    # 50 iterations round otherwise in the kernels of few slices
+    close(haadf_reconstruction(many, 2.0), S[copies], 5e-6)
+    options = {"kernel": (0, 1), "contrast": contrast}
+    x = run(problem, 4, guide=S, **options)[0]
+    close(run(many, 4, guide=S[copies], **options)[0], x[:, copies], 1e-6)
 
 
 @pytest.mark.parametrize("total", ["hard", 0.5, "free"])
@@ -400,15 +404,16 @@ def test_memory_stays_within_two_and_a_half_times_input_and_output(total):
     def measured():
         run = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", MEMORY, total],
-            env=os.environ | {"NUMBA_NUM_THREADS": "2"},
+            env=os.environ | {"NUMBA_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "1"},
             capture_output=True,
             text=True,
             check=True,
         )
         return float(run.stdout)
 
-    # the allocator sometimes keeps more; 2.5, and what threads have of their own
-    assert any(measured() <= 2.55 for _ in range(3))
+    # 2.5, and what threads have of their own; the system may take pages back before the run, which
+    # then seems to need more, so that a second one may decide
+    assert any(measured() <= 2.55 for _ in range(2))
 
 
 @pytest.mark.parametrize("total", ["hard", "free"])
