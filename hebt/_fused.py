@@ -44,7 +44,7 @@ class Fused(Method):
         Variance of each value of the maps, in a shape that broadcasts to theirs, where they are
         no raw counts: for maps smoothed by a kernel what `hebt.prepare.smooth_variance` gives.
         None for raw counts: whole numbers. v_e is r_e^2 times its local mean, Gaussian over 0.7
-        tilts and 3/128 of a slice's size.
+        tilts, in the order of their angles, and 3/128 of a slice's size.
     haadf_noise
         Standard deviation of the noise of a HAADF pixel, in its unit, by which it may differ from
         sum_e r_e p_e; 0 if there is none. None estimates it from the misfit: what its mean square
