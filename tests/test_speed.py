@@ -303,13 +303,13 @@ def test_the_record_names_the_commit_that_was_measured(tmp_path, monkeypatch):
 
 
 def test_readme_says_whose_phantom_its_picture_shows():
-    caption = (ROOT / "README.md").read_text(encoding="utf-8").split("(book/figure4.png)")[1]
+    caption = (ROOT / "README.md").read_text(encoding="utf-8").split("(book/methods.png)")[1]
     assert "our phantom" in " ".join(caption.split())[:200]
 
 
 @pytest.mark.slow
 def test_a_quick_picture_is_not_the_one_in_readme(tmp_path):
-    readme = ROOT / "book" / "figure4.png"
+    readme = ROOT / "book" / "methods.png"
     before = readme.read_bytes()
     command = [sys.executable, str(ROOT / "benchmarks" / "picture.py")]
     environment = os.environ | {"HEBT_FIDELITY": "quick"}
@@ -319,7 +319,7 @@ def test_a_quick_picture_is_not_the_one_in_readme(tmp_path):
     (picture,) = tmp_path.iterdir()
     assert picture.read_bytes().startswith(b"\x89PNG") and str(picture) in run.stdout
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert "benchmarks/picture.py" in makefile and "figure4.png" not in makefile
+    assert "benchmarks/picture.py" in makefile and "methods.png" not in makefile
 
 
 @pytest.mark.slow
