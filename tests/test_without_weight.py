@@ -93,6 +93,23 @@ def test_series_together_give_what_each_gives_alone(series):
         np.testing.assert_allclose(part.scores["mse"], alone.scores["mse"], rtol=1e-3)
 
 
+def test_each_dose_is_judged_by_itself(monkeypatch):
+    """Also where HAADF has noise, which fusing estimates, at one of the doses only."""
+
+    def series(seeds, *, size, dose):
+        data = noisy_series(seeds, size=size, dose=dose)
+        noise = 0.2 * data.haadf.max() * np.random.default_rng(0).standard_normal(data.haadf.shape)
+        return dataclasses.replace(data, haadf=data.haadf + (dose > 0.5) * noise)
+
+    monkeypatch.setattr("companion.without_weight.dose.noisy_series", series)
+    both, one = (
+        without_weight.dose_study(seeds=(0,), doses=doses, size=SIZE)
+        for doses in ((0.4, 0.6), (0.4,))
+    )
+    for name in ("eds", "hebt", "fused", "em"):
+        np.testing.assert_allclose(both.error(name, 0.4), one.error(name, 0.4), rtol=1e-3)
+
+
 def test_the_kernel_holds_as_many_counts_at_each_dose():
     for dose in (0.1, 1, 4):
         assert kernel_at(dose) ** 2 * dose == pytest.approx(1)

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-import hebt
-
 from ..paper import value
 from .judgement import (
     EDS,
@@ -124,10 +122,7 @@ def _ratio(fit, element: int) -> str:
 
 def volume_numbers(volumes) -> dict[str, str]:
     """Return what the sentences quote of the reconstructions."""
-    return {
-        "dust_em_kernel": f"{volumes.kernel:g}",
-        "dust_em_iterations": f"{hebt.CompositionEM.iterations}",
-    }
+    return {"dust_em_kernel": f"{volumes.kernel:g}", "dust_em_iterations": f"{volumes.iterations}"}
 
 
 def judged_numbers(judgement: Judgement) -> dict[str, str]:
@@ -137,7 +132,7 @@ def judged_numbers(judgement: Judgement) -> dict[str, str]:
         "judges": f"{len(judgement.tilts.tilts)}",
         "parts": f"{len(judgement.counts.chosen[EDS])}",
         "mild": MILD.split()[-1],
-        "kernel": f"{judgement.kernel(FREE):g}",
+        "kernel": f"{judgement.setting(FREE)[0]:g}",
         "promise": promise(judgement),
         "guide": guidance(judgement),
         "enough": f"{ENOUGH}",

@@ -34,10 +34,11 @@ class Judgement:
     tilts: Judged
     counts: Judged  # without a factor for each predicted map
 
-    def kernel(self, contender: str) -> float:
-        """Return the kernel that was chosen most often, in coarse pixels."""
-        names = [name for name, _ in self.tilts.chosen[contender] + self.counts.chosen[contender]]
-        return float(Counter(names).most_common(1)[0][0].split()[-1])
+    def setting(self, contender: str) -> tuple[float, int]:
+        """Return the kernel, in coarse pixels, and the stop that were chosen most often."""
+        picks = self.tilts.chosen[contender] + self.counts.chosen[contender]
+        (name, stop), _ = Counter(picks).most_common(1)[0]
+        return float(name.split()[-1]), stop
 
 
 def contenders(now: DustSettings, maps, smoothed, variance, guide) -> dict[str, list[Recipe]]:
@@ -179,18 +180,20 @@ class Volumes:
     hebt: np.ndarray
     em: np.ndarray  # composition EM with a free sum
     kernel: float  # its kernel, in voxels
+    iterations: int  # ... and its stop
 
 
 def volumes(study: DustStudy) -> Volumes:
     """Reconstruct HAADF alone, and all elements by EDS alone, HEBT and composition EM."""
     now = study.settings
-    kernel = judge(study).kernel(FREE) * now.coarse / now.binning
+    kernel, stop = judge(study).setting(FREE)
+    kernel *= now.coarse / now.binning
     data = study.haadf, keep(study)[1], *study.counted(now.binning)
-    return _volumes(now.kept, study.angles, *data, study.slab, kernel)
+    return _volumes(now.kept, study.angles, *data, study.slab, kernel, stop)
 
 
 @cached
-def _volumes(names, angles, haadf, maps, counted, variance, slab, kernel) -> Volumes:
+def _volumes(names, angles, haadf, maps, counted, variance, slab, kernel, stop) -> Volumes:
     W = hebt.Projector(angles, maps.shape[-1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the chapter has shown what is doubtful
@@ -201,6 +204,7 @@ def _volumes(names, angles, haadf, maps, counted, variance, slab, kernel) -> Vol
         hebt.sirt(W, haadf, 200, **options),
         hebt.reconstruct(W, haadf, maps, ratios, 0, 200, **options),
         hebt.reconstruct(W, haadf, maps, ratios, 0.7, 200, **options),
-        hebt.reconstruct(W, haadf, counted, ratios, method=method, **options),
+        hebt.reconstruct(W, haadf, counted, ratios, None, stop, method=method, **options),
         kernel,
+        stop,
     )
