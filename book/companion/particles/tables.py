@@ -31,7 +31,6 @@ SCORE_NAME = {
 REFERENCE_NAME = {"segmented": "segmented HAADF", "true": "true specimen"}
 PRINTED_FORMAT = {"ssim": ".4f", "ssim_windowed": ".4f", "mse": ".4f", "dp": ",.0f"}
 OURS_FORMAT = PRINTED_FORMAT | {"mse": ".5f"}
-BEST_COLUMNS = ("EDS, best stop", "HEBT, best stop")
 BEST_STOP = (
     "The best stop is that of the best mean over the seeds, for each score, element and method "
     "alone"
@@ -80,18 +79,18 @@ def table2(study: NonAlloyStudy) -> Table:
     """Return Table 2 by the paper's protocol: the paper's numbers, ours, and who is better."""
     scores, rows = study.scores["segmented"], []
     for name, element in PAIRS:
-        cells = []
         for method in METHODS:
             paper = value(f"table2.{name}.{element}.{method}")
             ours = scores.at(name, method, element)
-            cells.append(
-                f"paper {format(paper, PRINTED_FORMAT[name])}\n"
-                f"ours {spread_text(ours, OURS_FORMAT[name])}\n{verdict(paper, ours, name)}"
-            )
-        outcomes = printed_winner(name, element), scores.outcome(name, element)
-        rows.append((f"{SCORE_NAME[name]}\n{element}", *cells, *outcomes))
+            texts = format(paper, PRINTED_FORMAT[name]), spread_text(ours, OURS_FORMAT[name])
+            # who is better stands once for both methods
+            outcomes = printed_winner(name, element), scores.outcome(name, element)
+            outcomes = outcomes if method == METHODS[-1] else ("", "")
+            row = SCORE_NAME[name], element, NAME[method], *texts, verdict(paper, ours, name)
+            rows.append((*row, *outcomes))
     return Table(
-        ("score", NAME["eds"], NAME["hebt"], "better: paper", "better: ours"),
+        ("score", "element", "method", "paper", "ours", "agreement")
+        + ("better: paper", "better: ours"),
         rows,
         title=f"Table 2 of the paper and ours, after {study.iterations} iterations, against the "
         "segmented HAADF reconstruction",
@@ -100,29 +99,33 @@ def table2(study: NonAlloyStudy) -> Table:
 
 
 def _score_cells(scores, name, element, stop):
-    """A score of both methods at one stop, and the iteration of the best one."""
-    cells = []
-    for method in METHODS:
-        text = spread_text(scores.at(name, method, element, stop=stop), OURS_FORMAT[name])
-        if stop == "best":
-            text += f"\nat {scores.best_iteration(name, method, element)}"
-        cells.append(text)
-    return cells
+    """Return a score of both methods at one stop."""
+    return [
+        spread_text(scores.at(name, method, element, stop=stop), OURS_FORMAT[name])
+        for method in METHODS
+    ]
+
+
+def _stop_cell(scores, name, element, stop):
+    """Return after how many iterations both methods stop."""
+    if stop == "printed":
+        return f"after {scores.printed}"
+    eds, bimodal = (scores.best_iteration(name, method, element) for method in METHODS)
+    return f"at the best: EDS {eds}, HEBT {bimodal}"
 
 
 def reference_table(study: NonAlloyStudy, reference: str) -> Table:
     """Return the scores against "segmented" or "true", at the paper's iterations and the best."""
-    scores, n = study.scores[reference], study.iterations
+    scores = study.scores[reference]
     rows = []
     for name, element in PAIRS:
-        cells = [f"{name.upper()}\n{element}"]
         for stop in ("printed", "best"):
-            cells += _score_cells(scores, name, element, stop)
-            cells.append(scores.outcome(name, element, stop=stop))
-        rows.append(cells)
+            cells = name.upper(), element, _stop_cell(scores, name, element, stop)
+            outcome = scores.outcome(name, element, stop=stop)
+            rows.append((*cells, *_score_cells(scores, name, element, stop), outcome))
     what = {"segmented": "the segmented HAADF reconstruction", "true": "the true specimen"}
     return Table(
-        ("score", f"EDS, {n} it.", f"HEBT, {n} it.", "better", *BEST_COLUMNS, "better"),
+        ("score", "element", "stop", *(NAME[m] for m in METHODS), "better"),
         rows,
         title=f"Scores against {what[reference]}",
         note=f"{_ours(study)}; better means better with every seed. SSIM, MSE and DP are as in "
@@ -133,16 +136,16 @@ def reference_table(study: NonAlloyStudy, reference: str) -> Table:
 
 def alloy_table(study: AlloyStudy) -> Table:
     """Return the alloy's errors against the truth, at the paper's iterations and the best stop."""
-    scores, n = study.scores["true"], study.iterations
-    rows = []
+    scores, rows = study.scores["true"], []
     for name in ("ssim", "mse", "ssim_windowed"):
         # small windows are taken at the paper's iterations only
         stops = ("printed",) if name == "ssim_windowed" else ("printed", "best")
         for element in ELEMENTS:
-            cells = [c for stop in stops for c in _score_cells(scores, name, element, stop)]
-            rows.append((f"{SCORE_NAME[name]}\n{element}", *cells, *["–"] * (4 - len(cells))))
+            for stop in stops:
+                cells = SCORE_NAME[name], element, _stop_cell(scores, name, element, stop)
+                rows.append((*cells, *_score_cells(scores, name, element, stop)))
     return Table(
-        ("score", f"EDS, {n} it.", f"HEBT, {n} it.", *BEST_COLUMNS),
+        ("score", "element", "stop", *(NAME[m] for m in METHODS)),
         rows,
         title="The alloy particle against the true specimen",
         note=f"{_ours(study)} that holds the particle, with a margin. {BEST_STOP}, "

@@ -50,8 +50,7 @@ def _curves(study):
 
 def _fit(study):
     paper, ours = value("nonalloy.r_squared"), study.r_squared
-    # the share that the fit leaves, as R² is never far from 1
-    word = verdict(1 - paper, 1 - ours)
+    word = verdict(paper, ours, "r_squared")
     as_printed = f"{ours.mean():.2f}" == f"{paper:.2f}"
     return f"R² = {paper:g}", FITTED, spread_text(ours, ".4f"), "agrees" if as_printed else word
 
@@ -131,7 +130,10 @@ def _moves(study):
 def _best_weight(study):
     n, paper = study.usual_iterations, value("nonalloy.best_alpha")
     best = [study.best_alphas("segmented", e, n) for e in study.elements]
-    words = [verdict(1 - paper, 1 - each) for each in best]  # what counts is 1 - alpha
+    # what counts is 1 - alpha, which is larger where alpha is smaller
+    turned = {"larger": "smaller", "smaller": "larger"}
+    words = [verdict(1 - paper, 1 - each) for each in best]
+    words = [turned.get(word, word) for word in words]
     return (
         f"the best α, for {n} iterations, is about {paper:g}",
         PREDICTED,
