@@ -15,23 +15,36 @@ import yaml
 
 BOOK = Path(__file__).resolve().parents[1]
 SCRIPT = Path(__file__).with_suffix(".js")
-ROLE = re.compile(r"\{(glue:text|cite:p|cite:t|numref)\}`([^`]+)`")
+ROLE = re.compile(r"\{(glue:text|cite:p|cite:t|numref|eq)\}`([^`]+)`")
+# the end of an equation, with its label
+LABEL = re.compile(r"^\$\$ \(([\w-]+)\)$", re.MULTILINE)
 # a link to another chapter, or to a place in this one
 LINK = re.compile(r"\[([^\]]+)\]\((?:(\w+)\.md|#?[\w-]+)\)")
 
 
-@functools.cache
-def figure_numbers() -> dict[str, str]:
-    """Return name -> number, such as "2.1", of all figures of the book."""
+def _numbered(name: re.Pattern) -> dict[str, str]:
+    """Return name -> number, chapter by chapter, of what `name` finds in the numbered chapters."""
     contents = yaml.safe_load((BOOK.parent / "_toc.yml").read_text(encoding="utf-8"))
     parts = [part for part in contents.get("parts", ()) if part.get("numbered")]
     files = [chapter["file"] for part in parts for chapter in part["chapters"]]
     numbers = {}
     for chapter, file in enumerate(files, 1):
         text = (BOOK.parent / f"{file}.md").read_text(encoding="utf-8")
-        names = re.findall(r"^    name: (\S+)$", text, re.MULTILINE)
-        numbers.update({name: f"{chapter}.{place}" for place, name in enumerate(names, 1)})
+        found = enumerate(name.findall(text), 1)
+        numbers.update({label: f"{chapter}.{place}" for place, label in found})
     return numbers
+
+
+@functools.cache
+def figure_numbers() -> dict[str, str]:
+    """Return name -> number, such as "2.1", of all figures of the book."""
+    return _numbered(re.compile(r"^    name: (\S+)$", re.MULTILINE))
+
+
+@functools.cache
+def equation_numbers() -> dict[str, str]:
+    """Return label -> number, such as "1.5", of all equations of the book that have one."""
+    return _numbered(LABEL)
 
 
 @functools.cache
@@ -68,6 +81,8 @@ def write_role(kind: str, content: str, numbers: dict[str, str]) -> str:
         return numbers[content]
     if kind == "numref":
         return f"Fig. {figure_numbers()[content]}"
+    if kind == "eq":
+        return f"({equation_numbers()[content]})"
     return _cite(content, kind == "cite:t")
 
 
@@ -76,6 +91,7 @@ def write_out(source: str, numbers: dict[str, str]) -> str:
     works = "\n".join(f"- {work}" for work in _works())
     source = re.sub(r"```\{bibliography\}.*?```", lambda _: works, source, flags=re.DOTALL)
     source = re.sub(r"^\([\w-]+\)=\n", "", source, flags=re.MULTILINE)
+    source = LABEL.sub(lambda m: rf"\tag{{{equation_numbers()[m[1]]}}}" + "\n$$", source)
     source = LINK.sub(lambda m: f"[{m[1]}]({m[2]}.ipynb)" if m[2] else m[1], source)
     return ROLE.sub(lambda match: write_role(*match.groups(), numbers), source)
 
@@ -109,6 +125,9 @@ class Live:
             f"{kind} {content}": write_role(kind, content, self.numbers)
             for kind, content in ROLE.findall(self.prose)
             if kind != "glue:text" or content in self.numbers
+        }
+        marks |= {
+            f"label {label}": write_role("eq", label, {}) for label in LABEL.findall(self.prose)
         }
         values = json.dumps(marks), json.dumps(_works())
         display(Javascript(f"({SCRIPT.read_text(encoding='utf-8')})({', '.join(values)})"))
