@@ -189,7 +189,7 @@ def first_look() -> explorers.FrameExplorer:
         alt="Simulated gold diamond in a silver square: the truth, the reconstruction from noisy "
         "element maps alone, and the one by HEBT; stopped {stop}, at dose {dose}.",
         caption="A simulated Au/Ag particle: the truth, from 31 noisy element maps alone, and by "
-        "HEBT, which adds the Z-contrast images (α = 0.7). Each method stops where its own error is "
-        "least; move the slider to stop both alike.",
+        "HEBT, which adds the Z-contrast images (α = 0.7). Each method stops where its own error "
+        "is least; move the slider to stop both alike.",
         filename="first-look",
     )
