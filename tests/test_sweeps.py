@@ -273,7 +273,7 @@ def test_tables_hold_the_numbers(study, bands):
     rows = sweeps.advice_table(bands).rows
     assert len({row[0] for row in rows}) == len(bands.doses)
     low, high = bands.flat(bands.doses[0], 50)
-    assert rows[0][1] == "50" and rows[0][3] == f"{low:g} to {high:g}"
+    assert rows[0][1] == "50" and rows[0][4] == f"{low:g} to {high:g}"
 
 
 def test_the_dose_is_in_one_unit(bands):

@@ -4,6 +4,7 @@ import numpy as np
 
 import hebt
 
+from ..dose import per_nm2
 from ..paper import value
 from .judgement import (
     EDS,
@@ -70,6 +71,7 @@ def dust_numbers(study: DustStudy) -> dict[str, str]:
         "alpha": f"{value('alloy.alpha'):g}",
         "iterations": f"{value('alloy.iterations'):g}",
         "counts": f"{per_pixel[0]:.2f} to {per_pixel[-1]:.2f}",
+        "counts_nm2": " to ".join(f"{per_pixel[k] * per_nm2(1, side=pixel):.2g}" for k in (0, -1)),
     }
     return {f"dust_{name}": text for name, text in numbers.items()}
 

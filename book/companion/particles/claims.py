@@ -138,7 +138,7 @@ def result_text(study: NonAlloyStudy) -> str:
 
 
 def _wider(study):
-    """Return whether silver's edge at the gold is wider by HEBT with every seed; None if unclear."""
+    """Return whether HEBT's edge of Ag at the gold is wider with every seed; None: unclear."""
     eds, bimodal = (study.widths(method, "Ag", "interface") for method in METHODS)
     return True if (bimodal > eds).all() else False if (bimodal < eds).all() else None
 

@@ -7,7 +7,7 @@ from ..particles.measures import REFERENCES
 from ..tables import Table, spread_text, verdict
 from .bands import PhantomBands
 from .slice import SliceSweep, nearest
-from .tables import best_text, by_element, list_and, percents, range_text
+from .tables import best_text, by_element, list_and, percents, range_text, weight_text
 
 FITTED, PREDICTED = "fitted", "predicted"
 SMALL = 0.1  # a small weight
@@ -181,7 +181,22 @@ def _against_best_stop(study):
 def sweep_numbers(study: SliceSweep, phantom: PhantomBands) -> dict[str, str]:
     """Return the numbers that the chapter's sentences quote, as text, ready for `glue`."""
     numbers = _slice_numbers(study) | _phantom_numbers(phantom)
+    numbers["result"] = result_text(study)
     return {f"sweep_{name}": text for name, text in numbers.items()}
+
+
+def result_text(study: SliceSweep) -> str:
+    """Say in a sentence where the paper's choice stands, and how HEBT there does against EDS."""
+    n = study.usual_iterations
+    best = [study.best_alphas("segmented", e, n).mean() for e in study.elements]
+    weights = by_element(study, [weight_text(b, study.alphas) for b in best])
+    gain = study.gain_over_best_eds("segmented").mean(axis=1)
+    gains = by_element(study, [f"{g:.1f}" for g in gain])
+    return (
+        f"After {n} iterations the best weight of the particle's slice is {weights}, where the "
+        f"paper takes {value('nonalloy.best_alpha'):g}; EDS alone at its own best stop has "
+        f"{gains} times the error of that choice."
+    )
 
 
 def _slice_numbers(study):
@@ -240,7 +255,7 @@ def _phantom_numbers(phantom):
     first, top = phantom.doses.index(1.0), phantom.iterations[-1]
     steps = [n for n in phantom.iterations if n >= 50]
     found = {n: phantom.best_alphas(1.0, n) for n in steps}
-    counts = [f"{c:.3g}" for c in phantom.counts]
+    counts = [f"{c:.3g}" for c in phantom.counts_on_paper_pixel]
     best = [phantom.best(dose) for dose in phantom.doses]
     eds = [phantom.best_eds(dose) for dose in phantom.doses]
     shares = [phantom.shares(dose, steps) for dose in phantom.doses]

@@ -82,11 +82,13 @@ def advice_table(study: PhantomBands) -> Table:
     for dose, counts in zip(study.doses, study.counts_on_paper_pixel, strict=True):
         for k in steps:
             low, high = study.flat(dose, k)
-            found = best_text(study.best_alphas(dose, k), study.alphas)
-            rows.append((f"{counts:.3g}", k, found, f"{low:g} to {high:g}"))
+            best = study.best_alphas(dose, k)
+            share = f"{(1 - best.mean()) * k:.0f}" if study.is_inner(best) else "–"
+            cells = best_text(best, study.alphas), share, f"{low:g} to {high:g}"
+            rows.append((f"{counts:.3g}", k, *cells))
     seeds = ", ".join(f"{len(s.seeds)} at dose {s.dose:g}" for s in study.settings)
     return Table(
-        ("counts", "iterations", "best α", "α within 10 % of the lowest MSE"),
+        ("counts", "iterations T", "best α", "(1 − α) T", "α within 10 % of the lowest MSE"),
         rows,
         title="The phantom: which weight, after how many iterations",
         note="Best α: lowest MSE (mean of Au and Ag), mean over the noise seeds; in brackets the "
