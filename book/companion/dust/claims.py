@@ -142,6 +142,7 @@ def judged_numbers(judgement: Judgement) -> dict[str, str]:
         "kernel": f"{judgement.kernel(FREE):g}",
         "promise": promise(judgement),
         "guide": guidance(judgement),
+        **dict(zip(("guide_tilts", "guide_counts"), guidance(judgement).split("; "), strict=True)),
         "enough": f"{ENOUGH}",
     }
     short = {"free": FREE, "hard": HARD, "soft": SOFT, "poisson": POISSON, "fused": FUSED}
