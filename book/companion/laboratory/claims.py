@@ -2,22 +2,9 @@
 
 import numpy as np
 
-import hebt
-from hebt import simulate
-
-from ..phantom.data import PhantomSettings
+from ..phantom.counts import paper_counts
 from .bench import ELEMENTS, SIZE
 from .explorer import first_run
-
-
-def paper_counts(size: int = SIZE) -> float:
-    """Return the counts on a pixel of the particle, in such a frame, at the paper's dose."""
-    settings = PhantomSettings.paper(size=size)
-    W = hebt.Projector(np.array(settings.angles), size)
-    density = simulate.phantom(size).density
-    inside = W.forward(density.sum(axis=0)) > 0
-    counts = simulate.mean_counts(W, density, settings.counts_per_density)
-    return float(counts[:, inside].mean(dtype=np.float64))
 
 
 def numbers() -> dict[str, str]:
@@ -29,5 +16,5 @@ def numbers() -> dict[str, str]:
     return {
         "laboratory_result": "As this page opens, the mean-squared error of EDS alone is "
         f"{eds / bimodal:.1f} times that of HEBT and {eds / em:.1f} times that of composition EM.",
-        "laboratory_paper_counts": f"about {paper_counts():.0f}",
+        "laboratory_paper_counts": f"about {paper_counts(SIZE):.0f}",
     }

@@ -7,6 +7,7 @@ import numpy as np
 from hebt import explorers
 
 from ..fidelity import fidelity
+from .counts import counts_on_paper_pixel
 from .figures import DENSITY_LIMITS
 from .sweep import ALPHAS, ITERATIONS, SIZE, sweeps
 
@@ -26,6 +27,11 @@ def _sweeps(alphas, iterations, doses):
     # kept in memory too, so that a slider answers at once
     swept = sweeps(doses, alphas=alphas, iterations=iterations)
     return dict(zip(doses, swept, strict=True))
+
+
+def dose_label() -> str:
+    """Return what a slider of the dose is called, with the counts that it stands for."""
+    return f"X-ray dose (1: the paper's, {counts_on_paper_pixel():.2g} counts a pixel)"
 
 
 def _pictures(swept, a, i):
@@ -83,7 +89,7 @@ def explore_sweep() -> explorers.FrameExplorer:
         [
             explorers.Control("alpha", "Weight α of HAADF", alphas, default=0.7, format="g"),
             explorers.Control("iterations", "Iterations", steps, default=200),
-            explorers.Control("dose", "Dose (1: printed ζ)", doses, default=1.0, format="g"),
+            explorers.Control("dose", dose_label(), doses, default=1.0, format="g"),
         ],
         panels,
         readouts=readouts,
@@ -178,9 +184,7 @@ def first_look() -> explorers.FrameExplorer:
                 default=BEST,
                 format=lambda n: "each at its best" if n == BEST else f"after {n}",
             ),
-            explorers.Control(
-                "dose", "X-ray dose (1: as in the paper)", doses, default=1.0, format="g"
-            ),
+            explorers.Control("dose", dose_label(), doses, default=1.0, format="g"),
         ],
         panels,
         readouts=readouts,
