@@ -89,7 +89,7 @@ def plot_ghost(study: SliceSweep):
     The ghost of the other element is a few hundredths of bulk density, and grains are as strong.
     """
     steps = [n for n in (50, 100, 500) if n in study.iterations] or list(study.iterations)[-3:]
-    figure, axes = subplots(2, len(steps), 4.7)
+    figure, axes = subplots(2, len(steps), 4.7, squeeze=False)
     marks = iter("abcdef")
     for row, (e, element) in zip(axes, enumerate(study.elements), strict=True):
         for ax, n in zip(row, steps, strict=True):
