@@ -125,20 +125,20 @@ def dose_table(phantom: PhantomBands, *particles) -> Table:
         own, counts = (
             on_pixel(here, side=settings.binning, other=side, sides=1) for side in (1, paper / size)
         )
-        rows.append((f"phantom, {size:g} pixels along a side", f"{own:.2g}", f"{counts:.2g}", "–"))
+        rows.append((f"phantom, {size:g} pixels along a side", f"{own:.3g}", f"{counts:.3g}", "–"))
     for one in particles:
         side = specimen(one).voxel_size
         counts = on_pixel(one.counts, side=1, other=one.binning)
         density = per_nm2(counts, side=side)
         name = f"{PARTICLE_NAME[one.particle]}, pixels of {side:.2g} nm"
-        rows.append((name, f"{one.counts:.2g}", f"{counts:.2g}", f"{density:.2g}"))
+        rows.append((name, f"{one.counts:.3g}", f"{counts:.3g}", f"{density:.3g}"))
     return Table(
         ("specimen", "counts on a pixel of the paper's frame", "on a pixel here", "per nm²"),
         rows,
         title="One dose, on pixels of different sizes",
         note="Counts of an element's map on a pixel of the particle, mean of both elements, before "
         "smoothing. A pixel twice as wide gets four times the counts of the same dose; the phantom "
-        "is one slice, so that twice. `companion.dose` does the conversion.",
+        "is one slice, so that twice. companion.dose converts.",
     )
 
 
