@@ -57,7 +57,7 @@ def views(size, bodies):
         steps(5, 12, 20, 18),
         np.array([8, 12, 15]),
         steps(5, 3, size, size),
-        dict.fromkeys(bodies, body),
+        {name: body[:1] if name == "haadf" else body for name in bodies},
     )
 
 
@@ -105,7 +105,8 @@ def alloy():
     each = {"ssim": (0.97, 0.9), "mse": (0.01, 0.02), "ssim_windowed": (0.9, 0.8)}
     taken = {name: scores(*pair, 4) for name, pair in each.items()}
     return particles.AlloyStudy(
-        **common("alloy", {"true": taken}, 200, 29, ("eds", "hebt")),
+        **common("alloy", {"true": taken}, 200, 29, ("eds", "hebt", "haadf")),
+        outline=0.97,
         voxel_size=0.9,
         r_squared=np.full(3, 0.8),
         radius=radius,

@@ -15,7 +15,7 @@ import yaml
 
 BOOK = Path(__file__).resolve().parents[1]
 SCRIPT = Path(__file__).with_suffix(".js")
-ROLE = re.compile(r"\{(glue:text|cite:p|cite:t|numref|eq)\}`([^`]+)`")
+ROLE = re.compile(r"\{(glue:text|cite:p|cite:t|numref|eq|ref|term)\}`([^`]+)`")
 # the end of an equation, with its label
 LABEL = re.compile(r"^\$\$ \(([\w-]+)\)$", re.MULTILINE)
 # a box with a title and, behind :class:, how it looks
@@ -24,16 +24,25 @@ ADMONITION = re.compile(r"^```\{admonition\} (.+)\n((?::.*\n)*)((?:.*\n)*?)```$"
 LINK = re.compile(r"\[([^\]]+)\]\((?:(\w+)\.md|#?[\w-]+)\)")
 
 
+@functools.cache
+def _pages() -> dict[str, int]:
+    """Return page -> chapter number, or 0 where it has none, of all pages in the contents."""
+    contents = yaml.safe_load((BOOK.parent / "_toc.yml").read_text(encoding="utf-8"))
+    pages = {Path(contents["root"]).name: 0}
+    for part in contents.get("parts", ()):
+        for chapter in part["chapters"]:
+            number = sum(map(bool, pages.values())) + 1 if part.get("numbered") else 0
+            pages[Path(chapter["file"]).name] = number
+    return pages
+
+
 def _numbered(name: re.Pattern) -> dict[str, str]:
     """Return name -> number, chapter by chapter, of what `name` finds in the numbered chapters."""
-    contents = yaml.safe_load((BOOK.parent / "_toc.yml").read_text(encoding="utf-8"))
-    parts = [part for part in contents.get("parts", ()) if part.get("numbered")]
-    files = [chapter["file"] for part in parts for chapter in part["chapters"]]
     numbers = {}
-    for chapter, file in enumerate(files, 1):
-        text = (BOOK.parent / f"{file}.md").read_text(encoding="utf-8")
-        found = enumerate(name.findall(text), 1)
-        numbers.update({label: f"{chapter}.{place}" for place, label in found})
+    for page, chapter in _pages().items():
+        if chapter:
+            found = name.findall((BOOK / f"{page}.md").read_text(encoding="utf-8"))
+            numbers.update({label: f"{chapter}.{place}" for place, label in enumerate(found, 1)})
     return numbers
 
 
@@ -47,6 +56,48 @@ def figure_numbers() -> dict[str, str]:
 def equation_numbers() -> dict[str, str]:
     """Return label -> number, such as "1.5", of all equations of the book that have one."""
     return _numbered(LABEL)
+
+
+# a cell of code: options between --- and tags, and then the code
+CODE = re.compile(
+    r"^```\{code-cell\} ipython3\n(?:---\n.*?^---\n|(?::[^\n]*\n)*)(.*?)^```$", re.M | re.S
+)
+# what shows a table, in the last line of a cell
+SHOWN = re.compile(r"^\w+\.((?:\w+_)?table\d*)\(", re.MULTILINE)
+
+
+def page_tables(page: str, text: str) -> list[str]:
+    """Return the names of the tables on a page, such as ``"table-phantom-table1"``, in order.
+
+    They are called for their functions; a function that is called again gets a number behind it.
+    """
+    last = [[*SHOWN.finditer(code)][-1:] for code in CODE.findall(text)]
+    calls, names = [match[1] for found in last for match in found], []
+    for k, call in enumerate(calls):
+        again = calls[:k].count(call)
+        names.append(f"table-{page}-{call}" + (f"-{again + 1}" if again else ""))
+    return names
+
+
+@functools.cache
+def table_numbers() -> dict[str, str]:
+    """Return name -> number, such as "2.3", of all tables of the book; see `page_tables`.
+
+    In pages without a chapter number they have the page's name in its place.
+    """
+    numbers = {}
+    for page, chapter in _pages().items():
+        names = page_tables(page, (BOOK / f"{page}.md").read_text(encoding="utf-8"))
+        before = f"{chapter}." if chapter else ""
+        numbers.update({name: f"{before}{place}" for place, name in enumerate(names, 1)})
+    return numbers
+
+
+@functools.cache
+def title(page: str) -> str:
+    """Return the title of a page."""
+    text = (BOOK / f"{page}.md").read_text(encoding="utf-8")
+    return re.search(r"^# (.+)$", text, re.MULTILINE)[1]
 
 
 @functools.cache
@@ -93,6 +144,10 @@ def write_role(kind: str, content: str, numbers: dict[str, str]) -> str:
         return f"Fig. {figure_numbers()[content]}"
     if kind == "eq":
         return f"({equation_numbers()[content]})"
+    if kind == "ref":
+        return f"Table {table_numbers()[content]}"
+    if kind == "term":
+        return content.partition(" <")[0]
     return _cite(content, kind == "cite:t")
 
 
