@@ -9,7 +9,7 @@ import pytest
 from bs4 import BeautifulSoup
 from conftest import ROOT
 
-from companion import dose
+from companion import dose, notebook
 
 BOOK = ROOT / "book"
 # the chapters on the paper's study and beyond; pages of lists and promises have rules of their own
@@ -138,6 +138,15 @@ def test_a_chapter_ends_with_what_to_take_away_and_an_exercise(chapter):
 def test_the_book_asks_before_it_shows():
     asked = [c for c in CHAPTERS if "{admonition} Your guess" in read(c)]
     assert len(asked) >= 2
+
+
+def test_boxes_are_written_out_for_notebooks():
+    folded = "a\n\n```{admonition} Solution\n:class: dropdown\nIt is {glue:text}`n`.\n```\n\nb\n"
+    written = notebook.write_out(folded, {"n": "12"})
+    assert "<details><summary>Solution</summary>\n\nIt is 12.\n\n</details>" in written
+    assert written.startswith("a\n") and written.endswith("\n\nb\n")
+    asked = "```{admonition} Your guess\nWhich?\n```\n"
+    assert notebook.write_out(asked, {}) == "**Your guess.** Which?\n\n"
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
