@@ -369,6 +369,12 @@ def absorption_loss_table(*studies: AbsorptionStudy) -> Table:
     )
 
 
+def _with_spread(mean: float, spread: float) -> str:
+    """Write percents with their spread, which is left out where no digit shows it."""
+    text = f"{spread:.1f}"
+    return signed(mean) if float(text) == 0 else f"{signed(mean)[:-2]} ± {text} %"
+
+
 def absorption_table(*studies: AbsorptionStudy) -> Table:
     """Return what absorption does to ratios, mass and composition, and what corrections leave."""
     rows = []
@@ -381,7 +387,7 @@ def absorption_table(*studies: AbsorptionStudy) -> Table:
         for e, element in enumerate(ELEMENTS):
             if np.isfinite(study.change[:, e]).all():
                 pairs = zip(100 * study.change[:, e], 100 * study.spread[:, e], strict=True)
-                texts = (f"{signed(mean)[:-2]} ± {spread:.1f} %" for mean, spread in pairs)
+                texts = (_with_spread(mean, spread) for mean, spread in pairs)
                 rows.append((name, f"density in pure {element}, against the first", *texts))
         gold = 100 * (study.gold - study.true_gold)
         rows.append((name, "Au of all atoms", *(f"{v:+.2f} at%".replace("-", "−") for v in gold)))
