@@ -17,7 +17,9 @@ from jupyter_client.kernelspec import get_kernel_spec
 from jupytext.config import load_jupytext_config
 from test_explorers import ALPHAS, Page, assert_shows, at, slider
 
-RAW = re.compile(r"\{(glue:text|cite:p|cite:t|numref)\}|^\([\w-]+\)=$", re.MULTILINE)
+RAW = re.compile(
+    r"\{(glue:text|cite:p|cite:t|numref|eq)\}|^\([\w-]+\)=$|\(eq-[\w-]+\)", re.MULTILINE
+)
 CHECKPOINTS = ".ipynb_checkpoints"  # ignored by git
 PROSE = ".jp-RenderedMarkdown"
 # The kernel answers on its connection. Idle in the status bar is not enough: on a busy machine

@@ -26,6 +26,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]  # what lies beside this file, and the companion
 
+import lists
 import matplotlib.font_manager  # noqa: F401 (builds its font list here, not inside a chapter)
 import nbformat
 from docutils import nodes
@@ -52,6 +53,8 @@ MADE_BY = "made-by"
 MADE_HERE = "Executed chapters of the HEBT companion.\n"
 # The folder beside the pages in which explorers look for their data.
 EXPLORER_DATA = "_explorers"
+# Chapters that look at the results of all others.
+LAST = ("book/line_by_line",)
 # A cell of code: its options between ---, its tags, and the code.
 CELL = re.compile(
     r"^```\{code-cell\}[^\n]*\n(?:---\n.*?^---\n)?(?::[^\n]*\n)*\n?(?P<code>.*?)^```$", re.M | re.S
@@ -228,6 +231,8 @@ def run_side_by_side(app, env, pages):
     At small sizes they spend their time on starting, and at the paper's a third of it on one core.
     """
     cache = get_cache(app.config.nb_execution_cache_path)
+    # what compares the results of the other chapters comes last, and finds them
+    pages = sorted(pages, key=lambda page: page in LAST)
     waiting = [found for page in pages if (found := _not_yet_run(env, cache, page))]
 
     def run(path, notebook):
@@ -362,4 +367,5 @@ def setup(app):
     # after the theme has made its buttons
     app.connect("html-page-context", offer_notebook, priority=900)
     app.connect("build-finished", finish)
+    lists.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..dose import per_nm2
 from ..paper import value
 from .judgement import (
     EDS,
@@ -68,6 +69,7 @@ def dust_numbers(study: DustStudy) -> dict[str, str]:
         "alpha": f"{value('alloy.alpha'):g}",
         "iterations": f"{value('alloy.iterations'):g}",
         "counts": f"{per_pixel[0]:.2f} to {per_pixel[-1]:.2f}",
+        "counts_nm2": " to ".join(f"{per_pixel[k] * per_nm2(1, side=pixel):.2g}" for k in (0, -1)),
     }
     return {f"dust_{name}": text for name, text in numbers.items()}
 
@@ -135,6 +137,7 @@ def judged_numbers(judgement: Judgement) -> dict[str, str]:
         "kernel": f"{judgement.setting(FREE)[0]:g}",
         "promise": promise(judgement),
         "guide": guidance(judgement),
+        **dict(zip(("guide_tilts", "guide_counts"), guidance(judgement).split("; "), strict=True)),
         "enough": f"{ENOUGH}",
     }
     short = {"free": FREE, "hard": HARD, "soft": SOFT, "poisson": POISSON, "fused": FUSED}

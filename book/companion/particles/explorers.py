@@ -13,12 +13,14 @@ from .views import BINNING, COLUMNS, VIEW_LIMIT, from_steps
 
 LIMITS = (0.0, VIEW_LIMIT)
 COLORS = ((1.0, 0.78, 0.1), (0.35, 0.6, 0.95))  # of Au and Ag
+GRAY = ((0.72, 0.72, 0.72),)  # of HAADF
 START = (40, 30)
 ORDER = ("Au_eds", "Au_hebt", "haadf", "Ag_eds", "Ag_hebt")  # a row for each element
 BODIES = {
     "eds": ("EDS only", "reconstructed from EDS alone"),
     "hebt": ("HEBT", "reconstructed by HEBT"),
     "segmented": ("Segmented HAADF", "as segmented from HAADF"),
+    "haadf": ("HAADF", "reconstructed from HAADF alone"),
 }
 
 
@@ -59,6 +61,8 @@ def explore_slices(study: ParticleStudy) -> explorers.FrameExplorer:
 def view(study: ParticleStudy, name: str, turn=START[0], tip=START[1], width: int = 360):
     """Render a body of a study, (width, width, 3), uint8; turn and tip as in `render`."""
     volumes = from_steps(study.views.bodies[name])
+    if name == "haadf":
+        return render(volumes, GRAY, (0.35,), turn=turn, tip=tip, width=width)
     # gold of the alloy lies at the surface: it must not hide what is below
     alloy = isinstance(study, AlloyStudy)
     opacities, edges = ((0.05, 0.03), (0.2, 0.8)) if alloy else ((0.35, 0.018), (0.3, 0.7))
@@ -66,7 +70,7 @@ def view(study: ParticleStudy, name: str, turn=START[0], tip=START[1], width: in
 
 
 def explore_turntable(study: ParticleStudy) -> explorers.Turntable:
-    """Turn a particle: Au (yellow) in clear Ag (blue), by each method."""
+    """Turn a particle: Au (yellow) in clear Ag (blue), by each method; HAADF alone is gray."""
     quick = fidelity() == "quick"
     turns, tips = tuple(range(0, 360, 40 if quick else 20)), (0, 30)
     width = 120 if quick else 200
@@ -76,7 +80,8 @@ def explore_turntable(study: ParticleStudy) -> explorers.Turntable:
         title, seen = BODIES[name]
         views = [[view(study, name, turn, tip, width) for turn in turns] for tip in tips]
         pictures[title] = np.stack(views)
-        alts[title] = f"{what} {seen}: yellow for Au, clear blue for Ag."
+        colors = "gray" if name == "haadf" else "yellow for Au, clear blue for Ag"
+        alts[title] = f"{what} {seen}: {colors}."
     return explorers.Turntable(
         pictures,
         turns=turns,
