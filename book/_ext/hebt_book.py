@@ -28,7 +28,9 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]  # what lies beside this file, and 
 
 import matplotlib.font_manager  # noqa: F401 (builds its font list here, not inside a chapter)
 import nbformat
+import pages
 from docutils import nodes
+from icons import thin_icons
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
@@ -169,7 +171,10 @@ def configure(app, config):
     config.html_static_path = [*config.html_static_path, "book/_web"]
     config.html_css_files = [*config.html_css_files, "hebt.css"]
     config.html_js_files = [*config.html_js_files, "hebt.js"]
+    config.templates_path = [*config.templates_path, "book/_ext/templates"]
     config.mathjax_path = "mathjax/tex-mml-chtml.js"
+    # neither the text nor the explorers wait for it
+    config.mathjax_options = {"async": "async"}
 
 
 def copy_mathjax(app):
@@ -305,6 +310,22 @@ def offer_notebook(app, pagename, templatename, context, doctree):
             )
 
 
+def make_readable(app, pagename, templatename, context, doctree):
+    """Prepare a page for small screens, for keyboards, and for readers without JavaScript."""
+    if doctree is None or "body" not in context:
+        return
+
+    def stays_tex(tex):
+        logger.info(f"Note: without JavaScript this formula is TeX ({pagename}): {tex.strip()}")
+
+    folder, srcdir = app.builder.imgpath, Path(app.srcdir)
+    pictures = {f"{folder}/{name}": srcdir / at for at, (_, name) in app.env.images.items()}
+    body = pages.formulas_for_all(context["body"], stays_tex)
+    body = pages.pictures_to_open(body, pictures)
+    context["body"] = pages.tables_that_scroll(body)
+    context["description"] = pages.description(doctree)
+
+
 def write_notebook(app, page):
     """Write a chapter's notebook for download, with numbers, citations and captions in it."""
     executed = _executed(app, page)
@@ -329,6 +350,7 @@ def finish(app, exception):
         return
     outdir = Path(app.outdir)
     data = Path(os.environ["HEBT_STATIC_FILES"])
+    thin_icons(outdir / "_static", list(outdir.rglob("*.html")))
     times = {}
     for page in sorted(app.env.found_docs):
         if _executed(app, page).exists():
@@ -361,5 +383,6 @@ def setup(app):
     app.connect("env-updated", refuse_dead_widgets)
     # after the theme has made its buttons
     app.connect("html-page-context", offer_notebook, priority=900)
+    app.connect("html-page-context", make_readable)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
