@@ -4,9 +4,11 @@ Loaded by ``_config.yml``. Environment variables:
 
 ``BOOK_REPOSITORY_URL``
     Where the source can be seen, e.g. a GitHub address. Pages then get buttons for the repository,
-    its issues and Binder; without it they have none.
+    to suggest an edit, to report an issue and for Binder; without it they have none.
 ``BOOK_BRANCH``
     The branch those buttons point to (default ``main``).
+``BOOK_PAGES_URL``
+    Where the pages will be seen: search engines and the printed book are told so.
 """
 
 import ast
@@ -30,13 +32,13 @@ import matplotlib.font_manager  # noqa: F401 (builds its font list here, not ins
 import nbformat
 import pages
 from docutils import nodes
-from icons import thin_icons
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
 from myst_nb.core.read import create_nb_reader
 from readable import origin, readable
 from sphinx.util import logging
+from thin import thin_static
 
 import hebt
 from companion import datasets
@@ -154,6 +156,7 @@ def _set_theme(config):
             repository_branch=os.environ.get("BOOK_BRANCH", "main"),
             path_to_docs="",
             use_repository_button=True,
+            use_edit_page_button=True,
             use_issues_button=True,
             launch_buttons={
                 "notebook_interface": "jupyterlab",
@@ -171,10 +174,11 @@ def configure(app, config):
     config.html_static_path = [*config.html_static_path, "book/_web"]
     config.html_css_files = [*config.html_css_files, "hebt.css"]
     config.html_js_files = [*config.html_js_files, "hebt.js"]
+    config.html_baseurl = os.environ.get("BOOK_PAGES_URL", "")
     config.templates_path = [*config.templates_path, "book/_ext/templates"]
     config.mathjax_path = "mathjax/tex-mml-chtml.js"
-    # neither the text nor the explorers wait for it
-    config.mathjax_options = {"async": "async"}
+    # no script yet: hebt.js loads it once the page is there, which else would come later
+    config.mathjax_options = {"type": "text/plain", "class": "hebt-later"}
 
 
 def copy_mathjax(app):
@@ -350,7 +354,7 @@ def finish(app, exception):
         return
     outdir = Path(app.outdir)
     data = Path(os.environ["HEBT_STATIC_FILES"])
-    thin_icons(outdir / "_static", list(outdir.rglob("*.html")))
+    thin_static(outdir / "_static", list(outdir.rglob("*.html")))
     times = {}
     for page in sorted(app.env.found_docs):
         if _executed(app, page).exists():

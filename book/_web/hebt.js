@@ -89,6 +89,9 @@ if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = f
   }
 
   document.addEventListener("DOMContentLoaded", () => {
+    for (const { src } of document.querySelectorAll("script.hebt-later")) {
+      document.head.append(element("script", { src }));
+    }
     name();
     let timer = 0;
     const soon = () => { clearTimeout(timer); timer = setTimeout(reach, 50); };

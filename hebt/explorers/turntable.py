@@ -30,6 +30,9 @@ class Turntable(Explorer):
         The first view, as (turn, tip) in degrees; the first of each, if None.
     alts
         Title -> what is seen.
+    notes
+        Title -> (tips, turns) texts: what is to be said of each view. They stand below the picture
+        and are read out.
     caption
         A sentence below the figure.
 
@@ -57,6 +60,7 @@ class Turntable(Explorer):
         tips: Sequence[float],
         start: tuple[float, float] | None = None,
         alts: Mapping[str, str] | None = None,
+        notes: Mapping[str, Sequence[Sequence[str]]] | None = None,
         caption: str = "",
     ):
         turns = as_float64("turns", turns, ndim=(1,)).tolist()
@@ -91,6 +95,7 @@ class Turntable(Explorer):
         alts = {} if alts is None else alts
         if not isinstance(alts, Mapping) or not set(alts) <= set(pictures):
             raise ValueError(f"alts is {alts!r}; expected texts for titles of {list(pictures)}.")
+        said = _notes({} if notes is None else notes, list(pictures), len(tips), len(turns))
         super().__init__(
             caption=check_text("caption", caption),
             first=b"".join(firsts),
@@ -103,7 +108,12 @@ class Turntable(Explorer):
                 "ends": np.cumsum([len(e) for e in encoded]).tolist(),
                 "first": np.cumsum([len(e) for e in firsts]).tolist(),
                 "panels": [
-                    {"name": f"body{k}", "title": title, "alt": alts.get(title, f"{title}.")}
+                    {
+                        "name": f"body{k}",
+                        "title": title,
+                        "alt": alts.get(title, f"{title}."),
+                        "notes": said.get(title, []),
+                    }
                     for k, title in enumerate(pictures)
                 ],
             },
@@ -133,6 +143,23 @@ class Turntable(Explorer):
             out = io.BytesIO()
             figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
         return out.getvalue()
+
+
+def _notes(notes, titles, tips, turns):
+    """Check texts for each view, title -> (tips, turns) lists."""
+    if not isinstance(notes, Mapping) or not set(notes) <= set(titles):
+        raise ValueError(f"notes is {notes!r}; expected texts for titles of {titles}.")
+    said = {}
+    for title, rows in notes.items():
+        name = f"notes[{title!r}]"
+        rows = [as_list(name, row, "texts") for row in as_list(name, rows, "rows of texts")]
+        if [len(row) for row in rows] != [turns] * tips:
+            raise ValueError(
+                f"{name} has rows of {[len(row) for row in rows]} texts; expected {tips} rows of "
+                f"{turns}, one for each tip and turn."
+            )
+        said[title] = [[check_text(name, text) for text in row] for row in rows]
+    return said
 
 
 def _webp(picture: np.ndarray) -> bytes:
