@@ -326,7 +326,7 @@ def make_readable(app, pagename, templatename, context, doctree):
     pictures = {f"{folder}/{name}": srcdir / at for at, (_, name) in app.env.images.items()}
     body = pages.formulas_for_all(context["body"], stays_tex)
     body = pages.pictures_to_open(body, pictures)
-    context["body"] = pages.tables_that_scroll(body)
+    context["body"] = pages.citations_in_lists(pages.tables_that_scroll(body))
     context["description"] = pages.description(doctree)
 
 
