@@ -12,10 +12,14 @@ from docutils.utils.math import MathError, latex2mathml
 
 # a formula as Sphinx writes it, inside \( \) or \[ \]
 _FORMULA = re.compile(
-    r'(<(?:span|div) class="math notranslate nohighlight"[^>]*>.*?)(\\([(\[])(.*?)\\[)\]])', re.S
+    r'(<(?:span|div) class="(?:amsmath )?math notranslate nohighlight"[^>]*>.*?)'
+    r"(\\([(\[])(.*?)\\[)\]])",
+    re.S,
 )
 # what the converter does not know: numbers that Sphinx writes itself, and sizes of delimiters
-_IGNORED = re.compile(r"\\(?:tag|label)\{[^}]*\}|\\[bB]igg?[lrm]?(?![a-zA-Z])")
+_IGNORED = re.compile(
+    r"\\(?:tag|label)\{[^}]*\}|\\[bB]igg?[lrm]?(?![a-zA-Z])|\\(?:begin|end)\{equation\*?\}"
+)
 _IMAGE = re.compile(r'<img (?P<rest>[^>]*?src="(?P<src>[^":]+\.png)"[^>]*?)\s*/?>')
 _TABLE = re.compile(r'(<div class="hebt-table"[^>]*>)?<table\b.*?</table>', re.S)
 INCH = 0.0254  # meters
@@ -23,7 +27,7 @@ INCH = 0.0254  # meters
 
 def mathml(tex: str, block: bool) -> str | None:
     """Return a formula as MathML, or None where that fails."""
-    tex = re.sub(r"(?<=_|\^)\s*(?=\\)", "", _IGNORED.sub("", tex).strip())
+    tex = re.sub(r"\{align\*?\}", "{aligned}", _IGNORED.sub("", tex).strip())
     try:
         text = latex2mathml.tex2mathml(tex, as_block=block)
     except (MathError, AttributeError, IndexError, TypeError):

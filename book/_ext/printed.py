@@ -15,6 +15,8 @@ from pathlib import Path
 import yaml
 from bs4 import BeautifulSoup
 
+from hebt._files import written_aside
+
 ROOT = Path(__file__).resolve().parents[2]
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
 _SCRIPT = re.compile(r"<(script|style)\b[^>]*>.*?</\1>", re.S)
@@ -189,19 +191,25 @@ def _name(written):
     return re.sub(r"#([0-9a-fA-F]{2})", lambda m: chr(int(m[1], 16)), written.decode())
 
 
-def write(pages: Path, target: Path, root: Path = ROOT) -> dict[str, int]:
-    """Print the book into `target`; gives the page of paper on which each place is."""
-    from playwright.sync_api import sync_playwright
+def write(pages: Path, target: Path, chromium, root: Path = ROOT) -> dict[str, int]:
+    """Print the book into `target`; gives the page of paper on which each place is.
 
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        raise SystemExit(f"A PDF needs Chromium, and none of {', '.join(BROWSERS)} was found.")
+    Parameters
+    ----------
+    pages
+        The folder of the built pages.
+    target
+        The PDF to write.
+    chromium
+        A browser of playwright.
+    root
+        The folder of ``_toc.yml`` and ``CITATION.cff``.
+    """
     first = chapters(root)[0][1][0]
     source = (pages / first).with_name("print.html")
     at: dict[str, int] = {}
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        page = chromium.new_page()
+    page = chromium.new_page()
+    try:
         # the second time the contents know their pages
         for _ in range(2):
             source.write_text(document(pages, at, root), encoding="utf-8")
@@ -211,13 +219,30 @@ def write(pages: Path, target: Path, root: Path = ROOT) -> dict[str, int]:
                 prefer_css_page_size=True, print_background=True, outline=True, tagged=True
             )
             at = places(pdf)
-        chromium.close()
-    source.unlink()
-    target.write_bytes(pdf)
+    finally:
+        page.close()
+        source.unlink(missing_ok=True)
+    with written_aside(target) as part:
+        part.write_bytes(pdf)
     return at
 
 
-if __name__ == "__main__":
-    folder, file = map(Path, sys.argv[1:])
-    write(folder.resolve(), file)
+def main(folder: Path, file: Path) -> None:
+    """Print the pages of a folder into a file, with the Chromium that is installed."""
+    from playwright.sync_api import sync_playwright
+
+    names = (os.environ.get("HEBT_BROWSER", ""), *BROWSERS)
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        raise SystemExit(f"A PDF needs Chromium, and none of {', '.join(BROWSERS)} was found.")
+    if not (folder / "index.html").is_file():
+        raise SystemExit(f"{folder} holds no index.html; build the pages first: make book.")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        write(folder.resolve(), file, chromium)
+        chromium.close()
     print(f"The book is in {file}.")
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

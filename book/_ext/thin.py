@@ -16,7 +16,8 @@ FONTS = "vendor/fontawesome/webfonts"
 SHEETS = ("styles/pydata-sphinx-theme.css", "sphinx-design.min.css")
 _COMMENT = re.compile(r"/\*.*?\*/", re.S)
 _CLASS = re.compile(r"\.(-?[A-Za-z_][\w-]*)")
-_ALLOWED = re.compile(r":not\((?:[^()]|\([^()]*\))*\)")
+# what stands in brackets may be one of several
+_ALLOWED = re.compile(r":(?:not|is|where|has)\((?:[^()]|\([^()]*\))*\)")
 _FACE = re.compile(r"url\(\.\./(" + FONTS + r"/[\w-]+)\.woff2\)[^}]*")
 # characters of icons in style sheets, written as they are or by their numbers
 _SIGN = re.compile("[\ue000-\uf8ff]")
