@@ -131,6 +131,8 @@ def test_buttons_lead_to_a_known_repository_only(scenario):
     assert REPOSITORY in known[2]
     binder = "https://mybinder.org/v2/gh/someone/hebt-book/main?urlpath=lab/tree/book/intro.md"
     assert binder in known[2]
+    assert f"{REPOSITORY}/edit/main/book/intro.md" in known[2]
+    assert f"{REPOSITORY}/issues/new" in known[2]
 
 
 def test_failed_cell_fails_the_book_every_time(scenario):
