@@ -82,6 +82,9 @@ def article(text: str, page: str, known: set[str], address: str = "") -> Beautif
         details["open"] = ""
     for image in body.select("img"):
         image.attrs.pop("loading", None)
+        inches = image.get("data-inches")
+        if inches:  # its text about as large as the book's
+            image["style"] = f"width: {0.9 * float(inches):.2f}in"
     for link in body.select("a[href]"):
         link["href"] = _link(link["href"], here, known) or ""
         if not link["href"] or "hebt-open" in link.get("class", ()):
