@@ -41,7 +41,7 @@ def test_a_page_lives_before_all_of_it_is_there(browser, site, built_book, soups
     found = tab.evaluate(WAITED_FOR)
     context.close()
     assert len(asked) <= REQUESTS
-    assert not any("fontawesome" in url or "searchindex" in url for url in asked)
+    assert not any("fontawesome.js" in url or "searchindex" in url for url in asked)
     blocking = [size for _, size, status in found if status == "blocking"]
     assert sum(blocking) <= BEFORE_TEXT, found
     text = soups[f"{page}.html"]

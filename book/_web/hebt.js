@@ -49,12 +49,18 @@ if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = f
       }
     }
     const resize = (factor) => set(Math.min(6 * inches * LEGIBLE, Math.max(160, width * factor)));
-    dialog.addEventListener("keydown", (event) => {
+    // wherever the keyboard is: it may have left for the browser's own buttons
+    const press = (event) => {
       if (event.key === "+" || event.key === "=") resize(1.25);
       if (event.key === "-") resize(0.8);
       if (event.key === "Escape") dialog.close();
+    };
+    document.addEventListener("keydown", press);
+    dialog.addEventListener("close", () => {
+      document.removeEventListener("keydown", press);
+      dialog.remove();
+      link.focus();
     });
-    dialog.addEventListener("close", () => dialog.remove());
     document.body.append(dialog);
     dialog.showModal();
     pan.focus();

@@ -92,9 +92,6 @@ class Turntable(Explorer):
         ]
         firsts = [_webp(p[at[1], at[0]]) for p in pictures.values()]
         self._encoded = b"".join(encoded)
-        alts = {} if alts is None else alts
-        if not isinstance(alts, Mapping) or not set(alts) <= set(pictures):
-            raise ValueError(f"alts is {alts!r}; expected texts for titles of {list(pictures)}.")
         said = _notes({} if notes is None else notes, list(pictures), len(tips), len(turns))
         super().__init__(
             caption=check_text("caption", caption),
@@ -107,15 +104,7 @@ class Turntable(Explorer):
                 "start": at,
                 "ends": np.cumsum([len(e) for e in encoded]).tolist(),
                 "first": np.cumsum([len(e) for e in firsts]).tolist(),
-                "panels": [
-                    {
-                        "name": f"body{k}",
-                        "title": title,
-                        "alt": alts.get(title, f"{title}."),
-                        "notes": said.get(title, []),
-                    }
-                    for k, title in enumerate(pictures)
-                ],
+                "panels": _panels(list(pictures), {} if alts is None else alts, said),
             },
         )
 
@@ -143,6 +132,21 @@ class Turntable(Explorer):
             out = io.BytesIO()
             figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
         return out.getvalue()
+
+
+def _panels(titles, alts, said):
+    """What the script knows of each body."""
+    if not isinstance(alts, Mapping) or not set(alts) <= set(titles):
+        raise ValueError(f"alts is {alts!r}; expected texts for titles of {titles}.")
+    return [
+        {
+            "name": f"body{k}",
+            "title": title,
+            "alt": alts.get(title, f"{title}."),
+            "notes": said.get(title, []),
+        }
+        for k, title in enumerate(titles)
+    ]
 
 
 def _notes(notes, titles, tips, turns):
