@@ -295,6 +295,10 @@ def test_the_explorer_pages_through_the_slab(study, monkeypatch):
         inside = haadf[:, (size - count) // 2 : (size + count) // 2]
         expected = quantize(image, (0, float(np.percentile(inside, 99.5))))[0].tobytes()
         assert shown.picture["frames"]["haadf"] == expected
+        iron = volumes.hebt[study.settings.kept.index("Fe")][:, (size - count) // 2 + plane]
+        like = np.corrcoef(iron.ravel(), image.ravel())[0, 1]
+        said = shown.picture["readouts"]["Fe_hebt_like"].replace("−", "-")
+        assert float(said) == pytest.approx(like, abs=0.005)
 
 
 def test_the_steps_for_own_files_can_be_called():

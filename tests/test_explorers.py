@@ -11,11 +11,11 @@ import sys
 import hypothesis.extra.numpy as arrays
 import numpy as np
 import pytest
-from conftest import PATIENCE
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import colormaps
 from PIL import Image
+from visits import PATIENCE
 
 from hebt import explorers
 from hebt.explorers.controls import quantize

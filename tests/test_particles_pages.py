@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from companion import particles
+from companion.particles.explorers import gold
+from companion.particles.views import from_steps
 from companion.scores import Scores
 from hebt import explorers
 
@@ -428,6 +430,25 @@ def test_every_slice_is_the_stored_one(nonalloy):
         explorer.move(slice=2)
 
 
+def test_each_slice_says_how_much_of_it_cannot_be(nonalloy):
+    explorer = particles.explore_slices(nonalloy)
+    explorer.move(slice=9)
+    shown = dict(zip(particles.COLUMNS, from_steps(nonalloy.views.slices[:, 9 - 4]), strict=True))
+    inside = shown["haadf"] > 0.3 * shown["haadf"].max()
+    for column in ("Au_eds", "Ag_hebt"):
+        share = 100 * np.count_nonzero(inside & (shown[column] > 1.2)) / np.count_nonzero(inside)
+        assert explorer.picture["readouts"][f"{column}_beyond"] == f"{share:.1f}"
+    assert "{Au_eds_beyond}" in explorer.spec["alt"]
+
+
+def test_gold_is_the_yellow_share_of_what_is_seen():
+    picture = np.full((2, 8, 8, 3), 255, np.uint8)
+    picture[:, 2:6, 2:6] = (90, 150, 230)
+    picture[1, 2:6, 2:3] = (240, 190, 40)
+    assert gold(picture).tolist() == [0, 0.25]
+    assert gold(np.full((4, 4, 3), 255, np.uint8)) == 0
+
+
 @pytest.fixture
 def pictures():
     # 2 tips, 3 turns; each view has a grey of its own
@@ -454,6 +475,9 @@ def test_views_are_stored_in_their_places(pictures):
             views[1, 1].mean(), abs=4
         )
     assert table.poster().startswith(b"\x89PNG") and "one" in table.describe()
+    said = {"two": [["a", "b", "c"], ["d", "e", "f"]]}
+    table = explorers.Turntable(pictures, turns=[0, 120, 240], tips=[0, 30], notes=said)
+    assert [p["notes"] for p in table.spec["panels"]] == [[], said["two"]]
 
 
 def test_a_static_page_loads_views_only_when_asked(pictures, monkeypatch, tmp_path):
@@ -473,6 +497,9 @@ def test_bad_views_are_refused(pictures):
         explorers.Turntable(pictures, turns=[0, 120, 240], tips=[0, 30], start=(5, 0))
     with pytest.raises(ValueError, match="pictures is {}; expected at least one body"):
         explorers.Turntable({}, turns=[0], tips=[0])
+    said = {"one": [["a", "b", "c"]]}
+    with pytest.raises(ValueError, match="has rows of .3. texts; expected 2 rows"):
+        explorers.Turntable(pictures, turns=[0, 120, 240], tips=[0, 30], notes=said)
 
 
 @pytest.mark.slow

@@ -105,9 +105,11 @@ class Table:
         caption = f"<caption>{html.escape(self.title)}</caption>" if self.title else ""
         body = "".join(f"<tr>{cells('td', row)}</tr>" for row in self.rows)
         note = f'<p class="hebt-table-note">{html.escape(self.note)}</p>' if self.note else ""
-        # wide tables scroll inside their own box on narrow screens
+        # wide tables scroll inside their own box on narrow screens, by the keyboard as well
+        label = html.escape(self.title) if self.title else "Table"
         return (
-            '<div class="hebt-table" style="overflow-x:auto;font-size:.9em" tabindex="0">'
+            '<div class="hebt-table" style="overflow-x:auto;font-size:.9em" tabindex="0" '
+            f'role="region" aria-label="{label}">'
             f'<table class="table table-sm">{caption}'
             f"<thead><tr>{cells('th', self.columns)}</tr></thead>"
             f"<tbody>{body}</tbody></table></div>{note}"
