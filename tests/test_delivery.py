@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 from conftest import ROOT
-from visits import CHAPTERS, WRITTEN, Visit
+from visits import CHAPTERS, PATIENCE, WRITTEN, Visit
 
 SLOW = {"offline": False, "latency": 150, "downloadThroughput": 200_000, "uploadThroughput": 93_750}
 # Bytes that have to arrive before a reader sees text and the first explorer moves. On a line of
@@ -28,6 +28,7 @@ ALIVE = """const timer = setInterval(() => {
 def test_a_page_lives_before_all_of_it_is_there(browser, site, built_book, soups, page):
     """What blocks the first picture is small, and the formulas' program comes after explorers."""
     context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
     tab = context.new_page()
     asked = []
     tab.on("request", lambda request: asked.append(request.url))
@@ -58,6 +59,7 @@ def test_a_page_lives_before_all_of_it_is_there(browser, site, built_book, soups
 def test_the_first_page_lives_on_a_slow_line(browser, site):
     """At 1.6 Mbit/s, in seconds of the line and not of the machine: what was received by then."""
     context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
     tab = context.new_page()
     line = context.new_cdp_session(tab)
     line.send("Network.enable")
@@ -65,9 +67,7 @@ def test_the_first_page_lives_on_a_slow_line(browser, site):
     received = []
     line.on("Network.dataReceived", lambda event: received.append(event["dataLength"]))
     tab.goto(f"{site}/book/intro.html", wait_until="commit")
-    tab.wait_for_function(
-        "() => document.querySelector('.hebt-explorer[data-state=ready]')", timeout=60_000
-    )
+    tab.wait_for_function("() => document.querySelector('.hebt-explorer[data-state=ready]')")
     arrived = sum(received)
     context.close()
     # four round trips, and what a line of 200 kB a second carries in the rest of six seconds
