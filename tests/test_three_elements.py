@@ -102,7 +102,7 @@ def test_parts_are_the_counts_and_the_guide_says_nothing(study):
 
 
 def test_the_judge_is_near_the_noise_and_nobody_sees_it(study, judgement):
-    """Errors are chi-squared; another map at the tilt that judges does not change what it judges."""
+    """Errors are chi-squared; another map at the judging tilt changes nothing that it judges."""
     for judged in (judgement.tilts, judgement.counts):
         assert judged.contenders == judge.CONTENDERS and judged.elements == ELEMENTS
         assert 0.5 < judged.mean().min() < 1.5
