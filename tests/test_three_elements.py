@@ -17,6 +17,7 @@ from companion.three_elements.study import BenchmarkSettings, BenchmarkStudy, ra
 from hebt.io import TiltSeries
 from hebt.validation import Judged
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*differs between tilts")
 CHAPTER = (ROOT / "book" / "three_elements.md").read_text(encoding="utf-8")
 ELEMENTS = ("Al", "Si", "Yb")
 TILTS = np.arange(-170.0, 1, 10)

@@ -437,12 +437,10 @@ class TiltSeries:
 
         Notes
         -----
-        Three kernels are tried with each sum: the one that covers about a hundred X-rays of the
-        scarcest element, half of it, and a quarter. That one may be too wide for the others; with
-        it alone, a sum that is not hard would predict them better, as it undoes what the kernel
-        smooths, and not because HAADF and the counts contradict each other. With a free sum the
-        widest kernel stays: such a sum lets the noise of voxels in, which hardly shows in the
-        projections by which held-out counts judge.
+        Each sum is tried with a kernel that covers about a hundred X-rays of the scarcest element,
+        half of it, and a quarter. With one too wide for other elements, a free sum would predict
+        them better, as it undoes what the kernel smooths. If it is taken, the widest stays: it lets
+        noise of voxels in, which hardly shows in the projections by which held-out counts judge.
         """
         return _steps.suited_method(self, self.ratios() if fit is None else fit, seed)
 

@@ -66,11 +66,13 @@ def verdict(judgement: Judgement, choice: hebt.Choice) -> str:
     """Say whether held-out tilts, which the choice has not seen, agree with its sum."""
     taken, other = (HARD, FREE) if choice.method.total == "hard" else (FREE, HARD)
     found = counts_of(judgement.tilts, other, taken)
-    if found["better"]:
-        names = ", ".join(found["better"])
-        return f"they do not agree: the other sum predicts {names} better"
-    if found["worse"]:
-        return f"they agree: the other sum is worse for {', '.join(found['worse'])}"
+    better, worse = (", ".join(found[word]) for word in ("better", "worse"))
+    if better and worse:
+        return f"they are divided, as the other sum predicts {better} better and {worse} worse"
+    if better:
+        return f"they do not agree, as the other sum predicts {better} better"
+    if worse:
+        return f"they agree, as the other sum predicts {worse} worse"
     return "they do not tell the sums apart"
 
 

@@ -44,7 +44,8 @@ def explore_methods(volumes: Volumes, judgement: Judgement) -> explorers.FrameEx
         alt="Slice {slice} by {method}: each element, HAADF reconstructed alone, and the elements' "
         "sum less that.",
         caption=f"Below each element: χ² of tilts and counts that were held out, less that of {EDS}"
-        ", in per cent of it; lower is better. Each element has one color scale for all methods.",
+        ", in per cent of it; lower is better. HAADF intensity per voxel; an element has one color "
+        "scale for all methods.",
         filename="three-elements",
     )
 
@@ -52,7 +53,7 @@ def explore_methods(volumes: Volumes, judgement: Judgement) -> explorers.FrameEx
 def _panels(volumes):
     """Return the panels, and the numbers below them."""
     high = float(np.percentile(volumes.haadf, 99.9))
-    unit = "HAADF intensity per voxel"
+    unit = "intensity"
     panels, readouts = [], []
     for e, element in enumerate(volumes.elements):
         said = f"held-out tilts {{{element}_tilts}} %, held-out counts {{{element}_counts}} %"

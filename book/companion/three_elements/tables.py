@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 import hebt
 
 from ..dust.tables import judged_table
@@ -21,11 +23,9 @@ def ratio_table(series) -> Table:
         cells = [f"{r:,.0f}".replace(",", " ") for r in ratios]
         if errors is not None:
             cells = [f"{c} ± {e:,.0f}".replace(",", " ") for c, e in zip(cells, errors)]
-            cells = [
-                f"{c} ({signed(100 * (r / true - 1))})"
-                for c, r, true in zip(cells, ratios, right, strict=True)
-            ]
-        rows.append((name, *cells))
+            away = np.round(100 * (ratios / right - 1), 1) + 0.0  # no minus before 0
+            cells = [f"{c}\n({signed(a)})" for c, a in zip(cells, away, strict=True)]
+        rows.append((name, *(c.replace(" ", "\u00a0") for c in cells)))
     return Table(
         ("fit", *series.elements),
         rows,
