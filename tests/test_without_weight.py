@@ -9,9 +9,10 @@ from conftest import ROOT
 from scipy import stats
 
 import hebt
-from companion import datasets, phantom, without_weight
+from companion import phantom, without_weight
+from companion.judging import EDS
+from companion.three_elements.judgement import HARD, HEBT, Judgement
 from companion.without_weight import claims, runs
-from companion.without_weight.benchmark import BenchmarkStudy, deviances
 from companion.without_weight.choice import ChoiceStudy
 from companion.without_weight.dose import DoseStudy, kernel_at
 from companion.without_weight.equivalence import mlem, share_evenly
@@ -21,6 +22,7 @@ from companion.without_weight.robustness import CASES, Case, Robustness, saturat
 from companion.without_weight.runs import Course, follow, noisy_series, together
 from companion.without_weight.study import PhantomComparison
 from hebt import metrics, simulate
+from hebt.validation import Judged
 
 SIZE, SEEDS = 32, (0, 5)
 ELEMENTS = ("Au", "Ag")
@@ -148,19 +150,6 @@ def test_mlem_keeps_the_counts_and_makes_them_more_likely():
     assert logs[1] > logs[0]
 
 
-def test_deviances_are_those_of_the_poisson_distribution():
-    W = hebt.Projector([-30, 0, 45], 10)
-    x = np.random.default_rng(0).random((2, 2, 10, 10)).astype(np.float32) + 1
-    ratios = np.array([0.5, 2.0])
-    expected = np.stack([W.forward(one) / r for one, r in zip(x, ratios, strict=True)])
-    counts = np.random.default_rng(1).poisson(expected)
-    inside = expected[0] > 0.1 * expected[0].max()
-    found = deviances(W, x, counts, ratios, inside)
-    logs = stats.poisson.logpmf(counts, counts) - stats.poisson.logpmf(counts, expected)
-    wanted = 2 * np.where(inside, logs, 0).sum(axis=(2, 3)) / inside.sum(axis=(1, 2))
-    np.testing.assert_allclose(found, wanted, rtol=1e-4)
-
-
 def test_wrong_data_are_wrong_in_what_they_say(series):
     before = series.haadf.copy()
     top = series.haadf.max()
@@ -229,13 +218,7 @@ def test_the_explorer_has_a_picture_for_each_place_of_its_sliders():
     np.testing.assert_allclose(found.errors["em", DOSES[0], 2.0], alone.at()[:, 0], rtol=1e-3)
 
 
-def test_without_its_data_the_benchmark_says_so(monkeypatch):
-    def missing(name, pattern="*"):
-        raise datasets.MissingDataError("not here")
-
-    monkeypatch.setattr(datasets, "locate", missing)
-    assert without_weight.benchmark() is None
-    assert "not on this machine" in str(without_weight.benchmark_table(None))
+def test_without_its_data_the_benchmark_says_so():
     assert claims._benchmark(None, "eds").holds is None
 
 
@@ -323,12 +306,10 @@ def made_wrong(em):
 
 
 def made_benchmark(em):
-    deviance = {
-        name: np.full((1, 3, 4), v) + 0.01 * np.arange(4)
-        for name, v in (("eds", 2.0), ("hebt", 1.9), ("fused", 1.8), ("em", em))
-    }
-    iterations = dict.fromkeys(deviance, (20,))
-    return BenchmarkStudy(("Al", "Si", "Yb"), 2, np.arange(4), np.ones(3), iterations, deviance)
+    levels = {EDS: 2.0, HEBT: 1.9, HARD: em}
+    errors = np.array([np.full((4, 3), v) + 0.01 * np.arange(4)[:, None] for v in levels.values()])
+    judged = Judged(tuple(levels), ("Al", "Si", "Yb"), np.arange(4), errors, {})
+    return Judgement(judged, judged)
 
 
 def test_a_course_is_read_at_its_stop_and_at_its_best():

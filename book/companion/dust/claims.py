@@ -3,20 +3,9 @@
 import numpy as np
 
 from ..dose import per_nm2
+from ..judging import EDS, counts_of, relative
 from ..paper import value
-from .judgement import (
-    EDS,
-    FREE,
-    FUSED,
-    HARD,
-    MILD,
-    POISSON,
-    SOFT,
-    STRONG,
-    Judgement,
-    counts_of,
-    relative,
-)
+from .judgement import FREE, FUSED, HARD, MILD, POISSON, SOFT, STRONG, Judgement
 from .study import DustStudy, fit_and_doubts, likeness, mass_stages, ratios_by_tilt, totals
 
 # elements that have to be predicted better than by EDS alone, with none predicted worse

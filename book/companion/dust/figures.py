@@ -5,10 +5,10 @@ from matplotlib.ticker import MaxNLocator
 
 from hebt import prepare
 
+from ..judging import EDS, relative
 from ..spectrum import name_peaks, shade_window
 from ..style import CMAP, WIDTH, grid, length_bar, log_ticks, panel, styled, subplots
 from .claims import HOLDER
-from .judgement import EDS, relative
 from .study import ratios_by_tilt, totals
 from .tables import line_name
 

@@ -7,24 +7,21 @@ import warnings
 from collections import Counter
 
 import numpy as np
-from scipy import ndimage
 
 import hebt
 from hebt import validation
 from hebt.validation import Judged, Recipe
 
+from ..judging import EDS, judging
 from ..store import cached
 from .study import Coarse, DustSettings, DustStudy, keep
 
-EDS, MILD, STRONG = "EDS only", "HEBT, α = 0.3", "HEBT, α = 0.7"
+MILD, STRONG = "HEBT, α = 0.3", "HEBT, α = 0.7"
 POISSON = "EDS only, Poisson"  # composition EM with a guide that says nothing
 FUSED = "fused by variance"
 HARD, SOFT, FREE = "composition EM, hard", "composition EM, soft", "composition EM, free"
 CONTENDERS = (EDS, STRONG, MILD, FUSED, HARD, SOFT, FREE, POISSON)
 SOFTNESS = 0.5
-# the variance that judges is smoothed over so many coarse pixels, and has at least this share of
-# its mean, as where hardly anything was counted its noise would weigh most
-SMOOTHED, LEAST = 2.0, 0.1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,23 +72,6 @@ def contenders(now: DustSettings, maps, smoothed, variance, guide) -> dict[str, 
         SOFT: composed(SOFTNESS, now.kernels[:2]),
         FREE: composed("free"),
         POISSON: composed("free", haadf=guide),
-    }
-
-
-def relative(judged: Judged, reference: str = EDS) -> tuple[np.ndarray, np.ndarray]:
-    """Return differences to a contender and their standard errors, in % of its error."""
-    whole = judged.mean()[judged.contenders.index(reference)]
-    mean, error = judged.differences(reference)
-    return 100 * mean / whole, 100 * error / whole
-
-
-def counts_of(judged: Judged, contender: str, reference: str = EDS) -> dict[str, list[str]]:
-    """Say which elements a contender predicts better, worse, or neither: word -> elements."""
-    signs = judged.verdicts(reference)[judged.contenders.index(contender)]
-    words = {1: "better", -1: "worse", 0: "neither"}
-    return {
-        word: [e for e, s in zip(judged.elements, signs, strict=True) if s == sign]
-        for sign, word in words.items()
     }
 
 
@@ -154,13 +134,6 @@ def _judge(now: DustSettings, angles, coarse: Coarse) -> Judgement:
                 **like,
             ),
         )
-
-
-def judging(variance: np.ndarray) -> np.ndarray:
-    """Return the variance that misfits are divided by: smoothed, and nowhere near 0."""
-    axes = (0,) * (variance.ndim - 2)
-    smooth = ndimage.gaussian_filter(variance, (*axes, SMOOTHED, SMOOTHED))
-    return np.maximum(smooth, LEAST * smooth.mean(axis=(-3, -2, -1), keepdims=True))
 
 
 def featureless(angles, coarse: Coarse) -> np.ndarray:
