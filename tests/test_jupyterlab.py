@@ -97,7 +97,6 @@ def lab(tmp_path_factory):
 def window(lab, browser):
     """A window of its own for each test: what the one before left open asks no questions."""
     one = Page(browser, lab[0])
-    one.page.set_default_timeout(90_000)
     yield one.page
     one.context.close()
 

@@ -4,9 +4,11 @@ Loaded by ``_config.yml``. Environment variables:
 
 ``BOOK_REPOSITORY_URL``
     Where the source can be seen, e.g. a GitHub address. Pages then get buttons for the repository,
-    its issues and Binder; without it they have none.
+    to suggest an edit, to report an issue and for Binder; without it they have none.
 ``BOOK_BRANCH``
     The branch those buttons point to (default ``main``).
+``BOOK_PAGES_URL``
+    Where the pages will be seen: search engines and the printed book are told so.
 """
 
 import ast
@@ -29,6 +31,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]  # what lies beside this file, and 
 import lists
 import matplotlib.font_manager  # noqa: F401 (builds its font list here, not inside a chapter)
 import nbformat
+import pages
 import previews
 from docutils import nodes
 from jupyter_cache import get_cache
@@ -37,6 +40,7 @@ from jupyter_cache.executors.utils import single_nb_execution
 from myst_nb.core.read import create_nb_reader
 from readable import origin, readable
 from sphinx.util import logging
+from thin import thin_static
 
 import hebt
 from companion import datasets, notebook
@@ -158,6 +162,7 @@ def _set_theme(config):
             repository_branch=os.environ.get("BOOK_BRANCH", "main"),
             path_to_docs="",
             use_repository_button=True,
+            use_edit_page_button=True,
             use_issues_button=True,
             launch_buttons={
                 "notebook_interface": "jupyterlab",
@@ -175,7 +180,11 @@ def configure(app, config):
     config.html_static_path = [*config.html_static_path, "book/_web"]
     config.html_css_files = [*config.html_css_files, "hebt.css"]
     config.html_js_files = [*config.html_js_files, "hebt.js"]
+    config.html_baseurl = os.environ.get("BOOK_PAGES_URL", "")
+    config.templates_path = [*config.templates_path, "book/_ext/templates"]
     config.mathjax_path = "mathjax/tex-mml-chtml.js"
+    # no script yet: hebt.js loads it once the page is there, which else would come later
+    config.mathjax_options = {"type": "text/plain", "class": "hebt-later"}
 
 
 def copy_mathjax(app):
@@ -320,6 +329,22 @@ def offer_notebook(app, pagename, templatename, context, doctree):
             )
 
 
+def make_readable(app, pagename, templatename, context, doctree):
+    """Prepare a page for small screens, for keyboards, and for readers without JavaScript."""
+    if doctree is None or "body" not in context:
+        return
+
+    def stays_tex(tex):
+        logger.info(f"Note: without JavaScript this formula is TeX ({pagename}): {tex.strip()}")
+
+    folder, srcdir = app.builder.imgpath, Path(app.srcdir)
+    pictures = {f"{folder}/{name}": srcdir / at for at, (_, name) in app.env.images.items()}
+    body = pages.formulas_for_all(context["body"], stays_tex)
+    body = pages.pictures_to_open(body, pictures)
+    context["body"] = pages.citations_in_lists(pages.tables_that_scroll(body))
+    context["description"] = pages.description(doctree)
+
+
 def write_notebook(app, page):
     """Write a chapter's notebook for download, with numbers, citations and captions in it."""
     executed = _executed(app, page)
@@ -344,6 +369,7 @@ def finish(app, exception):
         return
     outdir = Path(app.outdir)
     data = Path(os.environ["HEBT_STATIC_FILES"])
+    thin_static(outdir / "_static", list(outdir.rglob("*.html")))
     times = {}
     for page in sorted(app.env.found_docs):
         if _executed(app, page).exists():
@@ -376,6 +402,7 @@ def setup(app):
     app.connect("env-updated", refuse_dead_widgets)
     # after the theme has made its buttons
     app.connect("html-page-context", offer_notebook, priority=900)
+    app.connect("html-page-context", make_readable)
     app.connect("build-finished", finish)
     lists.setup(app)
     previews.setup(app)
