@@ -18,7 +18,9 @@ from playwright.sync_api import TimeoutError
 from visits import CHAPTERS, PAGES, TOC, Visit, address
 
 import hebt
-from companion import datasets
+from companion import datasets, notebook
+from companion.crosswalk.found import STATUS
+from companion.crosswalk.rows import PARTS, rows
 
 WIDTHS = (390, 820, 1440)
 HEAVIEST_PAGE = 8_000_000  # bytes, before the reader touches anything
@@ -270,6 +272,94 @@ def test_links_and_anchors_lead_somewhere(soups, built_book):
     assert checked > 50
 
 
+def table_rows(soup, name):
+    """The texts of a table of a page: cells of its body, row by row."""
+    body = soup.find(id=name).select("tbody tr")
+    return [[c.get_text(" ", strip=True) for c in row.find_all(["th", "td"])] for row in body]
+
+
+def test_the_paper_is_compared_line_by_line(soups):
+    """No cell is empty, each status is known, and what does not agree has a reason."""
+    found = soups["book/line_by_line.html"].select("table.hebt-rows tbody tr")
+    assert len(found) == sum(len(rows(part)) for part in PARTS)
+    for row in found:
+        place, says, links = row.th.find_all(recursive=False)
+        paper, ours, status = row.find_all("td")
+        tolerance = ours.small.extract()
+        word = status.find(class_="hebt-status").extract().get_text()
+        assert word in STATUS
+        assert bool(status.get_text(strip=True)) == (word != "agrees"), says.get_text()
+        assert len(links.find_all("a")) >= 2
+        for cell in (place, says, paper, ours, tolerance):
+            assert cell.get_text(strip=True), says.get_text()
+            assert "nan" not in cell.get_text().lower()
+
+
+def test_every_claim_of_the_chapters_on_the_paper_is_compared(soups):
+    finds = [row.find for row in rows("claims")]
+    chapters = {
+        ("verdict_of", "nonalloy"): ("nonalloy", "nonalloy_claims_table"),
+        ("verdict_of", "alloy"): ("alloy", "alloy_claims_table"),
+        ("phantom_claim",): ("phantom", "claims_table"),
+        ("sweep_claim",): ("sweeps", "claims_table"),
+    }
+    for kind, (page, table) in chapters.items():
+        known = [find[-1] for find in finds if find[: len(kind)] == kind]
+        claims = table_rows(soups[f"book/{page}.html"], f"table-{page}-{table}")
+        own = ("not in the paper", "not asked there")
+        said = [c[0] for c in claims if not (c[0].startswith(own) or c[1] in own)]
+        assert len(said) >= 6
+        assert [claim for claim in said if not any(map(claim.startswith, known))] == []
+
+
+def test_tables_have_numbers_and_can_be_linked(soups):
+    numbers = notebook.table_numbers()
+    for name, number in numbers.items():
+        (page,) = {p for p, soup in soups.items() if soup.find(id=name)}
+        mark = soups[page].find(id=name).find(class_="hebt-number").get_text()
+        assert mark == f"Table {number}"
+    everywhere = [t["id"] for soup in soups.values() for t in soup.select(".hebt-table")]
+    assert sorted(everywhere) == sorted(numbers)
+
+
+def test_all_figures_and_tables_are_listed(soups):
+    linked = {a["href"].partition("#")[2]: a for a in soups["book/lists.html"].select("li a[href]")}
+    for name, number in notebook.figure_numbers().items():
+        assert linked[name].get_text() == f"Fig. {number}"
+        figure = soups[f"book/{linked[name]['href'].partition('.')[0]}.html"].find(id=name)
+        assert figure.find(class_="caption-number").get_text(strip=True) == f"Fig. {number}"
+        said = linked[name].parent.get_text().partition("  ")[2]
+        assert len(said) > 15 and said in " ".join(figure.figcaption.get_text().split())
+    assert set(notebook.table_numbers()) <= set(linked)
+
+
+SHOWN_ELSEWHERE = re.compile(r"#(term-|equation-|fig-)")
+
+
+def test_links_inside_the_book_have_previews(soups, built_book):
+    """Citations, terms, equations and figures; what is shown stands where the link leads."""
+    text = (built_book / "_static" / "previews_data.js").read_text(encoding="utf-8")
+    previews = json.loads(text.removeprefix("window.hebtPreviews = ").removesuffix(";\n"))
+    for key, shown in previews.items():
+        page, _, anchor = key.partition("#")
+        assert soups[page].find(id=anchor), key
+        for image in BeautifulSoup(shown, "html.parser").find_all("img"):
+            assert (built_book / image["data-src"]).is_file() and image["alt"]
+    kinds = set()
+    for name, soup in soups.items():
+        article = soup.find("article") or soup
+        for link in article.select("a.reference.internal[href], table.hebt-rows a[href]"):
+            url = urljoin(f"http://book/{name}", link["href"])
+            kind = SHOWN_ELSEWHERE.search(url)
+            if kind or "intro.html#id" in url:
+                assert (
+                    unquote(urlparse(url).path).lstrip("/") + "#" + url.partition("#")[2]
+                    in previews
+                )
+                kinds.add(kind[1] if kind else "cited")
+    assert kinds == {"term-", "equation-", "fig-", "cited"}
+
+
 def test_pages_hold_nothing_that_needs_a_server(built_book, soups):
     for name in soups:
         text = (built_book / name).read_text(encoding="utf-8")
@@ -340,6 +430,26 @@ def test_search_finds_a_chapter(look, kind):
     visit.page.locator(".search-summary", has_text="finished").wait_for()
     links = visit.page.locator("#search-results li a").evaluate_all("a => a.map(x => x.href)")
     assert any(chapter in link for link in links for chapter in CHAPTERS)
+    assert visit.errors == [] and visit.outside() == []
+
+
+@pytest.mark.parametrize("kind", ["http", "file"])
+def test_previews_open_by_keyboard_and_by_mouse_and_close(look, kind):
+    visit = look("book/models", kind)
+    equation = visit.page.locator("article a[href*='#equation-eq-paper-1']").first
+    work = visit.page.locator("article a[href*='intro.html#id']").first
+    preview = visit.page.locator("#hebt-preview")
+    equation.focus()
+    preview.locator("mjx-container").wait_for()
+    assert equation.get_attribute("aria-describedby") == "hebt-preview"
+    visit.page.keyboard.press("Escape")
+    assert preview.count() == 0 and equation.get_attribute("aria-describedby") is None
+    work.hover()
+    preview.get_by_text("Ultramicroscopy").wait_for()
+    preview.hover()
+    assert preview.count() == 1, "it stays while it is read"
+    visit.page.locator("article h1").first.hover()
+    preview.wait_for(state="detached")
     assert visit.errors == [] and visit.outside() == []
 
 

@@ -502,6 +502,14 @@ def test_bad_views_are_refused(pictures):
         explorers.Turntable(pictures, turns=[0, 120, 240], tips=[0, 30], notes=said)
 
 
+def test_a_slice_beside_the_particle_is_shown_without_a_warning(alloy, recwarn):
+    views = dataclasses.replace(alloy.views, slices=np.zeros_like(alloy.views.slices))
+    explorer = particles.explore_slices(dataclasses.replace(alloy, views=views))
+    readouts = explorer.picture["readouts"]
+    assert {text for name, text in readouts.items() if name.endswith("_beyond")} == {"0.0"}
+    assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]
+
+
 @pytest.mark.slow
 def test_both_bodies_turn(nonalloy, alloy, monkeypatch):
     monkeypatch.setenv("HEBT_FIDELITY", "quick")

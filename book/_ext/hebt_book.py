@@ -32,6 +32,7 @@ import lists
 import matplotlib.font_manager  # noqa: F401 (builds its font list here, not inside a chapter)
 import nbformat
 import pages
+import previews
 from docutils import nodes
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
@@ -42,7 +43,7 @@ from sphinx.util import logging
 from thin import thin_static
 
 import hebt
-from companion import datasets
+from companion import datasets, notebook
 from companion.fidelity import fidelity
 from hebt._files import written_aside
 
@@ -63,6 +64,8 @@ LAST = ("book/line_by_line",)
 CELL = re.compile(
     r"^```\{code-cell\}[^\n]*\n(?:---\n.*?^---\n)?(?::[^\n]*\n)*\n?(?P<code>.*?)^```$", re.M | re.S
 )
+# What stands for a number, a place or a word.
+ROLE = re.compile(r"\{(glue:text|numref|ref|eq|term)\}`([^`]*)`")
 # What a page needs of MathJax: the program, TeX packages that it loads by itself, and its fonts.
 MATHJAX = ("tex-mml-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2")
 
@@ -209,7 +212,14 @@ def without_data(chapter: str) -> str:
     def show_only(cell):
         return "" if "remove-cell" in cell[0] else f"```python\n{cell['code']}```"
 
-    text = CELL.sub(show_only, re.sub(r"\{(glue:text|numref)\}`[^`]*`", "?", chapter))
+    def written(role):
+        kind, content = role.groups()
+        if kind == "term":
+            return content.partition(" <")[0]
+        number = notebook.equation_numbers().get(content) if kind == "eq" else None
+        return f"({number})" if number else "?"
+
+    text = CELL.sub(show_only, ROLE.sub(written, chapter))
     card = f"from companion import datasets\n\ndatasets.card({required[1]!r})"
     first = text.index("```python\n")
     return f"{text[:first]}```{{code-cell}} ipython3\n{card}\n```\n\n{text[first:]}"
@@ -395,4 +405,5 @@ def setup(app):
     app.connect("html-page-context", make_readable)
     app.connect("build-finished", finish)
     lists.setup(app)
+    previews.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

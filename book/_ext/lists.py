@@ -15,7 +15,7 @@ from companion import notebook
 logger = logging.getLogger(__name__)
 TABLE = '<div class="hebt-table"'
 CAPTION = re.compile(r"<caption>(.*?)</caption>", re.DOTALL)
-FIRST = re.compile(r"^.*?[^.]{3}\.(?= |$)", re.DOTALL)  # a sentence; "e.g." ends none
+FIRST = re.compile(r"^.*?\.(?= [A-Z]|$)", re.DOTALL)  # a sentence; what "Eq. 11" has ends none
 
 
 def _captions(env) -> dict:
