@@ -162,6 +162,24 @@ def test_wide_tables_scroll_with_their_first_column_and_heading_in_sight(phone):
     assert seen > 0
 
 
+def test_a_long_formula_starts_at_its_start_and_scrolls(phone):
+    page = phone("book/models")
+    page.wait_for_function("() => document.querySelector('div.math mjx-container')")
+    found = page.evaluate(
+        """() => [...document.querySelectorAll("div.math mjx-container")].map((e) => {
+          const [own, around] = [e, e.closest("div.math")].map((n) => n.getBoundingClientRect());
+          const before = e.scrollLeft;
+          e.scrollLeft = 1e4;
+          return { left: own.left - around.left, before, moved: e.scrollLeft > 0,
+            longer: e.scrollWidth > e.clientWidth + 1, keyboard: e.tabIndex };
+        })"""
+    )
+    assert any(f["longer"] for f in found)
+    for f in found:
+        assert f["left"] >= 0 and f["before"] == 0 and f["moved"] == f["longer"]
+        assert f["keyboard"] == 0
+
+
 # ---- the keyboard
 
 FOCUS = """() => {

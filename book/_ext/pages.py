@@ -27,7 +27,8 @@ INCH = 0.0254  # meters
 
 def mathml(tex: str, block: bool) -> str | None:
     """Return a formula as MathML, or None where that fails."""
-    tex = re.sub(r"\{align\*?\}", "{aligned}", _IGNORED.sub("", tex).strip())
+    tex = _IGNORED.sub("", tex).strip().replace(r"\operatorname*", r"\operatorname")
+    tex = re.sub(r"\{align\*?\}", "{aligned}", tex)
     try:
         text = latex2mathml.tex2mathml(tex, as_block=block)
     except (MathError, AttributeError, IndexError, TypeError):
