@@ -36,7 +36,11 @@ def explore_slices(study: ParticleStudy) -> explorers.FrameExplorer:
     def compute(slice):
         shown = dict(zip(COLUMNS, from_steps(views.slices[:, numbers.index(slice)]), strict=True))
         inside = shown["haadf"] > INSIDE * shown["haadf"].max()
-        beyond = {f"{c}_beyond": 100 * np.mean(shown[c][inside] > IMPOSSIBLE) for c in DENSITIES}
+        pixels = max(1, np.count_nonzero(inside))  # the last slices may hold nothing
+        beyond = {
+            f"{c}_beyond": 100 * np.count_nonzero(inside & (shown[c] > IMPOSSIBLE)) / pixels
+            for c in DENSITIES
+        }
         return shown | beyond
 
     return explorers.FrameExplorer(
