@@ -140,11 +140,12 @@ def test_text_of_explorers_is_large_enough_on_a_phone(phone, soups):
 
 TABLE = """() => [...document.querySelectorAll(".hebt-scrolls:is(.hebt-table, .hebt-scroll)")].map(
   (frame) => {
-    frame.scrollTo(frame.scrollWidth, 40);
+    frame.scrollTo(frame.scrollWidth, frame.scrollHeight);
     const ground = frame.getBoundingClientRect();
     const box = (css) => frame.querySelector(css)?.getBoundingClientRect();
     const [head, first] = [box("thead th:last-child"), box("tbody tr td:first-child")];
-    return { first: first ? first.left - ground.left : 0, head: head ? head.top - ground.top : 0,
+    return { first: first ? first.left - ground.left : 0,
+      head: !head || (head.top > ground.top - 2 && head.bottom < ground.bottom + 2),
       last: head ? head.right - ground.right : 0, keyboard: frame.tabIndex, name: frame.ariaLabel };
   })"""
 
@@ -156,7 +157,7 @@ def test_wide_tables_scroll_with_their_first_column_and_heading_in_sight(phone):
         page.wait_for_function("() => document.querySelector('.hebt-table')")
         page.wait_for_timeout(200)  # a frame is known to scroll a moment after it is laid out
         for table in page.evaluate(TABLE):
-            assert abs(table["first"]) < 3 and abs(table["head"]) < 3 and abs(table["last"]) < 3
+            assert abs(table["first"]) < 3 and table["head"] and abs(table["last"]) < 3
             assert table["keyboard"] == 0 and table["name"]
             seen += 1
     assert seen > 0
@@ -214,7 +215,10 @@ def test_what_takes_the_keyboard_shows_it(look, page):
 
 
 def test_every_explorer_says_what_is_seen(look, soups):
-    """After a move, the live text of each explorer holds a number that is not the slider's."""
+    """After a move, the live text of each explorer holds a number that is not the slider's.
+
+    Explorers of a reader's own arrays have none to give.
+    """
     for name in CHAPTERS:
         if not soups[f"{name}.html"].select(".hebt-explorer"):
             continue
@@ -226,6 +230,10 @@ def test_every_explorer_says_what_is_seen(look, soups):
             slider = explorer.locator("input[data-control]").first
             if explorer.locator(".hebt-lab").count():
                 continue  # its own tests follow what it says while it runs
+            numbers = explorer.locator("[data-readout], .hebt-notes:not(:empty)").count()
+            assert numbers or name in ("book/intro", "book/sweeps"), name
+            if not numbers:
+                continue
             slider.focus()
             at_end = slider.evaluate("e => e.value === e.max")
             slider.press("ArrowLeft" if at_end else "ArrowRight")
