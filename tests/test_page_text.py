@@ -26,6 +26,10 @@ def test_formulas_become_mathml_with_all_their_signs():
         "-", "−"
     )
     assert shown(r"\begin{align*} a &= b \\ c &= d \end{align*}", True) == "a=bc=d"
+    inner = r"\begin{aligned} a &= b \\ c &= d \end{aligned}"
+    assert shown(rf"\begin{{split}}{inner}\end{{split}}", True) == "a=bc=d"
+    assert shown(r"\begin{split} a &= b \\ c &= d \end{split}", True) == "a=bc=d"
+    assert "*" not in shown(r"x = \operatorname*{argmin}_x f")
     assert shown(r"p = \sum_{e=1}^{k} z^{(e)} \tag{3}", True) == "p=∑e=1kz(e)"
 
 

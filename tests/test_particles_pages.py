@@ -439,6 +439,9 @@ def test_each_slice_says_how_much_of_it_cannot_be(nonalloy):
         share = 100 * np.count_nonzero(inside & (shown[column] > 1.2)) / np.count_nonzero(inside)
         assert explorer.picture["readouts"][f"{column}_beyond"] == f"{share:.1f}"
     assert "{Au_eds_beyond}" in explorer.spec["alt"]
+    nothing = dataclasses.replace(nonalloy.views, slices=np.zeros_like(nonalloy.views.slices))
+    explorer = particles.explore_slices(dataclasses.replace(nonalloy, views=nothing))
+    assert explorer.picture["readouts"]["Au_eds_beyond"] == "0.0"
 
 
 def test_gold_is_the_yellow_share_of_what_is_seen():

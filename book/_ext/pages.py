@@ -27,7 +27,10 @@ INCH = 0.0254  # meters
 
 def mathml(tex: str, block: bool) -> str | None:
     """Return a formula as MathML, or None where that fails."""
-    tex = re.sub(r"\{align\*?\}", "{aligned}", _IGNORED.sub("", tex).strip())
+    tex = _IGNORED.sub("", tex).strip().replace(r"\operatorname*", r"\operatorname")
+    if r"\begin{align" in tex:  # Sphinx puts another frame around it
+        tex = re.sub(r"\\(begin|end)\{split\}", "", tex).strip()
+    tex = re.sub(r"\{(?:align\*?|split)\}", "{aligned}", tex)
     try:
         text = latex2mathml.tex2mathml(tex, as_block=block)
     except (MathError, AttributeError, IndexError, TypeError):

@@ -4,7 +4,7 @@ if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = f
 (() => {
   // CSS pixels an inch at which a figure's smallest text, 7 points, is 11.7 pixels high.
   const LEGIBLE = 120;
-  const SCROLLED = ".hebt-scroll, .hebt-table, .bd-content div.math, .bd-content .highlight pre, "
+  const SCROLLED = ".hebt-scroll, .hebt-table, .bd-content .hebt-tex, .bd-content .highlight pre, "
     + ".bd-content .cell_output .output";
 
   function element(tag, attributes, ...children) {

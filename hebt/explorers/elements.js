@@ -54,7 +54,7 @@ function colorBar(name, table, unit) {
 
 // An image with its title, and what stands `below` it. `probe` marks a pixel and writes its value.
 function imagePanel({ name, title, smooth }, [height, width], ...below) {
-  const canvas = h("canvas", { width, height, "data-panel": name, role: "img",
+  const canvas = h("canvas", { width, height, "data-panel": name, role: "img", "aria-label": title,
     class: smooth ? "hebt-smooth" : "hebt-pixels" });
   const mark = h("span", { class: "hebt-mark", hidden: "" });
   const value = h("span", { class: "hebt-pixel", "data-pixel": name });

@@ -143,7 +143,8 @@ function render({ model, el }) {
   const rate = h("span", { "data-role": "rate" });
   const table = scoreTable(elements);
   const ratios = h("p", { class: "hebt-ratios", "data-role": "ratios" });
-  const svg = s("svg", { "data-curve": "residuals", role: "img", class: "hebt-plot" });
+  const svg = s("svg", { "data-curve": "residuals", role: "img", class: "hebt-plot",
+    "aria-label": "Residuals over iterations, once a run has begun." });
   const frame = h("div", { class: "hebt-frame" }, svg);
   const where = h("span", { class: "hebt-probe", "data-role": "probe" });
   const status = h("span", { class: "hebt-hidden", "data-role": "status", "aria-live": "polite" });

@@ -48,7 +48,9 @@ def explore_maps(settings: ParticleSettings) -> explorers.FrameExplorer:
     def compute(tilt, step):
         place = angles.index(tilt)
         au, ag = maps[step][:, place]
-        return {"Au": au, "Ag": ag, "haadf": haadf[place], "predicted": predicted[place]}
+        shown = {"Au": au, "Ag": ag, "haadf": haadf[place], "predicted": predicted[place]}
+        misfit = np.linalg.norm(predicted[place] - haadf[place]) / np.linalg.norm(haadf[place])
+        return shown | {"Au_mean": au.mean(), "Ag_mean": ag.mean(), "misfit": 100 * misfit}
 
     panels = []
     for element, final in zip(ELEMENTS, maps[STEPS[-1]], strict=True):
@@ -67,9 +69,16 @@ def explore_maps(settings: ParticleSettings) -> explorers.FrameExplorer:
             explorers.Control("step", "Element maps", STEPS, STEPS[-1]),
         ],
         panels,
+        readouts=[
+            *(explorers.Readout(f"{e}_mean", "mean", "", ".3g", e) for e in ELEMENTS),
+            explorers.Readout(
+                "misfit", "differs from HAADF by", "%", ".1f", "predicted", depends=("tilt",)
+            ),
+        ],
         columns=2,
         alt=f"Maps of Au and Ag of {NAMES[settings.particle]} at {{tilt}} degrees, {{step}}; its "
-        "HAADF image and the sum of its maps weighted by the response ratios.",
+        "HAADF image and the sum of its maps weighted by the response ratios, which differ by "
+        "{misfit} percent.",
         caption="Element maps after each step, the HAADF image, and the sum of the final maps "
         "weighted by the response ratios; binned for display.",
         filename=f"maps-{settings.particle}",
