@@ -408,6 +408,7 @@ entry(
         refused={"1": [0.5, 1.0], "below 0": [-0.1, 0.5], "one of 1": 1.0},
     ),
     iterations=counts([1, 3]).but("one number"),
+    haadf_projector=PROJECTOR.but("None"),
     blur=BLUR,
     **RUN,
 )
@@ -543,6 +544,7 @@ entry("hebt.segmentation.Segmentation.mask", PARTS_FOUND.mask, label=count(2, 3)
 JUDGED = {
     "variance": array(MAPS + 1).but("None", refused={"0": 0 * MAPS, "below 0": -MAPS}),
     "ratio_maps": Q.but("None", "bool"),
+    "haadf_angles": A.but("None"),
     "mask": M.but("None"),
     "margin": count(1, N // 2, least=0),
     "names": names(["Au", "Ag"]),
@@ -619,6 +621,7 @@ NESTED_COUNTS = dict(
     targets=array(SHARES).but("None"),
     variance=array(SHARES + 1).but("None", refused={"0": 0 * SHARES}),
     ratio_parts=array(SHARES).but("None", "bool"),
+    haadf_angles=A.but("None"),
     mask=M.but("None"),
     margin=count(1, N // 2, least=0),
     names=names(["Au", "Ag"]),
