@@ -1380,6 +1380,26 @@ entry(
 )
 entry("hebt.io.TiltSeries.apply_shifts", SERIES.apply_shifts, shifts=S)
 entry("hebt.io.TiltSeries.turn", lambda: SERIES.turn())
+entry(
+    "hebt.io.TiltSeries.apply_tilt_axis",
+    SERIES.apply_tilt_axis,
+    axis=thing(prepare.TiltAxis(along=1, rotation=2.0), (0, 2.0)).but("None"),
+    depth=number(6.0, 0, -1).but("None"),
+    progress=progress(),
+)
+entry(
+    "hebt.io.TiltSeries.normalize_tilts",
+    SERIES.normalize_tilts,
+    response=array([1.0, 0.5, 1.0, 1.5, 1.0]).but("None", refused={"0": [0.0, 1, 1, 1, 1]}),
+)
+OVERLAPPING = dataclasses.replace(
+    SERIES,
+    lines=("O_Ka", "Si_Ka"),
+    energies=LINE_ENERGIES,
+    spectra=np.ones((5, len(LINE_ENERGIES))),
+    windows=tuple(LINE_WINDOWS),
+)
+entry("hebt.io.TiltSeries.unmix", OVERLAPPING.unmix, resolution=number(130.0, 0, -1).but("None"))
 entry("hebt.io.TiltSeries.match_pixels", lambda: SERIES.match_pixels())
 entry("hebt.io.TiltSeries.ratios", lambda: SERIES.ratios())
 entry("hebt.io.TiltSeries.bin", SERIES.bin, factor=count(2, 3))

@@ -278,3 +278,14 @@ def test_published_arrays_are_read_by_one_call():
         assert series.elements == tuple(file["names"])
     oxides = io.read(measured("cases/msaem_Co3O4_Mn3O4.npz"), angles=[0])
     assert oxides.elements == ("Co", "Mn", "O") and oxides.maps.shape == (3, 1, 400, 400)
+
+
+def test_a_tilt_without_counts_in_any_window_has_parts_too(tmp_path):
+    for tilt in (-20, 0):
+        counts = COUNTS[0].copy()
+        if tilt:
+            counts[..., 300:] = 0
+        save(tmp_path / f"{tilt}.hspy", spectra(data=counts.astype(np.uint8)), image())
+    series = read(tmp_path, parts=2)
+    assert not series.parts[:, :, 0].any() and series.parts[:, :, 1].any()
+    np.testing.assert_allclose(series.parts.sum(axis=0), series.maps, rtol=1e-4, atol=1e-3)

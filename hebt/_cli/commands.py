@@ -30,9 +30,9 @@ def hebt() -> None:
       hebt report particle.vti
 
     FILES are one file per tilt, with HAADF image and EDS spectrum image (Bruker .bcf, Velox .emd,
-    JEOL .asw, Gatan .dm3 and .dm4, HyperSpy .hspy and .zspy), or stacks of HAADF images and
-    ready-made maps (.mrc, .ali, .st, .tif), whose names say what each shows: a folder, a pattern in
-    quotes, or the files.
+    JEOL .asw and .pts, Oxford .h5oina, Gatan .dm3 and .dm4, HyperSpy .hspy and .zspy), or stacks of
+    HAADF images and ready-made maps (.mrc, .ali, .st, .tif), whose names say what each shows: a
+    folder, a pattern in quotes, or the files; or arrays in one .npz.
 
     Exit codes: 0; 1 after an error; 2 where the command is wrong; 130 after Ctrl-C.
     """
@@ -64,7 +64,11 @@ def _named(ctx: click.Context, option: click.Parameter, value: tuple[str, ...]) 
 
 
 _STACKS = click.argument("files", nargs=-1, metavar="[FILES]...")
-_HAADF = click.option("--haadf", metavar="FILE", help="The stack of HAADF images, not in FILES.")
+_HAADF = click.option(
+    "--haadf",
+    metavar="FILE",
+    help="HAADF images that are not in FILES: a stack, or one file per tilt.",
+)
 _MAPS = click.option(
     "--map",
     "maps",

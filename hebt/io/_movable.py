@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._checks import check_count
+from .._checks import check_count, check_flag, check_number
 from ..prepare.images import check_shifts, crop_flat
 from ..prepare.tilt_axis import TiltAxis, estimate_tilt_axis
 from . import _steps
@@ -157,6 +157,10 @@ class Movable:
             If images do not tell where the axis lies.
         """
         self._check_matched("apply_tilt_axis")
+        if depth is not None:
+            depth = check_number("depth", depth, "a thickness in pixels above 0, or None")
+        if progress is not None:
+            check_flag("progress", progress)
         if axis is None:
             still = None if self.shifts is None else np.zeros((len(self.haadf), 2))
             axis = estimate_tilt_axis(

@@ -196,7 +196,10 @@ def _split(scan: Scan, windows: list[EnergyWindow], parts: int, seed: Any) -> li
     used = np.flatnonzero(weights.any(axis=0))
     counts = scan.cube[..., used].reshape(-1, len(used))
     pixels, channels = np.nonzero(counts)  # few are counted in most
-    shared = split_counts(counts[pixels, channels], seed=seed.tolist(), parts=parts)
+    seen = counts[pixels, channels]
+    shared: Any = (seen,) * parts  # of none, where a tilt has no counts in any window
+    if len(seen):
+        shared = split_counts(seen, seed=seed.tolist(), parts=parts)
     shape = (parts, len(windows), *scan.shape)
     made = [np.empty((parts, len(windows), counts.shape[0]), np.float32) for _ in range(2)]
     for power, sums in enumerate(made, start=1):
