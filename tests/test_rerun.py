@@ -1,5 +1,6 @@
 """The cell of a report that makes a result again: real files, and equal numbers."""
 
+import contextlib
 import warnings
 
 import mrcfile
@@ -11,10 +12,19 @@ from test_io_files import CUBE, image, save, spectra
 import hebt
 from hebt import io, prepare
 from hebt._report import _rerun
+from hebt.io import files, reading
 
 TILTS = np.arange(-60.0, 61, 20)
 SIZE, SLICES = 16, 6
 RNG = np.random.default_rng(4)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_child():
+    """One process for all tests of this module, which would spend their time on starting it."""
+    with pytest.MonkeyPatch.context() as patch, files.Reader() as reader:
+        patch.setattr(reading, "Reader", lambda: contextlib.nullcontext(reader))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -127,8 +137,8 @@ def test_a_changed_file_is_told(stacks, tmp_path):
 
 def test_what_is_too_large_to_print_is_said(stacks):
     series = io.read(stacks)
-    masks = np.ones(series.haadf.shape, bool)
-    masks[:, :, 4:12] = False
+    masks = np.zeros(series.haadf.shape, bool)
+    masks[:, :, 1:-1] = True  # where the particle may be
     mask = np.ones((SIZE, SIZE))
     for result, said in (
         (series.remove_offset(masks).reconstruct("hebt", 2), "in full: remove_offset(masks=...)"),

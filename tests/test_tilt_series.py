@@ -288,7 +288,7 @@ def test_a_particle_that_lies_alone_is_aligned_by_its_center_of_mass(specimen):
         angles=angles,
     )
     aligned = series.remove_offset().align()
-    assert aligned.history[-1]["settings"] == {"by": "center of mass"}
+    assert aligned.history[-1]["found"] == {"by": "center of mass"}
     left = prepare.alignment_error(aligned.shifts, drift, angles)
     assert np.sqrt((left**2).mean()) < 0.1
     np.testing.assert_array_equal(aligned.maps, prepare.apply_shifts(series.maps, aligned.shifts))

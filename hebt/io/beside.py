@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,14 +47,14 @@ def haadf_beside(
                 f"haadf holds {len(found)} signals; expected one stack of images with a tilt axis. "
                 "Put them together by hs.stack, with their tilts as angles=."
             )
-        images = found[0].data.shape[0]
-        return stack_of_signal(found[0], given if np.size(given) == images else None)
+        known = given if np.size(given) == found[0].data.shape[0] else None
+        return _own_first(lambda angles: stack_of_signal(found[0], angles), known)
     with Reader() as reader:
         signals = [reader.read(path, stacks=True) for path in found]
     if len(found) == 1 and not _images(signals[0], image):
         stacks = [s for s in signals[0] if s.data is not None and s.data.ndim == 3]
         known = given if len(stacks) == 1 and np.size(given) == len(stacks[0].data) else None
-        return stack_of(found[0], signals[0], image, known)
+        return _own_first(lambda angles: stack_of(found[0], signals[0], image, angles), known)
     chosen = [_image(path, held, image) for path, held in zip(found, signals, strict=True)]
     angles, source = _tilts(found, chosen, tilts, count)
     shapes = {one.shape for one in chosen}
@@ -66,6 +66,16 @@ def haadf_beside(
         )
     data = np.stack([as_float32(f"haadf, {p.name}", s.data) for p, s in zip(found, chosen)])
     return in_order(Stack("haadf", data, angles, source, sides.pop(), None))
+
+
+def _own_first(stack: Callable[[Any], Stack], given: Any) -> Stack:
+    """Return a stack with its own tilts, or where it has none with those that were given."""
+    try:
+        return stack(None)
+    except ValueError:
+        if given is None:
+            raise
+        return stack(given)
 
 
 def _images(signals: Sequence[Signal], image: str | None) -> list[Signal]:
