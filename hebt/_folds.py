@@ -303,6 +303,7 @@ def tilt_series(
     margin: Any,
     scale: Any,
     names: Any,
+    *,
     haadf_angles: Any = None,
 ) -> Series:
     """Return the series of `hebt.validation.nested` after checking it."""
@@ -341,6 +342,7 @@ def count_series(
     mask: Any,
     margin: Any,
     names: Any,
+    *,
     haadf_angles: Any = None,
 ) -> Series:
     """Return the series of `hebt.validation.nested_counts` after checking it."""

@@ -248,9 +248,8 @@ def leave_one_out(
             "blur is given and targets is None, but what is predicted is not smoothed as maps are; "
             "expected targets. Give the maps as they were before they were smoothed."
         )
-    series = tilt_series(
-        angles, haadf, maps, targets, variance, ratio_maps, mask, margin, scale, names, haadf_angles
-    )
+    given = targets, variance, ratio_maps, mask, margin, scale, names
+    series = tilt_series(angles, haadf, maps, *given, haadf_angles=haadf_angles)
     places, stops = _check_held(series.angles, held, stops)
     seen = np.s_[:, series.margin : series.maps.shape[-1] - series.margin]
     for target, name in zip(series.targets, series.names, strict=True):
@@ -334,9 +333,8 @@ def nested(
     .. [1] Varma and Simon, "Bias in error estimation when using cross-validation for model
        selection", BMC Bioinformatics 7 (2006) 91.
     """
-    series = tilt_series(
-        angles, haadf, maps, targets, variance, ratio_maps, mask, margin, scale, names, haadf_angles
-    )
+    given = targets, variance, ratio_maps, mask, margin, scale, names
+    series = tilt_series(angles, haadf, maps, *given, haadf_angles=haadf_angles)
     places, _ = _check_held(series.angles, held, [1])
     if len(series.angles) < 4:
         raise ValueError(f"angles has {len(series.angles)} tilts; expected at least four.")
@@ -392,8 +390,8 @@ def nested_counts(
     TypeError, ValueError
         If shapes do not fit, or there are fewer than three parts.
     """
-    given = targets, variance, ratio_parts, mask, margin, names, haadf_angles
-    series = count_series(angles, haadf, parts, *given)
+    given = targets, variance, ratio_parts, mask, margin, names
+    series = count_series(angles, haadf, parts, *given, haadf_angles=haadf_angles)
     return _judge(series, contenders, list(range(series.units)), inner, "parts", progress)
 
 

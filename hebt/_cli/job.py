@@ -103,8 +103,8 @@ class Job:
         """
         wrong, best = [], None
         for place, begin in kept:
-            if fault := self._fault(begin):
-                wrong.append(f"{place} {fault}")
+            if apart := self._difference(begin):
+                wrong.append(f"{place} {apart}")
             elif best is None or begin.about[_KEPT] > best[1].about[_KEPT]:
                 best = place, begin
         if wrong and best is None:
@@ -114,7 +114,7 @@ class Job:
             )
         return best
 
-    def _fault(self, begin: Result) -> str:
+    def _difference(self, begin: Result) -> str:
         """Say why a kept run is not of this call; nothing if it is."""
         if _KEPT not in begin.about or begin.ratios is None:
             return "holds no interrupted run"
