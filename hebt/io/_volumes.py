@@ -112,7 +112,7 @@ def reconstruct(
             f"{', '.join(sorted(taken))} is given, but the series has its own; expected other "
             "arguments of hebt.reconstruct."
         )
-    given = {} if ratios is None else {"ratios": getattr(ratios, "ratios", ratios)}
+    asked_ratios = ratios
     ratios = series.ratios() if ratios is None else ratios
     if isinstance(ratios, ResponseRatios):
         check_order(ratios.names, series.elements)
@@ -144,6 +144,9 @@ def reconstruct(
         haadf_projector=other,
         **options,
     )
+    given = {}
+    if asked_ratios is not None:
+        given["ratios"] = np.asarray(getattr(asked_ratios, "ratios", asked_ratios), np.float64)
     history = options.get("history")
     done = getattr(history, "iterations", None) or iterations
     settings, lost = _settings(asked, done, options | given, series)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._checks import as_float64
 from .._method import Method
 from ..prepare.haadf import correct_damping, estimate_damping, remove_offset
 from ..prepare.maps import tilt_response
@@ -238,9 +239,12 @@ class TiltSeries(Movable):
         TiltSeries
             With other maps, and the variance that they have then.
         """
-        found = tilt_response(self.maps) if response is None else response
+        if response is None:
+            found = tilt_response(self.maps)
+        else:
+            found = as_float64("response", response, ndim=(1,))
         changes = _steps.normalized(self, found)
-        return self._done("normalize_tilts", {"response": np.asarray(found, float)}, **changes)
+        return self._done("normalize_tilts", {"response": found}, **changes)
 
     def unmix(self, *, resolution: float | None = None) -> TiltSeries:
         """Return the series with maps less what each window counted of the other maps' lines.
