@@ -120,10 +120,7 @@ def reconstruct(
         fit = ratios if isinstance(ratios, ResponseRatios) else series.ratios()
         method = suited_method(series, fit, 0)
     asked = method
-    own = isinstance(method, Method) and method.variance is None and series.variance is not None
-    if own and not are_counts(series.maps):
-        known: Any = method
-        method = replace(known, variance=series.variance)
+    method = _with_variance(method, series)
     if series.pixel_size is None:
         raise ValueError(
             "pixel_size of the series is None; expected nm, which volumes are measured by. Read "
@@ -163,6 +160,14 @@ def reconstruct(
         inputs=series.inputs,
         about={"not kept": lost} if lost else {},
     )
+
+
+def _with_variance(method: Any, series: Any) -> Any:
+    """Return a method with the variance of the maps, where it has none and these are no counts."""
+    own = isinstance(method, Method) and method.variance is None and series.variance is not None
+    if not own or are_counts(series.maps):
+        return method
+    return replace(method, variance=series.variance)
 
 
 # what changes no value, once it is known how many iterations were done
