@@ -126,6 +126,15 @@ def test_files_become_the_volumes_that_the_same_calls_give(stacks, tmp_path):
     assert set(saved.inputs) == {"HAADF.mrc", "Au.mrc", "Ag.mrc"}
 
 
+def test_a_flat_specimen_is_cropped_before_it_is_binned(stacks, tmp_path):
+    target = tmp_path / "particle.vti"
+    options = ("--crop-flat", 12, "--bin", 2, "--method", "hebt", "--iterations", 1)
+    call("reconstruct", stacks, *options, "-o", target)
+    saved = io.load(target)
+    assert [step["step"] for step in saved.history] == ["read", "crop_flat", "bin"]
+    assert saved.x.shape == (2, SLICES // 2, 6, 6)
+
+
 def test_saved_volumes_have_their_spacing_for_vtk(stacks, tmp_path):
     from vtkmodules.vtkIOXML import vtkXMLImageDataReader
 

@@ -234,6 +234,13 @@ def lines(
 @click.option("--remove-offset", is_flag=True, help="Take the detector's black level off HAADF.")
 @click.option("--match-pixels", is_flag=True, help="Bring HAADF to the pixels of the maps.")
 @click.option("--align", is_flag=True, help="Find the shifts between tilts, and take them out.")
+@click.option(
+    "--crop-flat",
+    "strip",
+    type=int,
+    metavar="PIXELS",
+    help="Keep a strip of this width, for a flat specimen that leaves the field.",
+)
 @click.option("--bin", "factor", type=int, metavar="N", help="Make N x N pixels one.")
 @click.option(
     "--method",
@@ -259,10 +266,10 @@ def reconstruct(**options: Any) -> None:
     ChimeraX), .hspy (HyperSpy) or .ome.zarr (napari). It also holds the response ratios, the
     settings, the steps, and a hash of each file that was read.
 
-    Steps are done in this order: --turn, --remove-offset, --match-pixels, --align, --bin. After
-    Ctrl-C the volumes so far are in a file of their own, particle.interrupted.vti. The same call
-    goes on from there, and removes that file once the whole volumes are written. Ctrl-C ends a run
-    after its iteration, a second one at once.
+    Steps are done in this order: --turn, --remove-offset, --match-pixels, --align,
+    --crop-flat, --bin. After Ctrl-C the volumes so far are in a file of their own,
+    particle.interrupted.vti. The same call goes on from there, and removes that file once the whole
+    volumes are written. Ctrl-C ends a run after its iteration, a second one at once.
     """
     from .run import run
 

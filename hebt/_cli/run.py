@@ -23,6 +23,7 @@ def run(
     *,
     reading: dict[str, Any],
     steps: list[str],
+    strip: int | None,
     factor: int | None,
     method: str,
     alpha: float | None,
@@ -46,7 +47,7 @@ def run(
     say("Reading")
     series = read(**reading)
     say(str(series))
-    series = _prepared(series, steps, factor)
+    series = _prepared(series, steps, strip, factor)
     _check_names(path, series.elements, overwrite)
     say("Fitting response ratios")
     fit = series.ratios()
@@ -65,11 +66,16 @@ def run(
     return written
 
 
-def _prepared(series: TiltSeries, steps: list[str], factor: int | None) -> TiltSeries:
-    """Return the series after these steps, and binned."""
+def _prepared(
+    series: TiltSeries, steps: list[str], strip: int | None, factor: int | None
+) -> TiltSeries:
+    """Return the series after these steps, cropped and binned."""
     for step in steps:
         say(f"Step: {step.replace('_', ' ')}")
         series = getattr(series, step)()
+    if strip is not None:
+        say(f"Step: crop flat to {strip}")
+        series = series.crop_flat(size=strip)
     if factor is None:
         return series
     say(f"Step: bin by {factor}")
