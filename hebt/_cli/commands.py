@@ -55,6 +55,16 @@ def _angles(ctx: click.Context, option: click.Parameter, value: str | None) -> A
         ) from None
 
 
+def _lengths(ctx: click.Context, option: click.Parameter, value: str | None) -> Any:
+    """Return the numbers in "297,24", or None."""
+    if value is None:
+        return None
+    found = [int(n) if n.isdecimal() else 0 for n in value.replace(",", " ").split()]
+    if len(found) not in (1, 2) or min(found) < 1:
+        raise click.BadParameter(f"{value!r} is no SIZE nor SIZE,SLICES; expected pixels: 200,60.")
+    return found
+
+
 def _named(ctx: click.Context, option: click.Parameter, value: tuple[str, ...]) -> Any:
     """Return the files in "Au=a.mrc" by their elements."""
     strange = [text for text in value if not all(text.partition("="))]
@@ -235,6 +245,12 @@ def lines(
 @click.option("--match-pixels", is_flag=True, help="Bring HAADF to the pixels of the maps.")
 @click.option("--align", is_flag=True, help="Find the shifts between tilts, and take them out.")
 @click.option(
+    "--crop",
+    callback=_lengths,
+    metavar="SIZE[,SLICES]",
+    help="Keep the middle: pixels across the tilt axis, and along it.",
+)
+@click.option(
     "--crop-flat",
     "strip",
     type=int,
@@ -267,7 +283,7 @@ def reconstruct(**options: Any) -> None:
     settings, the steps, and a hash of each file that was read.
 
     Steps are done in this order: --turn, --remove-offset, --match-pixels, --align,
-    --crop-flat, --bin. After Ctrl-C the volumes so far are in a file of their own,
+    --crop, --crop-flat, --bin. After Ctrl-C the volumes so far are in a file of their own,
     particle.interrupted.vti. The same call goes on from there, and removes that file once the whole
     volumes are written. Ctrl-C ends a run after its iteration, a second one at once.
     """

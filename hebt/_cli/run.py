@@ -23,6 +23,7 @@ def run(
     *,
     reading: dict[str, Any],
     steps: list[str],
+    crop: list[int] | None,
     strip: int | None,
     factor: int | None,
     method: str,
@@ -47,7 +48,7 @@ def run(
     say("Reading")
     series = read(**reading)
     say(str(series))
-    series = _prepared(series, steps, strip, factor)
+    series = _prepared(series, steps, crop, strip, factor)
     _check_names(path, series.elements, overwrite)
     say("Fitting response ratios")
     fit = series.ratios()
@@ -67,12 +68,20 @@ def run(
 
 
 def _prepared(
-    series: TiltSeries, steps: list[str], strip: int | None, factor: int | None
+    series: TiltSeries,
+    steps: list[str],
+    crop: list[int] | None,
+    strip: int | None,
+    factor: int | None,
 ) -> TiltSeries:
     """Return the series after these steps, cropped and binned."""
     for step in steps:
         say(f"Step: {step.replace('_', ' ')}")
         series = getattr(series, step)()
+    if crop is not None:
+        kept = dict(zip(("size", "slices"), crop))
+        say(f"Step: crop to {', '.join(f'{name} {n}' for name, n in kept.items())}")
+        series = series.crop(**kept)
     if strip is not None:
         say(f"Step: crop flat to {strip}")
         series = series.crop_flat(size=strip)

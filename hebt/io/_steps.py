@@ -208,6 +208,8 @@ def _warn_if_horizontal(errors):
 def binned(series: Any, factor: int) -> dict[str, Any]:
     """Return HAADF, maps and variances with blocks of pixels made one."""
     tilts, (high, wide) = len(series.angles), series.maps.shape[2:]
+    for images in {series.haadf.shape[1:], series.maps.shape[2:]}:
+        _check_blocks(factor, *images)
     changes = mixed(
         series,
         lambda maps: bin_images(maps, factor),
@@ -215,6 +217,19 @@ def binned(series: Any, factor: int) -> dict[str, Any]:
         lambda: same(bin_matrix(wide, factor), tilts),
     )
     return changes | {"haadf": bin_images(series.haadf, factor, mean=True)}
+
+
+def _check_blocks(factor: int, high: int, wide: int) -> None:
+    """Refuse a factor that leaves pixels over, and say what crop would leave none over."""
+    for name, there in (("size", wide), ("slices", high)):
+        if there % factor:
+            # crop takes as much from either edge
+            fit = [n for n in range(there - 2, 0, -2) if n % factor == 0]
+            way = f"call crop({name}={fit[0]}) first, or take" if fit else "take"
+            raise ValueError(
+                f"factor is {factor}, but {name} is {there} pixels; expected a multiple of the "
+                f"factor: {way} another factor."
+            )
 
 
 def smoothed(series: Any, axis: int | tuple[int, ...], **kernel: Any) -> dict[str, Any]:

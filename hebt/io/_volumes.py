@@ -14,7 +14,7 @@ from .._fused import Fused
 from .._guide import haadf_reconstruction
 from .._method import Hebt, Method
 from .._problem import Problem
-from .._search import width_by_counts
+from .._search import LEAST, width_by_counts
 from ..choose import choose
 from ..projector import Projector, common_tilts
 from ..ratios import ResponseRatios, response_ratios
@@ -23,9 +23,9 @@ from ..result import Result
 from ..stopping import History
 from ._steps import plain
 
-# slices from which the kernel is worked out, and those with which held-out counts judge
-_SAMPLE, _SLAB = 48, 16
-_TOTALS = ("hard", 0.5, "free")
+# slices from which the widest kernel is worked out; those with which held-out counts judge, and
+# voxels of all elements beyond which there are fewer
+_SAMPLE, _FEW, _SLAB, _WORK = 48, 8, 16, 4e6
 
 
 def _check_maps(series):
@@ -72,32 +72,33 @@ def suited_method(series: Any, fit: Any, seed: int) -> str | Method:
         known = raw or series.variance is not None
         return Fused(series.variance) if known else "hebt"
     W, other = _projectors(series)
-    step = -(-series.maps.shape[2] // _SAMPLE)
+    depth = series.maps.shape[2]
+    step = -(-depth // _SAMPLE)
     sample = series.haadf[:, ::step], series.maps[:, :, ::step]
     problem = Problem.checked(W, *sample, fit.ratios, 0.0, other)
-    along = series.maps.shape[2] > 1
     scarcest = problem.maps.sum(axis=(1, 2, 3), dtype=float).min()
-    kernel = width_by_counts(haadf_reconstruction(problem), scarcest, along)
-    kernel = float(f"{min(kernel, W.size / 4):.2g}")
-    variance = None if raw else series.variance
-    slab = min(_SLAB, series.maps.shape[2])
+    widest = min(width_by_counts(haadf_reconstruction(problem), scarcest, depth > 1), W.size / 4)
+    kernels = {float(f"{max(widest / n, LEAST):.2g}") for n in (4, 2, 1)}
+    few = int(_WORK // (len(series.maps) * W.size**2))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # one kernel is tried
+        warnings.simplefilter("ignore", UserWarning)  # of a kernel at the end of a short list
         choice = choose(
             W,
             series.haadf,
             series.maps,
             fit.ratios,
-            kernels=[kernel],
-            totals=_TOTALS,
-            along=along,
+            kernels=sorted(kernels),
+            along=depth > 1,
             parts=None if raw else list(series.parts),
-            variance=variance,
-            slices=slab,
+            variance=None if raw else series.variance,
+            slices=min(depth, max(_FEW, min(few, _SLAB))),
             haadf_projector=other,
             seed=seed,
         )
-    return choice.method
+    if choice.method.total != "free":
+        return choice.method
+    # what it lets in of the noise of voxels hardly shows in projections, by which counts judge
+    return replace(choice.method, kernel=choice.candidates[-1].kernel)
 
 
 def reconstruct(
