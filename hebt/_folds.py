@@ -23,10 +23,12 @@ from ._checks import (
 )
 from ._method import Method
 from ._problem import check_alpha, check_blur
-from .projector import Projector
+from .projector import Projector, common_tilts
 from .ratios import response_ratios
 from .reconstruct import reconstruct, sirt
 from .stopping import Snapshots
+
+_SAME = 0.05  # degrees by which images at one tilt may differ
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +119,8 @@ class Series:
         Whether each predicted map is scaled by its best factor.
     by_counts
         Whether parts of the counts are held out; else tilts.
+    haadf_angles
+        Degrees of the HAADF images, where they are not `angles`.
     """
 
     angles: np.ndarray
@@ -130,6 +134,7 @@ class Series:
     margin: int = 0
     scale: bool = True
     by_counts: bool = False
+    haadf_angles: np.ndarray | None = None
 
     @property
     def units(self) -> int:
@@ -154,15 +159,17 @@ class Series:
         """
         rest = [unit for unit in range(self.units) if unit not in out]
         tilts = list(range(len(self.angles))) if self.by_counts else rest
-        W = Projector(self.angles[tilts], self.maps.shape[-1])
+        W, seen, other = Projector(self.angles[tilts], self.maps.shape[-1]), tilts, None
+        if self.haadf_angles is not None:
+            seen = self._others(tilts)
+            other = Projector(self.haadf_angles[seen], self.maps.shape[-1])
         haadf: Any = self.haadf if recipe.haadf is None else recipe.haadf
         maps = self.kept(self.maps if recipe.maps is None else recipe.maps, rest)  # type: ignore
         stops = [stop for stop in recipe.stops if last is None or stop <= last]
         options: dict[str, Any] = {"iterations": stops[-1], "mask": self.mask, "progress": False}
         factors: np.ndarray = np.ones(len(maps))
         if recipe.method != 0:
-            fitted = self.haadf[tilts], self.kept(self.ratio_maps, rest)
-            factors = response_ratios(*fitted, self.names).ratios
+            factors = self._ratios(seen, tilts, self.kept(self.ratio_maps, rest))
         if self.by_counts:  # what all but some parts predict of one part
             factors = factors * len(rest)
         keep = Snapshots(stops, self._score(judges, factors))
@@ -173,8 +180,24 @@ class Series:
             if isinstance(recipe.method, Method):
                 how = {"method": self._restricted(recipe.method, rest)}
             ratios = factors / len(rest) if self.by_counts else factors
-            reconstruct(W, haadf[tilts], maps, ratios, callback=keep, **how, **options)
+            how["haadf_projector"] = other
+            reconstruct(W, haadf[seen], maps, ratios, callback=keep, **how, **options)
         return np.array(keep.values)
+
+    def _others(self, tilts: list[int]) -> list[int]:
+        """Return the places of the HAADF images at no tilt that is held out."""
+        others: Any = self.haadf_angles
+        out = np.delete(self.angles, tilts)
+        away = np.abs(others[:, None] - out).min(axis=1, initial=np.inf)
+        return np.flatnonzero(away > _SAME).tolist()
+
+    def _ratios(self, seen: list[int], tilts: list[int], maps: np.ndarray) -> np.ndarray:
+        """Return the response ratios of the tilts that are seen in both."""
+        if self.haadf_angles is None:
+            return response_ratios(self.haadf[seen], maps, self.names).ratios
+        own, others = common_tilts(self.angles[tilts], self.haadf_angles[seen])
+        images = self.haadf[np.array(seen)[others]]
+        return response_ratios(images, maps[:, own], self.names).ratios
 
     def _restricted(self, method: Any, rest: list[int]) -> Any:
         """Return a method whose variance is that of the maps that are left."""
@@ -289,13 +312,15 @@ def tilt_series(
     margin: Any,
     scale: Any,
     names: Any,
+    *,
+    haadf_angles: Any = None,
 ) -> Series:
     """Return the series of `hebt.validation.nested` after checking it."""
-    angles = check_angles(angles)
-    haadf, maps = check_series(as_float32("haadf", haadf, ndim=(3,)), maps)
+    angles, others = check_angles(angles), _other_angles(haadf_angles)
+    haadf, maps = _checked(angles, haadf, maps, others)
     names = check_names(names, len(maps))
     targets = maps if targets is None else as_float32("targets", targets, ndim=(4,))
-    if targets.shape != maps.shape or len(angles) != len(haadf):
+    if targets.shape != maps.shape or len(angles) != maps.shape[1]:
         raise ValueError(
             f"haadf has shape {haadf.shape}, maps {maps.shape}, targets {targets.shape}, and there "
             f"are {len(angles)} angles; expected (tilts, slices, size), twice (elements, tilts, "
@@ -312,6 +337,7 @@ def tilt_series(
         None if mask is None else as_float32("mask", mask),
         _margin(margin, maps.shape[-1]),
         check_flag("scale", scale),
+        haadf_angles=others,
     )
 
 
@@ -325,15 +351,17 @@ def count_series(
     mask: Any,
     margin: Any,
     names: Any,
+    *,
+    haadf_angles: Any = None,
 ) -> Series:
     """Return the series of `hebt.validation.nested_counts` after checking it."""
-    angles = check_angles(angles)
+    angles, others = check_angles(angles), _other_angles(haadf_angles)
     parts = as_float32("parts", parts, ndim=(5,))
     check_signs("parts", parts.sum(axis=0), counts=True)
-    haadf, _ = check_series(as_float32("haadf", haadf, ndim=(3,)), parts.sum(axis=0))
-    if len(angles) != len(haadf):
+    haadf, _ = _checked(angles, haadf, parts.sum(axis=0), others)
+    if len(angles) != parts.shape[2]:
         raise ValueError(
-            f"haadf has shape {haadf.shape} and there are {len(angles)} angles; expected one angle "
+            f"parts has shape {parts.shape} and there are {len(angles)} angles; expected one angle "
             "per tilt."
         )
     check_shares("parts", parts)
@@ -350,7 +378,23 @@ def count_series(
         _margin(margin, parts.shape[-1]),
         scale=False,
         by_counts=True,
+        haadf_angles=others,
     )
+
+
+def _other_angles(angles):
+    return None if angles is None else check_angles(angles, "haadf_angles")
+
+
+def _checked(angles, haadf, maps, others):
+    """Return the HAADF images, perhaps of other tilts, and the maps, after checking them."""
+    haadf = as_float32("haadf", haadf, ndim=(3,))
+    if others is not None and len(haadf) != len(others):
+        raise ValueError(
+            f"haadf has shape {haadf.shape} and there are {len(others)} haadf_angles; expected one "
+            "angle per image."
+        )
+    return check_series(haadf, maps, None if others is None else len(angles))
 
 
 def _like(name, array, maps, model):

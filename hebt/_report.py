@@ -121,6 +121,8 @@ def _preparation(result: Result) -> Iterator[str]:
         said = {k: v for k, v in step.items() if k not in ("step", "pictures", "settings")}
         settings = step.get("settings", {})
         said |= settings if isinstance(settings, Mapping) else {"settings": settings}
+        if isinstance(said.get("found"), Mapping):
+            said |= said.pop("found")
         if said:
             yield f"<p>{_text(_settings(said))}</p>"
         for title, picture in dict(step.get("pictures", {})).items():
@@ -309,16 +311,30 @@ def _rerun(result: Result) -> Iterator[str]:
     version = importlib.import_module("hebt").__version__
     said = result.about.get("rerun")
     steps = [s for s in result.history if isinstance(s, Mapping) and isinstance(s.get("step"), str)]
+    whole = steps and len(steps) == len(result.history) and steps[0]["step"] == "read"
+    lost = [f"{s['step']}({name}=...)" for s in steps for name in s.get("not kept", ())]
+    lost += [f"reconstruct({name}=...)" for name in result.about.get("not kept", ())]
     if isinstance(said, str):
         code = said
-    elif steps and len(steps) == len(result.history) and steps[0]["step"] == "read":
-        lines = ["import hebt", ""]
-        for number, step in enumerate(steps):
-            call = f"{step['step']}({_settings(step.get('settings', {}))})"
-            lines.append(f"series = {'series' if number else 'hebt.io'}.{call}")
-        lines.append(f"result = series.reconstruct({_settings(result.settings)})")
-        code = "\n".join(lines)
+    elif whole and not lost:
+        code = _calls(result, steps)
     else:
-        yield "<p>The calls that made it are not recorded from the reading of the files on.</p>"
+        why = "from the reading of the files on" if not whole else f"in full: {', '.join(lost)}"
+        yield f"<p>The calls that made it are not recorded {_text(why)}.</p>"
         return
     yield f"<p>With hebt {_text(version)}:</p>\n<pre><code>{_text(code)}</code></pre>"
+
+
+def _calls(result: Result, steps: Sequence[Mapping[str, Any]]) -> str:
+    """Return the calls that make a result again, of files that are the same."""
+    lines = ["import hebt", ""]
+    for number, step in enumerate(steps):
+        settings = dict(step.get("settings", {}))
+        said = _settings(settings)
+        if step["step"] == "pick":
+            said = f"*{settings['lines']!r}"
+        lines.append(f"series = {'series' if number else 'hebt.io'}.{step['step']}({said})")
+        if not number and all(result.inputs.values()) and result.inputs:
+            lines.append(f"assert series.inputs == {dict(result.inputs)!r}, 'other files'")
+    lines.append(f"result = series.reconstruct({_settings(result.settings)})")
+    return "\n".join(lines)

@@ -349,6 +349,7 @@ def sweep(
     alphas: ArrayLike,
     iterations: int | Iterable[int],
     *,
+    haadf_projector: Projector | None = None,
     blur: Kernels = None,
     device: str = "auto",
     progress: bool | None = None,
@@ -372,7 +373,7 @@ def sweep(
         Weights of the HAADF term, each at least 0 (EDS alone) and below 1.
     iterations
         Iteration counts at which to keep the reconstruction, rising.
-    blur, device, progress
+    haadf_projector, blur, device, progress
         As for `reconstruct`.
 
     Returns
@@ -391,7 +392,9 @@ def sweep(
     weights = [check_alpha("alphas", a) for a in alphas]
     counts = check_counts("iterations", iterations if np.iterable(iterations) else [iterations])
     haadf, maps = as_float32("haadf", haadf), as_float32("maps", maps)
-    one = Problem.checked(W, haadf, maps, ratios, weights[0], blur=blur)
+    one = Problem.checked(W, haadf, maps, ratios, weights[0], haadf_projector, blur=blur)
+    if haadf_projector is not None:  # whose column sums depend on the weight
+        return np.stack([_kept(replace(one, alpha=w), counts, device, progress) for w in weights])
     # the weights count as slices: all slices at the first weight, then at the second, ...
     n, slices = len(weights), int(np.prod(one.lead))
 
@@ -406,6 +409,12 @@ def sweep(
         np.repeat(weights, slices),
         blur=one.blur,
     )
-    keep = Snapshots(counts, lambda x: np.moveaxis(x, 1, 0).copy())
-    solve(every, Run(counts[-1], keep, device=device, progress=progress, label="HEBT sweep"))
-    return np.stack(keep.values, axis=1)
+    found = _kept(every, counts, device, progress)
+    return np.moveaxis(found, 2, 0)
+
+
+def _kept(problem: Problem, counts: list[int], device: str, progress: bool | None) -> np.ndarray:
+    """Return the reconstructions after these numbers of iterations, those first."""
+    keep = Snapshots(counts, lambda x: x.copy())
+    solve(problem, Run(counts[-1], keep, device=device, progress=progress, label="HEBT sweep"))
+    return np.stack(keep.values)

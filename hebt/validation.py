@@ -172,6 +172,7 @@ def leave_one_out(
     methods: Mapping[str, float | Method] | None = None,
     stops: Sequence[int] = (10, 20, 50, 100, 200),
     ratio_maps: ArrayLike | None = None,
+    haadf_angles: ArrayLike | None = None,
     mask: ArrayLike | None = None,
     blur: Any = None,
     margin: int = 0,
@@ -214,6 +215,9 @@ def leave_one_out(
         Iteration counts after which to predict, rising.
     ratio_maps
         Maps to fit the response ratios to, e.g. smoothed ones; `maps`, if None.
+    haadf_angles
+        Degrees of the HAADF images, where they are not those of the maps; an image at a tilt held
+        out is left out.
     mask
         As for `hebt.sirt`.
     blur
@@ -244,9 +248,8 @@ def leave_one_out(
             "blur is given and targets is None, but what is predicted is not smoothed as maps are; "
             "expected targets. Give the maps as they were before they were smoothed."
         )
-    series = tilt_series(
-        angles, haadf, maps, targets, variance, ratio_maps, mask, margin, scale, names
-    )
+    given = targets, variance, ratio_maps, mask, margin, scale, names
+    series = tilt_series(angles, haadf, maps, *given, haadf_angles=haadf_angles)
     places, stops = _check_held(series.angles, held, stops)
     seen = np.s_[:, series.margin : series.maps.shape[-1] - series.margin]
     for target, name in zip(series.targets, series.names, strict=True):
@@ -284,6 +287,7 @@ def nested(
     targets: ArrayLike | None = None,
     variance: ArrayLike | None = None,
     ratio_maps: ArrayLike | None = None,
+    haadf_angles: ArrayLike | None = None,
     mask: ArrayLike | None = None,
     margin: int = 0,
     scale: bool = True,
@@ -299,7 +303,8 @@ def nested(
 
     Parameters
     ----------
-    angles, haadf, maps, targets, variance, ratio_maps, mask, margin, scale, names, progress
+    angles, haadf, maps, targets, variance, ratio_maps, haadf_angles, mask, margin, scale, names, \
+    progress
         As for `leave_one_out`.
     contenders
         Name -> recipes among which to choose.
@@ -328,9 +333,8 @@ def nested(
     .. [1] Varma and Simon, "Bias in error estimation when using cross-validation for model
        selection", BMC Bioinformatics 7 (2006) 91.
     """
-    series = tilt_series(
-        angles, haadf, maps, targets, variance, ratio_maps, mask, margin, scale, names
-    )
+    given = targets, variance, ratio_maps, mask, margin, scale, names
+    series = tilt_series(angles, haadf, maps, *given, haadf_angles=haadf_angles)
     places, _ = _check_held(series.angles, held, [1])
     if len(series.angles) < 4:
         raise ValueError(f"angles has {len(series.angles)} tilts; expected at least four.")
@@ -347,6 +351,7 @@ def nested_counts(
     targets: ArrayLike | None = None,
     variance: ArrayLike | None = None,
     ratio_parts: ArrayLike | None = None,
+    haadf_angles: ArrayLike | None = None,
     mask: ArrayLike | None = None,
     margin: int = 0,
     names: Sequence[str] | None = None,
@@ -360,7 +365,7 @@ def nested_counts(
 
     Parameters
     ----------
-    angles, haadf, mask, margin, names, progress
+    angles, haadf, haadf_angles, mask, margin, names, progress
         As for `leave_one_out`.
     parts
         Maps of the parts, at least three, from `split_counts` or `hebt.io.read_tilt_series`, shape
@@ -385,7 +390,8 @@ def nested_counts(
     TypeError, ValueError
         If shapes do not fit, or there are fewer than three parts.
     """
-    series = count_series(angles, haadf, parts, targets, variance, ratio_parts, mask, margin, names)
+    given = targets, variance, ratio_parts, mask, margin, names
+    series = count_series(angles, haadf, parts, *given, haadf_angles=haadf_angles)
     return _judge(series, contenders, list(range(series.units)), inner, "parts", progress)
 
 

@@ -408,6 +408,7 @@ entry(
         refused={"1": [0.5, 1.0], "below 0": [-0.1, 0.5], "one of 1": 1.0},
     ),
     iterations=counts([1, 3]).but("one number"),
+    haadf_projector=PROJECTOR.but("None"),
     blur=BLUR,
     **RUN,
 )
@@ -543,6 +544,7 @@ entry("hebt.segmentation.Segmentation.mask", PARTS_FOUND.mask, label=count(2, 3)
 JUDGED = {
     "variance": array(MAPS + 1).but("None", refused={"0": 0 * MAPS, "below 0": -MAPS}),
     "ratio_maps": Q.but("None", "bool"),
+    "haadf_angles": A.but("None"),
     "mask": M.but("None"),
     "margin": count(1, N // 2, least=0),
     "names": names(["Au", "Ag"]),
@@ -619,6 +621,7 @@ NESTED_COUNTS = dict(
     targets=array(SHARES).but("None"),
     variance=array(SHARES + 1).but("None", refused={"0": 0 * SHARES}),
     ratio_parts=array(SHARES).but("None", "bool"),
+    haadf_angles=A.but("None"),
     mask=M.but("None"),
     margin=count(1, N // 2, least=0),
     names=names(["Au", "Ag"]),
@@ -1382,6 +1385,26 @@ entry(
 )
 entry("hebt.io.TiltSeries.apply_shifts", SERIES.apply_shifts, shifts=S)
 entry("hebt.io.TiltSeries.turn", lambda: SERIES.turn())
+entry(
+    "hebt.io.TiltSeries.apply_tilt_axis",
+    SERIES.apply_tilt_axis,
+    axis=thing(prepare.TiltAxis(along=1, rotation=2.0), (0, 2.0)).but("None"),
+    depth=number(6.0, 0, -1).but("None"),
+    progress=progress(),
+)
+entry(
+    "hebt.io.TiltSeries.normalize_tilts",
+    SERIES.normalize_tilts,
+    response=array([1.0, 0.5, 1.0, 1.5, 1.0]).but("None", refused={"0": [0.0, 1, 1, 1, 1]}),
+)
+OVERLAPPING = dataclasses.replace(
+    SERIES,
+    lines=("O_Ka", "Si_Ka"),
+    energies=LINE_ENERGIES,
+    spectra=np.ones((5, len(LINE_ENERGIES))),
+    windows=tuple(LINE_WINDOWS),
+)
+entry("hebt.io.TiltSeries.unmix", OVERLAPPING.unmix, resolution=number(130.0, 0, -1).but("None"))
 entry("hebt.io.TiltSeries.match_pixels", lambda: SERIES.match_pixels())
 entry("hebt.io.TiltSeries.ratios", lambda: SERIES.ratios())
 entry("hebt.io.TiltSeries.bin", SERIES.bin, factor=count(2, 3))

@@ -1,11 +1,14 @@
 """The command hebt: from files to saved volumes, with exit codes, and nothing lost on the way."""
 
+import contextlib
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tomllib
+import zipfile
 
 import mrcfile
 import numpy as np
@@ -19,11 +22,21 @@ import hebt
 from hebt import io
 from hebt._cli import run as steps
 from hebt._cli.commands import hebt as command
+from hebt.io import beside, files, reading, survey, tilt_series
 from hebt.reconstruct import reconstruct as of_arrays
 
 TILTS = np.arange(-70, 71, 20)
 SIZE, SLICES = 16, 4
 START = [sys.executable, "-c", "from hebt._cli import main; main()"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_child():
+    """One process for all tests of this module, which would spend their time on starting it."""
+    with pytest.MonkeyPatch.context() as patch, files.Reader() as reader:
+        for module in (tilt_series, reading, beside, survey):
+            patch.setattr(module, "Reader", lambda: contextlib.nullcontext(reader))
+        yield
 
 
 def call(*args, code=0, **options):
@@ -109,8 +122,17 @@ def test_files_become_the_volumes_that_the_same_calls_give(stacks, tmp_path):
     np.testing.assert_array_equal(saved.x, expected)
     assert saved.elements == series.elements and saved.pixel_size == pytest.approx(3.0)
     assert saved.settings["iterations"] == 7 and saved.settings["alpha"] == 0.5
-    assert [step["step"] for step in saved.history] == ["remove_offset", "bin"]
+    assert [step["step"] for step in saved.history] == ["read", "remove_offset", "bin"]
     assert set(saved.inputs) == {"HAADF.mrc", "Au.mrc", "Ag.mrc"}
+
+
+def test_a_flat_specimen_is_cropped_before_it_is_binned(stacks, tmp_path):
+    target = tmp_path / "particle.vti"
+    options = ("--crop-flat", 12, "--bin", 2, "--method", "hebt", "--iterations", 1)
+    call("reconstruct", stacks, *options, "-o", target)
+    saved = io.load(target)
+    assert [step["step"] for step in saved.history] == ["read", "crop_flat", "bin"]
+    assert saved.x.shape == (2, SLICES // 2, 6, 6)
 
 
 def test_saved_volumes_have_their_spacing_for_vtk(stacks, tmp_path):
@@ -150,7 +172,7 @@ def test_a_published_benchmark_becomes_volumes_that_vtk_reads(tmp_path):
     assert np.linalg.norm(again.sum(axis=0) - series.haadf) < 0.03 * np.linalg.norm(series.haadf)
     counts = again.sum(axis=(1, 2, 3), dtype=float) / series.ratios().ratios
     np.testing.assert_allclose(counts, series.maps.sum(axis=(1, 2, 3), dtype=float), rtol=0.02)
-    assert f"total={io.load(target).settings['total']!r}" in done.stderr
+    assert f"total={io.load(target).settings['method']['total']!r}" in done.stderr
 
 
 def test_images_are_cropped_before_they_are_binned(stacks, tmp_path):
@@ -245,106 +267,216 @@ def test_where_nothing_can_be_written_nothing_is_read(stacks, tmp_path, monkeypa
 
 @pytest.fixture
 def interrupted_at(monkeypatch):
-    """Let Ctrl-C come at an iteration."""
+    """Let Ctrl-C come in an iteration, once for each number."""
+    original = io.TiltSeries.reconstruct
 
-    def set_to(iteration):
-        def once(n, *_):
-            if n == iteration:
-                raise KeyboardInterrupt
+    def set_to(*iterations):
+        left = list(iterations)
 
-        original = io.TiltSeries.reconstruct
+        def interrupted(series, *args, callback, **options):
+            at = left.pop(0) if left else None
 
-        def interrupted(series, *args, **options):
-            return original(series, *args, callback=once, **options)
+            def watched(n, *rest):
+                if n == at:
+                    signal.raise_signal(signal.SIGINT)
+                return callback(n, *rest)
+
+            return original(series, *args, callback=watched, **options)
 
         monkeypatch.setattr(io.TiltSeries, "reconstruct", interrupted)
-        return lambda: monkeypatch.setattr(io.TiltSeries, "reconstruct", original)
 
     return set_to
 
 
-def test_an_interrupted_run_is_kept_and_goes_on_to_the_same_volumes(
-    stacks, tmp_path, interrupted_at
+EXACT = {"hebt": ("--method", "hebt"), "em": ("--method", "composition-em", "--kernel", 1)}
+
+
+@pytest.mark.parametrize(("method", "ending"), [("hebt", ".mrc"), ("em", ".vti")])
+def test_an_interrupted_call_goes_on_to_the_same_volumes(
+    stacks, tmp_path, interrupted_at, method, ending
 ):
-    target, kept = tmp_path / "particle.vti", tmp_path / "particle.interrupted.vti"
-    options = ("reconstruct", stacks, "--remove-offset", "--method", "hebt", "--iterations", 9)
-    release = interrupted_at(4)
+    """30 = 10 + 12 + 8, to the last bit."""
+    target, kept = tmp_path / f"particle{ending}", tmp_path / f"particle.interrupted{ending}"
+    options = ("reconstruct", stacks, *EXACT[method], "--iterations", 30)
+    interrupted_at(10, 12)
     done = call(*options, "-o", target, code=130)
-    assert "4 iterations are in" in done.stderr and f"--start {kept}" in done.stderr
-    assert not target.exists() and io.load(kept).about == {"interrupted after": 4}
-    call(*options, "-o", target, code=130)
-    assert (tmp_path / "particle.interrupted-2.vti").exists()
-    release()
-    call(*options, "-o", target, "--start", kept)
-    call(*options, "-o", tmp_path / "whole.vti")
-    whole, went_on = io.load(tmp_path / "whole.vti"), io.load(target)
+    assert f"10 iterations are in {kept}" in done.stderr
+    assert not target.exists() and io.load(kept).about == {"interrupted after": 10}
+    done = call(*options, "-o", target, code=130)
+    assert "Going on after 10 iterations" in done.stderr and "22 iterations are in" in done.stderr
+    done = call(*options, "-o", target)
+    assert "Going on after 22 iterations" in done.stderr and "nearly" not in done.stderr
+    assert not list(tmp_path.glob("*interrupted*"))
+    call(*options, "-o", tmp_path / f"whole{ending}")
+    whole, went_on = io.load(tmp_path / f"whole{ending}"), io.load(target)
     np.testing.assert_array_equal(whole.x, went_on.x)
-    assert went_on.settings == whole.settings and went_on.about == {"went on after": 4}
+    np.testing.assert_allclose(whole.residuals.eds, went_on.residuals.eds, rtol=1e-6)
+    assert went_on.settings == whole.settings and went_on.about == {"went on after": 22}
+    assert went_on.residuals.iterations == 30
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        (("--alpha", 0.4), "other method"),
-        (("--bin", 2), "other steps, pixel size"),
-        (("--iterations", 4), "holds 4 iterations"),
-    ],
-)
-def test_only_the_same_call_goes_on(stacks, tmp_path, interrupted_at, changes, said):
+def test_only_the_same_call_goes_on(stacks, tmp_path, interrupted_at):
     target, kept = tmp_path / "particle.vti", tmp_path / "particle.interrupted.vti"
     options = ("reconstruct", stacks, "--method", "hebt", "-o", target)
-    interrupted_at(4)()
-    release = interrupted_at(4)
+    interrupted_at(4)
     call(*options, "--iterations", 9, code=130)
-    release()
-    assert said in call(*options, *changes, "--start", kept, code=1).stderr
-    call(*options, "-o", tmp_path / "no.vti", "--iterations", 2)
-    done = call(*options, "--start", tmp_path / "no.vti", code=1)
+    content = kept.read_bytes()
+    for changes, said in (
+        (("--iterations", 9, "--alpha", 0.4), "4 iterations of a call with other method"),
+        (("--iterations", 9, "--bin", 2), "other steps, pixel size"),
+        (("--iterations", 4, "--start", kept), "holds 4 iterations, and 4 are asked for"),
+    ):
+        assert said in call(*options, *changes, code=1).stderr
+    call(*options, "--start", kept, "--anew", code=2)
+    assert not target.exists()
+    call(*options, "--iterations", 2, "--anew")
+    assert kept.read_bytes() == content and "went on after" not in io.load(target).about
+    # whatever is named stays
+    call(*options, "--iterations", 9, "--start", kept, "--overwrite")
+    assert kept.read_bytes() == content and io.load(target).about == {"went on after": 4}
+    done = call(*options, "--start", target, "--overwrite", code=1)
     assert "holds no interrupted run" in done.stderr
 
 
+def test_ctrl_c_twice_ends_at_once_and_keeps_what_was_done(stacks, tmp_path, monkeypatch):
+    original = io.TiltSeries.reconstruct
+
+    def twice(series, *args, callback, **options):
+        def watched(n, *rest):
+            for _ in range(2 * (n == 3)):
+                signal.raise_signal(signal.SIGINT)
+            return callback(n, *rest)
+
+        return original(series, *args, callback=watched, **options)
+
+    monkeypatch.setattr(io.TiltSeries, "reconstruct", twice)
+    target = tmp_path / "particle.vti"
+    options = ("reconstruct", stacks, "--method", "hebt", "--iterations", 9, "-o", target)
+    call(*options, code=130)
+    kept = io.load(tmp_path / "particle.interrupted.vti")
+    assert kept.about["interrupted after"] == 3 and kept.x.any()
+    monkeypatch.undo()
+    assert "nearly, not exactly, 9" in call(*options).stderr
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a process")
-def test_ctrl_c_in_a_shell_keeps_what_was_done(stacks, tmp_path):
+def test_ctrl_c_in_a_shell_keeps_what_was_done_and_the_same_call_goes_on(stacks, tmp_path):
     code = (
         "import os, signal\nfrom hebt.io import TiltSeries\nfrom hebt._cli import main\n"
         "whole = TiltSeries.reconstruct\n"
-        "def signaled(*args, **options):\n"
-        "    send = lambda n, *_: n == 5 and os.kill(os.getpid(), signal.SIGINT)\n"
-        "    return whole(*args, callback=lambda *a: bool(send(*a)), **options)\n"
+        "def signaled(*args, callback, **options):\n"
+        "    def watched(n, *rest):\n"
+        "        if n == 5: os.kill(os.getpid(), signal.SIGINT)\n"
+        "        return callback(n, *rest)\n"
+        "    return whole(*args, callback=watched, **options)\n"
         "TiltSeries.reconstruct = signaled\nmain()"
     )
-    target = str(tmp_path / "particle.vti")
-    options = ("--method", "hebt", "--iterations", "1000", "-o", target)
-    status, _, printed = python(code, "reconstruct", str(stacks), *options)
+    target = tmp_path / "particle.vti"
+    options = ("reconstruct", str(stacks), "--method", "hebt", "--iterations", "30")
+    status, _, printed = python(code, *options, "-o", str(target))
     assert status == 130, printed
-    assert "Traceback" not in printed and "--start" in printed
+    assert "Traceback" not in printed and "the same call goes on" in printed
     kept = io.load(tmp_path / "particle.interrupted.vti")
-    assert kept.about["interrupted after"] > 0 and kept.x.any()
-    assert not (tmp_path / "particle.vti").exists()
+    assert 5 <= kept.about["interrupted after"] < 30 and kept.x.any()
+    assert not target.exists()
+    call(*options, "-o", target)
+    call(*options, "-o", tmp_path / "whole.vti")
+    np.testing.assert_array_equal(io.load(target).x, io.load(tmp_path / "whole.vti").x)
 
 
 # --- info and lines ---
 
+# By the data's README, and by what HyperSpy and mrcfile read: the folder or file, the options of
+# the call, the exit code, and what is said. Zip archives are unpacked.
+DUST = "dust-particle-L2083-K-4-1/Input"
+JEOL = "cases/jeol/Sample/00_View000/View000_000000"
 SAID = {
-    "alsiyb-phantom": (0, "36 tilts from -175 to 0 .*\n60 x 433 pixels.*\nmaps of Al, Si, Yb"),
-    "cases/etspy_HAADF_91tilts.dm3": (0, "91 tilts from -90 to 90 .*Element maps are missing"),
-    "cases/test_STEM_image.dm3": (1, "an image of 68 x 68.*0 stacks of images"),
-    "cases/needle_raw_bin2.npz": (1, "arrays without axes.*from_arrays"),
-    "cases/SAIT_024_2_6.npz": (1, "arrays without axes"),
-    "cases/msaem_Co3O4_Mn3O4.npz": (1, "arrays without axes"),
-    "cases/velox_emd_v11_elementSelection.zip": (1, "Unpack it"),
-    "eds-reader-files/velox_EELS_EDS.zip": (1, "Unpack it"),
-    "eds-reader-files/bcf_v2_50x50px.bcf": (1, "'Ch 1'.*spectrum image of 50 x 50.*--image"),
-    "eds-reader-files/test_TEM.bcf": (1, "'HAADF': an image of 64 x 64.*not certain.*--angles"),
+    "alsiyb-phantom": (
+        (),
+        0,
+        "36 tilts from -175 to 0 .*\n60 x 433 pixels.*\nmaps of Al, Si, Yb(.*\n)+"
+        r"Al +9633503 .*\nSi +420406 .*\nYb +102633 .*\n.*pixel size is missing",
+    ),
+    "cases/etspy_HAADF_91tilts.dm3": (
+        (),
+        0,
+        "91 tilts from -90 to 90 .*\n64 x 64 pixels of 17.99 nm(.*\n)+Element maps are missing",
+    ),
+    "cases/test_STEM_image.dm3": ((), 1, r"an image of 68 x 68, stage at 24.95.*\n.*0 stacks"),
+    "cases/needle_raw_bin2.npz": (
+        (),
+        0,
+        "39 tilts from -76 to 76 .*file(.*\n)+Element maps are mis",
+    ),
+    "cases/SAIT_024_2_6.npz": ((), 1, "3 x 15 x 256 x 256(.*\n)+.*no tilt angles.*--angles"),
+    "cases/msaem_Co3O4_Mn3O4.npz": (
+        ("--angles", 0),
+        0,
+        "1 tilt from 0 to 0 .*\n400 x 400 pixels.*\nmaps of Co, Mn, O(.*\n)+Co +48 ",
+    ),
+    "cases/velox_emd_v11_elementSelection.zip": ((), 1, "Unpack it"),
+    "eds-reader-files/velox_EELS_EDS.zip": ((), 1, "Unpack it"),
+    "cases/velox_emd_v11_elementSelection.zip!SI_empty selection.emd": (
+        ("--angles", 3),
+        0,
+        "1 tilt from 3 to 3 .*\n16 x 20 pixels of 1.997 nm\n4096 channels from .* to 20",
+    ),
+    "eds-reader-files/velox_EELS_EDS.zip!example_velox_EELS_EDS.emd": (
+        ("--image", "a", "--angles", 0),
+        0,
+        "an EELS spectrum image of 16 x 20 x 2048(.*\n)+128 x 128 pixels of 158.7 nm\n4096",
+    ),
+    "eds-reader-files/bcf_v2_50x50px.bcf": (
+        (),
+        1,
+        "'Ch 1'.*\n(.*\n)*.*spectrum image of 50 x 50 x 2048\n.*--image",
+    ),
+    "eds-reader-files/test_TEM.bcf": (
+        (),
+        1,
+        r"'HAADF': an image of 64 x 64\n(.*\n)*.*64 x 64 x 2048\n.*not certain.*--angles",
+    ),
+    f"{JEOL}0.img": ((), 1, "'IMG1': an image of 512 x 512\n.*0 stacks of images"),
+    f"{JEOL}1.map": ((), 1, "'C K': an image of 512 x 512\n.*0 stacks of images"),
+    f"{JEOL}6.pts": (
+        (),
+        1,
+        "spectrum image of 512 x 512 x 4096\n.*HAADF images are missing.*--haa",
+    ),
+    DUST: (
+        (),
+        0,
+        "16 files; .*\n(.*\n)*16 tilts from -40 to 35 .*names.*\n256 x 256 pixels of 13.08 nm\n"
+        "2048 channels from -0.471 to 20 keV\n15.81 million",
+    ),
 }
+SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize("place", SAID)
-def test_public_files_give_a_right_answer_or_say_what_is_missing(place):
-    code, expected = SAID[place]
+@pytest.mark.parametrize(
+    "place", [pytest.param(p, marks=[SLOW] * (p in (DUST, f"{JEOL}6.pts"))) for p in SAID]
+)
+def test_public_files_give_a_right_answer_or_say_what_is_missing(place, tmp_path):
+    options, code, expected = SAID[place]
     measured("README.md")
-    path = f"{os.environ['HEBT_DATA']}/{place}"
-    assert re.search(expected, call("info", path, code=code).output, re.DOTALL)
+    archive, _, inside = place.partition("!")
+    path = f"{os.environ['HEBT_DATA']}/{archive}"
+    if inside:
+        with zipfile.ZipFile(path) as file:
+            path = file.extract(inside, tmp_path)
+    done = call("info", path, *options, code=code)
+    assert re.search(expected, done.output), done.output
+
+
+def test_no_public_file_is_left_out():
+    measured("README.md")
+    root = os.environ["HEBT_DATA"]
+    there = {os.path.relpath(os.path.join(f, n), root) for f, _, ns in os.walk(root) for n in ns}
+    told = tuple(place.partition("!")[0] for place in SAID)
+    others = (f"{JEOL}{n}.map" for n in range(2, 6))  # of other elements
+    told = (*told, *others, "cases/jeol/rawdata.ASW")
+    rest = {p for p in there if not p.startswith(told)}
+    assert {p for p in rest if not p.endswith((".md", ".json"))} == set()
 
 
 @pytest.mark.slow

@@ -223,7 +223,9 @@ def public():
                 continue
             yield f"{module.__name__}.{item}", thing
             if inspect.isclass(thing):
-                for name, method in vars(thing).items():
+                # with what it inherits of a class that is not public itself
+                own = [k for k in thing.__mro__ if k is thing or k.__name__ == "Movable"]
+                for name, method in ((n, m) for k in own for n, m in vars(k).items()):
                     if inspect.isfunction(method) and not name.startswith("_"):
                         yield f"{module.__name__}.{item}.{name}", method
 

@@ -228,8 +228,10 @@ def test_spectra_and_arrays_say_where_to_go():
         voltage=200.0,
         elements=["Au"],
     )
-    with pytest.raises(ValueError, match=r"files holds the spectra .*\.hspy"):
+    with pytest.raises(ValueError, match="lines is None, and files holds spectra"):
         io.read(cube)
+    with pytest.raises(ValueError, match="0 HAADF images beside spectra, and haadf is None"):
+        io.read(cube, lines=["Au"])
     with pytest.raises(TypeError, match="files is an array .*from_arrays"):
         io.read(HAADF)
 
@@ -303,14 +305,14 @@ SAID = {
         {},
         "0 stacks of images .'test_STEM_image' .68, 68.*one file per",
     ),
-    "cases/needle_raw_bin2.npz": ({}, "arrays without axes.*from_arrays"),
-    "cases/msaem_Co3O4_Mn3O4.npz": ({}, "arrays without axes.*from_arrays"),
-    "cases/SAIT_024_2_6.npz": ({}, "arrays without axes.*from_arrays"),
+    "cases/needle_raw_bin2.npz": ({}, "39 tilts from -76 to 76 degrees .source: file"),
+    "cases/msaem_Co3O4_Mn3O4.npz": ({"angles": [0]}, "maps of Co, Mn, O"),
+    "cases/SAIT_024_2_6.npz": ({}, "holds no tilt angles.*Give angles="),
     "cases/velox_emd_v11_elementSelection.zip": ({}, "an archive.*Unpack"),
     "eds-reader-files/velox_EELS_EDS.zip": ({}, "an archive.*Unpack"),
     "eds-reader-files/test_TEM.bcf": (
         {"lines": ["Cu"], "angles": [12.5]},
-        "1 tilts from 12.5 .*\n64 x 64 pixels of 0.771 nm\nmaps of Cu",
+        "1 tilt from 12.5 .*\n64 x 64 pixels of 0.771 nm\nmaps of Cu",
     ),
     "eds-reader-files/bcf_v2_50x50px.bcf": ({"lines": ["Fe"], "angles": [0]}, "but 'Ch 1'.*image="),
 }

@@ -562,3 +562,15 @@ def test_the_elements_of_a_volume_are_reconstructed_in_one_call_of_sirt():
     assert x.shape == (len(maps), maps.shape[2], W.size, W.size)
     for element, image in zip(maps, x, strict=True):
         np.testing.assert_allclose(hebt.sirt(W, element, 5), image, atol=1e-5 * x.max())
+
+
+def test_a_sweep_knows_haadf_of_other_tilts():
+    W, other, haadf, maps, ratios = two_series()
+    given = ratios, [0.3, 0.9], [3, 8]
+    swept = hebt.sweep(W, haadf, maps, *given, haadf_projector=other, device="cpu")
+    for a, alpha in enumerate((0.3, 0.9)):
+        for i, iterations in enumerate((3, 8)):
+            x = hebt.reconstruct(
+                W, haadf, maps, ratios, alpha, iterations, haadf_projector=other, device="cpu"
+            )
+            np.testing.assert_allclose(swept[a, i], x, rtol=0, atol=2e-6 * x.max())

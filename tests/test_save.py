@@ -146,6 +146,31 @@ def test_ome_zarr_is_valid_by_a_model_of_its_specification(tmp_path):
     assert group.attrs["hebt"]["about"]["note"] == "50 µm"
 
 
+def test_large_volumes_are_a_pyramid_whose_voxels_lie_where_they_are(tmp_path):
+    models = pytest.importorskip("ome_zarr_models.v05.image")
+    zarr = pytest.importorskip("zarr")
+    x = np.random.default_rng(3).random((1, 3, 66, 130)).astype(np.float32)
+    (path,) = io.save(tmp_path / "a.ome.zarr", x, pixel_size=SIZE, elements=["Au"])
+    group = zarr.open_group(path, mode="r")
+    (multiscale,) = models.Image.from_zarr(group).ome_attributes.multiscales
+    shapes = [group[d.path].shape for d in multiscale.datasets]
+    assert shapes == [(1, 3, 66, 130), (1, 2, 33, 65), (1, 1, 17, 33)]
+    fine, coarse = group["0"][:], group["1"][:]
+    np.testing.assert_allclose(
+        coarse[0, 0], fine[0, :2].reshape(2, 33, 2, 65, 2).mean((0, 2, 4)), 1e-5
+    )
+    # the third slice is repeated
+    np.testing.assert_allclose(coarse[0, 1], fine[0, 2].reshape(33, 2, 65, 2).mean((1, 3)), 1e-5)
+    for number, dataset in enumerate(multiscale.datasets[1:], start=1):
+        scale, moved = dataset.coordinateTransformations
+        assert scale.scale == [1, *[2**number * SIZE] * 3]
+        # the middle of the first voxel lies among those of the voxels that it holds
+        middle = np.mean(np.arange(2**number) * SIZE)
+        np.testing.assert_allclose(moved.translation, [0, *[middle] * 3])
+    np.testing.assert_array_equal(io.load(path).x, x)
+    io.save(path, x, pixel_size=SIZE, elements=["Au"], overwrite=True)
+
+
 # --- round trips ---
 
 
@@ -389,3 +414,23 @@ def test_what_is_known_of_something_else_keeps_no_volume_from_being_read(known, 
     result = io.load(tmp_path / "a.vti")
     np.testing.assert_array_equal(result.x, X[:1])
     assert getattr(result, known) is None and f"{known} (as saved)" in result.about
+
+
+def test_a_new_mrc_takes_the_files_of_former_elements_with_it(tmp_path):
+    path = tmp_path / "a.mrc"
+    io.save(path, np.ones((3, 2, 4, 4)), pixel_size=1, elements=["Au", "Ag", "Cu"])
+    mine = (tmp_path / "a_Cu.mrc").read_bytes()
+    changed = bytearray(mine)
+    changed[-1] ^= 1
+    (tmp_path / "a_Cu.mrc").write_bytes(changed)
+    other = tmp_path / "a_Pt.mrc"
+    other.write_bytes(mine)
+    io.save(path, np.ones((1, 2, 4, 4)), pixel_size=1, elements=["Au"], overwrite=True)
+    assert io.load(path).elements == ("Au",)
+    # what somebody has changed since, and what no call wrote, stays
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "a.mrc",
+        "a.mrc.json",
+        "a_Cu.mrc",
+        "a_Pt.mrc",
+    ]

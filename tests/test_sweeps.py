@@ -514,6 +514,18 @@ def test_own_tilts_are_sorted_by_angle():
         assert shown.picture["frames"][f"series{k}"] == expected
 
 
+def test_series_may_have_tilts_of_their_own():
+    given = {"HAADF": SERIES, "Au": 2 * SERIES[:2]}
+    shown = explorers.tilts(given, {"HAADF": [20, -20, 0], "Au": [-20.01, 10]}, limits=(0, 2))
+    for tilt, seen in ((-20, (SERIES[1], 2 * SERIES[0])), (10, (0 * SERIES[0], 2 * SERIES[1]))):
+        shown.move(tilt=-20.01 if tilt == -20 else tilt)
+        for k, image in enumerate(seen):
+            expected = quantize(image, (0, 2))[0].tobytes()
+            assert shown.picture["frames"][f"series{k}"] == expected
+    with pytest.raises(ValueError, match="by the names HAADF, and images by HAADF, Au"):
+        explorers.tilts(given, {"HAADF": [20, -20, 0]})
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from test_io_files import measured
 
 import hebt
 from hebt import io, prepare
@@ -30,6 +31,8 @@ def made(seed=0, **changes):
 
 
 SHIFTS = np.random.default_rng(3).uniform(-2.5, 2.5, (len(TILTS), 2))
+AXIS = prepare.TiltAxis(rotation=8.0, offset=1.2, shifts=SHIFTS)
+ACROSS = prepare.TiltAxis(along=1, rotation=-5.0, offset=-0.7, shifts=SHIFTS)
 STEPS = {
     "shift": lambda s: s.apply_shifts(SHIFTS),
     "bin": lambda s: s.bin(2),
@@ -38,6 +41,11 @@ STEPS = {
     "crop": lambda s: s.crop(size=12, slices=8),
     "crop_flat": lambda s: s.crop_flat(size=20, slices=12, edge=4.0),
     "turn": lambda s: s.turn(),
+    "upright": lambda s: s.apply_tilt_axis(AXIS),
+    "upright and binned": lambda s: (
+        s.bin(2).apply_tilt_axis(ACROSS).smooth(width=3, sigma=1.0).turn().bin(2)
+    ),
+    "normalize": lambda s: s.normalize_tilts(np.linspace(0.5, 1.5, len(TILTS))).bin(2),
     "two": lambda s: s.apply_shifts(SHIFTS).bin(2),
     "all": lambda s: (
         s.apply_shifts(SHIFTS)
@@ -54,9 +62,9 @@ def response(step, tilt):
     rows = []
     for place in np.ndindex(SHAPE[2:]):
         maps = np.zeros((1, *SHAPE[1:]))
-        maps[(0, tilt, *place)] = 1
+        maps[(0, tilt, *place)] = 0.5  # no count, whose variance would be known
         blank = io.TiltSeries.from_arrays(np.ones(SHAPE[1:]), maps, angles=TILTS)
-        rows.append(step(blank).maps[0, tilt].ravel())
+        rows.append(2 * step(blank).maps[0, tilt].ravel())
     return np.array(rows).T
 
 
@@ -122,6 +130,87 @@ def test_methods_are_the_functions_of_arrays():
         strip.haadf, prepare.crop_flat(moved.haadf, TILTS, size=20, edge=4.0)
     )
     np.testing.assert_array_equal(moved.turn().maps, np.rot90(moved.maps, axes=(-2, -1)))
+
+
+def test_the_tilt_axis_is_that_of_the_arrays():
+    series = made()
+    upright = series.apply_tilt_axis(ACROSS)
+    np.testing.assert_array_equal(upright.haadf, prepare.apply_tilt_axis(series.haadf, ACROSS))
+    np.testing.assert_array_equal(upright.maps, prepare.apply_tilt_axis(series.maps, ACROSS))
+    # once the axis lies as it does, the rest is a rotation by 90 degrees, of shifts as well
+    plain = series.apply_tilt_axis(prepare.TiltAxis(along=1, shifts=SHIFTS))
+    turned = series.apply_shifts(SHIFTS).turn()
+    np.testing.assert_allclose(plain.haadf, turned.haadf, rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(plain.shifts, turned.shifts, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_the_axis_of_a_measured_needle_is_found_and_applied_to_all_channels():
+    """Another program found it turned by -2.793 degrees from the horizontal."""
+    needle = io.read(measured("cases/needle_raw_bin2.npz"), pixel_size=1.0)
+    images = needle.haadf - needle.haadf.min()
+    every = {"Au": 2 * images, "Ag": images + 1}
+    series = io.TiltSeries.from_arrays(images, every, angles=needle.angles, pixel_size=1.0)
+    upright = series.remove_offset().apply_tilt_axis(progress=False)
+    axis = upright.history[-1]["settings"]["axis"]
+    assert axis["along"] == 1 and abs(axis["rotation"] + 2.793) < 1
+    again = prepare.TiltAxis(**{k: v for k, v in axis.items() if k != "kind"})
+    for element, data in every.items():
+        expected = prepare.apply_tilt_axis(data, again)
+        np.testing.assert_allclose(upright.pick(element).maps[0], expected, rtol=1e-5)
+    errors = prepare.tilt_axis.direction_errors(
+        upright.haadf, upright.angles, np.zeros((len(images), 2)), None
+    )
+    assert errors[0] < errors[1] / 1.1
+
+
+def test_tilts_are_normalized_by_their_own_response():
+    series = made()
+    np.testing.assert_allclose(
+        series.normalize_tilts().maps,
+        prepare.normalize_tilts(series.maps, prepare.tilt_response(series.maps)),
+    )
+
+
+def counted_again(side=60):
+    """A series of one tilt whose pixels count the same spectrum, of lines that overlap."""
+    energies, lines = 0.01 * np.arange(400, 640), np.array([4.511, 4.952, 5.415])
+    widths = prepare.line_width(lines, 130)[:, None] / 2.3548
+    peaks = np.exp(-((energies - lines[:, None]) ** 2) / (2 * widths**2))
+    cube = np.random.default_rng(5).poisson(
+        3 * peaks.sum(axis=0) + 0.5, (side, side, len(energies))
+    )
+    with pytest.warns(UserWarning, match="Energy windows overlap"):
+        windows = prepare.line_windows(energies, ["V_Ka", "Ti_Ka", "Cr_Ka"])
+    given = cube, windows, energies
+    return io.TiltSeries(
+        angles=np.array([0.0]),
+        haadf=np.ones((1, side, side), np.float32),
+        maps=prepare.element_maps(*given)[:, None],
+        variance=prepare.map_variance(*given)[:, None],
+        lines=("V_Ka", "Ti_Ka", "Cr_Ka"),
+        pixel_size=1.0,
+        energies=energies,
+        spectra=cube.sum(axis=(0, 1))[None],
+        windows=tuple(windows),
+        resolution=130.0,
+    )
+
+
+def test_unmixed_maps_have_the_variance_that_repeated_counts_show():
+    before = counted_again()
+    series = before.unmix()
+    expected = prepare.unmix(before.maps, before.windows, before.energies)
+    np.testing.assert_allclose(series.maps, expected, rtol=1e-4, atol=1e-3)
+    # 3600 pixels tell a variance to 2.4 %
+    spread = series.maps.var(axis=(1, 2, 3))
+    np.testing.assert_allclose(series.variance.mean(axis=(1, 2, 3)), spread, rtol=0.1)
+    binned = series.bin(2)
+    np.testing.assert_allclose(binned.variance.mean(), 4 * series.variance.mean(), rtol=1e-4)
+    with pytest.raises(ValueError, match="was unmixed before"):
+        series.unmix()
+    with pytest.raises(ValueError, match="no windows, as its maps came ready-made"):
+        made().unmix()
 
 
 def test_pixel_size_shifts_and_history_follow():
@@ -199,7 +288,7 @@ def test_a_particle_that_lies_alone_is_aligned_by_its_center_of_mass(specimen):
         angles=angles,
     )
     aligned = series.remove_offset().align()
-    assert aligned.history[-1]["settings"] == {"by": "center of mass"}
+    assert aligned.history[-1]["found"] == {"by": "center of mass"}
     left = prepare.alignment_error(aligned.shifts, drift, angles)
     assert np.sqrt((left**2).mean()) < 0.1
     np.testing.assert_array_equal(aligned.maps, prepare.apply_shifts(series.maps, aligned.shifts))
@@ -220,7 +309,7 @@ def test_a_series_reconstructs_what_its_arrays_do(specimen):
     np.testing.assert_array_equal(result.x, expected)
     assert result.elements == ("Au", "Ag") and result.pixel_size == 2.0
     assert result.method == "hebt" and len(result.residuals.eds) == 5
-    assert result.settings == {"alpha": 0.6, "iterations": 5}
+    assert result.settings == {"method": "hebt", "alpha": 0.6, "iterations": 5}
     assert [record["step"] for record in result.history] == ["bin"]
     np.testing.assert_array_equal(result.ratios.ratios, fit.ratios)
 
@@ -240,7 +329,7 @@ def test_the_method_follows_from_the_data(specimen):
     np.testing.assert_allclose(method.kernel[1], width, rtol=0.3)  # S is wider
     result = series.reconstruct()
     x = result.x
-    assert result.settings["total"] == method.total and result.method == "CompositionEM"
+    assert result.settings["method"].total == method.total and result.method == "CompositionEM"
     assert hebt.metrics.scaled_mse(density[0], x[0]) < 0.06
     known = dataclasses.replace(series, maps=maps - 0.25, variance=maps + 0.1)
     assert isinstance(known.suited_method(), hebt.Fused)

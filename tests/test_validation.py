@@ -342,3 +342,59 @@ def test_a_tilt_is_held_out_once_and_with_all_its_images(consistent):
 def test_what_deconvolves_is_not_judged_by_smoothed_maps(consistent):
     with pytest.raises(ValueError, match="blur is given and targets is None"):
         validation.leave_one_out(ANGLES, *consistent, held=[0], stops=[1], blur=[0.25, 0.5, 0.25])
+
+
+@pytest.fixture(scope="module")
+def finer():
+    """HAADF images at twice the tilts of the maps: (angles, haadf, maps)."""
+    every = np.arange(-60.0, 61, 5)
+    rng = np.random.default_rng(0)
+    density = np.maximum(ndimage.gaussian_filter(rng.random((2, 3, 24, 24)), (0, 1, 2, 2)) - 0.5, 0)
+    density[..., [0, 1, -2, -1]] = density[..., [0, 1, -2, -1], :] = 0
+    wide, few = hebt.Projector(every, 24), hebt.Projector(ANGLES, 24)
+    haadf = sum(r * 40 * wide.forward(d) for r, d in zip(RATIOS, density, strict=True))
+    return every, haadf, np.stack([40 * few.forward(d) for d in density])
+
+
+def test_haadf_of_the_same_tilts_may_say_so(finer):
+    every, haadf, maps = finer
+    options = {"held": [-20, 10], "stops": [4], "alphas": [0.6]}
+    same = validation.leave_one_out(ANGLES, haadf[::2], maps, **options)
+    said = validation.leave_one_out(ANGLES, haadf[::2], maps, haadf_angles=ANGLES, **options)
+    np.testing.assert_allclose(said.errors, same.errors, rtol=1e-4)
+
+
+def test_of_other_haadf_tilts_only_those_held_out_are_left_out(finer):
+    every, haadf, maps = finer
+    contenders = {"HEBT": [validation.Recipe(0.6, (4,))]}
+
+    def errors(images, angles=every):
+        options = {"haadf_angles": angles, "stops": [4], "alphas": [0.6]}
+        one = validation.leave_one_out(ANGLES, images, maps, held=[10], **options).errors
+        nest = validation.nested(
+            ANGLES, images, maps, contenders, held=[-20, 0, 10], haadf_angles=angles
+        )
+        return one, nest.errors[:, nest.tilts == 10]
+
+    before = errors(haadf)
+    for changed, equal in ((10.0, True), (15.0, False)):
+        images = haadf.copy()
+        images[every == changed] *= 3
+        for was, is_now in zip(before, errors(images), strict=True):
+            # EDS alone has not seen HAADF at all
+            assert np.array_equal(was[-1], is_now[-1]) == equal
+    with pytest.raises(ValueError, match="one angle per image"):
+        errors(haadf, every[1:])
+
+
+def test_counts_are_held_out_beside_haadf_of_other_tilts(finer):
+    every, haadf, maps = finer
+    counts = np.random.default_rng(2).poisson(maps).astype(np.float32)
+    parts = np.stack(hebt.split_counts(counts, seed=1, parts=3))
+    contenders = {"HEBT": [validation.Recipe(0.6, (8,))], "EDS": [validation.Recipe(0.0, (8,))]}
+    judged = validation.nested_counts(ANGLES, haadf, parts, contenders, haadf_angles=every)
+    fewer = validation.nested_counts(ANGLES, haadf[::2], parts, contenders)
+    said = validation.nested_counts(ANGLES, haadf[::2], parts, contenders, haadf_angles=ANGLES)
+    np.testing.assert_allclose(said.errors, fewer.errors, rtol=1e-3)
+    np.testing.assert_array_equal(judged.errors[1], fewer.errors[1])  # it sees no HAADF
+    assert not np.allclose(judged.errors[0], fewer.errors[0], rtol=1e-3)

@@ -30,9 +30,9 @@ def hebt() -> None:
       hebt report particle.vti
 
     FILES are one file per tilt, with HAADF image and EDS spectrum image (Bruker .bcf, Velox .emd,
-    JEOL .asw, Gatan .dm3 and .dm4, HyperSpy .hspy and .zspy), or stacks of HAADF images and
-    ready-made maps (.mrc, .ali, .st, .tif), whose names say what each shows: a folder, a pattern in
-    quotes, or the files.
+    JEOL .asw and .pts, Oxford .h5oina, Gatan .dm3 and .dm4, HyperSpy .hspy and .zspy), or stacks of
+    HAADF images and ready-made maps (.mrc, .ali, .st, .tif), whose names say what each shows: a
+    folder, a pattern in quotes, or the files; or arrays in one .npz.
 
     Exit codes: 0; 1 after an error; 2 where the command is wrong; 130 after Ctrl-C.
     """
@@ -74,7 +74,11 @@ def _named(ctx: click.Context, option: click.Parameter, value: tuple[str, ...]) 
 
 
 _STACKS = click.argument("files", nargs=-1, metavar="[FILES]...")
-_HAADF = click.option("--haadf", metavar="FILE", help="The stack of HAADF images, not in FILES.")
+_HAADF = click.option(
+    "--haadf",
+    metavar="FILE",
+    help="HAADF images that are not in FILES: a stack, or one file per tilt.",
+)
 _MAPS = click.option(
     "--map",
     "maps",
@@ -121,8 +125,7 @@ _STEPS = ("turn", "remove_offset", "match_pixels", "align")
 
 def _one(files: tuple[str, ...], haadf: Any = None, maps: Any = None) -> str | list[str] | None:
     """Return what hebt.io.read calls files."""
-    named = haadf is not None or maps is not None
-    if bool(files) == named:
+    if bool(files) == (maps is not None) or not (files or haadf):
         raise click.UsageError("Give FILES, or --haadf and --map: one of both.")
     return (files[0] if len(files) == 1 else list(files)) if files else None
 
@@ -174,11 +177,14 @@ def info(
 def _described(signal: Any) -> str:
     shape = " x ".join(map(str, signal.shape))
     spectra = signal.kind.startswith("EDS")
-    what = {1: "values", 2: "an image", 3: "a stack of images", 4: "stacks of images"}
+    what = {0: "a value", 1: "values", 2: "an image", 3: "a stack of images", 4: "stacks of images"}
     if spectra:
         what |= {1: "an EDS spectrum", 3: "an EDS spectrum image"}
-    tilt = "" if signal.tilt is None else f", stage at {signal.tilt:.4g} degrees"
-    return f"{signal.title!r}: {what.get(len(signal.shape), 'an array')} of {shape}{tilt}"
+    elif signal.kind == "EELS":
+        what |= {1: "an EELS spectrum", 3: "an EELS spectrum image"}
+    tilt = "" if signal.tilt is None else f", stage at {round(signal.tilt, 2) + 0:g} degrees"
+    size = f" of {shape}" if shape else ""
+    return f"{signal.title!r}: {what.get(len(signal.shape), 'an array')}{size}{tilt}"
 
 
 @hebt.command()
@@ -205,7 +211,7 @@ def lines(
     from ..prepare.windows import line_windows
     from .lines import rows, supported_windows
 
-    spectra = survey(_one(files), angles, image)
+    spectra = survey(_one(files), angles, image, alone=True)
     if lines is None:
         windows = supported_windows(spectra)
     else:
@@ -244,6 +250,13 @@ def lines(
     metavar="SIZE[,SLICES]",
     help="Keep the middle: pixels across the tilt axis, and along it.",
 )
+@click.option(
+    "--crop-flat",
+    "strip",
+    type=int,
+    metavar="PIXELS",
+    help="Keep a strip of this width, for a flat specimen that leaves the field.",
+)
 @click.option("--bin", "factor", type=int, metavar="N", help="Make N x N pixels one.")
 @click.option(
     "--method",
@@ -259,7 +272,8 @@ def lines(
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
 )
-@click.option("--start", metavar="FILE", help="Go on from what an interrupted call kept.")
+@click.option("--start", metavar="FILE", help="Go on from what an interrupted call kept there.")
+@click.option("--anew", is_flag=True, help="Begin anew, though an interrupted call could go on.")
 @_OVERWRITE
 def reconstruct(**options: Any) -> None:
     """Reconstruct the elements in FILES, and write their volumes.
@@ -268,9 +282,10 @@ def reconstruct(**options: Any) -> None:
     ChimeraX), .hspy (HyperSpy) or .ome.zarr (napari). It also holds the response ratios, the
     settings, the steps, and a hash of each file that was read.
 
-    Steps are done in this order: --turn, --remove-offset, --match-pixels, --align, --crop, --bin.
-    After Ctrl-C the volumes so far are in a file of their own, particle.interrupted.vti, from which
-    --start goes on.
+    Steps are done in this order: --turn, --remove-offset, --match-pixels, --align,
+    --crop, --crop-flat, --bin. After Ctrl-C the volumes so far are in a file of their own,
+    particle.interrupted.vti. The same call goes on from there, and removes that file once the whole
+    volumes are written. Ctrl-C ends a run after its iteration, a second one at once.
     """
     from .run import run
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,11 @@ import numpy as np
 from .._composition_em import CompositionEM
 from .._fused import Fused
 from .._guided_tv import GuidedTV
-from .._json import plain
-from .._method import Hebt
-from .._solve import Interrupted
 from ..io.reading import read
 from ..io.series import TiltSeries
 from ..io.volumes import load, save
-from ..ratios import ResponseRatios
-from ..result import Result
 from .group import say
-
-_KEPT = "interrupted after"
+from .job import Job, kept_runs, remove
 
 
 def run(
@@ -31,6 +24,7 @@ def run(
     reading: dict[str, Any],
     steps: list[str],
     crop: list[int] | None,
+    strip: int | None,
     factor: int | None,
     method: str,
     alpha: float | None,
@@ -40,17 +34,21 @@ def run(
     device: str,
     output: str,
     start: str | None,
+    anew: bool,
     overwrite: bool,
 ) -> list[Path]:
     """Read, prepare, reconstruct and save; return what was written."""
+    if anew and start is not None:
+        raise click.UsageError("Give --start or --anew: one of both.")
     path = Path(output).expanduser()
     check_output(path, overwrite)
-    begin = None if start is None else load(start)
     chosen = _method(method, alpha, kernel, strength)
+    kept = [] if anew else [Path(start)] if start is not None else kept_runs(path)
+    begun = [(place, load(place)) for place in kept]
     say("Reading")
     series = read(**reading)
     say(str(series))
-    series = _prepared(series, steps, crop, factor)
+    series = _prepared(series, steps, crop, strip, factor)
     _check_names(path, series.elements, overwrite)
     say("Fitting response ratios")
     fit = series.ratios()
@@ -58,14 +56,23 @@ def run(
     if chosen is None:
         say("Finding the method that suits the data")
         chosen = series.suited_method(fit)
-    options = {} if alpha is None else {"alpha": alpha}
-    result = _solved(series, fit, chosen, iterations, {"device": device, **options}, begin, path)
+    options = {"device": device} | ({} if alpha is None else {"alpha": alpha})
+    job = Job(series, fit, chosen, iterations, options, path)
+    begin = job.fitting(begun)
+    result = job.solved(begin)
     say(str(result))
-    return result.save(path, overwrite=overwrite)
+    written = result.save(path, overwrite=overwrite)
+    if start is None and begin is not None:
+        remove(begin[0])
+    return written
 
 
 def _prepared(
-    series: TiltSeries, steps: list[str], crop: list[int] | None, factor: int | None
+    series: TiltSeries,
+    steps: list[str],
+    crop: list[int] | None,
+    strip: int | None,
+    factor: int | None,
 ) -> TiltSeries:
     """Return the series after these steps, cropped and binned."""
     for step in steps:
@@ -75,6 +82,9 @@ def _prepared(
         kept = dict(zip(("size", "slices"), crop))
         say(f"Step: crop to {', '.join(f'{name} {n}' for name, n in kept.items())}")
         series = series.crop(**kept)
+    if strip is not None:
+        say(f"Step: crop flat to {strip}")
+        series = series.crop_flat(size=strip)
     if factor is None:
         return series
     say(f"Step: bin by {factor}")
@@ -120,107 +130,3 @@ def _method(name: str, alpha: float | None, kernel: float | None, strength: floa
     if strength is not None:
         return GuidedTV(strength)
     return {"auto": None, "hebt": "hebt", "fused": Fused()}[name]
-
-
-def _solved(
-    series: TiltSeries,
-    fit: ResponseRatios,
-    method: Any,
-    iterations: int | None,
-    options: dict[str, Any],
-    begin: Result | None,
-    path: Path,
-) -> Result:
-    """Return the result; where the run is interrupted, keep what it had reached."""
-    total = iterations or (Hebt if isinstance(method, str) else type(method)).iterations
-    done = 0
-    if begin is not None:
-        done = _iterations_of(begin, series, fit, _asked(method, options))
-        near = (
-            ""
-            if isinstance(method, str)
-            else f"; {done} and the rest are nearly, not exactly, {total}"
-        )
-        say(f"Going on after {done} iterations{near}")
-        options = {**options, "x0": begin.x}
-    if done >= total:
-        raise ValueError(
-            f"--start holds {done} iterations, and {total} are asked for; expected more: "
-            "--iterations."
-        )
-    say(f"Reconstructing: {method}, {total - done} iterations")
-    try:
-        result = series.reconstruct(method, total - done, ratios=fit, **options)
-    except Interrupted as stop:
-        kept = _kept(series, fit, _asked(method, options), stop, done, path)
-        raise KeyboardInterrupt(kept) from None
-    about = {} if begin is None else {"went on after": done}
-    settings = {**result.settings, "iterations": total}
-    return replace(result, settings=settings, about={**result.about, **about})
-
-
-def _kept(
-    series: TiltSeries, fit: ResponseRatios, asked: str, stop: Interrupted, done: int, path: Path
-) -> str:
-    """Save what an interrupted run had reached, and return the sentence on it."""
-    size = series.maps.shape[-1]
-    if stop.x.shape != (len(series.elements), series.maps.shape[2], size, size):
-        return "no element was reconstructed yet; nothing was written."
-    done += stop.iteration
-    partial = Result(
-        stop.x,
-        series.elements,
-        series.pixel_size,  # type: ignore[arg-type]
-        ratios=fit,
-        angles=series.angles,
-        method=asked,
-        settings={"iterations": done},
-        history=series.history,
-        inputs=series.inputs,
-        about={_KEPT: done},
-    )
-    place = _free(path)
-    partial.save(place)
-    return f"{done} iterations are in {place}; the same call with --start {place} goes on."
-
-
-def _free(path: Path) -> Path:
-    """Return a name for what is kept, which nothing has."""
-    stem, _, ending = path.name.partition(".")
-    number = 1
-    while True:
-        mark = "interrupted" if number == 1 else f"interrupted-{number}"
-        place = path.with_name(f"{stem}.{mark}.{ending}")
-        if not any(path.parent.glob(f"{stem}.{mark}*")):
-            return place
-        number += 1
-
-
-def _asked(method: Any, options: dict[str, Any]) -> str:
-    """Return the method with its settings, as a text."""
-    return (
-        f"{method} with alpha = {options.get('alpha', 0.7):g}"
-        if isinstance(method, str)
-        else str(method)
-    )
-
-
-def _iterations_of(begin: Result, series: TiltSeries, fit: ResponseRatios, asked: str) -> int:
-    """Return how many iterations a kept run has had, after checking that it is of this call."""
-    if _KEPT not in begin.about or begin.ratios is None:
-        raise ValueError("--start holds no interrupted run; expected what Ctrl-C kept.")
-    said = {
-        "files": (begin.inputs, dict(series.inputs)),
-        "steps": (list(begin.history), plain("history", list(series.history))),
-        "elements": (begin.elements, series.elements),
-        "pixel size": (begin.pixel_size, series.pixel_size),
-        "response ratios": (begin.ratios.ratios.tolist(), fit.ratios.tolist()),
-        "method": (begin.method, asked),
-    }
-    other = [name for name, (kept, now) in said.items() if kept != now]
-    if other:
-        raise ValueError(
-            f"--start is of a call with other {', '.join(other)}; expected the same. Leave it out, "
-            "or repeat that call."
-        )
-    return int(begin.about[_KEPT])

@@ -15,10 +15,12 @@ from .frames import FrameExplorer
 
 Limits: TypeAlias = tuple[float, float] | Mapping[str, tuple[float, float]] | None
 
+_SAME = 0.05  # degrees by which images at one tilt may differ
+
 
 def tilts(
     images: ArrayLike | Mapping[str, ArrayLike],
-    angles: ArrayLike,
+    angles: ArrayLike | Mapping[str, ArrayLike],
     *,
     limits: Limits = None,
     unit: str = "",
@@ -34,7 +36,8 @@ def tilts(
     images
         ``(tilts, slices, size)``, or a mapping from names to such series of one shape.
     angles
-        (tilts,), degrees.
+        (tilts,), degrees; or by the same names, where series have tilts of their own. A series that
+        has no image at a tilt is empty there.
     start
         The angle shown first; the one nearest to 0, if None.
     limits, unit, cmap, columns, caption
@@ -55,6 +58,8 @@ def tilts(
     >>> hebt.explorers.tilts(haadf, angles)                               # doctest: +SKIP
     >>> hebt.explorers.tilts({"Au": maps[0], "Ag": maps[1]}, angles)      # doctest: +SKIP
     """
+    if isinstance(angles, Mapping):
+        images, angles = _at_all_tilts(images, angles)
     series = _named("images", images)
     angles = check_angles(angles)
     count = len(next(iter(series.values())))
@@ -249,6 +254,32 @@ def slices(
         columns=columns,
         filename="slice",
     )
+
+
+def _at_all_tilts(images: Any, angles: Mapping[str, Any]) -> tuple[dict[str, Any], np.ndarray]:
+    """Return series at the tilts of them all, empty where they have no image."""
+    if not isinstance(images, Mapping) or set(images) != set(angles):
+        named = ", ".join(map(str, images)) if isinstance(images, Mapping) else "no names"
+        raise ValueError(
+            f"angles is given by the names {', '.join(map(str, angles))}, and images by {named}; "
+            "expected the same."
+        )
+    own = {name: check_angles(values, f"angles[{name!r}]") for name, values in angles.items()}
+    every: list[float] = []
+    for tilt in np.sort(np.concatenate(list(own.values()))):
+        if not every or tilt - every[-1] > _SAME:
+            every.append(float(tilt))
+    spread = {}
+    for name, values in images.items():
+        series = as_float32(f"images[{name!r}]", values, ndim=(3,))
+        if len(series) != len(own[name]):
+            raise ValueError(
+                f"images[{name!r}] holds {len(series)} tilts and angles {len(own[name])}; expected "
+                "as many angles as images."
+            )
+        spread[name] = np.zeros((len(every), *series.shape[1:]), np.float32)
+        spread[name][[int(np.argmin(np.abs(np.array(every) - t))) for t in own[name]]] = series
+    return spread, np.array(every)
 
 
 def _named(what: str, arrays: Any) -> dict[str, np.ndarray]:

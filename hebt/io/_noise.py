@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,30 +28,44 @@ class Noise:
         Of maps, (elements, tilts, slices, size), and of their parts or None: noise of each pixel
         is independent of the next one's.
     along, across
-        One matrix a tilt, for each axis of an image, (pixels now, pixels counted).
+        One matrix a tilt, for each axis of an image, (pixels now, pixels before).
     made
         The variance of the maps now. A series with another one has forgotten these steps.
+    before
+        What was done before them by steps that mix both axes at once, such as a rotation: for each
+        `along` and `across` before it, and then one matrix a tilt, (pixels after, pixels before).
     """
 
     counted: tuple[NDArray, NDArray | None]
     along: Matrices
     across: Matrices
     made: NDArray
+    before: tuple[tuple[Matrices, Matrices, Matrices], ...] = ()
 
     @classmethod
     def of(cls, variance: NDArray, parts: NDArray | None) -> Noise:
         """Return variances of pixels that no step has mixed."""
         tilts, *shape = variance.shape[1:]
-        along, across = ((sparse.eye_array(n, format="csr"),) * tilts for n in shape)
-        return cls((variance, parts), along, across, variance)
+        return cls((variance, parts), *_still(tilts, tuple(shape)), variance)
 
     def then(self, along: Sequence, across: Sequence) -> Noise:
         """Return the same after a step; matrices as `along` and `across`, one for each tilt."""
         lines = _products(along, self.along), _products(across, self.across)
         return self._with(self.counted, *lines)
 
+    def whole(self, matrices: Matrices, shape: tuple[int, ...]) -> Noise:
+        """Return the same after a step that mixes both axes, to images of this shape."""
+        before = *self.before, (self.along, self.across, matrices)
+        along, across = _still(len(matrices), shape)
+        return self._with(self.counted, along, across, before)
+
     def turned(self) -> Noise:
         """Return the same of images turned by ``np.rot90(images, axes=(-2, -1))``."""
+        if self.before:
+            high, wide = self.made.shape[-2:]
+            places = np.rot90(np.arange(high * wide).reshape(high, wide)).ravel()
+            moved = sparse.csr_array(sparse.eye_array(high * wide, format="csr")[places])
+            return self.whole((moved,) * len(self.along), (wide, high))
         of_maps, of_parts = self.counted
         flipped = None if of_parts is None else np.swapaxes(of_parts, -2, -1)
         counted = np.swapaxes(of_maps, -2, -1), flipped
@@ -61,22 +75,46 @@ class Noise:
         """Return the same of some elements."""
         of_maps, of_parts = self.counted
         counted = of_maps[kept], None if of_parts is None else of_parts[:, kept]
-        return Noise(counted, self.along, self.across, self.made[kept])
+        return replace(self, counted=counted, made=self.made[kept])
+
+    def combined(self, change: Callable) -> Noise:
+        """Return the same after a step that mixes elements, not pixels, given its variances."""
+        of_maps, of_parts = self.counted
+        parts = None if of_parts is None else np.stack([change(part) for part in of_parts])
+        return self._with((change(of_maps), parts), self.along, self.across)
 
     @property
     def of_parts(self) -> NDArray | None:
         """Variance of the parts now."""
         parts = self.counted[1]
-        return None if parts is None else _filtered(parts, self.along, self.across)
+        if parts is None:
+            return None
+        return _filtered(parts, self.along, self.across, self.before)
 
-    def _with(self, counted, along, across):
-        return Noise(counted, along, across, _filtered(counted[0], along, across))
+    def _with(self, counted, along, across, before=None):
+        before = self.before if before is None else before
+        made = _filtered(counted[0], along, across, before)
+        return Noise(counted, along, across, made, before)
 
 
-def _filtered(variance, along, across):
+def _still(tilts: int, shape: tuple[int, ...]) -> tuple[Matrices, Matrices]:
+    """Return matrices along and across that leave images as they are."""
+    along, across = ((sparse.eye_array(n, format="csr"),) * tilts for n in shape)
+    return along, across
+
+
+def _filtered(variance, along, across, before=()):
     """Return what squared matrices make of variances, (..., tilts, slices, size)."""
     shape = along[0].shape[0], across[0].shape[0]
     made = np.empty((*variance.shape[:-2], *shape), np.float32)
+    if before:
+        for tilt in range(variance.shape[-3]):
+            total = sparse.csr_array(sparse.kron(along[tilt], across[tilt]))
+            for first, second, mixing in reversed(before):
+                total = total @ mixing[tilt] @ sparse.kron(first[tilt], second[tilt], format="csr")
+            here = variance[..., tilt, :, :].reshape(-1, total.shape[1])
+            made[..., tilt, :, :] = (total.power(2) @ here.T).T.reshape(*made.shape[:-3], *shape)
+        return made
     squares = {id(m): m.power(2) for m in (*along, *across)}
     for where in np.ndindex(variance.shape[:-2]):
         rows, columns = squares[id(along[where[-1]])], squares[id(across[where[-1]])]
@@ -159,11 +197,17 @@ def mixed(series: Any, change: Callable, along: Callable, across: Callable) -> d
     along, across
         Functions that make its matrices, one for each tilt.
     """
+    changes = changed(series, change)
+    if len(series.maps) and (noise := known_noise(series)) is not None:
+        changes |= noise_fields(noise.then(along(), across()))
+    return changes
+
+
+def changed(series: Any, change: Callable) -> dict[str, Any]:
+    """Return maps and parts of a series after a linear step, of maps (elements, tilts, ...)."""
     if not len(series.maps):
         return {"maps": change(np.zeros((1, *series.maps.shape[1:]), np.float32))[:0]}
     changes: dict[str, Any] = {"maps": change(series.maps)}
     if series.parts is not None:
         changes["parts"] = np.stack([change(part) for part in series.parts])
-    if (noise := known_noise(series)) is not None:
-        changes |= noise_fields(noise.then(along(), across()))
     return changes

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -18,34 +17,35 @@ from .._checks import (
     check_count,
     check_names,
     check_number,
-    check_order,
-    check_seed,
     check_signs,
     check_variance,
 )
-from .._counts import are_counts
-from .._fused import Fused
-from .._guide import haadf_reconstruction
-from .._method import Hebt, Method
-from .._problem import Problem
-from .._search import LEAST, width_by_counts
-from ..choose import choose
 from ..prepare.alignment import estimate_center_shifts, estimate_shifts
+from ..prepare.axis_search import frame
 from ..prepare.haadf import particle_masks
 from ..prepare.images import apply_shifts, bin_images, smooth
+from ..prepare.maps import normalize_tilts
 from ..prepare.reprojection import refine_alignment
-from ..prepare.tilt_axis import direction_errors, is_clearly_horizontal
-from ..projector import Projector, common_tilts
-from ..ratios import ResponseRatios, response_ratios
-from ..reconstruct import reconstruct as reconstruct_arrays
+from ..prepare.tilt_axis import (
+    apply_tilt_axis,
+    axis_matrices,
+    direction_errors,
+    is_clearly_horizontal,
+)
+from ..prepare.windows import unmix
+from ..projector import common_tilts
 from ..reconstruct import sirt
-from ..result import Result
-from ..stopping import History
-from ._noise import bin_matrix, crop_matrices, mixed, same, shift_matrices
+from ._noise import (
+    bin_matrix,
+    changed,
+    crop_matrices,
+    known_noise,
+    mixed,
+    noise_fields,
+    same,
+    shift_matrices,
+)
 
-# slices from which the widest kernel is worked out; those with which held-out counts judge, and
-# voxels of all elements beyond which there are fewer
-_SAMPLE, _FEW, _SLAB, _WORK = 48, 8, 16, 4e6
 _COARSE = 64  # pixels of the images that are compared with their reprojection
 _PIXELS = "a length in nm above 0, or None"
 
@@ -127,6 +127,8 @@ def plain(value: Any) -> Any:
     """Return a setting as a number, text or list that JSON can hold."""
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
     return [plain(v) for v in value] if isinstance(value, (tuple, list)) else value
 
 
@@ -248,7 +250,9 @@ def smoothed(series: Any, axis: int | tuple[int, ...], **kernel: Any) -> dict[st
     )
 
 
-def moved(series: Any, step: str, settings: dict, shifts: NDArray) -> Any:
+def moved(
+    series: Any, step: str, settings: dict, shifts: NDArray, found: dict | None = None
+) -> Any:
     """Return the series with all channels moved."""
     haadf = apply_shifts(series.haadf, shifts)
     of_maps = _shifts_of_maps(series, shifts)
@@ -260,7 +264,7 @@ def moved(series: Any, step: str, settings: dict, shifts: NDArray) -> Any:
         lambda: shift_matrices(wide, of_maps[:, 1]),
     )
     total = shifts if series.shifts is None else series.shifts + shifts
-    return series._done(step, settings, haadf=haadf, shifts=total, **changes)
+    return series._done(step, settings, found, haadf=haadf, shifts=total, **changes)
 
 
 def _shifts_of_maps(series, shifts):
@@ -276,6 +280,78 @@ def _shifts_of_maps(series, shifts):
             "haadf and maps as arrays, and make a series of them by TiltSeries.from_arrays."
         )
     return shifts[others[np.argsort(own)]]
+
+
+def uprighted(series: Any, axis: Any) -> Any:
+    """Return the series with all channels moved and turned until the tilt axis stands."""
+    haadf = apply_tilt_axis(series.haadf, axis)
+    shifts = np.zeros((len(haadf), 2)) if axis.shifts is None else axis.shifts
+    of_maps, shape = _shifts_of_maps(series, shifts), series.maps.shape[2:]
+    changes = changed(series, lambda maps: apply_tilt_axis(maps, axis, shifts=of_maps))
+    if len(series.maps) and (noise := known_noise(series)) is not None:
+        noise = noise.whole(axis_matrices(shape, axis, of_maps), haadf.shape[1:])
+        changes |= noise_fields(noise)
+    total = shifts if series.shifts is None else series.shifts + shifts
+    along, across = np.array(frame(axis.along, axis.rotation))
+    changes["shifts"] = np.stack([total @ along, total @ across], axis=1)
+    known = {name: getattr(axis, name) for name in ("along", "rotation", "offset")}
+    known |= {"kind": "prepare.TiltAxis", "shifts": shifts.tolist()}
+    return series._done("apply_tilt_axis", {"axis": known}, haadf=haadf, **changes)
+
+
+def normalized(series: Any, response: Any) -> dict[str, Any]:
+    """Return maps and variances divided by the response of their tilt."""
+    tilts, (high, wide) = len(series.angles), series.maps.shape[2:]
+
+    def scaled():
+        eye = sparse.eye_array(high, format="csr")
+        return tuple(sparse.csr_array(eye / float(share)) for share in response)
+
+    return mixed(
+        series,
+        lambda maps: normalize_tilts(maps, response),
+        scaled,
+        lambda: same(sparse.eye_array(wide, format="csr"), tilts),
+    )
+
+
+def unmixed(series: Any, resolution: float) -> tuple[dict[str, Any], float]:
+    """Return unmixed maps and their variances, and the resolution that was taken."""
+    if not series.windows:
+        raise ValueError(
+            "the series has no windows, as its maps came ready-made; expected maps of spectra, "
+            "from hebt.io.read with lines=."
+        )
+    if any(record["step"] == "unmix" for record in series.history):
+        raise ValueError("the series was unmixed before; expected one call of unmix.")
+    windows, energies = series.windows, series.energies
+    changes = changed(series, lambda maps: unmix(maps, windows, energies, resolution=resolution))
+    shares = np.eye(len(windows))[:, :, None, None]
+    weights = unmix(shares, windows, energies, resolution=resolution)[:, :, 0, 0]
+    together = _noise_in_common(series)
+
+    def variance(of_maps):
+        made = np.zeros_like(of_maps)
+        for e, row in enumerate(weights):
+            for (f, g), share in np.ndenumerate(np.outer(row, row)):
+                common = share * together[:, f, g, None, None]
+                made[e] += common * np.sqrt(of_maps[f] * of_maps[g])
+        return np.maximum(made, 0)
+
+    if (noise := known_noise(series)) is not None:
+        changes |= noise_fields(noise.combined(variance))
+    return changes, float(resolution)
+
+
+def _noise_in_common(series):
+    """Return how the noise of maps is correlated, as windows share channels, for each tilt."""
+    weights = np.array([window.weights(series.energies) for window in series.windows])
+    covariance = np.einsum("ec,fc,tc->tef", weights, weights, series.spectra, optimize=True)
+    spread = np.sqrt(np.einsum("tee->te", covariance))
+    scale = spread[:, :, None] * spread[:, None, :]
+    found = np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 0)
+    found[:, np.arange(len(weights)), np.arange(len(weights))] = 1
+    return found
 
 
 def cropped(
@@ -320,159 +396,13 @@ def _overlaps(there: int, fine: float, wanted: int, coarse: float) -> Any:
     return sparse.csr_array(shares / covered).toarray()
 
 
-def _check_maps(series):
-    if not len(series.maps):
-        raise ValueError(
-            "the series has no maps; expected HAADF images and element maps. Give spectrum images "
-            "with lines=, or ready-made maps with maps={'Au': ...}."
-        )
-
-
-def fit_ratios(series: Any) -> ResponseRatios:
-    """Return the response ratios of a series."""
-    _check_maps(series)
-    series._check_matched("ratios")
-    haadf, maps, variance = series.haadf, series.maps, series.variance
-    if series.haadf_angles is not None:
-        own, others = common_tilts(series.angles, series.haadf_angles)
-        haadf, maps = haadf[others], maps[:, own]
-        variance = None if variance is None else variance[:, own]
-    known = variance is not None and not are_counts(maps)
-    return response_ratios(haadf, maps, series.elements, variance=variance if known else "auto")
-
-
-def _projectors(series):
-    size = series.maps.shape[-1]
-    W = Projector(series.angles, size)
-    if series.haadf_angles is None:
-        return W, None
-    return W, Projector(series.haadf_angles, size)
-
-
-def suited_method(series: Any, fit: Any, seed: int) -> str | Method:
-    """Return the method that suits the data; see `TiltSeries.suited_method`."""
-    _check_maps(series)
-    check_seed("seed", seed)
-    if not isinstance(fit, ResponseRatios):
-        raise TypeError(
-            f"fit is of type {type(fit).__name__}; expected what response_ratios returns, or None."
-        )
-    check_order(fit.names, series.elements)
-    raw = are_counts(series.maps)
-    smoothed = any(record["step"] == "smooth" for record in series.history)
-    if smoothed or not (raw or series.parts is not None):
-        known = raw or series.variance is not None
-        return Fused(series.variance) if known else "hebt"
-    W, other = _projectors(series)
-    depth = series.maps.shape[2]
-    step = -(-depth // _SAMPLE)
-    sample = series.haadf[:, ::step], series.maps[:, :, ::step]
-    problem = Problem.checked(W, *sample, fit.ratios, 0.0, other)
-    scarcest = problem.maps.sum(axis=(1, 2, 3), dtype=float).min()
-    widest = min(width_by_counts(haadf_reconstruction(problem), scarcest, depth > 1), W.size / 4)
-    kernels = {float(f"{max(widest / n, LEAST):.2g}") for n in (4, 2, 1)}
-    few = int(_WORK // (len(series.maps) * W.size**2))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of a kernel at the end of a short list
-        choice = choose(
-            W,
-            series.haadf,
-            series.maps,
-            fit.ratios,
-            kernels=sorted(kernels),
-            along=depth > 1,
-            parts=None if raw else list(series.parts),
-            variance=None if raw else series.variance,
-            slices=min(depth, max(_FEW, min(few, _SLAB))),
-            haadf_projector=other,
-            seed=seed,
-        )
-    if choice.method.total != "free":
-        return choice.method
-    # what it lets in of the noise of voxels hardly shows in projections, by which counts judge
-    return replace(choice.method, kernel=choice.candidates[-1].kernel)
-
-
-def reconstruct(
-    series: Any, method: Any, iterations: Any, ratios: Any, options: dict[str, Any]
-) -> Any:
-    """Return the result of a series; see `TiltSeries.reconstruct`."""
-    _check_maps(series)
-    series._check_matched("reconstruct")
-    taken = {"W", "haadf", "maps", "haadf_projector"} & set(options)
-    if taken:
-        raise ValueError(
-            f"{', '.join(sorted(taken))} is given, but the series has its own; expected other "
-            "arguments of hebt.reconstruct."
-        )
-    ratios = series.ratios() if ratios is None else ratios
-    if isinstance(ratios, ResponseRatios):
-        check_order(ratios.names, series.elements)
-    if method is None:
-        fit = ratios if isinstance(ratios, ResponseRatios) else series.ratios()
-        method = suited_method(series, fit, 0)
-    own = isinstance(method, Method) and method.variance is None and series.variance is not None
-    if own and not are_counts(series.maps):
-        known: Any = method
-        method = replace(known, variance=series.variance)
-    if series.pixel_size is None:
-        raise ValueError(
-            "pixel_size of the series is None; expected nm, which volumes are measured by. Read "
-            "the files with pixel_size=, or give it to TiltSeries.from_arrays."
-        )
-    W, other = _projectors(series)
-    fit = ratios if isinstance(ratios, ResponseRatios) else None
-    blocks = options.get("out") is not None
-    if "history" not in options and not blocks:
-        options = {**options, "history": History()}
-    x = reconstruct_arrays(
-        W,
-        series.haadf,
-        series.maps,
-        ratios if fit is None else fit.ratios,
-        iterations=iterations,
-        method=method,
-        haadf_projector=other,
-        **options,
-    )
-    return Result(
-        np.asarray(x),
-        series.elements,
-        series.pixel_size,
-        ratios=fit,
-        angles=series.angles,
-        method=method if isinstance(method, str) else type(method).__name__,
-        settings=_settings(method, iterations, options),
-        residuals=options.get("history"),
-        history=series.history,
-        inputs=series.inputs,
-    )
-
-
-def _settings(method: Any, iterations: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """Return what a result says of how it was made: arguments that are numbers or texts."""
-    own = (
-        {} if isinstance(method, str) else {f.name: getattr(method, f.name) for f in fields(method)}
-    )
-    if isinstance(method, str):
-        own["alpha"] = 0.7 if options.get("alpha") is None else options["alpha"]
-    usual = Hebt.iterations if isinstance(method, str) else method.iterations
-    own |= {"iterations": usual if iterations is None else iterations, **options}
-    simple = (bool, int, float, str, tuple, list, np.generic)
-    return {
-        name: plain(value)
-        for name, value in own.items()
-        if isinstance(value, simple) or (isinstance(value, np.ndarray) and value.ndim == 0)
-    }
-
-
 def shown(series: Any) -> str:
     """Return what is printed of a series."""
     tilts, slices, size = series.haadf.shape
     side = "unknown size" if series.pixel_size is None else f"{series.pixel_size:.4g} nm"
     angles = series._haadf_angles
     lines = [
-        f"TiltSeries: {tilts} tilts from {angles.min():g} to {angles.max():g} "
+        f"TiltSeries: {tilts} tilt{'s' * (tilts > 1)} from {angles.min():g} to {angles.max():g} "
         f"degrees (source: {series.angles_from})",
         f"{slices} x {size} pixels of {side}",
         f"maps of {', '.join(series.elements)}" if series.lines else "no element maps",
@@ -482,6 +412,6 @@ def shown(series: Any) -> str:
         lines[-1] += f" at {len(series.angles)} tilts from {low:g} to {high:g} degrees"
     if series.spectra.size:
         lines.append(f"{series.spectra.sum() / 1e6:.2f} million X-ray counts")
-    if series.history:
-        lines.append(f"steps: {', '.join(record['step'] for record in series.history)}")
+    if steps := [record["step"] for record in series.history if record["step"] != "read"]:
+        lines.append(f"steps: {', '.join(steps)}")
     return "\n".join(lines)

@@ -15,18 +15,22 @@ from typing import Any
 
 import numpy as np
 
-# which of RosettaSciIO's readers takes files of this ending
+# which reader takes files of this ending: RosettaSciIO's, but for .h5oina
 READERS = {
     ".bcf": "bruker",
     ".emd": "emd",
     ".hspy": "hspy",
     ".zspy": "zspy",
     ".asw": "jeol",
+    ".pts": "jeol",
+    ".h5oina": "h5oina",
     ".dm3": "digitalmicrograph",
     ".dm4": "digitalmicrograph",
 }
 # those of stacks of images alone
 STACKS = {".mrc": "mrc", ".ali": "mrc", ".st": "mrc", ".tif": "tiff", ".tiff": "tiff"}
+# what is read where it is named, and not looked for in a folder: parts of JEOL's, and arrays
+NAMED = {".img": "jeol", ".map": "jeol", ".npz": "npz"}
 # how long a file may take: seconds, and seconds per byte
 PATIENCE = 600.0, 1e-6
 
@@ -101,7 +105,7 @@ class Reader:
         RuntimeError
             If no process can be started.
         """
-        readers = READERS | STACKS if stacks else READERS
+        readers = READERS | STACKS | NAMED if stacks else READERS
         if path.suffix.lower() not in readers:
             raise ValueError(
                 f"{path.name} is of no format that can be read; expected one of "

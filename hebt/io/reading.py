@@ -14,8 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._checks import as_list, check_count, check_flag, check_number, check_seed, check_text
-from .files import READERS, STACKS, Reader, Signal
-from .scan import is_haadf
+from ._steps import plain
+from .arrays import series_of_arrays
+from .beside import haadf_beside, with_haadf
+from .eds_signals import Scans, are_spectra
+from .files import NAMED, READERS, STACKS, Reader, Signal
+from .scan import is_haadf, scan_of
 from .series import TiltSeries
 from .stacks import (
     ANGLE_FILES,
@@ -26,7 +30,7 @@ from .stacks import (
     stack_of,
     stack_of_signal,
 )
-from .tilt_series import read_tilt_series
+from .tilt_series import asked_tilts, checked_files, checked_lines, series_of_scans
 
 Path_ = str | os.PathLike
 
@@ -49,15 +53,27 @@ def read(
 
     ========================================  ====================================================
     one file per tilt, with HAADF image and   ``read("tilts/*.emd", lines=["Au", "Ag"])``: Bruker
-    EDS spectrum image                        ``.bcf``, Velox ``.emd``, JEOL ``.asw``, Gatan
-                                              ``.dm3`` and ``.dm4``, ``.hspy``, ``.zspy``
+    EDS spectrum image                        ``.bcf``, Velox ``.emd``, JEOL ``.asw`` and
+                                              ``.pts``, Oxford ``.h5oina``, Gatan ``.dm3`` and
+                                              ``.dm4``, ``.hspy``, ``.zspy``
+    the same with HAADF in files of its own   ``read("eds/*.pts", haadf="haadf.mrc", lines=...)``,
+                                              or ``haadf="images/*.dm3"``: other tilts and pixels
+                                              are kept
     a folder of stacks, HAADF and ready-made  ``read("stacks/")``: names say what each shows, as
     maps                                      ``HAADF.mrc``, ``Al_counts.mrc``; ``.mrc``, ``.ali``,
                                               ``.st``, ``.tif``, and the last four of those above
     the same, named one by one                ``read(maps={"Al": "a.mrc"}, haadf="h.mrc")``
-    HyperSpy signals, lazy too                ``read([haadf, maps])``
+    HyperSpy signals, lazy too                ``read([haadf, maps])``, and of EDS spectra
+                                              ``read([eds, haadf, eds, haadf], lines=...)`` or
+                                              ``read(eds_of_all_tilts, haadf=stack, lines=...)``
+    a file of arrays                          ``read("case.npz")``: HAADF, angles, and a map for
+                                              each element by its name, or all of them as counts
+                                              with their names
     arrays                                    `TiltSeries.from_arrays`
     ========================================  ====================================================
+
+    RosettaSciIO reads the files, but for ``.h5oina``: that follows Oxford's published layout and
+    was tried on files written by it, not on one of a microscope.
 
     Parameters
     ----------
@@ -74,7 +90,9 @@ def read(
         Title of the HAADF image in the files. None: the one that is called HAADF or ADF; another
         one is taken only if it is named.
     maps, haadf
-        Stacks by what they show: a file or a signal for each element, and one for HAADF.
+        Stacks by what they show: a file or a signal for each element, and one for HAADF. With
+        spectra, `haadf` may also be one file per tilt. Their tilts are then those of their names or
+        stages; if `files` and `haadf` are lists, or one file each, those of the spectra.
     pixel_size
         In nm, in place of what stacks say of themselves.
     avoid, parts, seed, progress
@@ -83,7 +101,8 @@ def read(
     Returns
     -------
     TiltSeries
-        In rising order of the tilts. Without any map it has HAADF images alone.
+        In rising order of the tilts. Without any map it has HAADF images alone. Its history begins
+        with this call, unless signals were given.
 
     Raises
     ------
@@ -104,33 +123,98 @@ def read(
     if progress is not None:
         check_flag("progress", progress)
     given = given_angles(angles)
-    if maps is not None or haadf is not None:
-        if files is not None:
-            raise ValueError("files is given with maps or haadf; expected one or the other.")
+    if maps is not None and files is not None:
+        raise ValueError("files is given with maps; expected one or the other.")
+    options = {"avoid": avoid, "parts": parts, "seed": seed, "progress": progress}
+    if files is None and (maps is not None or haadf is not None):
+        found: list[Any] = []
         _check_no_spectra(lines, parts, "maps")
-        return _read_named(haadf, maps, given, image, side)
-    found = found_files(files)
+        series = _read_named(haadf, maps, given, image, side)
+    else:
+        found = found_files(files)
+        _check_ordered(files, found, given)
+        beside = None if haadf is None else _Beside(haadf, files)
+        series = _read_found(found, lines, given, image, side, options, beside)
+    settings = {"files": found or None, "lines": lines, "angles": given, "image": image}
+    settings |= {"maps": maps, "haadf": haadf, "pixel_size": side, "avoid": avoid, "parts": parts}
+    return _recorded(series, settings | ({} if parts is None else {"seed": seed}))
+
+
+class _Beside:
+    """HAADF in files of its own, and whether these come in the order of the spectra."""
+
+    def __init__(self, haadf: Any, files: Any):
+        self.found = found_files(haadf)
+        texts = isinstance(haadf, (str, os.PathLike)), isinstance(files, (str, os.PathLike))
+        self.is_ordered = not any(texts) or (all(texts) and len(self.found) == 1)
+
+
+def _read_found(
+    found: list[Any],
+    lines: Any,
+    given: Any,
+    image: str | None,
+    side: float | None,
+    options: dict[str, Any],
+    beside: _Beside | None,
+) -> TiltSeries:
+    """Return the series in files or signals."""
     if hasattr(found[0], "axes_manager"):
-        _check_no_spectra(lines, parts, "files")
+        if any(are_spectra(s) for s in found):
+            return _of_spectra(Scans(found, image), None, lines, given, image, options, beside)
+        _check_no_spectra(lines, options["parts"], "files")
+        _check_alone(beside, "files")
         _check_degrees(given)
         return _of_roles([stack_of_signal(s, given) for s in found], image, side)
-    stacked = found[0].suffix.lower() in STACKS
+    if found[0].suffix.lower() not in STACKS | NAMED:
+        with Reader() as reader:
+            first = reader.read(found[0], stacks=True)
+        if hold_spectra(first):
+            return _read_tilts(found, first, lines, given, image, options, beside)
+        del first
+    _check_no_spectra(lines, options["parts"], found[0].name)
+    _check_alone(beside, found[0].name)
+    _check_degrees(given)
+    if found[0].suffix.lower() == ".npz" and len(found) == 1:
+        with Reader() as reader:
+            arrays = reader.read(found[0], stacks=True)
+        series = series_of_arrays(found[0], arrays, given, image, side)
+    else:
+        series = _of_roles(_stacks(found, given, image), image, side)
+    return replace(series, inputs=_hashes(found))
+
+
+def _check_ordered(files: Any, found: list[Any], given: Any) -> None:
+    """Refuse angles of files whose order a pattern or folder does not say."""
+    stacked = hasattr(found[0], "axes_manager") or found[0].suffix.lower() in STACKS | NAMED
     ordered = not isinstance(files, (str, os.PathLike)) or len(found) == 1
     if not (stacked or ordered or given is None or isinstance(given, str)):
         raise ValueError(
             f"angles has {np.size(given)} entries, but files is {str(files)!r}, which does not say "
             "in which order; expected a list of files, in the order of the angles."
         )
-    if not stacked:
-        with Reader() as reader:
-            first = reader.read(found[0], stacks=True)
-        if hold_spectra(first):
-            options = {"avoid": avoid, "parts": parts, "seed": seed, "progress": progress}
-            return _read_tilts(found, first, lines, given, image, options)
-    _check_no_spectra(lines, parts, found[0].name)
-    _check_degrees(given)
-    stacks = _stacks(found, given, image)
-    return replace(_of_roles(stacks, image, side), inputs=_hashes(found))
+
+
+def _recorded(series: TiltSeries, settings: dict[str, Any]) -> TiltSeries:
+    """Return the series with the call that read it, if that can be said: not of signals."""
+
+    def said(value):
+        if isinstance(value, os.PathLike):
+            return Path(value).as_posix()
+        if isinstance(value, Mapping):
+            return {str(k): said(v) for k, v in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [said(v) for v in value]
+        return plain(value)
+
+    told = {
+        k: said(v) for k, v in settings.items() if v is not None and not (k == "avoid" and not v)
+    }
+    places = [told.get("haadf"), *told.get("maps", {}).values(), *told.get("files", [])]
+    flat = [p for place in places for p in (place if isinstance(place, list) else [place])]
+    if not all(p is None or isinstance(p, str) for p in flat):
+        return series
+    return replace(series, history=({"step": "read", "settings": told}, *series.history))
 
 
 def _read_tilts(
@@ -140,16 +224,49 @@ def _read_tilts(
     angles: Any,
     image: str | None,
     options: dict[str, Any],
+    beside: _Beside | None,
 ) -> TiltSeries:
     """Return the series of one file per tilt."""
+    title = None
+    if lines is not None and beside is None:  # the file says which lines, before which image
+        title = haadf_title(files[0].name, first, image)
+    paths, alone = checked_files(files), beside is not None
+    with Reader() as reader:
+        scans = (scan_of(p.name, reader.read(p), title, alone=alone) for p in paths)
+        series = _of_spectra(scans, paths, lines, angles, image, options, beside)
+    return replace(series, inputs=_hashes([*files, *(beside.found if beside is not None else ())]))
+
+
+def _of_spectra(
+    scans: Any,
+    paths: list[Path] | None,
+    lines: Any,
+    angles: Any,
+    image: str | None,
+    options: dict[str, Any],
+    beside: _Beside | None,
+) -> TiltSeries:
+    """Return the series of scans, with the HAADF images beside them."""
+    what = "files" if paths is None else paths[0].name
     if lines is None:
         raise ValueError(
-            f"lines is None, and {files[0].name} holds spectra; expected X-ray lines or elements, "
+            f"lines is None, and {what} holds spectra; expected X-ray lines or elements, "
             "such as lines=['Au_La', 'Ag']."
         )
-    image = haadf_title(files[0].name, first, image)
-    series = read_tilt_series(files, lines=lines, angles=angles, haadf=image, **options)
-    return replace(series, inputs=_hashes(files))
+    if paths is None:
+        paths, angles = scans.paths, scans.tilts if angles is None else angles
+        if bool(scans.images) == (beside is not None):
+            raise ValueError(
+                f"files holds {len(scans.images)} HAADF images beside spectra, and haadf is "
+                f"{'None' if beside is None else 'given'}; expected one of both."
+            )
+    wanted, given = asked_tilts(angles, paths)
+    order = options["avoid"], options["parts"], options["seed"], options["progress"]
+    series, tilts = series_of_scans(paths, scans, checked_lines(lines), wanted, given, *order)
+    if beside is None:
+        return series
+    known = tilts if beside.is_ordered else None
+    return with_haadf(series, haadf_beside(beside.found, image, given, known, len(paths)))
 
 
 def hold_spectra(signals: list[Signal]) -> bool:
@@ -174,10 +291,15 @@ def haadf_title(name: str, signals: list[Signal], image: str | None) -> str | No
         if s.data is not None and s.data.ndim == 2 and s.shape == cube.shape[:2]
     ]
     named = [title for title in titles if is_haadf(title)]
+    if not titles:
+        raise ValueError(
+            f"{name} holds spectra, and no image of their scan; HAADF images are missing. Give "
+            "them with haadf=: a stack, or one file per tilt."
+        )
     if not named:
         raise ValueError(
             f"{name} holds no image of its scan that is called HAADF or ADF, but "
-            f"{', '.join(map(repr, titles)) or 'none at all'}; expected the title of the "
+            f"{', '.join(map(repr, titles))}; expected the title of the "
             "right one, such as image='title', if one of them is HAADF."
         )
     only_adf = not any("haadf" in t.lower() or "angle" in t.lower() for t in named)
@@ -266,6 +388,14 @@ def _check_no_spectra(lines: Any, parts: Any, place: str) -> None:
             )
 
 
+def _check_alone(beside: _Beside | None, place: str) -> None:
+    if beside is not None:
+        raise ValueError(
+            f"haadf is given, but {place} holds no spectra; expected None, or maps={{'Au': ...}} "
+            "in place of files."
+        )
+
+
 def _check_degrees(angles: Any) -> None:
     if isinstance(angles, str):
         raise ValueError(
@@ -321,11 +451,6 @@ def _matching(path: Path) -> list[Path]:
     if path.exists() or not glob.has_magic(str(path)):
         if not path.exists():
             raise FileNotFoundError(f"files is {str(path)!r}, which does not exist.")
-        if path.suffix.lower() == ".npz":
-            raise ValueError(
-                f"{path.name} holds arrays without axes; expected one of {', '.join(known)}. Open "
-                "it by numpy.load, and give arrays and angles to hebt.io.TiltSeries.from_arrays."
-            )
         if path.suffix.lower() == ".zip":
             raise ValueError(f"{path.name} is an archive; expected its files. Unpack it first.")
         return [path]
@@ -335,10 +460,12 @@ def _matching(path: Path) -> list[Path]:
     return [p for p in found if p.suffix.lower() in known] or found
 
 
-def _hashes(paths: Iterable[Path]) -> dict[str, str]:
-    """Return the SHA-256 of each file; none of folders."""
+def _hashes(paths: Iterable[Any]) -> dict[str, str]:
+    """Return the SHA-256 of each file; none of folders and signals."""
     found = {}
     for path in paths:
+        if not isinstance(path, Path):
+            continue
         found[path.name] = ""
         if path.is_file():
             with path.open("rb") as file:

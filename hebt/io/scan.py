@@ -31,7 +31,7 @@ class Scan:
     Attributes
     ----------
     image
-        (slices, size), HAADF, float32.
+        (slices, size), HAADF, float32; None where it lies elsewhere.
     cube
         (slices, size, channels), X-ray counts.
     spectrum
@@ -44,31 +44,36 @@ class Scan:
         FWHM of the X-ray detector at Mn K-alpha, in eV.
     stage
         Tilt that the file says the stage had, in degrees, or None.
+    shape
+        (slices, size).
     """
 
-    image: np.ndarray
+    image: np.ndarray | None
     cube: np.ndarray
     spectrum: np.ndarray
     pixel_size: float
     energies: np.ndarray
     resolution: float
     stage: float | None
+    shape: tuple[int, ...]
 
     def agrees(self, other: Scan) -> bool:
         """Whether the other has as many pixels and channels, calibrated in the same way."""
         return bool(
-            self.image.shape == other.image.shape
+            self.shape == other.shape
             and self.energies.shape == other.energies.shape
             and np.isclose(self.pixel_size, other.pixel_size, rtol=1e-4, atol=0)
             and np.allclose(self.energies, other.energies, atol=1e-5)
         )
 
     def __str__(self):
-        pixels, channels = self.image.shape, len(self.energies)
-        return f"{pixels} pixels of {self.pixel_size:.4g} nm and {channels} channels"
+        channels = len(self.energies)
+        return f"{self.shape} pixels of {self.pixel_size:.4g} nm and {channels} channels"
 
 
-def scan_of(name: str, signals: list[Signal], haadf: str | None = None) -> Scan:
+def scan_of(
+    name: str, signals: list[Signal], haadf: str | None = None, *, alone: bool = False
+) -> Scan:
     """Return the HAADF image and the EDS spectrum image among a file's signals, calibrated.
 
     Parameters
@@ -80,6 +85,8 @@ def scan_of(name: str, signals: list[Signal], haadf: str | None = None) -> Scan:
     haadf
         Title of the HAADF image; if None, the one whose title says so, or the only image of the
         scan whose title does not say that it is something else.
+    alone
+        Whether to take the spectra alone, as HAADF images lie elsewhere.
 
     Raises
     ------
@@ -103,17 +110,35 @@ def scan_of(name: str, signals: list[Signal], haadf: str | None = None) -> Scan:
             "(slices, size, energy)."
         )
     (cube,) = cubes
-    image = _image(name, [s for s in signals if s.data is not None], cube, haadf, held)
+    shown = [s for s in signals if s.data is not None]
+    image = None if alone else _image(name, shown, cube, haadf, held)
     # whole numbers stay whole, and real ones are not cut
     whole = np.int64 if cube.data.dtype.kind in "iub" else np.float64
     spectrum = cube.data.sum(axis=(0, 1), dtype=whole)
-    counts = spectrum.sum()
+    _check_counts(name, cube, spectrum.sum(), image)
+    found = None
+    if image is not None:
+        found = as_float32(f"the image {image.title!r} of {name}", image.data)
+    return Scan(
+        image=found,
+        cube=cube.data,
+        spectrum=spectrum,
+        pixel_size=_pixel_size(name, cube, image),
+        energies=_energies(name, cube),
+        resolution=cube.resolution or 130.0,
+        stage=next((s.tilt for s in (cube, image) if s is not None and s.tilt is not None), None),
+        shape=cube.shape[:2],
+    )
+
+
+def _check_counts(name, cube, counts, image):
+    """Refuse a scan that holds nothing, and warn of one that may be damaged."""
     if not np.isfinite(counts):
         raise ValueError(
             f"{name} has NaN or infinite values in its spectra; expected counts. Replace them, or "
             "leave this file out."
         )
-    if not counts or not image.data.any():
+    if not counts or not (image is None or image.data.any()):
         raise ValueError(
             f"{name} holds {'no image' if counts else 'no X-ray counts'}: all values "
             "are 0; expected a measurement. It may be damaged; leave this file out."
@@ -124,22 +149,13 @@ def scan_of(name: str, signals: list[Signal], haadf: str | None = None) -> Scan:
             f"{name} has {counts:.0f} X-ray counts, but {cube.counts} by the sum spectrum in its "
             "header; expected as many. It may be damaged: compare it with the original."
         )
-    if np.ptp(image.data) == 0:
+    if image is not None and np.ptp(image.data) == 0:
         doubts.append(
             f"{name} has {image.data.flat[0]} in every pixel of {image.title!r}; expected an "
             "image. The detector may have been saturated: look at it before you go on."
         )
     for doubt in doubts:
-        warnings.warn(doubt, UserWarning, stacklevel=3)
-    return Scan(
-        image=as_float32(f"the image {image.title!r} of {name}", image.data),
-        cube=cube.data,
-        spectrum=spectrum,
-        pixel_size=_pixel_size(name, cube, image),
-        energies=_energies(name, cube),
-        resolution=cube.resolution or 130.0,
-        stage=next((s.tilt for s in (cube, image) if s.tilt is not None), None),
-    )
+        warnings.warn(doubt, UserWarning, stacklevel=4)
 
 
 def _is_cube(signal):
@@ -199,7 +215,7 @@ def _scale(name: str, axis: dict[str, Any]) -> float:
 
 def _pixel_size(name, cube, image):
     """Return the length of a pixel's side in nm, after checking all axes that have a unit."""
-    axes = cube.axes[:2] + [axis for axis in image.axes if axis["units"]]
+    axes = cube.axes[:2] + [a for a in (image.axes if image is not None else ()) if a["units"]]
     sides = [_scale(name, axis) * _unit(name, in_nm, axis) for axis in axes]
     if not np.allclose(sides, sides[0], rtol=1e-3, atol=0):
         raise ValueError(

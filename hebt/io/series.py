@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._checks import check_count
+from .._checks import as_float64
 from .._method import Method
 from ..prepare.haadf import correct_damping, estimate_damping, remove_offset
-from ..prepare.images import check_shifts, crop_flat
+from ..prepare.maps import tilt_response
 from ..prepare.windows import EnergyWindow
 from ..ratios import ResponseRatios
 from ..result import Result
-from . import _steps
+from . import _steps, _volumes
+from ._movable import Movable
 from ._noise import Noise, known_noise, noise_fields
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class TiltSeries:
+class TiltSeries(Movable):
     """A HAADF and EDS tilt series, with what is needed to read its axes and what was done to it.
 
     Each step of `hebt.prepare` is a method, which returns a new series: maps, their variance and
@@ -46,6 +47,9 @@ class TiltSeries:
         (tilts, channels), counts: the spectrum of each tilt, added up over its pixels.
     windows
         One `EnergyWindow` per line: which energies were counted, and which as background.
+    resolution
+        FWHM of the X-ray detector at Mn K-alpha in eV, by which windows were laid; None where maps
+        came ready-made.
     angles_from
         Source of the tilts: "given", the "names" of the files, or the "stage" in their metadata.
     variance
@@ -63,7 +67,8 @@ class TiltSeries:
         (tilts of haadf, 2), pixels along and across the tilt axis, by which images were moved so
         far; None if they were not.
     history
-        What was done, in this order: for each step a mapping of its name, "step", and "settings".
+        What was done, in this order: for each step a mapping of its name, "step", its arguments,
+        "settings", what it "found", and which arguments are "not kept", as they are large.
     inputs
         Name of each file that was read, and its SHA-256.
     """
@@ -76,6 +81,7 @@ class TiltSeries:
     energies: np.ndarray
     spectra: np.ndarray
     windows: tuple[EnergyWindow, ...]
+    resolution: float | None = None
     angles_from: str = "given"
     variance: np.ndarray | None = None
     parts: np.ndarray | None = None
@@ -197,8 +203,8 @@ class TiltSeries:
         """
         haadf = remove_offset(self.haadf, masks)
         taken = np.median(np.asarray(self.haadf, np.float64) - haadf)
-        settings = {"masks": masks is not None, "median": float(taken)}
-        return self._done("remove_offset", settings, haadf=haadf)
+        lost = () if masks is None else ("masks",)
+        return self._done("remove_offset", {}, {"median": float(taken)}, lost, haadf=haadf)
 
     def correct_damping(self, saturation: float | None = None) -> TiltSeries:
         """Return the series with HAADF images that are linear in the mass-thickness.
@@ -218,115 +224,51 @@ class TiltSeries:
         haadf = correct_damping(self.haadf, saturation)
         return self._done("correct_damping", {"saturation": float(saturation)}, haadf=haadf)
 
-    def align(
-        self,
-        *,
-        size: int | None = None,
-        slices: int | None = None,
-        depth: float | None = None,
-        factor: int | None = None,
-        rounds: int = 8,
-        progress: bool | None = None,
-    ) -> TiltSeries:
-        """Find the shifts between HAADF images, and move all channels by them.
-
-        A particle that lies alone and whole in every image, as `hebt.prepare.particle_masks` finds
-        it, is aligned by its centre of mass: no errors add up. Anything else is taken for a flat
-        specimen: neighbors are correlated, then each image with its reprojection, until no image
-        asks to be moved by more than a tenth of a pixel. The black level has to be removed before.
+    def normalize_tilts(self, response: ArrayLike | None = None) -> TiltSeries:
+        """Return the series with maps as if all tilts had been counted alike.
 
         Parameters
         ----------
-        size, slices, depth
-            Of the strip of a flat specimen, in pixels, as for `hebt.prepare.refine_alignment`; any
-            of them says that it is one. None: three quarters of the width, fifteen sixteenths of
-            the height, and a quarter of `size`.
-        factor
-            Reconstructions are of images binned by this factor; None: so that 64 pixels remain.
-        rounds
-            How often to compare with the reprojection, at most.
-        progress
-            Show a progress bar; if None, where somebody can see it.
+        response
+            (tilts,), above 0: which share of the X-rays was counted at each tilt of the maps; None
+            estimates it by `hebt.prepare.tilt_response`, for a specimen that lies wholly in every
+            image.
 
         Returns
         -------
         TiltSeries
-            With all channels moved.
+            With other maps, and the variance that they have then.
+        """
+        if response is None:
+            found = tilt_response(self.maps)
+        else:
+            found = as_float64("response", response, ndim=(1,))
+        changes = _steps.normalized(self, found)
+        return self._done("normalize_tilts", {"response": found}, **changes)
+
+    def unmix(self, *, resolution: float | None = None) -> TiltSeries:
+        """Return the series with maps less what each window counted of the other maps' lines.
+
+        Parameters
+        ----------
+        resolution
+            FWHM of the detector at Mn K-alpha, in eV, as for `hebt.prepare.unmix`; None: that of
+            the files.
+
+        Returns
+        -------
+        TiltSeries
+            With other maps, and the variance that they have then. Where windows have channels in
+            common, the noise that they share is that of the summed spectrum of each tilt.
 
         Raises
         ------
         ValueError
-            If images have no structure, or a flat specimen is seen from the side.
-
-        Warns
-        -----
-        UserWarning
-            If the tilt axis looks horizontal; `turn` turns all channels.
+            If maps came ready-made, were unmixed before, or two windows count the same.
         """
-        self._check_matched("align")
-        given = {"size": size, "slices": slices, "depth": depth, "factor": factor}
-        found, settings = _steps.find_shifts(
-            self.haadf, self._haadf_angles, given, rounds, progress
-        )
-        return _steps.moved(self, "align", settings, found)
-
-    def apply_shifts(self, shifts: ArrayLike) -> TiltSeries:
-        """Return the series with all channels moved by known shifts.
-
-        Parameters
-        ----------
-        shifts
-            (tilts, 2), pixels along and across the tilt axis, as for `hebt.prepare.apply_shifts`;
-            of the HAADF images, whose maps were recorded with them.
-
-        Returns
-        -------
-        TiltSeries
-            With all channels moved.
-        """
-        self._check_matched("apply_shifts")
-        return _steps.moved(self, "apply_shifts", {}, check_shifts(shifts))
-
-    def turn(self) -> TiltSeries:
-        """Return the series with all channels turned by 90 degrees, so a horizontal axis stands.
-
-        Returns
-        -------
-        TiltSeries
-            Turned by ``np.rot90(images, axes=(-2, -1))``; to transpose would mirror the specimen.
-        """
-        changes: dict[str, Any] = {
-            name: np.rot90(value, axes=(-2, -1))
-            for name in ("haadf", "maps", "parts")
-            if (value := getattr(self, name)) is not None
-        }
-        if self.variance is not None:
-            changes |= noise_fields(known_noise(self).turned())  # type: ignore[union-attr]
-        if self.shifts is not None:
-            changes["shifts"] = self.shifts[:, ::-1] * [-1, 1]
-        return self._done("turn", {}, **changes)
-
-    def bin(self, factor: int) -> TiltSeries:
-        """Return the series with blocks of pixels made one: counts add up, HAADF is averaged.
-
-        Parameters
-        ----------
-        factor
-            How many pixels become one along each axis; it must divide their lengths.
-
-        Returns
-        -------
-        TiltSeries
-            With larger pixels.
-        """
-        factor = check_count("factor", factor)
-        changes = _steps.binned(self, factor)
-        for name in ("pixel_size", "haadf_pixel_size"):
-            if (side := getattr(self, name)) is not None:
-                changes[name] = side * factor
-        if self.shifts is not None:
-            changes["shifts"] = self.shifts / factor
-        return self._done("bin", {"factor": factor}, **changes)
+        given = self.resolution if resolution is None else resolution
+        changes, known = _steps.unmixed(self, 130.0 if given is None else given)
+        return self._done("unmix", {"resolution": known}, **changes)
 
     def smooth(
         self, *, width: int, sigma: float, axis: int | tuple[int, ...] = -1, centered: bool = True
@@ -347,61 +289,6 @@ class TiltSeries:
         settings |= {"axis": axis, "centered": centered}
         return self._done("smooth", settings, **_steps.smoothed(self, **settings))
 
-    def crop(self, *, size: int | None = None, slices: int | None = None) -> TiltSeries:
-        """Return the middle of all images.
-
-        Parameters
-        ----------
-        size, slices
-            How many pixels across and along the tilt axis to keep: all, if None, or an even number
-            less.
-
-        Returns
-        -------
-        TiltSeries
-            With smaller images.
-        """
-        self._check_matched("crop")
-        high, wide = _steps.kept(self.haadf.shape[1:], size, slices)
-        top, left = ((n - k) // 2 for n, k in zip(self.haadf.shape[1:], (high, wide), strict=True))
-        inner = (..., slice(top, top + high), slice(left, left + wide))
-        settings = {"size": wide, "slices": high}
-        return _steps.cropped(self, "crop", settings, lambda images, _: images[inner], None)
-
-    def crop_flat(self, *, size: int, slices: int | None = None, edge: float = 8.0) -> TiltSeries:
-        """Return the strip of a flat specimen that all tilts show.
-
-        Parameters
-        ----------
-        size, slices, edge
-            As for `hebt.prepare.crop_flat`.
-
-        Returns
-        -------
-        TiltSeries
-            With smaller images, aligned as they were.
-        """
-        self._check_matched("crop_flat")
-
-        def change(images, angles):
-            return crop_flat(images, angles, size=size, slices=slices, edge=edge)
-
-        row = np.ones((len(self.angles), 1, self.maps.shape[-1]))
-        windows = crop_flat(row, self.angles, size=size, edge=edge)[:, 0]
-        settings = {"size": size, "slices": slices, "edge": edge}
-        return _steps.cropped(self, "crop_flat", settings, change, windows)
-
-    def match_pixels(self) -> TiltSeries:
-        """Return the series with HAADF images in the maps' pixels, averaged by area.
-
-        Returns
-        -------
-        TiltSeries
-            With the middle of the HAADF images where that of the maps is.
-        """
-        haadf = _steps.matched_haadf(self)
-        return self._done("match_pixels", {}, haadf=haadf, haadf_pixel_size=None)
-
     def ratios(self) -> ResponseRatios:
         """Fit the response ratios to the data, with the noise of the maps taken off.
 
@@ -410,7 +297,7 @@ class TiltSeries:
         ResponseRatios
             From `hebt.response_ratios`, at the tilts that both modalities have.
         """
-        return _steps.fit_ratios(self)
+        return _volumes.fit_ratios(self)
 
     def suited_method(self, fit: ResponseRatios | None = None, *, seed: int = 0) -> str | Method:
         """Return the method that suits the data.
@@ -442,7 +329,7 @@ class TiltSeries:
         them better, as it undoes what the kernel smooths. If it is taken, the widest stays: it lets
         noise of voxels in, which hardly shows in the projections by which held-out counts judge.
         """
-        return _steps.suited_method(self, self.ratios() if fit is None else fit, seed)
+        return _volumes.suited_method(self, self.ratios() if fit is None else fit, seed)
 
     def reconstruct(
         self,
@@ -478,23 +365,7 @@ class TiltSeries:
             If there are no maps or no pixel size, or an argument does not fit; see
             `hebt.reconstruct`.
         """
-        return _steps.reconstruct(self, method, iterations, ratios, options)
-
-    @property
-    def _haadf_angles(self):
-        return self.angles if self.haadf_angles is None else self.haadf_angles
-
-    def _done(self, step: str, settings: dict, **changes: Any) -> TiltSeries:
-        record = {"step": step, "settings": {k: _steps.plain(v) for k, v in settings.items()}}
-        return replace(self, history=(*self.history, record), **changes)
-
-    def _check_matched(self, step: str) -> None:
-        if self.haadf.shape[1:] != self.maps.shape[2:] or self.haadf_pixel_size is not None:
-            raise ValueError(
-                f"haadf has images of {self.haadf.shape[1:]} pixels and maps of "
-                f"{self.maps.shape[2:]}; expected the same pixels for {step}. Call match_pixels() "
-                "first."
-            )
+        return _volumes.reconstruct(self, method, iterations, ratios, options)
 
     def __repr__(self):
         return _steps.shown(self)

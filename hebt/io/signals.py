@@ -299,7 +299,7 @@ def from_signal(
             )
     elif not is_volume:
         _check_filled(third, data.shape[-3])
-        tilts, source = _tilts_of(signal, third, tilts_are)
+        tilts, source = tilts_of_signal(signal, third, tilts_are)
         tilts = check_angles(tilts, f"tilts from {source}")
     names = _elements_of(signal, kept, elements_are) if data.ndim == 4 else None
     return Calibrated(data, pixel_size, tilts, names, source)
@@ -357,7 +357,7 @@ def _side(axes):
     return float(sides[-1])
 
 
-def _tilts_of(signal, axis, origins):
+def tilts_of_signal(signal: Any, axis: Any, origins: Any = None) -> tuple[NDArray, str]:
     """Return the tilts of a series in degrees and where they were found."""
     listed, unit = _listed_tilts(signal), measure(axis.units, ANGLES)
     is_new, is_longer = _put_together(signal, axis)

@@ -59,8 +59,13 @@ class Stack:
         """What it shows by its name: "HAADF", an element, or None where that is not certain."""
         if is_haadf(self.name):
             return "HAADF"
-        found = {word for word in re.split(r"[\W_]+", self.name) if word in ELEMENTS}
-        return found.pop() if len(found) == 1 else None
+        return element_in(self.name)
+
+
+def element_in(name: str) -> str | None:
+    """Return the element that a name says; None if it says none or several."""
+    found = {word for word in re.split(r"[\W_]+", name) if word in ELEMENTS}
+    return found.pop() if len(found) == 1 else None
 
 
 def read_angles(path: Path) -> NDArray[np.float64]:
@@ -150,7 +155,7 @@ def stack_of(path: Path, signals: Sequence[Signal], image: str | None, given: An
     source = "given" if given is not None else beside[0].name if beside else "file"
     if beside and given is None:
         _check_agreement(path, signal, side, calibrated.angles, beside[0])
-    return _in_order(
+    return in_order(
         Stack(
             f"{path.name} {signal.title}",
             calibrated.data,
@@ -177,7 +182,7 @@ def stack_of_signal(signal: Any, given: ArrayLike | None) -> Stack:
         )
     name = f"{title} {signal.metadata.get_item('General.original_filename', '')}"
     source = "given" if given is not None else str(calibrated.angles_from)
-    return _in_order(
+    return in_order(
         Stack(
             name.strip(),
             calibrated.data,
@@ -193,7 +198,7 @@ def series_of(haadf: Stack, maps: dict[str, Stack], pixel_size: float | None) ->
     """Return the series of stacks: HAADF, and a map for each element."""
     every = list(maps.values())
     for name, stack in maps.items():
-        if not _alike(stack.angles, every[0].angles):
+        if not alike(stack.angles, every[0].angles):
             raise ValueError(
                 f"maps have other tilts: {name} ({stack.name}) from {stack.angles[0]:g} to "
                 f"{stack.angles[-1]:g} degrees, {len(stack.angles)} images; expected those of "
@@ -212,7 +217,7 @@ def series_of(haadf: Stack, maps: dict[str, Stack], pixel_size: float | None) ->
             )
         if haadf.pixel_size is not None and not np.isclose(haadf.pixel_size, side, rtol=1e-3):
             other = haadf.pixel_size
-    same = not every or _alike(haadf.angles, every[0].angles)
+    same = not every or alike(haadf.angles, every[0].angles)
     series = TiltSeries.from_arrays(
         haadf.data,
         {name: stack.data for name, stack in maps.items()} or None,
@@ -233,8 +238,9 @@ def split_elements(stack: Stack) -> dict[str, Stack]:
     }
 
 
-def _alike(one, other):
-    return len(one) == len(other) and np.allclose(one, other, rtol=0, atol=0.05)
+def alike(one: NDArray, other: NDArray) -> bool:
+    """Whether two lists of tilts are the same."""
+    return len(one) == len(other) and bool(np.allclose(one, other, rtol=0, atol=0.05))
 
 
 def _is_stack(signal):
@@ -306,7 +312,7 @@ def _as_signal(signal: Signal) -> Any:
     return made_signal
 
 
-def _in_order(stack: Stack) -> Stack:
+def in_order(stack: Stack) -> Stack:
     """Return the same in rising order of the tilts, each of which is there once."""
     check_once(stack.angles, len(stack.angles), stack.source)
     order = np.argsort(stack.angles)

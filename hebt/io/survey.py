@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .._progress import progress_bar
 from .angles import tilts_of
-from .files import STACKS, Reader, Signal
+from .files import NAMED, STACKS, Reader, Signal
 from .reading import found_files, given_angles, haadf_title, hold_spectra
 from .scan import Scan, scan_of
 from .tilt_series import asked_tilts, check_alike
@@ -42,7 +42,7 @@ class Spectra:
 
     angles: NDArray
     angles_from: str
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     pixel_size: float
     energies: NDArray
     spectrum: NDArray
@@ -75,11 +75,16 @@ def first_file(files: Any) -> tuple[list[Path], list[Signal]]:
 
 def is_per_tilt(path: Path, signals: list[Signal]) -> bool:
     """Whether files like this one hold a tilt each, with spectra."""
-    return path.suffix.lower() not in STACKS and hold_spectra(signals)
+    return path.suffix.lower() not in STACKS | NAMED and hold_spectra(signals)
 
 
 def survey(
-    files: Any, angles: Any = None, image: str | None = None, progress: bool | None = None
+    files: Any,
+    angles: Any = None,
+    image: str | None = None,
+    progress: bool | None = None,
+    *,
+    alone: bool = False,
 ) -> Spectra:
     """Return what spectrum images hold, held against each other as `hebt.io.read` does it.
 
@@ -87,6 +92,8 @@ def survey(
     ----------
     files, angles, image, progress
         As for `hebt.io.read`.
+    alone
+        Whether spectra will do, without HAADF images of the same scans.
 
     Raises
     ------
@@ -99,12 +106,12 @@ def survey(
             f"{paths[0].name} holds no spectrum image ({'; '.join(map(str, first))}); expected one "
             "file per tilt, with HAADF image and EDS spectrum image."
         )
-    image = haadf_title(paths[0].name, first, image)
+    image = None if alone else haadf_title(paths[0].name, first, image)
     del first
     wanted, given = asked_tilts(given_angles(angles), paths)
     known: Scan | None = None
     stage, total = [], np.zeros(1)
-    for path, scan in _scans(paths, image, progress):
+    for path, scan in _scans(paths, image, progress, alone):
         known = replace(scan, cube=np.empty(0)) if known is None else known
         check_alike(path, scan, paths[0], known)
         stage.append(scan.stage)
@@ -114,7 +121,7 @@ def survey(
     return Spectra(
         np.sort(tilts),
         source,
-        known.image.shape,
+        known.shape,
         known.pixel_size,
         known.energies,
         total,
@@ -123,9 +130,9 @@ def survey(
 
 
 def _scans(
-    paths: list[Path], image: str | None, progress: bool | None
+    paths: list[Path], image: str | None, progress: bool | None, alone: bool
 ) -> Iterator[tuple[Path, Scan]]:
     with Reader() as reader, progress_bar(len(paths), "reading tilts", progress) as bar:
         for path in paths:
-            yield path, scan_of(path.name, reader.read(path), image)
+            yield path, scan_of(path.name, reader.read(path), image, alone=alone)
             bar.update()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .._checks import as_list, check_angles, check_count, check_seed, check_text
 from .._counts import split_counts
@@ -80,10 +80,7 @@ def read_tilt_series(
     FileNotFoundError
         If a file does not exist.
     """
-    paths = _paths(files)
-    lines = tuple(as_list("lines", lines, "X-ray lines such as 'O_Ka'"))
-    if not lines or not all(isinstance(line, str) for line in lines):
-        raise ValueError(f"lines is {lines}; expected X-ray lines such as 'O_Ka'.")
+    paths, lines = checked_files(files), checked_lines(lines)
     avoid = as_list("avoid", avoid, "X-ray lines, or (from, to) in keV")
     if haadf is not None:
         check_text("haadf", haadf)
@@ -92,12 +89,40 @@ def read_tilt_series(
     seed = check_seed("seed", seed)
     wanted, given = asked_tilts(angles, paths)
 
+    with Reader() as reader:
+        scans = (scan_of(path.name, reader.read(path), haadf) for path in paths)
+        return series_of_scans(paths, scans, lines, wanted, given, avoid, parts, seed, progress)[0]
+
+
+def series_of_scans(
+    paths: Sequence[Path],
+    scans: Iterable[Scan],
+    lines: tuple[str, ...],
+    wanted: str | None,
+    given: Any,
+    avoid: Sequence,
+    parts: int | None,
+    seed: Any,
+    progress: bool | None,
+) -> tuple[TiltSeries, NDArray]:
+    """Return the series of scans, one at a time in memory, and their tilts as they came.
+
+    Parameters
+    ----------
+    paths
+        What each is called, which may say its tilt.
+    scans
+        One for each; without images, the series has none either.
+    wanted, given
+        From `asked_tilts`.
+    lines, avoid, parts, seed, progress
+        Checked arguments of `read_tilt_series`.
+    """
     images, spectra, stage = [], [], []
     made: list[dict[str, np.ndarray]] = []
     first: Scan | None = None
-    with Reader() as reader, progress_bar(len(paths), "reading tilts", progress) as bar:
-        for path in paths:
-            scan = scan_of(path.name, reader.read(path), haadf)
+    with progress_bar(len(paths), "reading tilts", progress) as bar:
+        for path, scan in zip(paths, scans, strict=True):
             stage.append(scan.stage)
             if first is None:
                 first = replace(scan, cube=np.empty(0))
@@ -108,7 +133,7 @@ def read_tilt_series(
                     scan.energies, lines, avoid=avoid, resolution=scan.resolution
                 )
             check_alike(path, scan, paths[0], first)
-            images.append(scan.image)
+            images.append(np.empty((0, 0), np.float32) if scan.image is None else scan.image)
             spectra.append(scan.spectrum)
             made.append(_maps_of(scan, windows, parts, np.append(seed, len(made))))
             del scan
@@ -119,7 +144,7 @@ def read_tilt_series(
     channels: dict[str, Any] = {
         name: np.stack([made[i][name] for i in order], axis=-3) for name in made[0]
     }
-    return TiltSeries(
+    series = TiltSeries(
         angles=tilts[order],
         haadf=np.stack(images)[order],
         lines=tuple(window.name for window in windows),
@@ -127,9 +152,11 @@ def read_tilt_series(
         energies=first.energies,
         spectra=np.stack(spectra)[order],
         windows=tuple(windows),
+        resolution=first.resolution,
         angles_from=source,
         **channels,
     )
+    return series, tilts
 
 
 def asked_tilts(angles: Any, paths: list[Path]) -> tuple[str | None, Any]:
@@ -144,6 +171,7 @@ def asked_tilts(angles: Any, paths: list[Path]) -> tuple[str | None, Any]:
 
 
 def check_alike(path: Path, scan: Scan, first_path: Path, first: Scan) -> None:
+    """Refuse a scan of other pixels or energies than the first."""
     if not scan.agrees(first):
         raise ValueError(
             f"{path.name} has {scan}; expected {first}, calibrated as in {first_path.name}. "
@@ -168,8 +196,11 @@ def _split(scan: Scan, windows: list[EnergyWindow], parts: int, seed: Any) -> li
     used = np.flatnonzero(weights.any(axis=0))
     counts = scan.cube[..., used].reshape(-1, len(used))
     pixels, channels = np.nonzero(counts)  # few are counted in most
-    shared = split_counts(counts[pixels, channels], seed=seed.tolist(), parts=parts)
-    shape = (parts, len(windows), *scan.image.shape)
+    seen = counts[pixels, channels]
+    shared: Any = (seen,) * parts  # of none, where a tilt has no counts in any window
+    if len(seen):
+        shared = split_counts(seen, seed=seed.tolist(), parts=parts)
+    shape = (parts, len(windows), *scan.shape)
     made = [np.empty((parts, len(windows), counts.shape[0]), np.float32) for _ in range(2)]
     for power, sums in enumerate(made, start=1):
         for window, of_channels in enumerate(weights[:, used] ** power):
@@ -179,7 +210,16 @@ def _split(scan: Scan, windows: list[EnergyWindow], parts: int, seed: Any) -> li
     return [sums.reshape(shape) for sums in made]
 
 
-def _paths(files: Any) -> list[Path]:
+def checked_lines(lines: Any) -> tuple[str, ...]:
+    """Return the lines to map, at least one text."""
+    lines = tuple(as_list("lines", lines, "X-ray lines such as 'O_Ka'"))
+    if not lines or not all(isinstance(line, str) for line in lines):
+        raise ValueError(f"lines is {lines}; expected X-ray lines such as 'O_Ka'.")
+    return lines
+
+
+def checked_files(files: Any) -> list[Path]:
+    """Return the paths of one file per tilt, each there once."""
     files = as_list("files", files, "one file per tilt")
     if not files or not all(isinstance(file, (str, os.PathLike)) for file in files):
         raise ValueError(f"files is {str(files)[:200]}; expected one file per tilt.")

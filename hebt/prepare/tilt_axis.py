@@ -255,6 +255,15 @@ def apply_tilt_axis(
     return turned
 
 
+def axis_matrices(
+    shape: tuple[int, ...], axis: TiltAxis, shifts: np.ndarray
+) -> tuple[sparse.csr_array, ...]:
+    """Return what `apply_tilt_axis` weighs the pixels of each tilt with, for its usual mode."""
+    places = upright_places(shape, axis.along, axis.rotation, axis.offset)
+    at = (places - move[:, None, None] for move in shifts)
+    return tuple(_linear_weights(shape, here.reshape(2, -1), "nearest") for here in at)
+
+
 def direction_errors(
     haadf: ArrayLike, angles: ArrayLike, shifts: ArrayLike, depth: float | None
 ) -> np.ndarray:

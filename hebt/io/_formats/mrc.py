@@ -6,6 +6,7 @@ MRC has no place for more than ten labels of 80 characters.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -21,7 +22,7 @@ PROGRAM = "IMOD or ChimeraX, or the library mrcfile"
 
 def write(path: Path, volumes: Volumes, overwrite: bool) -> list[Path]:
     """Write the files, and give them their names when all are whole, the JSON last."""
-    module = _mrcfile()
+    module, old = _mrcfile(), _written_before(path) if overwrite else {}
     paths = _paths(path, volumes.elements)
     record = json.loads(volumes.record or "{}")
     text = json.dumps({"files": [p.name for p in paths]} | record, indent=1)
@@ -37,12 +38,35 @@ def write(path: Path, volumes: Volumes, overwrite: bool) -> list[Path]:
                 file.voxel_size = 10 * volumes.pixel_size
                 for label in _labels(k, record, record_of(path).name):
                     file.add_label(re.sub(r"[^ -~]", "?", label)[:80])
+    for each in set(old) - set(paths):
+        if _digest(each) == old[each]:  # of an element that is no longer there
+            each.unlink(missing_ok=True)
     return [*paths, record_of(path)]
 
 
 def record_of(path: Path) -> Path:
     """Return where the JSON lies."""
     return path.with_name(f"{path.name}.json")
+
+
+def _written_before(path: Path) -> dict[Path, str]:
+    """Return what an earlier call wrote to the same place, by its record, and the SHA-256 there."""
+    try:
+        record = json.loads(record_of(path).read_text(encoding="utf-8"))
+        files = [path.with_name(Path(name).name) for name in record["files"]]
+        return dict(zip(files, record["sha256"], strict=True))
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _digest(path: Path) -> str:
+    """Return the SHA-256 of a volume in a file; none if there is no volume."""
+    try:
+        with _mrcfile().open(path) as file:
+            data = np.ascontiguousarray(file.data, "<f4")
+    except (OSError, ValueError):
+        return ""
+    return hashlib.sha256(data.data).hexdigest()
 
 
 def _paths(path, elements):

@@ -1,4 +1,4 @@
-"""OME-Zarr, ``.ome.zarr``: a folder with the metadata of OME-NGFF 0.5, one resolution.
+"""OME-Zarr, ``.ome.zarr``: a folder with the metadata of OME-NGFF 0.5, a pyramid if large.
 
 https://ngff.openmicroscopy.org/0.5/
 """
@@ -24,26 +24,50 @@ _COLORS = "FF0000", "00FF00", "0000FF", "FFFFFF", "00FFFF", "FF00FF", "FFFF00"
 def write(path: Path, volumes: Volumes, overwrite: bool) -> list[Path]:
     """Write one folder."""
     zarr = _zarr()
-    attributes = {"ome": _metadata(path, volumes), "hebt": json.loads(volumes.record or "{}")}
+    levels = _pyramid(volumes.x)
+    ome = _metadata(path, volumes, len(levels))
+    attributes = {"ome": ome, "hebt": json.loads(volumes.record or "{}")}
     with folder_written_aside(path, overwrite=_is_ours if overwrite else None) as part:
         group = zarr.open_group(part, mode="w-", zarr_format=3, attributes=attributes)
-        array = group.create_array(
-            "0",
-            shape=volumes.x.shape,
-            chunks=(1, *(min(_CHUNK, n) for n in volumes.x.shape[1:])),
-            dtype="float32",
-            fill_value=float("nan"),  # so that what gets lost is no number
-            dimension_names=("c", "z", "y", "x"),
-        )
-        array[:] = volumes.x
+        for name, x in enumerate(levels):
+            array = group.create_array(
+                str(name),
+                shape=x.shape,
+                chunks=(1, *(min(_CHUNK, n) for n in x.shape[1:])),
+                dtype="float32",
+                fill_value=float("nan"),  # so that what gets lost is no number
+                dimension_names=("c", "z", "y", "x"),
+            )
+            array[:] = x
     return [path]
 
 
-def _metadata(path, volumes):
-    scale = [1.0, *[volumes.pixel_size] * 3]
+def _pyramid(x):
+    """Return the volumes, then their means over 2 x 2 x 2 voxels until one chunk holds each.
+
+    An odd edge is repeated.
+    """
+    levels = [x]
+    while max(levels[-1].shape[1:]) > _CHUNK:
+        fine = levels[-1]
+        fine = np.pad(fine, [(0, 0), *((0, n % 2) for n in fine.shape[1:])], mode="edge")
+        shape = [n for k in fine.shape[1:] for n in (k // 2, 2)]
+        levels.append(fine.reshape(len(fine), *shape).mean(axis=(2, 4, 6), dtype=np.float32))
+    return levels
+
+
+def _level(number, side):
+    """Return the metadata of one resolution: where its voxels lie."""
+    size, first = 2**number * side, (2**number - 1) / 2 * side
+    transforms = [{"type": "scale", "scale": [1.0, *[size] * 3]}]
+    if number:
+        transforms.append({"type": "translation", "translation": [0.0, *[first] * 3]})
+    return {"path": str(number), "coordinateTransformations": transforms}
+
+
+def _metadata(path, volumes, levels):
     axes: list[dict[str, str]] = [{"name": "c", "type": "channel"}]
     axes += [{"name": n, "type": "space", "unit": "nanometer"} for n in "zyx"]
-    transform = {"type": "scale", "scale": scale}
     channels = []
     for k, (name, volume) in enumerate(zip(volumes.elements, volumes.x)):
         low, high = float(volume.min()), float(volume.max())
@@ -53,7 +77,7 @@ def _metadata(path, volumes):
     image = {
         "name": path.name.split(".")[0],
         "axes": axes,
-        "datasets": [{"path": "0", "coordinateTransformations": [transform]}],
+        "datasets": [_level(number, volumes.pixel_size) for number in range(levels)],
     }
     return {"version": "0.5", "multiscales": [image], "omero": {"channels": channels}}
 
@@ -66,7 +90,7 @@ def _is_ours(path: Path) -> bool:
         ours = "sha256" in record and "about" in record and "ome" in attributes
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return ours and {p.name for p in path.iterdir()} <= {"zarr.json", "0"}
+    return ours and all(p.name == "zarr.json" or p.name.isdigit() for p in path.iterdir())
 
 
 def _zarr() -> Any:

@@ -1,0 +1,106 @@
+"""NumPy's ``.npz``: arrays whose names say what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .files import Signal
+from .scan import is_haadf
+from .series import TiltSeries
+from .stacks import element_in
+
+_ANGLES = ("angles", "angle", "tilts", "tilt", "tilt_angles")
+_NAMES = ("names", "elements", "lines")
+_MAPS = ("maps", "counts", "eds")
+
+
+def series_of_arrays(
+    path: Path, signals: Sequence[Signal], given: Any, image: str | None, side: float | None
+) -> TiltSeries:
+    """Return the series in a file of arrays.
+
+    HAADF images are the array whose name says so, (tilts, slices, size); maps those called by an
+    element, or one of (elements, tilts, slices, size) called maps, counts or eds, with its elements
+    in names or elements; degrees are in angles or tilts. One tilt may come without its axis.
+
+    Parameters
+    ----------
+    path
+        For messages.
+    signals
+        The arrays: values of short ones are in ``known``.
+    given
+        Degrees, or None for those in the file.
+    image
+        Name of the array of HAADF images; None for the one that says so.
+    side
+        Of a pixel, in nm, or None.
+
+    Raises
+    ------
+    ValueError
+        If something is missing or there twice.
+    """
+    held = "; ".join(map(str, signals))
+    short = {s.title.lower(): s.known["values"] for s in signals if s.known.get("values")}
+    angles = given if given is not None else _first(short, _ANGLES)
+    if angles is None:
+        raise ValueError(
+            f"{path.name} holds no tilt angles ({held}); expected them in an array called "
+            f"{' or '.join(_ANGLES[::2])}. Give angles=, in degrees, one for each image."
+        )
+    wanted = None if image is None else image.strip().lower()
+    images = [
+        s
+        for s in signals
+        if s.data is not None
+        and s.data.ndim in (2, 3)
+        and (s.title.lower() == wanted if wanted else is_haadf(s.title))
+    ]
+    if len(images) != 1:
+        raise ValueError(
+            f"{path.name} holds {len(images)} arrays of images called {image or 'HAADF'} ({held}); "
+            "expected one, (tilts, slices, size). Give the name of the right one: image='name'."
+        )
+    maps = _maps(path, signals, short)
+    series = TiltSeries.from_arrays(
+        _with_tilts(images[0].data),
+        {name: _with_tilts(data) for name, data in maps.items()} or None,
+        angles=angles,
+        pixel_size=side,
+    )
+    return series if given is not None else replace(series, angles_from="file")
+
+
+def _first(short, names):
+    return next((short[name] for name in names if name in short), None)
+
+
+def _with_tilts(data):
+    return data if data.ndim == 3 else data[None]
+
+
+def _maps(path: Path, signals: Sequence[Signal], short: dict[str, Any]) -> dict[str, Any]:
+    """Return the maps in a file by their elements."""
+    found: dict[str, Any] = {}
+    every = [(element_in(s.title), s.data) for s in signals if not is_haadf(s.title)]
+    for s in signals:
+        if s.data is None or s.data.ndim not in (3, 4) or s.title.lower() not in _MAPS:
+            continue
+        names = _first(short, _NAMES)
+        if names is None or len(names) != len(s.data):
+            raise ValueError(
+                f"{path.name} holds {s}, and names of {names or 'no elements'}; expected one for "
+                f"each of the first axis, in an array called {' or '.join(_NAMES[:2])}."
+            )
+        every += list(zip(map(str, names), s.data))
+    for name, data in every:
+        if name is None or data is None or data.ndim not in (2, 3):
+            continue
+        if name in found:
+            raise ValueError(f"{path.name} holds maps of {name} twice; expected one of each.")
+        found[name] = data
+    return found
