@@ -1,0 +1,256 @@
+"""Which X-ray lines a spectrum supports, what their windows count, and a picture of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from .io.scan import ELEMENTS
+from .prepare.windows import EnergyWindow, line_windows
+from .prepare.xray import best_line, line_energy, line_width, xray_lines
+
+# standard deviations that a line has to stand above its background
+_LEAST = 5.0
+_SOFTEST = 0.1  # keV
+# share of the counts in a window that makes a line of another element worth to be named
+_SHARE = 0.1
+_HEAD = ("line", "keV", "window", "counts", "error", "may hold")
+_STYLE = (
+    ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;"
+    "margin:1.5rem auto;padding:0 1rem}table{border-collapse:collapse}th,td{padding:.2rem .8rem;"
+    "text-align:left;border-bottom:1px solid #8886}td.n{text-align:right}div{overflow-x:auto}"
+    "img{min-width:44rem;width:100%;height:auto}"
+)
+
+
+class Spectra(Protocol):
+    """A spectrum of all tilts and pixels; `hebt.io.survey.Spectra` is one."""
+
+    @property
+    def energies(self) -> NDArray:
+        """(channels,), keV."""
+
+    @property
+    def spectrum(self) -> NDArray:
+        """(channels,), counts."""
+
+    @property
+    def resolution(self) -> float:
+        """FWHM of the X-ray detector at Mn K-alpha, in eV."""
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """A spectrum with what is needed to read it; see `Spectra`."""
+
+    energies: NDArray
+    spectrum: NDArray
+    resolution: float = 130.0
+
+
+def counted(spectra: Spectra, window: EnergyWindow) -> tuple[float, float]:
+    """Return the counts in a window less its background, and their standard deviation."""
+    weights = window.weights(spectra.energies)
+    return float(spectra.spectrum @ weights), float(np.sqrt(spectra.spectrum @ weights**2))
+
+
+def supported_windows(spectra: Spectra) -> list[EnergyWindow]:
+    """Return a window for each element whose line the spectrum shows, by rising energy.
+
+    The line is the one that the element's name stands for. It is shown where a peak lies within
+    half its FWHM, and where its window counts 5 standard deviations more than its background.
+    """
+    peaks = _peaks(spectra)
+    found = []
+    for element in sorted(ELEMENTS):
+        try:
+            line = best_line(element, spectra.energies, spectra.resolution)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                (window,) = line_windows(spectra.energies, [line], resolution=spectra.resolution)
+        except ValueError:
+            continue  # no line in this range, or no background beside it
+        energy = line_energy(line)
+        if energy < _SOFTEST:
+            continue  # the zero peak of the electronics
+        near = np.abs(peaks - energy) < line_width(energy, spectra.resolution) / 2
+        counts, error = counted(spectra, window)
+        if near.any() and counts > _LEAST * error:
+            found.append(window)
+    return sorted(found, key=lambda window: window.energy)
+
+
+def _peaks(spectra: Spectra) -> NDArray:
+    """Return the energies at which the spectrum, smoothed by a third of the FWHM, has maxima."""
+    energies = spectra.energies
+    step = float(np.median(np.diff(energies)))
+    width = float(line_width(max(1.0, float(energies[0])), spectra.resolution)) / step / 3
+    smooth = ndimage.gaussian_filter1d(spectra.spectrum.astype(float), width)
+    inner = (smooth[1:-1] > smooth[:-2]) & (smooth[1:-1] >= smooth[2:])
+    return energies[1:-1][inner]
+
+
+def overlaps(spectra: Spectra, windows: Sequence[EnergyWindow]) -> dict[str, list[str]]:
+    """Return for each window which lines of the other windows' elements it may count too.
+
+    These are lines within a FWHM that, by their weight in their shell, have a tenth of its counts.
+    """
+    counts = {window.name: counted(spectra, window)[0] for window in windows}
+    found = {}
+    for window in windows:
+        energy, own = line_energy(window.name), counts[window.name]
+        width = float(line_width(energy, spectra.resolution))
+        found[window.name] = [
+            f"{name.split('_')[0]}_{line}"
+            for name, there in counts.items()
+            if name != window.name
+            for line, at, weight in _shell(name)
+            if abs(at - energy) < width and there * weight > _SHARE * own > 0
+        ]
+    return found
+
+
+def rows(spectra: Spectra, windows: Sequence[EnergyWindow]) -> list[list[str]]:
+    """Return for each window its line, energies, counts, their error, and what may be in it."""
+    close = overlaps(spectra, windows)
+    made = []
+    for window in windows:
+        (own, error), ((low, high), *_) = counted(spectra, window), window.peaks
+        made.append(
+            [window.name, f"{line_energy(window.name):.3f}", f"{low:.3f}-{high:.3f}"]
+            + [f"{own:.0f}", f"{error:.0f}", " ".join(close[window.name]) or "-"]
+        )
+    return made
+
+
+def _shell(name: str) -> list[tuple[str, float, float]]:
+    """Return (line, energy, weight) of a line's shell; the line that is named has the weight 1."""
+    element, own = name.split("_")
+    table = {k: v for k, v in xray_lines(element).items() if k[0] == own[0]}
+    return [(k, v["energy (keV)"], v["weight"] / table[own]["weight"]) for k, v in table.items()]
+
+
+def drawn(spectra: Spectra, windows: Sequence[EnergyWindow]) -> Any:
+    """Return a figure of the spectrum with its windows.
+
+    Bands are counted as a line, the bars at the bottom as its background. A line whose window may
+    count another's is orange, and says which. Elements that the spectrum shows, and that have no
+    window, are named in grey.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise ImportError(
+            "a plot of lines needs matplotlib, which is not installed; run pip install "
+            '"hebt[explorers]".'
+        ) from None
+    figure = Figure(figsize=(9, 4), dpi=150, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    _draw(axes, spectra, windows)
+    return figure
+
+
+def _draw(axes: Any, spectra: Spectra, windows: Sequence[EnergyWindow]) -> None:
+    """Draw the spectrum and its windows."""
+    energies, close = spectra.energies, overlaps(spectra, windows)
+    counts = np.maximum(np.asarray(spectra.spectrum, float), 0.5)
+    reach = [e for window in windows for side in window.backgrounds for pair in side for e in pair]
+    shown = (energies > _SOFTEST / 2) & (energies < 1.12 * max(reach))
+    low, high = counts[shown].min(), counts[shown].max()
+    axes.step(energies[shown], counts[shown], where="mid", color="0.2", lw=0.9)
+    for window in windows:
+        color = "#D55E00" if close[window.name] else "#0072B2"
+        for peak, sides in zip(window.peaks, window.backgrounds, strict=True):
+            axes.axvspan(*peak, color=color, alpha=0.25, lw=0)
+            for side in sides:
+                axes.plot(side, [low / 1.6] * 2, color=color, lw=3, solid_capstyle="butt")
+        text = window.name.replace("_", " ")
+        if close[window.name]:
+            text += f" (may hold {', '.join(close[window.name]).replace('_', ' ')})"
+        _name(axes, energies, counts, window.energy, text, color)
+    mapped = {window.name.split("_")[0] for window in windows}
+    for window in supported_windows(spectra):
+        near = min(abs(window.energy - other.energy) for other in windows)
+        width = float(line_width(window.energy, spectra.resolution))
+        visible = energies[shown][0] <= window.energy <= energies[shown][-1]
+        if window.name.split("_")[0] not in mapped and near > width and visible:
+            name = window.name.replace("_", " ") + "?"
+            _name(axes, energies, counts, window.energy, name, "0.5")
+    axes.set_yscale("log")
+    axes.set_ylim(low / 2, high * (high / low) ** 0.45)
+    axes.set_xlim(energies[shown][0], energies[shown][-1])
+    axes.set_xlabel("energy (keV)")
+    axes.set_ylabel("counts per channel")
+
+
+def _name(
+    axes: Any, energies: NDArray, counts: NDArray, energy: float, text: str, color: str
+) -> None:
+    """Write the name of a line above its peak."""
+    top = counts[np.abs(energies - energy) <= 0.06].max(initial=1.0)
+    axes.annotate(
+        text,
+        (energy, top),
+        (0, 4),
+        textcoords="offset points",
+        rotation=90,
+        ha="center",
+        va="bottom",
+        fontsize=8,
+        color=color,
+    )
+
+
+def written(path: Any, spectra: Spectra, windows: Sequence[EnergyWindow], overwrite: bool) -> None:
+    """Write the figure as a picture, or with the table as one HTML page."""
+    from ._files import written_aside
+
+    figure = drawn(spectra, windows)
+    with written_aside(path, overwrite=overwrite) as part:
+        if path.suffix.lower() in (".html", ".htm"):
+            part.write_text(_page(figure, rows(spectra, windows)), encoding="utf-8", newline="\n")
+        else:
+            figure.savefig(part)
+
+
+def _page(figure: Any, cells: list[list[str]]) -> str:
+    """Return an HTML page with a figure, and a table of the lines."""
+    import base64
+    import html
+    import io
+
+    out = io.BytesIO()
+    figure.savefig(out, format="png", metadata={"Software": None})
+    code = base64.b64encode(out.getvalue()).decode()
+    names = ", ".join(row[0].replace("_", " ") for row in cells)
+    head = "".join(f'<th scope="col">{name}</th>' for name in _HEAD)
+    body = "\n".join(
+        f'<tr><th scope="row">{first}</th>'
+        + "".join(f"<td>{cell}</td>" for cell in others)
+        + "</tr>"
+        for first, *others in ([html.escape(cell) for cell in row] for row in cells)
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>X-ray lines</title><style>{_STYLE}</style></head>\n<body>\n<h1>X-ray lines</h1>\n"
+        f'<div tabindex="0"><img alt="Spectrum with windows of {names}." '
+        f'src="data:image/png;base64,{code}"></div>\n'
+        "<p>Bands are counted as a line, bars at the bottom as its background. Orange: the window "
+        "may count a line of another element. Grey: a line that the spectrum may show, and that "
+        "has no window.</p>\n"
+        f'<div tabindex="0"><table>\n<tr>{head}</tr>\n{body}\n</table></div>\n</body>\n</html>\n'
+    )
