@@ -20,6 +20,7 @@ _LEAST = 5.0
 _SOFTEST = 0.1  # keV
 # share of the counts in a window that makes a line of another element worth to be named
 _SHARE = 0.1
+_CLEAR, _DOUBTFUL, _UNMAPPED = "#0072B2", "#D55E00", "0.45"
 _HEAD = ("line", "keV", "window", "counts", "error", "may hold")
 _STYLE = (
     ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;"
@@ -84,6 +85,29 @@ def supported_windows(spectra: Spectra) -> list[EnergyWindow]:
         if near.any() and counts > _LEAST * error:
             found.append(window)
     return sorted(found, key=lambda window: window.energy)
+
+
+def unmapped_windows(spectra: Spectra, windows: Sequence[EnergyWindow]) -> list[EnergyWindow]:
+    """Return windows of elements that the spectrum shows, and that `windows` do not hold.
+
+    They have at least a tenth of the counts of the scarcest line that is mapped. One that may count
+    a line of an element with more counts is left out: that explains it.
+    """
+    mapped = {window.name.split("_")[0] for window in windows}
+    others = [w for w in supported_windows(spectra) if w.name.split("_")[0] not in mapped]
+    every = [*windows, *others]
+    close = overlaps(spectra, every)
+    counts: dict[str, float] = {}
+    for window in every:
+        element = window.name.split("_")[0]
+        counts[element] = max(counts.get(element, 0.0), counted(spectra, window)[0])
+
+    def is_explained(window):
+        own = counts[window.name.split("_")[0]]
+        return any(counts[line.split("_")[0]] > own for line in close[window.name])
+
+    least = _SHARE * min(counted(spectra, window)[0] for window in windows)
+    return [w for w in others if counted(spectra, w)[0] > least and not is_explained(w)]
 
 
 def _peaks(spectra: Spectra) -> NDArray:
@@ -156,7 +180,7 @@ def drawn(spectra: Spectra, windows: Sequence[EnergyWindow]) -> Any:
             "a plot of lines needs matplotlib, which is not installed; run pip install "
             '"hebt[explorers]".'
         ) from None
-    figure = Figure(figsize=(9, 4), dpi=150, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(9, 4.2), dpi=150, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     _draw(axes, spectra, windows)
@@ -165,53 +189,56 @@ def drawn(spectra: Spectra, windows: Sequence[EnergyWindow]) -> Any:
 
 def _draw(axes: Any, spectra: Spectra, windows: Sequence[EnergyWindow]) -> None:
     """Draw the spectrum and its windows."""
-    energies, close = spectra.energies, overlaps(spectra, windows)
+    energies = spectra.energies
     counts = np.maximum(np.asarray(spectra.spectrum, float), 0.5)
-    reach = [e for window in windows for side in window.backgrounds for pair in side for e in pair]
-    shown = (energies > _SOFTEST / 2) & (energies < 1.12 * max(reach))
-    low, high = counts[shown].min(), counts[shown].max()
+    unmapped = unmapped_windows(spectra, windows)
+    every = [*windows, *unmapped]
+    ends = [e for w in every for sides in w.backgrounds for side in sides for e in side]
+    shown = (energies > _SOFTEST) & (energies < 1.08 * max(ends))
+    low, high = float(np.percentile(counts[shown], 1)), float(counts[shown].max())
+    first, last = float(energies[shown][0]), float(energies[shown][-1])
     axes.step(energies[shown], counts[shown], where="mid", color="0.2", lw=0.9)
+    close, labels = overlaps(spectra, windows), []
     for window in windows:
-        color = "#D55E00" if close[window.name] else "#0072B2"
+        doubts = close[window.name]
+        color = _DOUBTFUL if doubts else _CLEAR
         for peak, sides in zip(window.peaks, window.backgrounds, strict=True):
             axes.axvspan(*peak, color=color, alpha=0.25, lw=0)
             for side in sides:
-                axes.plot(side, [low / 1.6] * 2, color=color, lw=3, solid_capstyle="butt")
-        text = window.name.replace("_", " ")
-        if close[window.name]:
-            text += f" (may hold {', '.join(close[window.name]).replace('_', ' ')})"
-        _name(axes, energies, counts, window.energy, text, color)
-    mapped = {window.name.split("_")[0] for window in windows}
-    for window in supported_windows(spectra):
-        near = min(abs(window.energy - other.energy) for other in windows)
-        width = float(line_width(window.energy, spectra.resolution))
-        visible = energies[shown][0] <= window.energy <= energies[shown][-1]
-        if window.name.split("_")[0] not in mapped and near > width and visible:
-            name = window.name.replace("_", " ") + "?"
-            _name(axes, energies, counts, window.energy, name, "0.5")
+                axes.plot(side, [low / 1.7] * 2, color=color, lw=4, solid_capstyle="butt")
+        labels.append((window.energy, window.name, doubts, color))
+    labels += [(window.energy, f"{window.name}?", [], _UNMAPPED) for window in unmapped]
+    for energy, text, color in _joined(labels, 0.014 * (last - first)):
+        top = counts[np.abs(energies - energy) <= 0.08].max(initial=low)
+        how = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": 8, "color": color}
+        axes.annotate(text, (energy, top), (0, 4), textcoords="offset points", **how)
     axes.set_yscale("log")
-    axes.set_ylim(low / 2, high * (high / low) ** 0.45)
-    axes.set_xlim(energies[shown][0], energies[shown][-1])
+    axes.set_ylim(low / 2, high * (high / low) ** 0.8)
+    axes.set_xlim(first, last)
     axes.set_xlabel("energy (keV)")
     axes.set_ylabel("counts per channel")
 
 
-def _name(
-    axes: Any, energies: NDArray, counts: NDArray, energy: float, text: str, color: str
-) -> None:
-    """Write the name of a line above its peak."""
-    top = counts[np.abs(energies - energy) <= 0.06].max(initial=1.0)
-    axes.annotate(
-        text,
-        (energy, top),
-        (0, 4),
-        textcoords="offset points",
-        rotation=90,
-        ha="center",
-        va="bottom",
-        fontsize=8,
-        color=color,
-    )
+def _joined(
+    labels: list[tuple[float, str, list[str], str]], distance: float
+) -> list[tuple[float, str, str]]:
+    """Return energy, text and color of each label; one for lines that lie too close for two."""
+    groups: list[list[tuple[float, str, list[str], str]]] = []
+    for label in sorted(labels):
+        if groups and label[0] - groups[-1][0][0] < distance:
+            groups[-1].append(label)
+        else:
+            groups.append([label])
+    made = []
+    for group in groups:
+        text = ", ".join(name for _, name, *_ in group)
+        doubts = group[0][2]
+        if len(group) == 1 and doubts:
+            text += f" (or {', '.join(doubts[:2])}{', …' if len(doubts) > 2 else ''})"
+        colors = [color for *_, color in group]
+        color = next(c for c in (_DOUBTFUL, _CLEAR, _UNMAPPED) if c in colors)
+        made.append((float(np.mean([e for e, *_ in group])), text.replace("_", " "), color))
+    return made
 
 
 def written(path: Any, spectra: Spectra, windows: Sequence[EnergyWindow], overwrite: bool) -> None:

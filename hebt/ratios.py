@@ -23,6 +23,8 @@ _SHARE = 0.3
 _ALIKE = 0.8
 # Below it, more of the HAADF images' variation is left over than is explained.
 _R_SQUARED = 0.5
+# Darkest values of HAADF, relative to the brightest, from which on they seem a black level.
+_DARK = 0.02
 # Differences between tilts are reported where noise alone makes such ones in about one of a
 # thousand fits (more where counts are very few), and where they matter: the ratios with which the
 # paper's HEBT is as good as with the true ones are off by 11 and 17 % (section 4.1, Table 1).
@@ -435,6 +437,25 @@ def _beside(fit: ResponseRatios, haadf: np.ndarray, maps: np.ndarray) -> Iterato
             )
 
 
+def _cause(values: np.ndarray, left_in: str) -> str:
+    """Say why a constant may explain HAADF better than the maps do."""
+    low, high = values.min(), values.max()
+    dark, bright = np.quantile(values, (0.01, 0.99))
+    if dark > _DARK * bright:
+        return (
+            f"Its values run from {low:.4g} to {high:.4g}: it seems to have a black level "
+            "(detector offset), which must be removed first, e.g. by hebt.prepare.remove_offset. "
+            f"Otherwise look for {left_in}signals that are not aligned, or an element that is "
+            "missing."
+        )
+    return (
+        f"Its values run from {low:.4g} to {high:.4g}, so that this is no black level: an element "
+        "that HAADF shows seems to have no map. Map all that the spectrum shows, the support or a "
+        f"coating as well (hebt lines, or hebt.io.plot_lines). Otherwise look for {left_in}signals "
+        "that are not aligned."
+    )
+
+
 def _doubts(
     fit: ResponseRatios, haadf: np.ndarray, inside: np.ndarray, noise: np.ndarray, units: np.ndarray
 ) -> Iterator[str]:
@@ -451,7 +472,8 @@ def _doubts(
         yield (
             f"the response ratio of {named_with_likeness(zero)} came out as 0: the HAADF images "
             "can be explained without it, better than with it. The reconstruction needs ratios "
-            "above 0; leave the element out, or find what its map shares with the others."
+            "above 0; leave the element out, or find what its map shares with the others, or which "
+            "element is missing."
         )
     if (unsure := fit.standard_errors > fit.ratios / 2).any():
         yield (
@@ -461,12 +483,9 @@ def _doubts(
         )
     left_in = "" if fit.variance else "noise in the maps (give variance=... or half=...), "
     if fit.r_squared < 0:
-        low, high = haadf[inside].min(), haadf[inside].max()
         yield (
-            f"a constant explains haadf better than the maps do (R2 = {fit.r_squared:.3f}). Its "
-            f"values run from {low:.4g} to {high:.4g}: it seems to have a black level (detector "
-            "offset), which must be removed first, e.g. by hebt.prepare.remove_offset. Otherwise "
-            f"look for {left_in}signals that are not aligned, or an element that is missing."
+            f"a constant explains haadf better than the maps do (R2 = {fit.r_squared:.3f}). "
+            f"{_cause(haadf[inside], left_in)}"
         )
     elif fit.r_squared < _R_SQUARED:
         yield (

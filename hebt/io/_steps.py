@@ -326,6 +326,22 @@ def fit_ratios(series: Any) -> ResponseRatios:
     return response_ratios(haadf, maps, series.elements, variance=variance if known else "auto")
 
 
+def _check_positive(series, fit):
+    """Refuse response ratios of 0, and say what to do about them."""
+    zero = fit.ratios <= 0
+    if not zero.any():
+        return
+    lost = ", ".join(name for name, none in zip(fit.names, zero, strict=True) if none)
+    kept = ", ".join(repr(line) for line, none in zip(series.lines, zero, strict=True) if not none)
+    raise ValueError(
+        f"the response ratio of {lost} came out as 0, and a reconstruction needs ratios above 0. "
+        "Either these maps cannot be told from the others: go on with "
+        f"series.pick({kept or '...'}); or an element that HAADF shows has no map (R2 = "
+        f"{fit.r_squared:.2f}): read its line as well, see hebt lines. Known ratios can be given "
+        "as ratios=."
+    )
+
+
 def _projectors(series):
     size = series.maps.shape[-1]
     W = Projector(series.angles, size)
@@ -392,6 +408,7 @@ def reconstruct(
     ratios = series.ratios() if ratios is None else ratios
     if isinstance(ratios, ResponseRatios):
         check_order(ratios.names, series.elements)
+        _check_positive(series, ratios)
     if method is None:
         fit = ratios if isinstance(ratios, ResponseRatios) else series.ratios()
         method = suited_method(series, fit, 0)
