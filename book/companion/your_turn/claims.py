@@ -5,21 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from hebt import Result
-from hebt.io import TiltSeries
 
-from .mistakes import BESIDE, BLACK, DRIFT, TURNED, Mistakes
+from .mistakes import DAMPED, Mistakes
 from .recording import RANGES, STEPS, Recording
 
 
-def numbers(
-    series: TiltSeries, result: Result, wrong: Mistakes, recording: Recording
-) -> dict[str, str]:
+def numbers(result: Result, wrong: Mistakes, recording: Recording) -> dict[str, str]:
     """Return what the sentences quote, ready for `glue`."""
     low, high = (sum(recording.errors[r, STEPS[1]].mean(axis=1)) for r in (RANGES[0], RANGES[-1]))
     coarse, fine = (sum(recording.errors[RANGES[1], s].mean(axis=1)) for s in (STEPS[0], STEPS[-1]))
     n = {
-        "tilts": len(series.angles),
-        "pixel": f"{series.pixel_size:.1f} nm",
         "voxel": f"{result.pixel_size:.0f} nm",
         "method": result.method,
         "narrow": f"±{RANGES[0]}°",
@@ -29,14 +24,18 @@ def numbers(
         "coarse": f"{STEPS[0]:g}°",
         "fine": f"{STEPS[-1]:g}°",
         "step_gain": f"{coarse / fine:.1f}",
-        "drift": f"{DRIFT:g}",
-        "turned": f"{TURNED:g}°",
-        "beside": f"{BESIDE:g}",
-        "black": f"{100 * BLACK:.0f} %",
         "silent": _silent(wrong),
+        "damped": _damped(wrong),
         "count": len(wrong.each),
     }
     return {f"turn_{name}": str(text) for name, text in n.items()}
+
+
+def _damped(wrong: Mistakes) -> str:
+    """Return the errors where HAADF is not linear, beside those where it is."""
+    (one,) = (one for one in wrong.each if one.name == DAMPED)
+    right = wrong.right.errors
+    return " and ".join(f"{v:.2f} for {e} ({right[e]:.2f})" for e, v in one.wrong.errors.items())
 
 
 def _silent(wrong: Mistakes) -> str:

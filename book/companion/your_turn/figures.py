@@ -10,6 +10,8 @@ from hebt import Result, io
 from ..style import CMAP, grid, length_bar, panel, styled, subplots, title
 from .mistakes import SHOWN, Mistakes
 
+NARROW_WIDTH = 5.2  # inches: two pictures side by side, whose titles can be read on a phone
+
 
 @styled
 def plot_lines(series: io.TiltSeries):
@@ -33,7 +35,7 @@ def plot_result(result: Result):
 @styled
 def plot_right(study: Mistakes):
     """Show the middle slice of the truth, and its reconstruction where nothing is wrong."""
-    figure, axes = subplots(1, 2, 3.4)
+    figure, axes = subplots(1, 2, 2.75, width=NARROW_WIDTH)
     _slice(axes[0], study, study.truth, f"{SHOWN}, the truth", "a")
     error = study.right.errors[SHOWN]
     _slice(axes[1], study, study.right.plane, f"nothing wrong: error {error:.2f}", "b")
@@ -44,13 +46,11 @@ def plot_right(study: Mistakes):
 def plot_mistakes(study: Mistakes, kind: str):
     """Show the middle slice with the mistakes of a kind, "geometry" or "signals", and cured."""
     shown = [one for one in study.each if one.kind == kind]
-    figure, axes = subplots(len(shown), 2, 3.1 * len(shown), squeeze=False)
+    figure, axes = subplots(len(shown), 2, 2.75 * len(shown), width=NARROW_WIDTH, squeeze=False)
     marks = iter("abcdefghijklmnop")
     for row, one in zip(axes, shown, strict=True):
         wrong, cured = (tried.errors[SHOWN] for tried in (one.wrong, one.cured))
-        _slice(
-            row[0], study, one.wrong.plane, f"{one.name.lower()}:\nerror {wrong:.2f}", next(marks)
-        )
+        _slice(row[0], study, one.wrong.plane, f"{one.name}:\nerror {wrong:.2f}", next(marks))
         _slice(row[1], study, one.cured.plane, f"cured: error {cured:.2f}", next(marks))
     return figure
 

@@ -22,6 +22,7 @@ from ..store import cached
 
 NOT_ALIGNED, NARROW = "Not aligned", "Particle leaves the field"
 AXIS = "Tilt axis beside the middle and turned"
+DAMPED = "HAADF not linear: thick, or saturated"
 GEOMETRY = (NOT_ALIGNED, AXIS, NARROW)
 SHOWN = "Ag"  # the element of the pictures
 SATURATED = 0.55  # of the brightest pixel: the saturation of a thick specimen
@@ -142,12 +143,12 @@ def _all(now: Settings, right: Recorded):
         maps=simulate.apply_drift(right.maps, drift),
     )
     yield (
-        *(NOT_ALIGNED, "edges are doubled", "series.align()"),
+        *(NOT_ALIGNED, "edges are ragged or doubled", "series.align()"),
         *(moved, lambda made: _of_series(made.series().align())),
     )
     turned = change(right, **_each_image(right, _turned))
     yield (
-        *(AXIS, "edges become arcs"),
+        *(AXIS, "edges are drawn out into arcs"),
         *("prepare.estimate_tilt_axis, apply_tilt_axis", turned, _find_axis),
     )
     black = change(right, haadf=right.haadf + np.float32(BLACK * bright))
@@ -157,7 +158,7 @@ def _all(now: Settings, right: Recorded):
     )
     damped = change(right, haadf=simulate.damp(right.haadf, SATURATED * bright))
     yield (
-        *("HAADF not linear: thick, or saturated", "thick places look hollow"),
+        *(DAMPED, "thick places look too dark"),
         *("series.correct_damping(); detector gain", damped),
         lambda made: _of_series(made.series().correct_damping()),
     )

@@ -46,7 +46,7 @@ def list_table(series: TiltSeries) -> Table:
 def _short(text: str) -> str:
     """Return what a warning says, without what it advises."""
     text = re.sub(r"\(whose map is like that of (\w+), cosine [\d.]+\)", r"(like \1)", text)
-    return re.split(r"(?<=[a-z)]): |(?<=\w)\. [A-Z]|, by more than", text)[0] + "."
+    return re.split(r"(?<=[a-z)]): |(?<=[\w)])\. [A-Z]|, by more than", text)[0] + "."
 
 
 def recording_table(study: Recording) -> Table:
@@ -81,7 +81,9 @@ def mistake_table(study: Mistakes) -> Table:
         title="Mistakes, and their cures",
         note="MSE relative to the simulated particle, at the best scale: with the mistake → cured. "
         f"HEBT with α = {study.settings.alpha:g}, {study.settings.iterations} iterations; where "
-        "the particle leaves the field, within what the field shows.",
+        "the particle leaves the field, within what the field shows. Warnings are those at the "
+        "ratios; hebt also warns of overlaps when lines are chosen, and of a horizontal tilt axis in "
+        "align().",
     )
 
 
