@@ -82,8 +82,8 @@ def mistake_table(study: Mistakes) -> Table:
         note="MSE relative to the simulated particle, at the best scale: with the mistake → cured. "
         f"HEBT with α = {study.settings.alpha:g}, {study.settings.iterations} iterations; where "
         "the particle leaves the field, within what the field shows. Warnings are those at the "
-        "ratios; hebt also warns of overlaps when lines are chosen, and of a horizontal tilt axis in "
-        "align().",
+        "ratios; hebt also warns of overlaps when lines are chosen, and of a horizontal tilt axis "
+        "in align().",
     )
 
 
