@@ -23,15 +23,13 @@ _SHARE = 0.3
 _ALIKE = 0.8
 # Below it, more of the HAADF images' variation is left over than is explained.
 _R_SQUARED = 0.5
-# Darkest values of HAADF, relative to the brightest, from which on they seem a black level.
-_DARK = 0.02
+_DARK = 0.02  # darkest of HAADF's values, relative to the brightest, that seem a black level
 # Differences between tilts are reported where noise alone makes such ones in about one of a
 # thousand fits (more where counts are very few), and where they matter: the ratios with which the
 # paper's HEBT is as good as with the true ones are off by 11 and 17 % (section 4.1, Table 1).
 _CHANCE = 1e-3
 _SPREAD = 0.1
-# Noise within such a block may be correlated, unless it is that of raw counts; the block is longer
-# than the paper's kernels.
+# Noise within such a block, longer than the paper's kernels, may be correlated but of raw counts.
 _BLOCK = 16
 # blocks per tilt from which on a brightness of each tilt takes little of what they tell
 _MANY = 30
@@ -439,20 +437,17 @@ def _beside(fit: ResponseRatios, haadf: np.ndarray, maps: np.ndarray) -> Iterato
 
 def _cause(values: np.ndarray, left_in: str) -> str:
     """Say why a constant may explain HAADF better than the maps do."""
-    low, high = values.min(), values.max()
     dark, bright = np.quantile(values, (0.01, 0.99))
+    seen = f"Its values run from {values.min():.4g} to {values.max():.4g}"
     if dark > _DARK * bright:
         return (
-            f"Its values run from {low:.4g} to {high:.4g}: it seems to have a black level "
-            "(detector offset), which must be removed first, e.g. by hebt.prepare.remove_offset. "
-            f"Otherwise look for {left_in}signals that are not aligned, or an element that is "
-            "missing."
+            f"{seen}: it seems to have a black level, which must be removed first, e.g. by "
+            f"hebt.prepare.remove_offset. Otherwise look for {left_in}signals that are not "
+            "aligned, or an element that is missing."
         )
     return (
-        f"Its values run from {low:.4g} to {high:.4g}, so that this is no black level: an element "
-        "that HAADF shows seems to have no map. Map all that the spectrum shows, the support or a "
-        f"coating as well (hebt lines, or hebt.io.plot_lines). Otherwise look for {left_in}signals "
-        "that are not aligned."
+        f"{seen}, no black level: an element that HAADF shows, as of a coating, seems to have no "
+        f"map (hebt lines). Otherwise look for {left_in}signals that are not aligned."
     )
 
 
@@ -472,8 +467,7 @@ def _doubts(
         yield (
             f"the response ratio of {named_with_likeness(zero)} came out as 0: the HAADF images "
             "can be explained without it, better than with it. The reconstruction needs ratios "
-            "above 0; leave the element out, or find what its map shares with the others, or which "
-            "element is missing."
+            "above 0; leave the element out, or find what its map shares with the others."
         )
     if (unsure := fit.standard_errors > fit.ratios / 2).any():
         yield (
@@ -483,10 +477,8 @@ def _doubts(
         )
     left_in = "" if fit.variance else "noise in the maps (give variance=... or half=...), "
     if fit.r_squared < 0:
-        yield (
-            f"a constant explains haadf better than the maps do (R2 = {fit.r_squared:.3f}). "
-            f"{_cause(haadf[inside], left_in)}"
-        )
+        poor = f"a constant explains haadf better than the maps do (R2 = {fit.r_squared:.3f}). "
+        yield poor + _cause(haadf[inside], left_in)
     elif fit.r_squared < _R_SQUARED:
         yield (
             f"the maps explain only {100 * fit.r_squared:.0f} % of the variation of haadf (R2 = "

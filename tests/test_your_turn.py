@@ -40,7 +40,9 @@ def test_what_is_lost_is_seen_in_the_pictures(tried):
     hole = tried.truth == 0
     middle = np.s_[16:24, 16:24]
     assert hole[middle].all(), "gold is there"
-    assert lacking.wrong.plane[middle].mean() > 3 * lacking.cured.plane[middle].mean()
+    # it comes out brighter than silver is anywhere; cured, with less than half of that
+    assert lacking.wrong.plane[middle].mean() > tried.truth.max()
+    assert lacking.wrong.plane[middle].mean() > 2 * lacking.cured.plane[middle].mean()
 
 
 def test_the_table_has_all_mistakes_and_their_errors(tried):
