@@ -139,6 +139,7 @@ def check_volumes(folder):
     assert all(name in report for name in saved.inputs)
 
 
+@pytest.mark.slow
 def test_the_readme_example_of_files_runs(tmp_path, monkeypatch, recwarn):
     put_tilts(tmp_path)
     monkeypatch.chdir(tmp_path)
