@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -172,6 +173,13 @@ def drawn(spectra: Spectra, windows: Sequence[EnergyWindow]) -> Any:
     ImportError
         If matplotlib is not installed.
     """
+    figure = _empty_figure()
+    _draw(figure.add_subplot(), spectra, windows)
+    return figure
+
+
+def _empty_figure() -> Any:
+    """Return a figure that notebooks show, whether pyplot is in use there or not."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -180,11 +188,20 @@ def drawn(spectra: Spectra, windows: Sequence[EnergyWindow]) -> Any:
             "a plot of lines needs matplotlib, which is not installed; run pip install "
             '"hebt[explorers]".'
         ) from None
-    figure = Figure(figsize=(9, 4.2), dpi=150, facecolor="white", layout="constrained")
+
+    class Shown(Figure):
+        def _repr_png_(self) -> bytes:
+            return _png(self)
+
+    figure = Shown(figsize=(9, 4.2), dpi=150, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    _draw(axes, spectra, windows)
     return figure
+
+
+def _png(figure: Any) -> bytes:
+    out = io.BytesIO()
+    figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
 
 
 def _draw(axes: Any, spectra: Spectra, windows: Sequence[EnergyWindow]) -> None:
@@ -257,11 +274,8 @@ def _page(figure: Any, cells: list[list[str]]) -> str:
     """Return an HTML page with a figure, and a table of the lines."""
     import base64
     import html
-    import io
 
-    out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
-    code = base64.b64encode(out.getvalue()).decode()
+    code = base64.b64encode(_png(figure)).decode()
     names = ", ".join(row[0].replace("_", " ") for row in cells)
     head = "".join(f'<th scope="col">{name}</th>' for name in _HEAD)
     body = "\n".join(

@@ -389,7 +389,9 @@ def test_the_lines_are_drawn_with_what_may_be_in_their_windows(tmp_path):
 def test_the_picture_names_overlaps_and_elements_without_a_map(tmp_path):
     path = save(tmp_path / "5.hspy", spectra(data=peaks(1.740, 4.511, 8.046)), image())
     series = io.read(path, lines=["Si", "Ti", "Ba_La"], angles=[5], progress=False)
-    (axes,) = io.plot_lines(series).axes
+    figure = io.plot_lines(series)
+    assert figure._repr_png_().startswith(b"\x89PNG"), "a notebook shows it"
+    (axes,) = figure.axes
     written = {text.get_text(): text.get_color() for text in axes.texts}
     orange = [text for text, color in written.items() if color == "#D55E00"]
     assert orange == ["Ba La, Ti Ka"]

@@ -47,10 +47,10 @@ def test_what_is_lost_is_seen_in_the_pictures(tried):
 
 def test_the_table_has_all_mistakes_and_their_errors(tried):
     table = tables.mistake_table(tried)
-    assert [row[0] for row in table.rows[1:]] == [mistake.name for mistake in tried.each]
     for row, mistake in zip(table.rows[1:], tried.each, strict=True):
         before, after = (e["Ag"] for e in (mistake.wrong.errors, mistake.cured.errors))
-        assert row[-1] == f"{before:.2f} → {after:.2f}"
+        assert row[0].startswith(mistake.name)
+        assert row[-1].replace("\u00a0", " ").endswith(f"Ag {before:.2f} → {after:.2f}")
     assert {mistake.kind for mistake in tried.each} == {"geometry", "signals"}
 
 
@@ -82,7 +82,7 @@ def test_lists_of_elements_are_told_apart_on_measured_files():
     assert any("seems to have no map" in doubt for doubt in two.doubts)
     rows = tables.list_table(series).rows
     assert [row[0] for row in rows] == list(journey.LISTS)
-    assert "explains haadf better" in rows[2][3]
+    assert "explains haadf better" in rows[2][2]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ..tables import Table
 from ..without_weight.robustness import Robustness
 from ..without_weight.study import PhantomComparison
 from .journey import fitted_lists
-from .mistakes import Mistakes
+from .mistakes import Mistakes, Tried
 from .recording import RANGES, STEPS, Recording
 
 # the cases of `without_weight.robustness` that are shown, as they are called there
@@ -30,13 +30,14 @@ def list_table(series: TiltSeries) -> Table:
     for one in fitted_lists(series):
         fit = one.fit
         ratios = [
-            f"{name} {ratio:.0f}" + (f" ± {error:.0f}" if ratio > 0 else "")
+            f"{name}\u00a0{ratio:.0f}" + (f"\u00a0±\u00a0{error:.0f}" if ratio > 0 else "")
             for name, ratio, error in zip(fit.names, fit.ratios, fit.standard_errors, strict=True)
         ]
         said = "\n".join(_short(text) for text in one.doubts) or "nothing"
-        rows.append((one.name, "\n".join(ratios), f"{fit.r_squared:.2f}".replace("-", "−"), said))
+        ratios.append(f"R²\u00a0{fit.r_squared:.2f}".replace("-", "−"))
+        rows.append((one.name, "\n".join(ratios), said))
     return Table(
-        ("list of elements", "response ratios", "R²", "hebt warns"),
+        ("list of elements", "response ratios", "hebt warns"),
         rows,
         title="The same files, with three lists of elements",
         note="HAADF intensity per count, with standard errors; warnings are cut to what they say.",
@@ -68,15 +69,17 @@ def recording_table(study: Recording) -> Table:
 
 def mistake_table(study: Mistakes) -> Table:
     """Show each mistake, what hebt says of it, its cure, and the errors."""
-    rows = [("Nothing wrong", "", "", "", *_errors(study.right.errors, study))]
+    right = (f"{name}\u00a0{error:.2f}" for name, error in study.right.errors.items())
+    rows = [("Nothing wrong", "nothing", "", "\n".join(right))]
     for one in study.each:
         said = "\n".join(dict.fromkeys(_short(w) for w in one.wrong.warned)) or "nothing"
-        errors = zip(
-            _errors(one.wrong.errors, study), _errors(one.cured.errors, study), strict=True
+        errors = (
+            f"{name}\u00a0{_error(one.wrong, name)}\u00a0→\u00a0{_error(one.cured, name)}"
+            for name in study.right.errors
         )
-        rows.append((one.name, one.sign, said, one.cure, *(" → ".join(pair) for pair in errors)))
+        rows.append((f"{one.name}: {one.sign}", said, one.cure, "\n".join(errors)))
     return Table(
-        ("mistake", "it shows as", "hebt warns", "cure", *(f"error {e}" for e in _names(study))),
+        ("mistake, and how it shows", "hebt warns", "cure", "error"),
         rows,
         title="Mistakes, and their cures",
         note="MSE relative to the simulated particle, at the best scale: with the mistake → cured. "
@@ -87,12 +90,8 @@ def mistake_table(study: Mistakes) -> Table:
     )
 
 
-def _names(study: Mistakes) -> tuple[str, ...]:
-    return tuple(study.right.errors)
-
-
-def _errors(errors: dict[str, float], study: Mistakes) -> list[str]:
-    return [f"{errors[name]:.2f}" if name in errors else "none" for name in _names(study)]
+def _error(tried: Tried, name: str) -> str:
+    return f"{tried.errors[name]:.2f}" if name in tried.errors else "none"
 
 
 def when_table(phantom: PhantomComparison, wrong: Robustness, judged: Judgement) -> Table:
