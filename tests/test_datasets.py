@@ -495,12 +495,13 @@ def test_the_chapter_is_run_where_its_data_are(extension, monkeypatch):
     assert extension.without_data(other) == other
 
 
+@pytest.mark.parametrize("name", ["dust", "your_turn"])
 def test_the_chapter_without_data_shows_the_card_and_runs_no_further(
-    extension, monkeypatch, tmp_path
+    extension, monkeypatch, tmp_path, name
 ):
     monkeypatch.delenv("HEBT_DATA", raising=False)
     monkeypatch.setenv("HEBT_CACHE", str(tmp_path))
-    chapter = (ROOT / "book" / "dust.md").read_text(encoding="utf-8")
+    chapter = (ROOT / "book" / f"{name}.md").read_text(encoding="utf-8")
     shown = extension.without_data(chapter)
     (only,) = cells(shown)
     ((card,),) = run_notebook([only], tmp_path)
