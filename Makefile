@@ -17,9 +17,10 @@ LAB     ?=
 export VENV OUT PYTHON PYTHONS
 RUN  = "$$VENV/bin/python"
 HTML = "$$OUT/_build/html"
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL = help
-.PHONY: help setup book test test-fast lint data wheel lab serve picture bench promises lock clean
+.PHONY: help setup book test test-fast lint data wheel archive pdf lab serve picture bench promises lock clean
 
 help:
 	@echo 'make book     build the book: install what it needs, run every chapter, write the pages'
@@ -28,6 +29,8 @@ help:
 	@echo 'make lint     style and types, as CI checks them'
 	@echo 'make data     download the measured tilt series (56 MB), hashes checked'
 	@echo 'make wheel    build the package hebt alone, into dist/'
+	@echo 'make archive  pack the built pages into a zip file that opens from disk'
+	@echo 'make pdf      print the whole book into one PDF (needs Chromium)'
 	@echo 'make lab      open the chapters as notebooks in JupyterLab'
 	@echo 'make serve    show the built pages at http://127.0.0.1:$(PORT)'
 	@echo 'make bench    compare speed, memory and time to an error with other reconstruction codes'
@@ -74,6 +77,14 @@ data: setup
 
 wheel: setup
 	@$(RUN) -m build --no-isolation --outdir dist
+
+archive: setup
+	@[ -f $(HTML)/index.html ] || $(MAKE) book
+	@$(RUN) book/_ext/archive.py $(HTML) "$$OUT/_build/hebt-book-$(VERSION).zip"
+
+pdf: setup
+	@[ -f $(HTML)/index.html ] || $(MAKE) book
+	@$(RUN) book/_ext/printed.py $(HTML) "$$OUT/_build/hebt-book-$(VERSION).pdf"
 
 lab: setup
 	@echo 'Opening JupyterLab; a chapter is a .md file in book/. Stop it with Ctrl-C.'

@@ -19,10 +19,8 @@ come with `pip install -r benchmarks/peers.txt`. Two idle cores take about ten m
 from __future__ import annotations
 
 import argparse
-import datetime
 import functools
 import json
-import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,13 +32,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book"))
 import contenders as field
 import fused_multimodal
 import peers
-from run import commit, load, processor, version_of
+from record import ROOT, head, load, parsed, version_of, write
 
 import hebt
-from companion.fidelity import fidelity
-from hebt._files import written_aside
 
-RECORD = Path(__file__).resolve().parents[1] / "data" / "benchmark_errors.json"
+RECORD = ROOT / "data" / "benchmark_errors.json"
 FULL = {"size": 300, "tilts": 31, "slices": 300, "rounds": 3}
 QUICK = {"size": 48, "tilts": 9, "slices": 4, "rounds": 1}
 PACKAGES = ("numpy", "numba", "scipy", "astra-toolbox", "mbirjax", "jax", "svmbir")
@@ -60,40 +56,15 @@ def parse(arguments=None) -> argparse.Namespace:
     """Read the command's options; `out` is None where nothing is to be written."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name, value in FULL.items():
-        parser.add_argument(f"--{name}", type=int, default=value, help=f"{value} in the record")
-    parser.add_argument("--quick", action="store_true", help="small sizes, to try it out")
+        parser.add_argument(f"--{name}", type=int, help=f"{value} in the record")
     parser.add_argument("--search", action="store_true", help="search the peers' settings first")
-    parser.add_argument("--out", type=Path, help=f"results file (data/{RECORD.name})")
-    options = parser.parse_args(arguments)
-    options.quick = options.quick or fidelity() == "quick"
-    if options.quick:
-        vars(options).update(QUICK)
-    full = all(vars(options)[name] == value for name, value in FULL.items())
-    if options.out is None:
-        options.out = RECORD if full else None
-    elif options.out.resolve() == RECORD and not full:
-        parser.error(
-            f"--out is {RECORD}, the book's record, and this run is a smaller one than the "
-            "record's. Name another file, or leave out --quick, HEBT_FIDELITY and sizes."
-        )
-    return options
+    return parsed(parser, arguments, RECORD, FULL, QUICK)
 
 
 def main() -> None:
     options = parse()
-    if options.out is None:
-        print(f"a short run: {RECORD.name} stays as it is (--out FILE keeps these results)")
     searched = json.loads(RECORD.read_text(encoding="utf-8"))["searched"] if RECORD.exists() else {}
-    results = {
-        "date": datetime.date.today().isoformat(),
-        "processor": processor(),
-        "cores": numba.config.NUMBA_NUM_THREADS,
-        "python": platform.python_version(),
-        "versions": {p: version_of(p) for p in PACKAGES},
-        "commit": commit(),
-        "load_before": load(),
-        "settings": {name: vars(options)[name] for name in FULL} | {"judged": JUDGED},
-    }
+    results = head(PACKAGES, {name: vars(options)[name] for name in FULL} | {"judged": JUDGED})
     W = hebt.Projector(np.linspace(-75, 75, options.tilts), options.size)
     results["geometry"] = geometry(W)
     if options.search:
@@ -106,10 +77,7 @@ def main() -> None:
     results["least_squares"] = least_squares(W, options)
     results["load_after"] = load()
     print_table(results)
-    if options.out is not None:
-        with written_aside(options.out) as part:
-            part.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        print(f"\nwritten to {options.out}")
+    write(results, options.out)
 
 
 def geometry(W: hebt.Projector) -> dict[str, float]:

@@ -17,12 +17,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
-import datetime
 import functools
-import json
 import multiprocessing
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -30,7 +27,6 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numba
@@ -42,10 +38,9 @@ import hebt
 # The loop in C works on the engine's own arrays, so that the two differ in nothing else.
 from hebt._engine.arrays import empty, inverse
 from hebt._engine.device import choose_device
-from hebt._files import written_aside
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book"))
-from companion.fidelity import fidelity
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from record import ROOT, head, load, load_text, parsed, write
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = (
@@ -68,8 +63,6 @@ W = hebt.Projector([-30, 0, 30], 32)
 hebt.reconstruct(W, numpy.ones((3, 4, 32)), numpy.ones((2, 3, 4, 32)), [1, 1], iterations=2)
 """
 
-
-ROOT = HERE.parent
 RECORD = ROOT / "data" / "benchmark.json"
 # What the book's record was measured with; a run with less does not replace it.
 FULL = {"size": 300, "tilts": 31, "slices": 300, "rounds": 7}
@@ -83,44 +76,13 @@ def parse(arguments=None) -> argparse.Namespace:
     parser.add_argument("--tilts", type=int, help="tilts from -75 to 75 degrees")
     parser.add_argument("--slices", type=int, help="slices of each element")
     parser.add_argument("--rounds", type=int, help="repeats, of which the median counts")
-    parser.add_argument("--quick", action="store_true", help="small sizes, to try it out")
-    parser.add_argument("--out", type=Path, help="results file (data/benchmark.json)")
-    parser.set_defaults(**FULL)
-    options = parser.parse_args(arguments)
-    options.quick = options.quick or fidelity() == "quick"
-    if options.quick:
-        vars(options).update(QUICK)
-    full = all(vars(options)[name] == value for name, value in FULL.items())
-    if options.out is None:
-        options.out = RECORD if full else None
-    elif options.out.resolve() == RECORD and not full:
-        parser.error(
-            f"--out is {RECORD}, the book's record, and this run is a smaller one than the "
-            "record's. Name another file, or leave out --quick, HEBT_FIDELITY and sizes."
-        )
-    return options
+    return parsed(parser, arguments, RECORD, FULL, QUICK)
 
 
 def main() -> None:
     options = parse()
-    if options.out is None:
-        print(f"a short run: {RECORD.name} stays as it is (--out FILE keeps these results)")
     cores = min(2, numba.config.NUMBA_NUM_THREADS)
-    results = {
-        "date": datetime.date.today().isoformat(),
-        "processor": processor(),
-        "cores": numba.config.NUMBA_NUM_THREADS,
-        "python": platform.python_version(),
-        "versions": {p: version_of(p) for p in PACKAGES},
-        "commit": commit(),
-        "load_before": load(),
-        "settings": {
-            "size": options.size,
-            "tilts": options.tilts,
-            "slices": options.slices,
-            "rounds": options.rounds,
-        },
-    }
+    results = head(PACKAGES, {name: vars(options)[name] for name in FULL})
     with tempfile.TemporaryDirectory() as folder:
         results["first_call"] = first_call(None if options.quick else folder)
         results["compiler"], library = compile_c(folder)
@@ -131,10 +93,7 @@ def main() -> None:
     results["workers"] = workers(options)
     results["load_after"] = load()
     print_table(results)
-    if options.out is not None:
-        with written_aside(options.out) as part:
-            part.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        print(f"\nwritten to {options.out}")
+    write(results, options.out)
 
 
 def contest(options, cores, library, gpu) -> list[dict]:
@@ -586,44 +545,6 @@ def process_memory(field) -> float:
             return next(1024 * int(line.split()[1]) for line in file if line.startswith(field))
     except (OSError, StopIteration):
         return float("nan")
-
-
-def load() -> float | None:
-    """How many programs wanted the processor in the last minute; None where nobody counts."""
-    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
-
-
-def load_text(value) -> str:
-    return "unknown" if value is None else f"{value:.1f}"
-
-
-def processor() -> str:
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(line.split(":")[1].strip() for line in file if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def version_of(package) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def commit(folder: Path = ROOT) -> str | None:
-    """hebt's commit, "-dirty" where files differ from it; None where this is no checkout of git."""
-
-    def git(*command):
-        run = subprocess.run(["git", "-C", folder, *command], capture_output=True, text=True)
-        return run.stdout.strip() if run.returncode == 0 else ""
-
-    # a copy without .git may lie inside a repository of another project
-    with contextlib.suppress(OSError):
-        if (top := git("rev-parse", "--show-toplevel")) and Path(top).samefile(folder):
-            return git("describe", "--always", "--dirty") or None
-    return None
 
 
 if __name__ == "__main__":

@@ -228,7 +228,7 @@ def _state(problem: Problem, method: CompositionEM, guide: Any, weights: Any, ki
         raise ValueError(
             f"kernel is {method.kernel}; expected at most {size}, the size of a slice."
         )
-    _, shift = shifted_counts(problem.maps, method.variance, along > 0)
+    _, shift = shifted_counts(problem.maps, method.variance, along > 0, W.angles)
     if guide is None:
         guide = haadf_reconstruction(problem, method.haadf_noise)
     guide = _check_guide(guide, problem)

@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike
 
 from ._checks import as_float32, check_count, check_seed, check_variance
 
-_SHIFT_TILTS, _SHIFT_PIXELS = 0.7, 3 / 128  # how far the shift is smoothed; pixels per size
+# standard deviations of a local mean, in tilts, and in pixels per size of a slice
+MEAN_TILTS, MEAN_PIXELS = 0.7, 3 / 128
 _LEAST_SHIFT = 1e-3
 
 
@@ -70,13 +71,35 @@ def are_counts(maps: np.ndarray) -> bool:
     return len(some) < 100 or bool(np.gcd.reduce(some) == 1)
 
 
+def tilt_means(angles: np.ndarray) -> np.ndarray:
+    """Return what takes means over neighboring tilts, (tilts, tilts); its rows sum to 1.
+
+    A Gaussian over the tilts in the order of their angles, in whichever order they come, with
+    mirrored ends. Those of one angle count alike.
+    """
+    order = np.argsort(angles, kind="stable")
+    weights = np.empty((len(angles), len(angles)))
+    weights[np.ix_(order, order)] = gaussian_matrix(MEAN_TILTS, len(angles))
+    alike = (angles[:, None] == angles).astype(float)
+    alike /= alike.sum(axis=1, keepdims=True)
+    return (alike @ weights @ alike).astype(np.float32)
+
+
+def gaussian_matrix(sigma: float, length: int) -> np.ndarray:
+    """Return a Gaussian's matrix, (length, length), with mirrored edges; its rows sum to 1."""
+    from scipy import ndimage
+
+    return ndimage.gaussian_filter1d(np.eye(length), sigma, axis=0)
+
+
 def shifted_counts(
-    maps: np.ndarray, variance: ArrayLike | None, along: bool
+    maps: np.ndarray, variance: ArrayLike | None, along: bool, angles: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return counts that are Poisson distributed to good approximation, and their shift.
 
     What was taken off as background has left its variance: variance - maps, smoothed, goes on
-    again, so that mean and variance are equal. Raw counts stay as they are.
+    again, so that mean and variance are equal. Raw counts stay as they are. `angles` say which
+    tilts are neighbors.
     """
     if variance is None:
         if maps.min() < 0 or (maps != np.rint(maps)).any():
@@ -89,9 +112,15 @@ def shifted_counts(
     from scipy import ndimage
 
     variance = check_variance(variance, maps)
-    pixels = _SHIFT_PIXELS * maps.shape[-1]
-    sigma = [0.0, _SHIFT_TILTS, *[0.0] * (maps.ndim - 3), pixels]
+    pixels = MEAN_PIXELS * maps.shape[-1]
+    sigma = np.zeros(maps.ndim)
+    sigma[-1] = pixels
     if along and maps.ndim > 3:
         sigma[-2] = pixels
-    shift = np.maximum(ndimage.gaussian_filter(variance - maps, sigma), _LEAST_SHIFT)
+    smooth = variance - maps
+    ndimage.gaussian_filter(smooth, sigma, output=smooth)
+    flat = smooth.reshape(len(maps), len(angles), -1)
+    shift = (tilt_means(angles) @ flat).reshape(maps.shape)
+    del smooth, flat
+    np.maximum(shift, _LEAST_SHIFT, out=shift)
     return np.maximum(maps + shift, 0), shift

@@ -73,6 +73,11 @@ class Recipe:
         for name in ("maps", "haadf"):
             if (value := getattr(self, name)) is not None:
                 set_(self, name, as_float32(name, value))
+        if getattr(self.method, "shares", None) is not None:
+            raise ValueError(
+                "method is a hebt.CompositionEM with shares, in which an earlier run has left what "
+                "it saw of the data held out; expected shares=None. Leave shares out."
+            )
         if self.name is not None:
             check_text("name", self.name)
         if self.blur is not None:
@@ -134,6 +139,10 @@ class Series:
     def kept(self, array: np.ndarray, rest: list[int]) -> np.ndarray:
         """Return maps, or their variance, less what is held out: (elements, tilts, ...)."""
         return array[rest].sum(axis=0) if self.by_counts else array[:, rest]
+
+    def in_ring(self, units: Sequence[int]) -> list[int]:
+        """Return units so that neighbors follow each other: tilts by angle, parts as they are."""
+        return list(units) if self.by_counts else sorted(units, key=lambda unit: self.angles[unit])
 
     def run(
         self, recipe: Recipe, out: Sequence[int], judges: Sequence[int], last: int | None = None
@@ -210,7 +219,7 @@ class Series:
 
 
 def inner_judges(held: Sequence[int], inner: int) -> dict[int, list[int]]:
-    """Say for each unit held out which others choose: neighbors at some distances, in a ring.
+    """Say for each unit held out, in a ring, which others choose: neighbors at some distances.
 
     The distances are as far apart as they can be, and the pairs are mutual, so that a
     reconstruction without both serves either.
@@ -238,7 +247,7 @@ def nested_errors(
 
     Returns the errors, (contenders, units, tilts, elements), and what was chosen for each unit.
     """
-    judges = inner_judges(held, inner)
+    judges = inner_judges(series.in_ring(held), inner)
     pairs: dict[frozenset[int], dict] = {}
     for unit, others in judges.items():
         for other in others:

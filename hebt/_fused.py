@@ -11,14 +11,13 @@ from numpy.typing import ArrayLike
 
 from ._blocks import is_lazy
 from ._checks import check_variance
-from ._counts import are_counts
+from ._counts import MEAN_PIXELS, are_counts, gaussian_matrix, tilt_means
 from ._engine.accelerated import Acceleration
 from ._guide import haadf_reconstruction
 from ._method import Method
 from ._problem import Problem, Run
 from ._solve import solve
 
-_MEAN_TILTS, _MEAN_PIXELS = 0.7, 3 / 128  # standard deviations of the local mean; pixels per size
 _CERTAIN = 3  # standard errors by which HAADF's noise has to show
 _NEGLIGIBLE = 0.01  # HAADF's own variance relative to that of the maps that counts as none
 _LEAST = 1e-30  # variances below this are 0
@@ -45,7 +44,7 @@ class Fused(Method):
         Variance of each value of the maps, in a shape that broadcasts to theirs, where they are
         no raw counts: for maps smoothed by a kernel what `hebt.prepare.smooth_variance` gives.
         None for raw counts: whole numbers. v_e is r_e^2 times its local mean, Gaussian over 0.7
-        tilts and 3/128 of a slice's size.
+        tilts, in the order of their angles, and 3/128 of a slice's size.
     haadf_noise
         Standard deviation of the noise of a HAADF pixel, in its unit, by which it may differ from
         sum_e r_e p_e; 0 if there is none. None estimates it from the misfit: what its mean square
@@ -172,9 +171,8 @@ def _map_variances(problem: Problem, variance: ArrayLike | None) -> np.ndarray:
             "hebt.Fused(variance=...)."
         )
     tilts, size = maps.shape[1], maps.shape[-1]
-    mean = variance @ _gaussian(_MEAN_PIXELS * size, size).T
-    flat = mean.reshape(len(maps), tilts, -1)
-    np.matmul(_gaussian(_MEAN_TILTS, tilts), flat.copy(), out=flat)
+    mean = variance @ gaussian_matrix(MEAN_PIXELS * size, size).T.astype(np.float32)
+    mean = (tilt_means(problem.W.angles) @ mean.reshape(len(maps), tilts, -1)).reshape(maps.shape)
     mean *= _as_maps(problem.ratios, maps.ndim) ** 2
     return mean
 
@@ -185,13 +183,6 @@ def _as_maps(ratios: Any, ndim: int) -> np.ndarray:
     if ratios.ndim == 1:
         return ratios.reshape(-1, *[1] * (ndim - 1))
     return ratios[:, None, :, None]
-
-
-def _gaussian(sigma: float, length: int) -> np.ndarray:
-    """Return a Gaussian's matrix, (length, length), with mirrored edges; its rows sum to 1."""
-    from scipy import ndimage
-
-    return ndimage.gaussian_filter1d(np.eye(length), sigma, axis=0).astype(np.float32)
 
 
 def has_other_tilts(problem: Problem) -> bool:

@@ -152,7 +152,7 @@ def _state(problem: Problem, run: Run, method: GuidedTV) -> TvRun:
     noise = haadf_noise(images) if method.haadf_noise is None else method.haadf_noise
     guide = haadf_reconstruction(problem, noise)
     x0 = _start(problem, run, method, guide) if problem.x0 is None else problem.x0
-    counts, shift = shifted_counts(problem.maps, method.variance, depth > 1)
+    counts, shift = shifted_counts(problem.maps, method.variance, depth > 1, W.angles)
     S = np.ascontiguousarray(guide.reshape(-1, size**2).T)
     del guide
     level = _levels(S, depth)

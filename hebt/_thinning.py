@@ -73,7 +73,7 @@ class Folds:
         maps = parts.sum(axis=0)[:, :, None] - judges
         shift = np.zeros((len(maps), *[1] * 4), np.float32)
         if variance is not None:
-            whole: Any = shifted_counts(problem.maps, variance, along)[1]
+            whole: Any = shifted_counts(problem.maps, variance, along, problem.W.angles)[1]
             shift = whole[:, :, None] / np.float32(count)
             variance = np.broadcast_to(variance[:, :, None] * kept, maps.shape)
         haadf, ratios = problem.haadf, problem.ratios

@@ -137,7 +137,7 @@ def choose(
 
     The counts are split into five equal parts at random. With each candidate, four of them are
     reconstructed, and the Poisson deviance of the fifth says how well that predicts X-rays which
-    it has not seen [1]_ [2]_. The parts take turns as the judge, so that every count judges once.
+    it has not seen [1]_. The parts take turns as the judge, so that every count judges once.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def choose(
     Notes
     -----
     Standard errors are those of counting noise: from the spread over the f folds at each tilt,
-    times sqrt(1 + f / (p - 1)) for p parts, as reconstructions share most of their counts [3]_.
+    times sqrt(1 + f / (p - 1)) for p parts, as reconstructions share most of their counts [2]_.
 
     A sum that is not hard is chosen where HAADF and the counts contradict each other. It predicts
     the maps better then, but voxels have more noise: on a simulated phantom of separate phases the
@@ -221,9 +221,7 @@ def choose(
     ----------
     .. [1] Stone, "Cross-validatory choice and assessment of statistical predictions", Journal of
        the Royal Statistical Society B 36 (1974) 111-147.
-    .. [2] Coakley, "A cross-validation procedure for stopping the EM algorithm and deconvolution of
-       neutron depth profiling spectra", IEEE Transactions on Nuclear Science 38 (1991) 9-15.
-    .. [3] Nadeau and Bengio, "Inference for the generalization error", Machine Learning 52 (2003)
+    .. [2] Nadeau and Bengio, "Inference for the generalization error", Machine Learning 52 (2003)
        239-281.
 
     Examples

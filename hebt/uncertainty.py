@@ -103,8 +103,7 @@ def noise_deviation(
 
     References
     ----------
-    .. [1] Haynor and Woods, "Resampling estimates of precision in emission tomography", IEEE
-       Transactions on Medical Imaging 8 (1989) 337-343.
+    .. [1] Efron and Tibshirani, "An Introduction to the Bootstrap", Chapman and Hall (1993), ch. 6.
 
     Examples
     --------
@@ -227,6 +226,12 @@ def _settled(method: Fused, problem: Problem) -> Fused:
 
 def _counts(problem: Problem, method: Method) -> tuple[np.ndarray, Any]:
     """Return what is drawn again, and what goes off again afterwards."""
+    if getattr(method, "shares", None) is not None:
+        raise ValueError(
+            "method is a hebt.CompositionEM with shares, from which all replicates would begin "
+            "alike; expected shares=None. Leave shares out, and give as many iterations as the "
+            "result has had in all."
+        )
     maps, variance = problem.maps, getattr(method, "variance", None)
     if variance is not None and isinstance(method, Fused):
         raise ValueError(
@@ -236,7 +241,7 @@ def _counts(problem: Problem, method: Method) -> tuple[np.ndarray, Any]:
         )
     if variance is not None:
         along, _ = getattr(method, "kernel", (0, 0))
-        counts, shift = shifted_counts(maps, variance, along > 0)
+        counts, shift = shifted_counts(maps, variance, along > 0, problem.W.angles)
         return counts, 0 if shift is None else shift
     if not are_counts(maps):
         raise ValueError(

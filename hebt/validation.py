@@ -402,7 +402,7 @@ def _judge(
     contenders = _check_contenders(series, contenders)
     if series.variance is None:
         _check_all_shown(series, places)
-    judges = inner_judges(places, inner)
+    judges = inner_judges(series.in_ring(places), inner)
     pairs = {frozenset((unit, other)) for unit, others in judges.items() for other in others}
     with progress_bar(len(pairs) + len(places), "nested folds", progress) as bar:
         errors, chosen = nested_errors(series, contenders, places, inner, bar.update)

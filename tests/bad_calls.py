@@ -1296,6 +1296,11 @@ entry(
     alts=argument(
         {"a": "What is seen."}, bad={"a text": "a", "no body": {"b": "c"}, "a number": 3}
     ),
+    notes=argument(
+        {"a": [["Left.", "Right."]]},
+        bad={"a text": "a", "no body": {"b": [["c", "d"]]}, "a number": 3}
+        | {"one text less": {"a": [["Left."]]}, "no rows": {"a": ["Left.", "Right."]}},
+    ),
     caption=TITLE,
 )
 entry(

@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+from bs4 import BeautifulSoup
+from visits import ROOT, Visit, address
 
-ROOT = Path(__file__).resolve().parents[1]
 CI = bool(os.environ.get("CI"))
 # the first without a window of its own, which takes half of the time
 BROWSERS = (
@@ -135,7 +136,7 @@ BOOK = {"built_book", "site", "scenario"}
 IN_THE_BOOK = {"test_dust", "test_laboratory", "test_phantom_explorers", "test_spectra"}
 
 
-def _place(item, slow):
+def _place(item, slow, looking):
     """Sort tests: books are built beside the other tests, and looked at when these are done.
 
     Where processes share the tests, one of them begins with the book; the next long file comes
@@ -144,7 +145,9 @@ def _place(item, slow):
     names = set(item.fixturenames)
     marks = {mark.name for mark in item.own_markers}
     if is_shared():
-        first = item.path.stem != "test_book", "scenario" in names
+        # other files that look at the book come when it is there
+        others = item.path.stem != "test_book" and item.path in looking
+        first = item.path.stem != "test_book", others, "scenario" in names
         # a file's slow tests stay in their places: what they leave behind is not met before
         late = item.path.stem in IN_THE_BOOK
         return *first, late, "browser" not in marks, item.path not in slow
@@ -161,7 +164,8 @@ def pytest_collection_modifyitems(items):
         if "browser" in item.fixturenames:
             item.add_marker("browser")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: _place(item, slow))
+    looking = {item.path for item in items if item.get_closest_marker("book")}
+    items.sort(key=lambda item: _place(item, slow, looking))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -196,8 +200,30 @@ def _whole_book(request, builder, tmp_path_factory):
     """The whole book at quick fidelity, begun with the first test, or the first that needs it."""
     if not wants(request.session, "built_book") or not shutil.which("make"):
         return None
+    if is_shared():
+        out = tmp_path_factory.getbasetemp().parent / "whole-book"
+        return builder(_make_once, out), out / "_build" / "html"
     out = tmp_path_factory.mktemp("book")
     return builder(make_book, ROOT, out), out / "_build" / "html"
+
+
+def _make_once(out, running):
+    """Build the whole book in the process that comes first; the others wait for it."""
+    from hebt._files import written_aside
+
+    result = out / "result.json"
+    try:
+        out.mkdir()
+    except FileExistsError:
+        for _ in range(3600):
+            if result.exists():
+                return subprocess.CompletedProcess(**json.loads(result.read_text()))
+            time.sleep(1)
+        return subprocess.CompletedProcess([], 1, "no process has built the book in an hour")
+    run = make_book(ROOT, out, running)
+    with written_aside(result) as part:
+        part.write_text(json.dumps(vars(run)))
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -233,6 +259,32 @@ def site(built_book):
     """Address of the built book on a local server."""
     with serve(built_book) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def soups(built_book):
+    return {
+        path.relative_to(built_book).as_posix(): BeautifulSoup(
+            path.read_text(encoding="utf-8"), "html.parser"
+        )
+        for path in built_book.rglob("*.html")
+        if "_static" not in path.parts
+    }
+
+
+@pytest.fixture(scope="module")
+def look(browser, site, built_book):
+    """Open a page once, for all tests that look at it."""
+    opened = {}
+
+    def open_page(page, kind="http"):
+        if (page, kind) not in opened:
+            opened[page, kind] = Visit(browser, address(kind, page, site, built_book))
+        return opened[page, kind]
+
+    yield open_page
+    for visit in opened.values():
+        visit.context.close()
 
 
 @pytest.fixture(scope="session")

@@ -12,19 +12,14 @@ from urllib.parse import unquote, urldefrag, urljoin, urlparse
 
 import nbformat
 import pytest
-import yaml
 from bs4 import BeautifulSoup
 from conftest import ROOT, make_book, need, wants
 from playwright.sync_api import TimeoutError
+from visits import CHAPTERS, PAGES, TOC, Visit, address
 
 import hebt
 from hebt import _datasets
 
-TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-# pages made of docstrings run nothing
-WRITTEN = [TOC["root"], *(c["file"] for part in TOC["parts"] for c in part["chapters"])]
-CHAPTERS = [page for page in WRITTEN if not page.startswith("book/api")]
-PAGES = [*WRITTEN, "index", "search", "genindex"]
 WIDTHS = (390, 820, 1440)
 HEAVIEST_PAGE = 8_000_000  # bytes, before the reader touches anything
 REPOSITORY = "https://github.com/someone/hebt-book"
@@ -136,6 +131,8 @@ def test_buttons_lead_to_a_known_repository_only(scenario):
     assert REPOSITORY in known[2]
     binder = "https://mybinder.org/v2/gh/someone/hebt-book/main?urlpath=lab/tree/book/intro.md"
     assert binder in known[2]
+    assert f"{REPOSITORY}/edit/main/book/intro.md" in known[2]
+    assert f"{REPOSITORY}/issues/new" in known[2]
 
 
 def test_failed_cell_fails_the_book_every_time(scenario):
@@ -230,17 +227,6 @@ def test_executed_chapters_go_elsewhere_where_their_folder_cannot_be_used(
 # ---- the pages as files ----
 
 
-@pytest.fixture(scope="module")
-def soups(built_book):
-    return {
-        path.relative_to(built_book).as_posix(): BeautifulSoup(
-            path.read_text(encoding="utf-8"), "html.parser"
-        )
-        for path in built_book.rglob("*.html")
-        if "_static" not in path.parts
-    }
-
-
 def test_every_chapter_ran(built_book):
     times = json.loads((built_book / "runtimes.json").read_text())
     for chapter in CHAPTERS:
@@ -317,88 +303,6 @@ def test_each_notebook_can_be_downloaded(soups, built_book):
 
 
 # ---- the pages in a browser ----
-
-
-# Not the browser's "networkidle", which never comes if it misses the end of one request.
-SETTLED = """async () => {
-  if (document.querySelector("meta[http-equiv=refresh]")) return false;  // it leads elsewhere
-  await window.MathJax?.startup?.promise;
-  await document.fonts.ready;
-  await new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)));
-  return true;
-}"""
-
-
-class Visit:
-    """A page in its own browser context, with everything that it asked for and complained of."""
-
-    def __init__(self, browser, url, **options):
-        self.context = browser.new_context(**options)
-        self.page = self.context.new_page()
-        self.requests, self.errors = [], []
-        self.page.on("request", lambda r: self.requests.append(r.url))
-        self.page.on("requestfailed", lambda r: self.errors.append(f"failed: {r.url}"))
-        self.page.on("response", self._on_response)
-        self.page.on("pageerror", lambda e: self.errors.append(f"script: {e}"))
-        self.page.on("console", self._on_console)
-        self.runs_scripts = options.get("java_script_enabled", True)
-        self.settle(url)
-
-    def settle(self, url):
-        """Open a page, and wait until its formulas and fonts are set and it has been drawn."""
-        self.page.goto(url)
-        if self.runs_scripts:
-            self.page.wait_for_function(SETTLED)
-
-    def _on_response(self, response):
-        if response.status >= 400:
-            self.errors.append(f"{response.status}: {response.url}")
-
-    def _on_console(self, message):
-        if message.type in ("error", "warning"):
-            self.errors.append(f"console: {message.text}")
-
-    def outside(self):
-        """Requests that left the machine."""
-        return [
-            url
-            for url in self.requests
-            if urlparse(url).scheme not in ("file", "data", "blob")
-            and urlparse(url).hostname != "127.0.0.1"
-        ]
-
-    def weight(self):
-        """Bytes of everything on this page that came over http."""
-        return self.page.evaluate(
-            "[...performance.getEntriesByType('navigation'),"
-            " ...performance.getEntriesByType('resource')]"
-            ".reduce((sum, entry) => sum + entry.encodedBodySize, 0)"
-        )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.context.close()
-
-
-def address(kind, page, site, built_book):
-    return f"{site}/{page}.html" if kind == "http" else (built_book / f"{page}.html").as_uri()
-
-
-@pytest.fixture(scope="module")
-def look(browser, site, built_book):
-    """Open a page once, for all tests that look at it."""
-    opened = {}
-
-    def open_page(page, kind="http"):
-        if (page, kind) not in opened:
-            opened[page, kind] = Visit(browser, address(kind, page, site, built_book))
-        return opened[page, kind]
-
-    yield open_page
-    for visit in opened.values():
-        visit.context.close()
 
 
 @pytest.mark.parametrize("kind", ["http", "file"])

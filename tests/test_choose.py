@@ -71,7 +71,7 @@ class TestHowTheyJudge:
         choice = choose(W, haadf, maps, kernels=[(0, 1)], **given)
         assert choice.deviance.shape == (4, 1)
         method = choice.candidates[0]
-        shift = shifted_counts(maps.astype("f4"), variance, False)[1]
+        shift = shifted_counts(maps.astype("f4"), variance, False, ANGLES)[1]
         total = 0.0
         for part in parts:
             rest = hebt.CompositionEM((0, 1), variance=0.75 * variance)
@@ -128,6 +128,23 @@ class TestHowTheyJudge:
         )
         np.testing.assert_allclose(other.deviance, one.deviance, rtol=1e-4)
         assert other.chosen == one.chosen
+
+    def test_tilts_in_any_order_give_the_same(self):
+        W, haadf, counts = scene()
+        parts = np.array(hebt.split_counts(counts, seed=1, parts=3)) - 0.2
+        order = np.random.default_rng(1).permutation(len(ANGLES))
+        options = {"kernels": [1.0], "totals": ["free"], "iterations": 6, "haadf_noise": 1.0}
+        one, other = (
+            hebt.choose(
+                hebt.Projector(ANGLES[at], SIZE),
+                *(haadf[at], counts[:, at] - 0.6, RATIOS),
+                parts=parts[:, :, at],
+                variance=(counts + 3.0)[:, at],
+                **options,
+            )
+            for at in (slice(None), order)
+        )
+        np.testing.assert_allclose(other.deviance, one.deviance, rtol=1e-5)
 
     def test_given_parts_are_those_it_would_draw(self):
         W, haadf, counts = scene()
@@ -210,7 +227,7 @@ def phantom_error(truth):
     ("size", "kernels", "seeds"),
     [
         (48, [0.25, 0.5, 1, 2], range(2)),
-        pytest.param(128, [0.35, 0.5, 0.71, 1, 1.4, 2], range(10, 12), marks=pytest.mark.slow),
+        pytest.param(128, [0.35, 0.5, 0.71, 1, 1.4, 2], [10], marks=pytest.mark.slow),
     ],
 )
 def test_on_the_phantom_the_kernel_is_nearly_the_best(size, kernels, seeds):
@@ -262,11 +279,10 @@ def test_on_a_graded_alloy_the_kernel_is_nearly_the_best():
         return atoms[0] / atoms.sum(axis=0)
 
     true = gold(share * z[:, None, None, None])
-    for seed in range(2):
-        maps = hebt.simulate.eds_tilt_series(W, share.astype("f4"), [7, 2.3] / bright, seed=seed)
-        given = W, haadf, maps, hebt.response_ratios(haadf, maps).ratios
-        choice = hebt.choose(*given, kernels=[2.8, 4, 5.7], totals=["hard"], seed=seed)
-        assert over_oracle(choice, given, lambda x: np.sqrt(((gold(x) - true) ** 2).mean())) <= 1.1
+    maps = hebt.simulate.eds_tilt_series(W, share.astype("f4"), [7, 2.3] / bright, seed=0)
+    given = W, haadf, maps, hebt.response_ratios(haadf, maps).ratios
+    choice = hebt.choose(*given, kernels=[2.8, 4, 5.7], totals=["hard"], folds=3)
+    assert over_oracle(choice, given, lambda x: np.sqrt(((gold(x) - true) ** 2).mean())) <= 1.1
 
 
 def test_it_says_what_the_data_do_not_tell():

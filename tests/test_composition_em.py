@@ -13,7 +13,7 @@ from scipy import ndimage
 import hebt
 from companion import phantom
 from hebt._composition_em import divide
-from hebt._counts import shifted_counts
+from hebt._counts import shifted_counts, tilt_means
 from hebt._engine import em
 from hebt._engine.em import Bilateral, Gaussian
 from hebt._engine.em_kernels import common_roots
@@ -236,6 +236,41 @@ def test_permuting_elements_permutes_the_result(total):
     close(run(other, kernel=1, total=total)[0], run(problem, kernel=1, total=total)[0][order])
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        lambda v: hebt.CompositionEM(1, variance=v, haadf_noise=2.0),
+        lambda v: hebt.GuidedTV(20, variance=v, haadf_noise=2.0, along=True),
+        lambda v: hebt.Fused(variance=v),
+    ],
+)
+def test_tilts_in_any_order_give_the_same(method):
+    """Local means are taken over tilts that are neighbors by their angles."""
+    problem, variance = variance_of(scene(2))
+    variance[:, ::3] *= 5  # so that neighbors differ
+    order = np.random.default_rng(2).permutation(len(ANGLES))
+
+    def result(at):
+        data = problem.haadf[at], problem.maps[:, at], problem.ratios
+        W = hebt.Projector(ANGLES[at], SIZE)
+        return hebt.reconstruct(W, *data, iterations=8, method=method(variance[:, at]))
+
+    close(result(order), result(slice(None)))
+
+
+def test_means_over_tilts_are_those_over_the_order_of_their_angles():
+    values = np.random.default_rng(3).random((8, 5))
+    order = np.array([5, 2, 7, 0, 1, 3, 6, 4])
+    found = tilt_means(ANGLES[order]) @ values[order]
+    np.testing.assert_allclose(found, ndimage.gaussian_filter1d(values, 0.7, axis=0)[order], 1e-5)
+    np.testing.assert_allclose(tilt_means(-ANGLES), tilt_means(ANGLES), atol=1e-6)
+    # of two images at one tilt neither is the nearer neighbor
+    twice = tilt_means(np.array([0.0, 10.0, 0.0, 20.0]))
+    np.testing.assert_allclose(twice[0], twice[2], atol=1e-7)
+    np.testing.assert_allclose(twice[:, 0], twice[:, 2], atol=1e-7)
+    np.testing.assert_allclose(twice.sum(axis=1), 1, atol=1e-6)
+
+
 @pytest.mark.parametrize("contrast", [None, 0.2])
 def test_slices_do_not_talk_to_each_other_unless_the_kernel_joins_them(contrast):
     problem, order = scene(2, 4), [3, 1, 0, 2]
@@ -257,8 +292,12 @@ def test_many_slices_take_several_blocks_of_columns(contrast):
     problem = scene(2, 3)
     copies = np.arange(270) % 3
     many = changed(problem, haadf=problem.haadf[:, copies], maps=problem.maps[:, :, copies])
-    options = {"kernel": (0, 1), "contrast": contrast, "haadf_noise": 2.0}
-    close(run(many, 4, **options)[0], run(problem, 4, **options)[0][:, copies], 5e-6)
+    S = haadf_reconstruction(problem, 2.0)
+    # 50 iterations round otherwise in the kernels of few slices
+    close(haadf_reconstruction(many, 2.0), S[copies], 5e-6)
+    options = {"kernel": (0, 1), "contrast": contrast}
+    x = run(problem, 4, guide=S, **options)[0]
+    close(run(many, 4, guide=S[copies], **options)[0], x[:, copies], 1e-6)
 
 
 @pytest.mark.parametrize("total", ["hard", 0.5, "free"])
@@ -365,15 +404,16 @@ def test_memory_stays_within_two_and_a_half_times_input_and_output(total):
     def measured():
         run = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", MEMORY, total],
-            env=os.environ | {"NUMBA_NUM_THREADS": "2"},
+            env=os.environ | {"NUMBA_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "1"},
             capture_output=True,
             text=True,
             check=True,
         )
         return float(run.stdout)
 
-    # the allocator sometimes keeps more; 2.5, and what threads have of their own
-    assert any(measured() <= 2.55 for _ in range(3))
+    # 2.5, and what threads have of their own; the system may take pages back before the run, which
+    # then seems to need more, so that a second one may decide
+    assert any(measured() <= 2.55 for _ in range(2))
 
 
 @pytest.mark.parametrize("total", ["hard", "free"])
@@ -636,11 +676,34 @@ def test_the_noise_of_haadf_is_estimated_from_its_images(shape, part):
     assert haadf_noise(np.zeros((3, 2), np.float32)) == 0
 
 
+@pytest.mark.parametrize("gain", [1.0, 257.0, 0.0137])
+@pytest.mark.parametrize("black", [0.0, 12.4])
+@pytest.mark.parametrize("sigma", [0.0, 0.2, 0.5, 1.0, 4.0])
+def test_the_noise_of_haadf_that_is_stored_in_steps_holds_that_of_rounding(gain, black, sigma):
+    """As 8 bits store it: whole numbers, or these times a gain; cut off at 0, or not."""
+    x = hebt.simulate.phantom(128).density.sum(axis=0)
+    p = hebt.Projector(np.arange(-75, 76, 5), 128).forward(x)[:, None]
+    true = np.repeat(200 * p / p.max() + black, 8, axis=1)
+    stored = np.rint(true + np.random.default_rng(1).normal(0, sigma, true.shape)).clip(0, 255)
+    seen = (stored - true)[true > black + 2]
+    noise = haadf_noise((gain * stored).astype(np.float32))
+    assert noise == pytest.approx(gain * np.sqrt((seen**2).mean()), rel=0.2)
+
+
+def test_noise_is_not_looked_for_where_a_background_was_cut_off():
+    x = hebt.simulate.phantom(128).density.sum(axis=0)
+    p = hebt.Projector(np.arange(-75, 76, 5), 128).forward(x)
+    sigma = 0.03 * p.max()
+    noisy = p + np.random.default_rng(0).normal(0, sigma, p.shape)
+    assert haadf_noise(noisy.clip(0).astype(np.float32)) == pytest.approx(sigma, rel=0.1)
+
+
 def test_the_shift_makes_mean_and_variance_equal():
     rng = np.random.default_rng(0)
     background, signal = 6.0, 3.0
     counts = rng.poisson(signal + background, (1, 20, 40, 64)).astype(np.float32)
-    n, shift = shifted_counts(counts - background, counts, along=True)
+    angles = np.arange(20.0)
+    n, shift = shifted_counts(counts - background, counts, True, angles)
     assert abs(n.mean() / n.var() - 1) < 0.03
     assert np.abs(shift - background).max() < 1e-3
     # the background of one slice spreads to its neighbors only where slices belong together
@@ -648,9 +711,9 @@ def test_the_shift_makes_mean_and_variance_equal():
     variance = one.copy()
     variance[:, :, 4] = 8
     for along in (False, True):
-        _, shift = shifted_counts(one, variance, along=along)
+        _, shift = shifted_counts(one, variance, along, angles[:5])
         assert (shift[0, 2, 3, 30] > 0.1) == (shift[0, 2, 5, 30] > 0.1) == along
-    raw, none = shifted_counts(counts, None, along=True)
+    raw, none = shifted_counts(counts, None, True, angles)
     assert raw is counts and none is None
 
 

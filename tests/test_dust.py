@@ -214,6 +214,7 @@ def test_the_promise_can_be_kept_and_broken():
     numbers = claims.judged_numbers(made_up(better, hard=1.0))
     assert numbers["dust_judged_hard_tilts"].endswith("worse for all (C, O, Mg, Si, Fe, Pt)")
     assert numbers["dust_judged_kernel"] == "0.7"
+    assert made_up(better).setting(judge.FREE) == (0.7, 40)
     # the guide's share is judged against the same likelihood without it
     assert "better for all" in claims.guidance(made_up(better))
     assert "worse for all" in claims.guidance(made_up(-better))
@@ -237,6 +238,7 @@ def test_every_number_of_the_chapter_is_there(study, result, judgement, fit):
     assert numbers["dust_tilts"] == "16" and numbers["dust_lines"] == "9"
     assert (numbers["dust_first"], numbers["dust_last"]) == ("−40", "+35")
     assert numbers["dust_jump_tilt"] == "0" and float(numbers["dust_jump"]) > 10
+    assert numbers["dust_em_iterations"] == str(judgement.setting(judge.FREE)[1])
     assert numbers["dust_strong_Mg"] == f"{loss(result, -1)['Mg']:.2f}"
     # what the reader's block is called with is what the sentences say
     assert f"alpha={numbers['dust_alpha']}, iterations={numbers['dust_iterations']}" in CHAPTER
@@ -246,7 +248,7 @@ def random_volumes(study, slices):
     rng, size = np.random.default_rng(0), study.haadf.shape[-1]
     haadf = rng.random((slices, size, size), np.float32)
     eds = rng.random((6, *haadf.shape), np.float32)
-    return judge.Volumes(haadf, eds, 2 * eds, 3 * eds, 1.4)
+    return judge.Volumes(haadf, eds, 2 * eds, 3 * eds, 1.4, 30)
 
 
 @pytest.mark.slow
@@ -293,6 +295,10 @@ def test_the_explorer_pages_through_the_slab(study, monkeypatch):
         inside = haadf[:, (size - count) // 2 : (size + count) // 2]
         expected = quantize(image, (0, float(np.percentile(inside, 99.5))))[0].tobytes()
         assert shown.picture["frames"]["haadf"] == expected
+        iron = volumes.hebt[study.settings.kept.index("Fe")][:, (size - count) // 2 + plane]
+        like = np.corrcoef(iron.ravel(), image.ravel())[0, 1]
+        said = shown.picture["readouts"]["Fe_hebt_like"].replace("−", "-")
+        assert float(said) == pytest.approx(like, abs=0.005)
 
 
 def test_the_steps_for_own_files_can_be_called():

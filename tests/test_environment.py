@@ -1,5 +1,6 @@
 """requirements.in, requirements.lock, environment.yml, pyproject.toml and CI say the same."""
 
+import json
 import re
 import sys
 import textwrap
@@ -179,6 +180,26 @@ def test_versions_agree():
     assert citation["version"] == project["version"] == hebt.__version__
     assert f"## [{hebt.__version__}]" in changes or "## [Unreleased]" in changes
     assert citation["cff-version"] == "1.2.0" and citation["license"] == project["license"]
+
+
+def test_archives_are_told_the_same_everywhere():
+    """codemeta.json, which Zenodo and others read, says what CITATION.cff and the package say."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    told = json.loads((ROOT / "codemeta.json").read_text(encoding="utf-8"))
+    assert told["@context"] == "https://w3id.org/codemeta/3.0"
+    assert told["type"] == "SoftwareSourceCode"
+    assert told["name"] == citation["title"] and told["identifier"] == project["name"]
+    assert told["version"] == project["version"] and told["description"] == project["description"]
+    assert told["license"].rpartition("/")[2] == project["license"]
+    assert [a["name"] for a in told["author"]] == [a["name"] for a in citation["authors"]]
+    assert set(told["keywords"]) == set(project["keywords"]) | set(citation["keywords"])
+    (paper,) = told["referencePublication"]
+    known = citation["preferred-citation"]
+    assert paper["id"] == f"https://doi.org/{known['doi']}" and paper["name"] == known["title"]
+    assert paper["datePublished"] == str(known["year"])
+    runs_on = {c.rpartition(" ")[2] for c in project["classifiers"] if "Python :: 3." in c}
+    assert set(re.findall(r"3\.\d+", told["runtimePlatform"])) == runs_on
 
 
 def test_documented_commands_exist():

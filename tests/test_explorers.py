@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import colormaps
 from PIL import Image
+from visits import PATIENCE
 
 from hebt import explorers
 from hebt.explorers.controls import quantize
@@ -461,6 +462,7 @@ class Page:
 
     def __init__(self, browser, address, **options):
         self.context = browser.new_context(viewport={"width": 1000, "height": 900}, **options)
+        self.context.set_default_timeout(PATIENCE)
         self.page = self.context.new_page()
         self.errors, self.requests = [], []
         self.page.on("console", lambda m: self.errors.append(f"{m.type}: {m.text}"))

@@ -330,7 +330,6 @@ def open_page(browser, fast, tmp_path_factory):
     )
     one = Page(browser, path.as_uri())
     page = one.open()
-    page.set_default_timeout(60_000)
     yield page
     one.context.close()
     assert one.errors == []
@@ -450,9 +449,10 @@ def test_the_page_agrees_with_python(page):
         cell = page.locator(f'[data-score="{name},{element},{method}"]').text_content()
         fault = 1 - value if name == "ssim" else value
         shown = 1 - float(cell) if name == "ssim" else float(cell)
-        # another noise of the same kind; few pixels are wrong, which spread as counts do
-        few = 3 * np.sqrt(fault) if name == "dp" else 0.0
-        assert shown == pytest.approx(fault, rel=0.35, abs=few), (name, method, element)
+        # another noise of the same kind, over which errors spread by up to 4 %, and numbers of
+        # wrong pixels, which lie in groups, by up to 1.6 times their root
+        near = {"abs": 5 * np.sqrt(fault), "rel": 0} if name == "dp" else {"rel": 0.15}
+        assert shown == pytest.approx(fault, **near), (name, method, element)
     truth = colors(here.series.density[0], "inferno", laboratory.LIMITS)
     np.testing.assert_array_equal(pixels(page, "Au_truth"), truth)
     # outside the particle both are black, in most places

@@ -86,7 +86,7 @@ class Dense:
         self.level = S[typical < 10 * S].mean()
         self.W = sparse.kron(sparse.eye_array(self.depth), W).tocsr()
         self.seen = sparse.kron(sparse.eye_array(self.depth), seen).tocsr()
-        n, b = shifted_counts(problem.maps, variance, self.depth > 1)
+        n, b = shifted_counts(problem.maps, variance, self.depth > 1, problem.W.angles)
         b = np.zeros_like(n) if b is None else b
         order = (0, 2, 1, 3)
         self.n, self.b = (

@@ -17,7 +17,9 @@ from jupyter_client.kernelspec import get_kernel_spec
 from jupytext.config import load_jupytext_config
 from test_explorers import ALPHAS, Page, assert_shows, at, slider
 
-RAW = re.compile(r"\{(glue:text|cite:p|cite:t|numref)\}|^\([\w-]+\)=$", re.MULTILINE)
+RAW = re.compile(
+    r"\{(glue:text|cite:p|cite:t|numref|eq)\}|^\([\w-]+\)=$|\(eq-[\w-]+\)", re.MULTILINE
+)
 CHECKPOINTS = ".ipynb_checkpoints"  # ignored by git
 PROSE = ".jp-RenderedMarkdown"
 # The kernel answers on its connection. Idle in the status bar is not enough: on a busy machine
@@ -95,7 +97,6 @@ def lab(tmp_path_factory):
 def window(lab, browser):
     """A window of its own for each test: what the one before left open asks no questions."""
     one = Page(browser, lab[0])
-    one.page.set_default_timeout(90_000)
     yield one.page
     one.context.close()
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import hebt
-from companion import laboratory, paper
+from companion import laboratory, paper, phantom
 
 
 def small(name="diamond", size=32):
@@ -256,3 +256,20 @@ def test_a_message_beside_the_controls_is_text(monkeypatch):
     monkeypatch.setattr(widgets, "run", refuse)
     table = widgets.LaboratoryWidgets().table
     assert "<img" not in table.value and "&lt;img" in table.value
+
+
+def test_the_page_knows_the_papers_dose_in_its_frame():
+    counts = {size: phantom.paper_counts(size) for size in (64, 128)}
+    # a pixel of the phantom's slice that is twice as wide gets twice the counts
+    assert counts[64] == pytest.approx(2 * counts[128], rel=0.03)
+    # the dose of the preset phantom, recorded as such, is met again by the bench's own record
+    series = laboratory.record(laboratory.Conditions(counts=counts[128]))
+    inside = series.haadf > 0
+    assert series.counts[:, inside].mean() == pytest.approx(counts[128], rel=0.02)
+    side = {size: 512 / size for size in counts}
+    assert phantom.counts_on_paper_pixel(0.5) == pytest.approx(counts[128] / side[128] / 2)
+    text = laboratory.numbers()
+    assert text["laboratory_paper_counts"] == f"about {counts[128]:.0f}"
+    scores = laboratory.first_run().scores
+    eds, em = (scores["mse", m, "Au"] + scores["mse", m, "Ag"] for m in ("eds", "em"))
+    assert f"{eds / em:.1f} times that of composition EM" in text["laboratory_result"]

@@ -1,6 +1,7 @@
 """What make creates, empties and removes, with a stand-in for Python that installs nothing."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -86,7 +87,19 @@ HEBT = "--no-deps --no-build-isolation -e ."
 
 
 def test_every_command_works_wherever_the_checkout_lies(checkout):
-    for target in ("setup", "book", "lint", "data", "wheel", "lab", "serve", "test", "clean"):
+    for target in (
+        "setup",
+        "book",
+        "lint",
+        "data",
+        "wheel",
+        "archive",
+        "pdf",
+        "lab",
+        "serve",
+        "test",
+        "clean",
+    ):
         code, printed, _ = checkout.make(target)
         assert code == 0, printed
     assert {p.name for p in checkout.root.parent.iterdir()} == {"main", "calls", "a python"}
@@ -163,6 +176,14 @@ def test_clean_takes_what_make_made_and_leaves_the_rest(plain, tmp_path):
     left = {p.name for p in plain.root.iterdir()}
     assert ".venv" in left and left.isdisjoint({"_build", ".pytest_cache"})
     assert files(plain.root / "mine") == before
+
+
+def test_archive_and_pdf_are_made_of_built_pages_and_named_after_the_version(plain):
+    for target, script, ending in (("archive", "archive", "zip"), ("pdf", "printed", "pdf")):
+        _, _, calls = plain.make(target)
+        version = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.M)[1]
+        assert f"book/_ext/{script}.py ./_build/html ./_build/hebt-book-{version}.{ending}" in calls
+        assert ("jupyter_book" in calls) == (target == "archive"), "pages are built once"
 
 
 def test_clean_needs_no_environment(plain):

@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from companion import particles
+from companion.particles.explorers import gold
+from companion.particles.views import from_steps
 from companion.scores import Scores
 from hebt import explorers
 
@@ -57,7 +59,7 @@ def views(size, bodies):
         steps(5, 12, 20, 18),
         np.array([8, 12, 15]),
         steps(5, 3, size, size),
-        dict.fromkeys(bodies, body),
+        {name: body[:1] if name == "haadf" else body for name in bodies},
     )
 
 
@@ -105,7 +107,8 @@ def alloy():
     each = {"ssim": (0.97, 0.9), "mse": (0.01, 0.02), "ssim_windowed": (0.9, 0.8)}
     taken = {name: scores(*pair, 4) for name, pair in each.items()}
     return particles.AlloyStudy(
-        **common("alloy", {"true": taken}, 200, 29, ("eds", "hebt")),
+        **common("alloy", {"true": taken}, 200, 29, ("eds", "hebt", "haadf")),
+        outline=0.97,
         voxel_size=0.9,
         r_squared=np.full(3, 0.8),
         radius=radius,
@@ -221,8 +224,8 @@ def test_verdicts_on_section_4_2_follow_the_numbers(nonalloy):
     # HEBT wins Au and loses Ag here
     assert usual[:2] == ["agrees", "in part"] and len(usual) == 12
     # R² beyond the paper's is no agreement
-    assert said(r_squared=np.array([0.995] * 3))[0] == "error 10.0 times smaller"
-    assert said(r_squared=np.array([0.90] * 3))[0] == "error 2.0 times larger"
+    assert said(r_squared=np.array([0.995] * 3))[0] == "better"
+    assert said(r_squared=np.array([0.90] * 3))[0] == "worse"
 
     def scored(better, worse):
         values = {n: np.empty((*SHAPE, 4)) for n in particles.TABLE_2}
@@ -288,7 +291,7 @@ def test_verdicts_on_section_4_3_follow_the_numbers(alloy, octahedron):
         return words(particles.alloy_verdicts(study, octahedron))
 
     # the made-up fit lowers r of Ag to 0.8 times, the paper's is 0.71 times
-    usual = ["agrees", "change from 1: 1.4 times smaller", *["agrees"] * 3, "in part", "yes", "yes"]
+    usual = ["agrees", "change from 1: smaller", *["agrees"] * 3, "in part", "yes", "yes"]
     assert said() == usual
     scored = alloy.scores["true"]
     worse = dataclasses.replace(scored, values={"mse": scored.values["mse"][:, ::-1]})
@@ -303,7 +306,7 @@ def test_verdicts_on_section_4_3_follow_the_numbers(alloy, octahedron):
     assert said(inside_error=alloy.inside_error[::-1])[2] == "does not"
     assert said(outside=alloy.outside[::-1])[3] == "does not"
     assert said(profile=alloy.profile[:, :, ::-1])[4:] == ["does not", "in part", "no", "no"]
-    assert said(r_squared=np.full(3, 0.98))[0] == "error 10.5 times smaller"
+    assert said(r_squared=np.full(3, 0.98))[0] == "better"
 
 
 @pytest.mark.slow
@@ -330,22 +333,29 @@ def test_figures_draw(nonalloy, alloy, grid, rim):
 
 def test_table_2_names_the_printed_numbers_and_the_winners(nonalloy):
     table = particles.table2(nonalloy)
-    assert len(table.rows) == 6
-    by_name = {row[0]: row for row in table.rows}
-    row = by_name["MSE, mean over voxels\nAu"]
-    assert "paper 0.0093" in row[1] and "paper 0.0069" in row[2]
-    assert row[3:] == ("HEBT", "HEBT")
+    assert len(table.rows) == 12
+    by_name = {row[:3]: row for row in table.rows}
+    gold = [by_name["MSE, mean over voxels", "Au", method] for method in ("EDS only", "HEBT")]
+    assert [row[3] for row in gold] == ["0.0093", "0.0069"]
+    assert gold[0][6:] == ("", "") and gold[1][6:] == ("HEBT", "HEBT")
     # losses stand
-    assert by_name["DP (voxels)\nAg"][4] == "EDS"
-    assert by_name["DP (voxels)\nAg"][3] == "HEBT"
-    assert "paper 1,213,822" in by_name["DP (voxels)\nAg"][1]
+    silver = [by_name["DP (voxels)", "Ag", method] for method in ("EDS only", "HEBT")]
+    assert silver[1][6:] == ("HEBT", "EDS")
+    assert silver[0][3] == "1,213,822"
 
 
 def test_both_stops_stand_in_the_reference_tables(nonalloy):
     for reference in particles.REFERENCES:
         table = particles.reference_table(nonalloy, reference)
-        assert len(table.rows) == 6 and len(table.columns) == 7
-        assert all("at " in row[4] and "at " in row[5] for row in table.rows)
+        assert len(table.rows) == 12 and len(table.columns) == 6
+        printed, best = table.rows[::2], table.rows[1::2]
+        assert {row[2] for row in printed} == {f"after {nonalloy.iterations}"}
+        scores = nonalloy.scores[reference]
+        for row in best:
+            eds, bimodal = (
+                scores.best_iteration(row[0].lower(), m, row[1]) for m in particles.METHODS
+            )
+            assert row[2] == f"at the best: EDS {eds}, HEBT {bimodal}"
 
 
 def test_numbers_for_the_prose_are_text(nonalloy, alloy):
@@ -420,6 +430,25 @@ def test_every_slice_is_the_stored_one(nonalloy):
         explorer.move(slice=2)
 
 
+def test_each_slice_says_how_much_of_it_cannot_be(nonalloy):
+    explorer = particles.explore_slices(nonalloy)
+    explorer.move(slice=9)
+    shown = dict(zip(particles.COLUMNS, from_steps(nonalloy.views.slices[:, 9 - 4]), strict=True))
+    inside = shown["haadf"] > 0.3 * shown["haadf"].max()
+    for column in ("Au_eds", "Ag_hebt"):
+        share = 100 * np.count_nonzero(inside & (shown[column] > 1.2)) / np.count_nonzero(inside)
+        assert explorer.picture["readouts"][f"{column}_beyond"] == f"{share:.1f}"
+    assert "{Au_eds_beyond}" in explorer.spec["alt"]
+
+
+def test_gold_is_the_yellow_share_of_what_is_seen():
+    picture = np.full((2, 8, 8, 3), 255, np.uint8)
+    picture[:, 2:6, 2:6] = (90, 150, 230)
+    picture[1, 2:6, 2:3] = (240, 190, 40)
+    assert gold(picture).tolist() == [0, 0.25]
+    assert gold(np.full((4, 4, 3), 255, np.uint8)) == 0
+
+
 @pytest.fixture
 def pictures():
     # 2 tips, 3 turns; each view has a grey of its own
@@ -446,6 +475,9 @@ def test_views_are_stored_in_their_places(pictures):
             views[1, 1].mean(), abs=4
         )
     assert table.poster().startswith(b"\x89PNG") and "one" in table.describe()
+    said = {"two": [["a", "b", "c"], ["d", "e", "f"]]}
+    table = explorers.Turntable(pictures, turns=[0, 120, 240], tips=[0, 30], notes=said)
+    assert [p["notes"] for p in table.spec["panels"]] == [[], said["two"]]
 
 
 def test_a_static_page_loads_views_only_when_asked(pictures, monkeypatch, tmp_path):
@@ -465,6 +497,9 @@ def test_bad_views_are_refused(pictures):
         explorers.Turntable(pictures, turns=[0, 120, 240], tips=[0, 30], start=(5, 0))
     with pytest.raises(ValueError, match="pictures is {}; expected at least one body"):
         explorers.Turntable({}, turns=[0], tips=[0])
+    said = {"one": [["a", "b", "c"]]}
+    with pytest.raises(ValueError, match="has rows of .3. texts; expected 2 rows"):
+        explorers.Turntable(pictures, turns=[0, 120, 240], tips=[0, 30], notes=said)
 
 
 @pytest.mark.slow

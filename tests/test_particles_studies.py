@@ -150,10 +150,11 @@ def test_pictures_hold_the_particle(studies):
         assert views.whole.shape == (5, 3, SIZE, SIZE)
         middle = particles.from_steps(views.slices[:, views.slices.shape[1] // 2])
         assert (middle.max(axis=(1, 2)) > 0.3).all()
-        for body in views.bodies.values():
-            assert body.shape[0] == 2 and len(set(body.shape[1:])) == 1
+        for name, body in views.bodies.items():
+            assert len(body) == (1 if name == "haadf" else 2) and len(set(body.shape[1:])) == 1
     assert set(studies[0].views.bodies) == {"eds", "hebt", "segmented"}
-    assert set(studies[1].views.bodies) == {"eds", "hebt"}
+    assert set(studies[1].views.bodies) == {"eds", "hebt", "haadf"}
+    assert studies[1].outline > 0.9
 
 
 def test_a_result_is_small_enough_to_keep(studies):

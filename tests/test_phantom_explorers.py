@@ -1,5 +1,6 @@
 """The phantom's explorers show what the sweep holds, and fit into a page."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -49,14 +50,38 @@ def test_panels_and_numbers_follow_the_sliders(dose):
     assert f"weight 0.95, and EDS alone, after 50 iterations at dose {dose:g}" in shown.describe()
 
 
+def test_the_first_look_opens_on_each_methods_best_stop():
+    shown = phantom.first_look()
+    assert shown.state == {"dose": 1.0, "stop": 0}
+    swept = sweep(1.0)
+    best = swept.eds_mse[:, 0].argmin(), swept.hebt_mse[1, :, 1].argmin()
+    frames, readouts = shown.picture["frames"], shown.picture["readouts"]
+    assert frames["Au_eds"] == quantize(swept.eds[best[0], 0], (0.0, 1.3))[0].tobytes()
+    assert frames["Ag_hebt"] == quantize(swept.hebt[1, best[1], 1], (0.0, 1.3))[0].tobytes()
+    assert frames["Ag_truth"] == quantize(swept.truth[1], (0.0, 1.3))[0].tobytes()
+    assert readouts["Au_eds_mse"] == f"{swept.eds_mse[:, 0].min():.4f}"
+    assert readouts["Au_eds_after"] == str((5, 50, 200)[best[0]])
+    assert "each at its best" in shown.describe()
+
+
 def test_the_first_look_is_the_sweep_at_the_papers_weight():
     shown = phantom.first_look()
-    assert shown.state == {"dose": 1.0, "iterations": 200}
-    shown.move(dose=4.0, iterations=5)
+    shown.move(dose=4.0, stop=5)
     swept = sweep(4.0)
     expected = quantize(swept.hebt[1, 0, 1], (0.0, 1.3))[0].tobytes()
     assert shown.picture["frames"]["Ag_hebt"] == expected
     assert shown.picture["readouts"]["Au_eds_mse"] == f"{swept.eds_mse[0, 0]:.4f}"
+
+
+def test_the_first_sentence_says_what_the_first_look_shows(monkeypatch):
+    swept = sweep(1.0)
+    gains = swept.eds_mse.min(axis=0) / swept.hebt_mse[1].min(axis=0)
+    text = phantom.first_numbers()["first_gain"]
+    assert f"{gains[0]:.1f} times (Au) and {gains[1]:.1f} times (Ag)" in text
+    other = dataclasses.replace(swept, eds_mse=swept.hebt_mse[1] * [0.5, 2.0])
+    monkeypatch.setattr(room, "_sweeps", lambda *_: {1.0: other})
+    assert "0.5 times (Au) and 2.0 times (Ag)" in phantom.first_numbers()["first_gain"]
+    assert "depends on the element" in phantom.first_numbers()["first_gain"]
 
 
 def test_moving_a_slider_changes_the_pictures_that_depend_on_it():

@@ -536,8 +536,8 @@ def test_a_sweep_from_eds_alone_holds_what_single_runs_give():
     for a, alpha in enumerate((0, 0.7)):
         for i, iterations in enumerate((3, 8)):
             x = hebt.reconstruct(W, haadf, maps, ratios, alpha, iterations, device="cpu")
-            # more columns may go through other kernels, which round otherwise
-            np.testing.assert_allclose(swept[a, i], x, rtol=0, atol=2e-6 * x.max())
+            # more columns may go through other kernels, which round otherwise: some 2e-7
+            np.testing.assert_allclose(swept[a, i], x, rtol=0, atol=1e-6 * x.max())
 
 
 def test_each_slice_may_have_ratios_of_its_own():

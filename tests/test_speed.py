@@ -277,36 +277,39 @@ def git(folder, *command):
     return subprocess.run(run, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def test_the_record_names_the_commit_that_was_measured(bench, tmp_path, monkeypatch):
+def test_the_record_names_the_commit_that_was_measured(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from record import commit
+
     for name in ("GIT_DIR", "GIT_WORK_TREE"):
         monkeypatch.delenv(name, raising=False)
-    assert bench.commit(tmp_path) is None
+    assert commit(tmp_path) is None
     git(tmp_path, "init", "-q")
-    assert bench.commit(tmp_path) is None
+    assert commit(tmp_path) is None
     file, inside = tmp_path / "file", tmp_path / "inside"
     inside.mkdir()
     file.write_text("one")
     git(tmp_path, "add", "file")
     git(tmp_path, "commit", "-qm", "first")
     head = git(tmp_path, "rev-parse", "HEAD")
-    found = bench.commit(tmp_path)
+    found = commit(tmp_path)
     assert len(found) >= 7 and head.startswith(found)
     file.write_text("two")
-    assert bench.commit(tmp_path) == f"{found}-dirty"
+    assert commit(tmp_path) == f"{found}-dirty"
     # a copy without .git, inside another project's repository
-    assert bench.commit(inside) is None
+    assert commit(inside) is None
     monkeypatch.setenv("PATH", "")
-    assert bench.commit(tmp_path) is None
+    assert commit(tmp_path) is None
 
 
 def test_readme_says_whose_phantom_its_picture_shows():
-    caption = (ROOT / "README.md").read_text(encoding="utf-8").split("(book/figure4.png)")[1]
+    caption = (ROOT / "README.md").read_text(encoding="utf-8").split("(book/methods.png)")[1]
     assert "our phantom" in " ".join(caption.split())[:200]
 
 
 @pytest.mark.slow
 def test_a_quick_picture_is_not_the_one_in_readme(tmp_path):
-    readme = ROOT / "book" / "figure4.png"
+    readme = ROOT / "book" / "methods.png"
     before = readme.read_bytes()
     command = [sys.executable, str(ROOT / "benchmarks" / "picture.py")]
     environment = os.environ | {"HEBT_FIDELITY": "quick"}
@@ -316,7 +319,7 @@ def test_a_quick_picture_is_not_the_one_in_readme(tmp_path):
     (picture,) = tmp_path.iterdir()
     assert picture.read_bytes().startswith(b"\x89PNG") and str(picture) in run.stdout
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert "benchmarks/picture.py" in makefile and "figure4.png" not in makefile
+    assert "benchmarks/picture.py" in makefile and "methods.png" not in makefile
 
 
 @pytest.mark.slow

@@ -103,7 +103,9 @@ def test_an_axis_is_found_where_it_lies_within_its_errors(rotation, offset, alon
     found = prepare.estimate_tilt_axis(images, ANGLES, shifts=shifts)
     np.testing.assert_array_equal(images, kept)
     assert found.along == along and found.decided
-    assert 0.005 < found.rotation_error < 0.4 and 0.001 < found.offset_error < 0.3
+    assert 0.005 < found.rotation_error < 0.4
+    # where an axis lies between both directions, fewer rows tell it
+    assert 0.001 < found.offset_error < (0.2 if abs(rotation) < 10 else 0.3)
     assert abs(found.rotation - rotation) < 3 * found.rotation_error
     assert abs(found.offset - offset) < 3 * found.offset_error
     np.testing.assert_allclose(found.shifts, shifts, atol=1e-6)
@@ -131,7 +133,8 @@ def test_damped_images_of_uneven_brightness_tell_the_axis_too():
     brightness = np.random.default_rng(0).uniform(0.7, 1.3, (TILTS, 1, 1))
     damped = hebt.simulate.damp(images, 2 * images.max()) * brightness
     found = prepare.estimate_tilt_axis(damped, ANGLES, shifts=shifts)
-    assert abs(found.rotation - 2) < 0.3 and abs(found.offset + 1) < 0.3
+    assert abs(found.rotation - 2) < 0.2 and found.offset_error < 0.1
+    assert abs(found.offset + 1) < 3 * found.offset_error
 
 
 def test_binning_changes_pixels_and_not_the_axis():

@@ -232,9 +232,11 @@ def test_the_method_follows_from_the_data(specimen):
     )
     method = series.suited_method()
     assert isinstance(method, hebt.CompositionEM) and method.variance is None
-    # about 113 X-rays under the kernel, (4 pi)^(3/2) its width cubed, of those in each voxel
+    # about 113 X-rays under the widest kernel, (4 pi)^(3/2) its width cubed, of those in each voxel
     inside = np.count_nonzero(density.sum(axis=0))
     width = (113 * inside / maps.sum(axis=(1, 2, 3)).min()) ** (1 / 3) / np.sqrt(4 * np.pi)
+    # HAADF of so few tilts leaves a sum that is not hard the better one, which keeps that kernel
+    assert method.total == "free" and method.kernel[0] == method.kernel[1]
     np.testing.assert_allclose(method.kernel[1], width, rtol=0.3)  # S is wider
     result = series.reconstruct()
     x = result.x
@@ -244,6 +246,37 @@ def test_the_method_follows_from_the_data(specimen):
     assert isinstance(known.suited_method(), hebt.Fused)
     assert isinstance(series.smooth(width=3, sigma=1.0).suited_method(), hebt.Fused)
     assert dataclasses.replace(known, variance=None).suited_method() == "hebt"
+
+
+def test_what_a_wide_kernel_smooths_is_not_taken_for_a_contradiction():
+    """Where one element has a hundred times the counts of the other, and HAADF is exact."""
+    angles, slices, size = np.arange(-70, 71, 10), 6, 32
+    W = hebt.Projector(angles, size)
+    density = np.stack([hebt.simulate.phantom(size).density] * slices, axis=1)
+    haadf = hebt.simulate.haadf_tilt_series(W, density, [79, 47])
+    maps = hebt.simulate.eds_tilt_series(W, density, [100, 1], seed=1)
+    series = io.TiltSeries.from_arrays(haadf, maps, angles=angles)
+    fit, method = series.ratios(), series.suited_method()
+    # a kernel for the scarce element's counts is too wide for the other one
+    wide = hebt.choose(W, haadf, maps, fit.ratios, kernels=[0.7]).method
+    assert method.total == "hard" and wide.total == "free"
+
+    def errors(chosen):
+        x = hebt.reconstruct(W, haadf, maps, fit.ratios, method=chosen)
+        return np.array([hebt.metrics.scaled_mse(d, v) for d, v in zip(density, x, strict=True)])
+
+    assert (errors(method) < errors(wide) / 2).all()
+
+
+def test_pixels_that_no_factor_takes_say_what_to_crop():
+    series = io.TiltSeries.from_arrays(
+        np.ones((3, 6, 13)), np.ones((1, 3, 6, 13)), angles=[-9, 0, 9]
+    )
+    with pytest.raises(ValueError, match=r"size is 13 pixels.*call crop\(size=9\) first"):
+        series.bin(3)
+    assert series.crop(size=9).bin(3).maps.shape == (1, 3, 2, 3)
+    with pytest.raises(ValueError, match="multiple of the factor: take another factor"):
+        series.bin(2)  # an odd number has no even one that is symmetric within it
 
 
 def test_haadf_at_other_tilts_is_known_to_ratios_and_reconstruction(specimen):

@@ -346,6 +346,7 @@ def test_dask_arrays_are_refused():
         ({"of": lambda x, ratios: "text"}, "expected real numbers"),
         ({"of": "text"}, "of is 'text'; expected a function"),
         ({"method": hebt.CompositionEM(1), "alpha": 0.3}, "alpha is 0.3, but"),
+        ({"method": hebt.CompositionEM(1, shares=np.ones((2, SIZE, SIZE)))}, "would begin alike"),
         ({"method": hebt.Fused(variance=30.0)}, "hebt.Fused with a variance, as smoothed maps"),
         (
             {"method": hebt.Fused(), "haadf_projector": hebt.Projector(W.angles + 1, SIZE)},

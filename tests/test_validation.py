@@ -171,6 +171,38 @@ def test_choices_and_errors_see_nothing_of_their_judge(consistent):
     assert (after.errors[:, there] != before.errors[:, there]).all()
 
 
+def test_tilts_in_any_order_judge_alike(consistent):
+    haadf, maps = consistent
+    order, held = np.random.default_rng(4).permutation(len(ANGLES)), [-30, 10, -10, 40, 20]
+    noisy = np.random.default_rng(1).poisson(0.3 * np.maximum(maps, 0)).astype(np.float32)
+    variance = noisy + 2
+    results = []
+    for at, judges in ((np.arange(len(ANGLES)), held), (order, held[::-1])):
+        em = [
+            validation.Recipe(
+                hebt.CompositionEM(k, variance=variance[:, at], haadf_noise=1.0),
+                (3, 9),
+                name=f"{k}",
+            )
+            for k in (0.5, 2)
+        ]
+        contenders = {"EM": em, "HEBT": [validation.Recipe(0.6, (2, 5, 20))]}
+        given = ANGLES[at], haadf[at], noisy[:, at], contenders
+        results.append(validation.nested(*given, held=judges, variance=variance[:, at]))
+    one, other = results
+    np.testing.assert_allclose(other.errors[:, ::-1], one.errors, rtol=1e-4)
+    assert other.chosen == {name: picks[::-1] for name, picks in one.chosen.items()}
+
+
+def test_shares_that_saw_the_data_held_out_are_refused(consistent):
+    haadf, maps = consistent
+    method = hebt.CompositionEM(1, shares=np.ones((2, 6, 32, 32)))
+    with pytest.raises(ValueError, match="CompositionEM with shares, in which an earlier run"):
+        validation.Recipe(method)
+    with pytest.raises(ValueError, match="CompositionEM with shares"):
+        validation.leave_one_out(ANGLES, haadf, maps, held=[0], methods={"A": method})
+
+
 def test_what_others_choose_is_what_predicts_them_best(consistent):
     haadf, maps = consistent
     contenders = {"one": [validation.Recipe(0.5, (1, 40)), validation.Recipe(0.0, (1,))]}
@@ -252,6 +284,18 @@ def test_inner_judges_are_others_and_mutual_where_they_can_be():
             if inner == 2 and count > 3:
                 assert all(len(others) == 2 for others in chosen.values())
                 assert all(unit in chosen[o] for unit, others in chosen.items() for o in others)
+
+
+def test_the_ring_of_judges_is_that_of_the_angles():
+    from hebt._folds import Series, inner_judges
+
+    def chosen(angles, held):
+        series = Series(np.array(angles), *[None] * 5, names=())
+        judges = inner_judges(series.in_ring([angles.index(tilt) for tilt in held]), 2)
+        return {angles[unit]: {angles[other] for other in judges[unit]} for unit in judges}
+
+    rising = chosen([-40, -20, 0, 20, 40, 60, 80], [-40, -20, 0, 20, 40, 60, 80])
+    assert chosen([60, -20, 80, 0, -40, 40, 20], [20, 80, -40, 0, 60, -20, 40]) == rising
 
 
 def test_an_empty_map_of_a_judge_is_refused_where_errors_are_shares_of_it(consistent):

@@ -9,9 +9,10 @@ from conftest import ROOT
 from scipy import stats
 
 import hebt
-from companion import datasets, phantom, without_weight
+from companion import phantom, without_weight
+from companion.judging import EDS
+from companion.three_elements.judgement import HARD, HEBT, Judgement
 from companion.without_weight import claims, runs
-from companion.without_weight.benchmark import BenchmarkStudy, deviances
 from companion.without_weight.choice import ChoiceStudy
 from companion.without_weight.dose import DoseStudy, kernel_at
 from companion.without_weight.equivalence import mlem, share_evenly
@@ -21,6 +22,7 @@ from companion.without_weight.robustness import CASES, Case, Robustness, saturat
 from companion.without_weight.runs import Course, follow, noisy_series, together
 from companion.without_weight.study import PhantomComparison
 from hebt import metrics, simulate
+from hebt.validation import Judged
 
 SIZE, SEEDS = 32, (0, 5)
 ELEMENTS = ("Au", "Ag")
@@ -93,6 +95,23 @@ def test_series_together_give_what_each_gives_alone(series):
         np.testing.assert_allclose(part.scores["mse"], alone.scores["mse"], rtol=1e-3)
 
 
+def test_each_dose_is_judged_by_itself(monkeypatch):
+    """Also where HAADF has noise, which fusing estimates, at one of the doses only."""
+
+    def series(seeds, *, size, dose):
+        data = noisy_series(seeds, size=size, dose=dose)
+        noise = 0.2 * data.haadf.max() * np.random.default_rng(0).standard_normal(data.haadf.shape)
+        return dataclasses.replace(data, haadf=data.haadf + (dose > 0.5) * noise)
+
+    monkeypatch.setattr("companion.without_weight.dose.noisy_series", series)
+    both, one = (
+        without_weight.dose_study(seeds=(0,), doses=doses, size=SIZE)
+        for doses in ((0.4, 0.6), (0.4,))
+    )
+    for name in ("eds", "hebt", "fused", "em"):
+        np.testing.assert_allclose(both.error(name, 0.4), one.error(name, 0.4), rtol=1e-3)
+
+
 def test_the_kernel_holds_as_many_counts_at_each_dose():
     for dose in (0.1, 1, 4):
         assert kernel_at(dose) ** 2 * dose == pytest.approx(1)
@@ -129,19 +148,6 @@ def test_mlem_keeps_the_counts_and_makes_them_more_likely():
         for f in (one, ten)
     ]
     assert logs[1] > logs[0]
-
-
-def test_deviances_are_those_of_the_poisson_distribution():
-    W = hebt.Projector([-30, 0, 45], 10)
-    x = np.random.default_rng(0).random((2, 2, 10, 10)).astype(np.float32) + 1
-    ratios = np.array([0.5, 2.0])
-    expected = np.stack([W.forward(one) / r for one, r in zip(x, ratios, strict=True)])
-    counts = np.random.default_rng(1).poisson(expected)
-    inside = expected[0] > 0.1 * expected[0].max()
-    found = deviances(W, x, counts, ratios, inside)
-    logs = stats.poisson.logpmf(counts, counts) - stats.poisson.logpmf(counts, expected)
-    wanted = 2 * np.where(inside, logs, 0).sum(axis=(2, 3)) / inside.sum(axis=(1, 2))
-    np.testing.assert_allclose(found, wanted, rtol=1e-4)
 
 
 def test_wrong_data_are_wrong_in_what_they_say(series):
@@ -212,13 +218,7 @@ def test_the_explorer_has_a_picture_for_each_place_of_its_sliders():
     np.testing.assert_allclose(found.errors["em", DOSES[0], 2.0], alone.at()[:, 0], rtol=1e-3)
 
 
-def test_without_its_data_the_benchmark_says_so(monkeypatch):
-    def missing(name, pattern="*"):
-        raise datasets.MissingDataError("not here")
-
-    monkeypatch.setattr(datasets, "locate", missing)
-    assert without_weight.benchmark() is None
-    assert "not on this machine" in str(without_weight.benchmark_table(None))
+def test_without_its_data_the_benchmark_says_so():
     assert claims._benchmark(None, "eds").holds is None
 
 
@@ -306,12 +306,10 @@ def made_wrong(em):
 
 
 def made_benchmark(em):
-    deviance = {
-        name: np.full((1, 3, 4), v) + 0.01 * np.arange(4)
-        for name, v in (("eds", 2.0), ("hebt", 1.9), ("fused", 1.8), ("em", em))
-    }
-    iterations = dict.fromkeys(deviance, (20,))
-    return BenchmarkStudy(("Al", "Si", "Yb"), 2, np.arange(4), np.ones(3), iterations, deviance)
+    levels = {EDS: 2.0, HEBT: 1.9, HARD: em}
+    errors = np.array([np.full((4, 3), v) + 0.01 * np.arange(4)[:, None] for v in levels.values()])
+    judged = Judged(tuple(levels), ("Al", "Si", "Yb"), np.arange(4), errors, {})
+    return Judgement(judged, judged)
 
 
 def test_a_course_is_read_at_its_stop_and_at_its_best():

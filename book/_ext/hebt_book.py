@@ -4,9 +4,11 @@ Loaded by ``_config.yml``. Environment variables:
 
 ``BOOK_REPOSITORY_URL``
     Where the source can be seen, e.g. a GitHub address. Pages then get buttons for the repository,
-    its issues and Binder; without it they have none.
+    to suggest an edit, to report an issue and for Binder; without it they have none.
 ``BOOK_BRANCH``
     The branch those buttons point to (default ``main``).
+``BOOK_PAGES_URL``
+    Where the pages will be seen: search engines and the printed book are told so.
 """
 
 import ast
@@ -26,8 +28,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]  # what lies beside this file, and the companion
 
+import lists
 import matplotlib.font_manager  # noqa: F401 (builds its font list here, not inside a chapter)
 import nbformat
+import pages
 from docutils import nodes
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
@@ -35,6 +39,7 @@ from jupyter_cache.executors.utils import single_nb_execution
 from myst_nb.core.read import create_nb_reader
 from readable import origin, readable
 from sphinx.util import logging
+from thin import thin_static
 
 import hebt
 from companion import datasets
@@ -52,6 +57,8 @@ MADE_BY = "made-by"
 MADE_HERE = "Executed chapters of the HEBT companion.\n"
 # The folder beside the pages in which explorers look for their data.
 EXPLORER_DATA = "_explorers"
+# Chapters that look at the results of all others.
+LAST = ("book/line_by_line",)
 # A cell of code: its options between ---, its tags, and the code.
 CELL = re.compile(
     r"^```\{code-cell\}[^\n]*\n(?:---\n.*?^---\n)?(?::[^\n]*\n)*\n?(?P<code>.*?)^```$", re.M | re.S
@@ -152,6 +159,7 @@ def _set_theme(config):
             repository_branch=os.environ.get("BOOK_BRANCH", "main"),
             path_to_docs="",
             use_repository_button=True,
+            use_edit_page_button=True,
             use_issues_button=True,
             launch_buttons={
                 "notebook_interface": "jupyterlab",
@@ -169,7 +177,11 @@ def configure(app, config):
     config.html_static_path = [*config.html_static_path, "book/_web"]
     config.html_css_files = [*config.html_css_files, "hebt.css"]
     config.html_js_files = [*config.html_js_files, "hebt.js"]
+    config.html_baseurl = os.environ.get("BOOK_PAGES_URL", "")
+    config.templates_path = [*config.templates_path, "book/_ext/templates"]
     config.mathjax_path = "mathjax/tex-mml-chtml.js"
+    # no script yet: hebt.js loads it once the page is there, which else would come later
+    config.mathjax_options = {"type": "text/plain", "class": "hebt-later"}
 
 
 def copy_mathjax(app):
@@ -228,6 +240,8 @@ def run_side_by_side(app, env, pages):
     At small sizes they spend their time on starting, and at the paper's a third of it on one core.
     """
     cache = get_cache(app.config.nb_execution_cache_path)
+    # what compares the results of the other chapters comes last, and finds them
+    pages = sorted(pages, key=lambda page: page in LAST)
     waiting = [found for page in pages if (found := _not_yet_run(env, cache, page))]
 
     def run(path, notebook):
@@ -305,6 +319,22 @@ def offer_notebook(app, pagename, templatename, context, doctree):
             )
 
 
+def make_readable(app, pagename, templatename, context, doctree):
+    """Prepare a page for small screens, for keyboards, and for readers without JavaScript."""
+    if doctree is None or "body" not in context:
+        return
+
+    def stays_tex(tex):
+        logger.info(f"Note: without JavaScript this formula is TeX ({pagename}): {tex.strip()}")
+
+    folder, srcdir = app.builder.imgpath, Path(app.srcdir)
+    pictures = {f"{folder}/{name}": srcdir / at for at, (_, name) in app.env.images.items()}
+    body = pages.formulas_for_all(context["body"], stays_tex)
+    body = pages.pictures_to_open(body, pictures)
+    context["body"] = pages.citations_in_lists(pages.tables_that_scroll(body))
+    context["description"] = pages.description(doctree)
+
+
 def write_notebook(app, page):
     """Write a chapter's notebook for download, with numbers, citations and captions in it."""
     executed = _executed(app, page)
@@ -329,6 +359,7 @@ def finish(app, exception):
         return
     outdir = Path(app.outdir)
     data = Path(os.environ["HEBT_STATIC_FILES"])
+    thin_static(outdir / "_static", list(outdir.rglob("*.html")))
     times = {}
     for page in sorted(app.env.found_docs):
         if _executed(app, page).exists():
@@ -361,5 +392,7 @@ def setup(app):
     app.connect("env-updated", refuse_dead_widgets)
     # after the theme has made its buttons
     app.connect("html-page-context", offer_notebook, priority=900)
+    app.connect("html-page-context", make_readable)
     app.connect("build-finished", finish)
+    lists.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -26,8 +26,13 @@ function (marks, works) {
   };
   book.look = () => {
     for (const code of document.querySelectorAll(".jp-RenderedMarkdown code")) refill(code);
-    for (const p of document.querySelectorAll(".jp-RenderedMarkdown p"))
+    for (const p of document.querySelectorAll(".jp-RenderedMarkdown p")) {
       if (/^\([\w-]+\)=$/.test(p.textContent)) p.remove();
+      const end = p.lastChild;  // behind an equation stands its label
+      const label = end?.nodeType === Node.TEXT_NODE && / \(([\w-]+)\)\s*$/.exec(end.data);
+      const number = label && book.marks[`label ${label[1]}`];
+      if (number) end.data = end.data.slice(0, label.index + 1) + number;
+    }
     for (const block of document.querySelectorAll(".jp-RenderedMarkdown pre:has(code[class*='{bibliography}'])")) {
       const list = document.createElement("ul");
       list.append(...book.works.map((work) => fill(document.createElement("li"), work)));

@@ -15,23 +15,89 @@ import yaml
 
 BOOK = Path(__file__).resolve().parents[1]
 SCRIPT = Path(__file__).with_suffix(".js")
-ROLE = re.compile(r"\{(glue:text|cite:p|cite:t|numref)\}`([^`]+)`")
+ROLE = re.compile(r"\{(glue:text|cite:p|cite:t|numref|eq|ref|term)\}`([^`]+)`")
+# the end of an equation, with its label
+LABEL = re.compile(r"^\$\$ \(([\w-]+)\)$", re.MULTILINE)
+# a box with a title and, behind :class:, how it looks
+ADMONITION = re.compile(r"^```\{admonition\} (.+)\n((?::.*\n)*)((?:.*\n)*?)```$", re.MULTILINE)
 # a link to another chapter, or to a place in this one
 LINK = re.compile(r"\[([^\]]+)\]\((?:(\w+)\.md|#?[\w-]+)\)")
 
 
 @functools.cache
+def _pages() -> dict[str, int]:
+    """Return page -> chapter number, or 0 where it has none, of all pages in the contents."""
+    contents = yaml.safe_load((BOOK.parent / "_toc.yml").read_text(encoding="utf-8"))
+    pages = {Path(contents["root"]).name: 0}
+    for part in contents.get("parts", ()):
+        for chapter in part["chapters"]:
+            number = sum(map(bool, pages.values())) + 1 if part.get("numbered") else 0
+            pages[Path(chapter["file"]).name] = number
+    return pages
+
+
+def _numbered(name: re.Pattern) -> dict[str, str]:
+    """Return name -> number, chapter by chapter, of what `name` finds in the numbered chapters."""
+    numbers = {}
+    for page, chapter in _pages().items():
+        if chapter:
+            found = name.findall((BOOK / f"{page}.md").read_text(encoding="utf-8"))
+            numbers.update({label: f"{chapter}.{place}" for place, label in enumerate(found, 1)})
+    return numbers
+
+
+@functools.cache
 def figure_numbers() -> dict[str, str]:
     """Return name -> number, such as "2.1", of all figures of the book."""
-    contents = yaml.safe_load((BOOK.parent / "_toc.yml").read_text(encoding="utf-8"))
-    parts = [part for part in contents.get("parts", ()) if part.get("numbered")]
-    files = [chapter["file"] for part in parts for chapter in part["chapters"]]
+    return _numbered(re.compile(r"^    name: (\S+)$", re.MULTILINE))
+
+
+@functools.cache
+def equation_numbers() -> dict[str, str]:
+    """Return label -> number, such as "1.5", of all equations of the book that have one."""
+    return _numbered(LABEL)
+
+
+# a cell of code: options between --- and tags, and then the code
+CODE = re.compile(
+    r"^```\{code-cell\} ipython3\n(?:---\n.*?^---\n|(?::[^\n]*\n)*)(.*?)^```$", re.M | re.S
+)
+# what shows a table, in the last line of a cell
+SHOWN = re.compile(r"^\w+\.((?:\w+_)?table\d*)\(", re.MULTILINE)
+
+
+def page_tables(page: str, text: str) -> list[str]:
+    """Return the names of the tables on a page, such as ``"table-phantom-table1"``, in order.
+
+    They are called for their functions; a function that is called again gets a number behind it.
+    """
+    last = [[*SHOWN.finditer(code)][-1:] for code in CODE.findall(text)]
+    calls, names = [match[1] for found in last for match in found], []
+    for k, call in enumerate(calls):
+        again = calls[:k].count(call)
+        names.append(f"table-{page}-{call}" + (f"-{again + 1}" if again else ""))
+    return names
+
+
+@functools.cache
+def table_numbers() -> dict[str, str]:
+    """Return name -> number, such as "2.3", of all tables of the book; see `page_tables`.
+
+    In pages without a chapter number they have the page's name in its place.
+    """
     numbers = {}
-    for chapter, file in enumerate(files, 1):
-        text = (BOOK.parent / f"{file}.md").read_text(encoding="utf-8")
-        names = re.findall(r"^    name: (\S+)$", text, re.MULTILINE)
-        numbers.update({name: f"{chapter}.{place}" for place, name in enumerate(names, 1)})
+    for page, chapter in _pages().items():
+        names = page_tables(page, (BOOK / f"{page}.md").read_text(encoding="utf-8"))
+        before = f"{chapter}." if chapter else ""
+        numbers.update({name: f"{before}{place}" for place, name in enumerate(names, 1)})
     return numbers
+
+
+@functools.cache
+def title(page: str) -> str:
+    """Return the title of a page."""
+    text = (BOOK / f"{page}.md").read_text(encoding="utf-8")
+    return re.search(r"^# (.+)$", text, re.MULTILINE)[1]
 
 
 @functools.cache
@@ -58,6 +124,14 @@ def _cite(keys: str, textual: bool) -> str:
     return ", ".join(cited) if textual else f"({'; '.join(cited)})"
 
 
+def _written_box(box: re.Match) -> str:
+    """Write an admonition as plain Markdown; one that is folded stays so."""
+    title, options, text = box.groups()
+    if "dropdown" in (options or ""):
+        return f"<details><summary>{title}</summary>\n\n{text}\n</details>"
+    return f"**{title}.** {text}"
+
+
 def _works() -> list[str]:
     return [_cite(key, True) for key in sorted(bibliography(), key=bibliography().get)]
 
@@ -68,14 +142,22 @@ def write_role(kind: str, content: str, numbers: dict[str, str]) -> str:
         return numbers[content]
     if kind == "numref":
         return f"Fig. {figure_numbers()[content]}"
+    if kind == "eq":
+        return f"({equation_numbers()[content]})"
+    if kind == "ref":
+        return f"Table {table_numbers()[content]}"
+    if kind == "term":
+        return content.partition(" <")[0]
     return _cite(content, kind == "cite:t")
 
 
 def write_out(source: str, numbers: dict[str, str]) -> str:
     """Return a cell's Markdown, with glued name -> text, and nothing that only Sphinx knows."""
     works = "\n".join(f"- {work}" for work in _works())
+    source = ADMONITION.sub(_written_box, source)
     source = re.sub(r"```\{bibliography\}.*?```", lambda _: works, source, flags=re.DOTALL)
     source = re.sub(r"^\([\w-]+\)=\n", "", source, flags=re.MULTILINE)
+    source = LABEL.sub(lambda m: rf"\tag{{{equation_numbers()[m[1]]}}}" + "\n$$", source)
     source = LINK.sub(lambda m: f"[{m[1]}]({m[2]}.ipynb)" if m[2] else m[1], source)
     return ROLE.sub(lambda match: write_role(*match.groups(), numbers), source)
 
@@ -109,6 +191,9 @@ class Live:
             f"{kind} {content}": write_role(kind, content, self.numbers)
             for kind, content in ROLE.findall(self.prose)
             if kind != "glue:text" or content in self.numbers
+        }
+        marks |= {
+            f"label {label}": write_role("eq", label, {}) for label in LABEL.findall(self.prose)
         }
         values = json.dumps(marks), json.dumps(_works())
         display(Javascript(f"({SCRIPT.read_text(encoding='utf-8')})({', '.join(values)})"))

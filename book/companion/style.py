@@ -29,6 +29,8 @@ RC = {
     "xtick.color": "0.2",
     "ytick.color": "0.2",
 }
+# Points. On a phone a figure opens so large that text of this size is read (book/_web/hebt.js).
+SMALLEST = 7.0
 WIDTH = 7.4  # inches: the text column of a page, with room for colour bars
 # Perceptually even, and readable with any colour vision.
 CMAP = {"density": "inferno", "counts": "viridis", "haadf": "gray", "difference": "RdBu_r"}
@@ -54,9 +56,20 @@ def styled(function):
         with mpl.rc_context(RC):
             figure = function(*args, **kwargs)
         plt.close(figure)
+        refuse_small_text(figure)
         return figure
 
     return draw
+
+
+def refuse_small_text(figure) -> None:
+    """Raise ValueError if the figure holds text of less than `SMALLEST` points."""
+    for text in figure.findobj(mpl.text.Text):
+        if text.get_visible() and text.get_text().strip() and text.get_fontsize() < SMALLEST:
+            raise ValueError(
+                f"The text {text.get_text()!r} has {text.get_fontsize():g} points; expected "
+                f"{SMALLEST:g} or more, or it is not read on a phone. Make it larger or shorter."
+            )
 
 
 def title(ax, text: str, mark: str | None = None):

@@ -3,6 +3,7 @@
 import dataclasses
 import html
 import math
+import re
 import statistics
 from collections.abc import Sequence
 
@@ -15,8 +16,8 @@ NEAR_WITHIN = 0.25
 BEST_IS_ONE = (*BEST_IS_LARGE, "r_squared")
 RULE = (
     "agrees: the paper's number lies within two standard deviations of ours over the noise seeds, "
-    "or within 5 %; near: within 25 %; else the factor between the two. Of R² and of scores whose "
-    "best value is 1, the errors are compared, which are the distances from 1."
+    "or within 5 %; near: within 25 %; else ours is larger or smaller. Of R² and of scores whose "
+    "best value is 1, the distances from 1 are compared, and ours is better or worse."
 )
 
 
@@ -38,10 +39,8 @@ def agreement(paper: float, ours: float, spread: float = 0.0, *, best: float = 0
         return "opposite sign"
     if ours == 0 or paper == 0:
         return "differs"
-    factor = ours / paper
-    what = "error " if best else ""
-    larger, smaller = f"{factor:.1f} times larger", f"{1 / factor:.1f} times smaller"
-    return what + (larger if factor > 1 else smaller)
+    larger, smaller = ("worse", "better") if best else ("larger", "smaller")
+    return larger if abs(ours) > abs(paper) else smaller
 
 
 def verdict(paper: float, ours, name: str = "") -> str:
@@ -58,14 +57,16 @@ def signed(percent: float, digits: int = 1) -> str:
 
 
 def spread_text(values, digits: str = ".3f", *, scale: float = 1.0, unit: str = "") -> str:
-    """Write values over noise seeds as mean ± standard deviation; the mean alone for one seed.
+    """Write values over noise seeds as mean ± standard deviation.
 
-    The spaces around ± do not break.
+    The mean stands alone for one seed, and where the deviation is less than half of its last
+    digit. The spaces around ± do not break.
     """
     values = [float(v) * scale for v in values]
     text = format(statistics.fmean(values), digits)
     if len(values) > 1:
-        text += f"\u00a0±\u00a0{format(statistics.stdev(values), digits.replace('+', ''))}"
+        spread = format(statistics.stdev(values), digits.replace("+", ""))
+        text += f"\u00a0±\u00a0{spread}" if re.search("[1-9]", spread) else ""
     return text.replace("-", "−") + unit
 
 
@@ -104,9 +105,11 @@ class Table:
         caption = f"<caption>{html.escape(self.title)}</caption>" if self.title else ""
         body = "".join(f"<tr>{cells('td', row)}</tr>" for row in self.rows)
         note = f'<p class="hebt-table-note">{html.escape(self.note)}</p>' if self.note else ""
-        # wide tables scroll inside their own box on narrow screens
+        # wide tables scroll inside their own box on narrow screens, by the keyboard as well
+        label = html.escape(self.title) if self.title else "Table"
         return (
-            '<div class="hebt-table" style="overflow-x:auto;font-size:.9em" tabindex="0">'
+            '<div class="hebt-table" style="overflow-x:auto;font-size:.9em" tabindex="0" '
+            f'role="region" aria-label="{label}">'
             f'<table class="table table-sm">{caption}'
             f"<thead><tr>{cells('th', self.columns)}</tr></thead>"
             f"<tbody>{body}</tbody></table></div>{note}"

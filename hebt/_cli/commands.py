@@ -56,6 +56,16 @@ def _angles(ctx: click.Context, option: click.Parameter, value: str | None) -> A
         ) from None
 
 
+def _lengths(ctx: click.Context, option: click.Parameter, value: str | None) -> Any:
+    """Return the numbers in "297,24", or None."""
+    if value is None:
+        return None
+    found = [int(n) if n.isdecimal() else 0 for n in value.replace(",", " ").split()]
+    if len(found) not in (1, 2) or min(found) < 1:
+        raise click.BadParameter(f"{value!r} is no SIZE nor SIZE,SLICES; expected pixels: 200,60.")
+    return found
+
+
 def _named(ctx: click.Context, option: click.Parameter, value: tuple[str, ...]) -> Any:
     """Return the files in "Au=a.mrc" by their elements."""
     strange = [text for text in value if not all(text.partition("="))]
@@ -258,6 +268,12 @@ def lines(
 @click.option("--remove-offset", is_flag=True, help="Take the detector's black level off HAADF.")
 @click.option("--match-pixels", is_flag=True, help="Bring HAADF to the pixels of the maps.")
 @click.option("--align", is_flag=True, help="Find the shifts between tilts, and take them out.")
+@click.option(
+    "--crop",
+    callback=_lengths,
+    metavar="SIZE[,SLICES]",
+    help="Keep the middle: pixels across the tilt axis, and along it.",
+)
 @click.option("--bin", "factor", type=int, metavar="N", help="Make N x N pixels one.")
 @click.option(
     "--method",
@@ -282,8 +298,8 @@ def reconstruct(**options: Any) -> None:
     ChimeraX), .hspy (HyperSpy) or .ome.zarr (napari). It also holds the response ratios, the
     settings, the steps, and a hash of each file that was read.
 
-    Steps are done in this order: --turn, --remove-offset, --match-pixels, --align, --bin. After
-    Ctrl-C the volumes so far are in a file of their own, particle.interrupted.vti, from which
+    Steps are done in this order: --turn, --remove-offset, --match-pixels, --align, --crop, --bin.
+    After Ctrl-C the volumes so far are in a file of their own, particle.interrupted.vti, from which
     --start goes on.
     """
     from .run import run

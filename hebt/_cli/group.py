@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 _OPTIONS = re.compile(r"\b(angles|image|pixel_size|lines|haadf|maps|iterations)=")
-_STEPS = re.compile(r"\b(turn|match_pixels|remove_offset|align)\(\)")
+_STEPS = re.compile(r"\b(turn|match_pixels|remove_offset|align|crop)\([^)]*\)")
 
 
 class Files(click.Command):

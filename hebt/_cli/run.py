@@ -30,6 +30,7 @@ def run(
     *,
     reading: dict[str, Any],
     steps: list[str],
+    crop: list[int] | None,
     factor: int | None,
     method: str,
     alpha: float | None,
@@ -49,7 +50,7 @@ def run(
     say("Reading")
     series = read(**reading)
     say(str(series))
-    series = _prepared(series, steps, factor)
+    series = _prepared(series, steps, crop, factor)
     _check_names(path, series.elements, overwrite)
     say("Fitting response ratios")
     fit = series.ratios()
@@ -63,11 +64,17 @@ def run(
     return result.save(path, overwrite=overwrite)
 
 
-def _prepared(series: TiltSeries, steps: list[str], factor: int | None) -> TiltSeries:
-    """Return the series after these steps, and binned."""
+def _prepared(
+    series: TiltSeries, steps: list[str], crop: list[int] | None, factor: int | None
+) -> TiltSeries:
+    """Return the series after these steps, cropped and binned."""
     for step in steps:
         say(f"Step: {step.replace('_', ' ')}")
         series = getattr(series, step)()
+    if crop is not None:
+        kept = dict(zip(("size", "slices"), crop))
+        say(f"Step: crop to {', '.join(f'{name} {n}' for name, n in kept.items())}")
+        series = series.crop(**kept)
     if factor is None:
         return series
     say(f"Step: bin by {factor}")

@@ -164,7 +164,7 @@ class Explorer(anywidget.AnyWidget):
             '<noscript><p class="hebt-note">This is the figure\'s first picture. Its sliders need '
             "JavaScript.</p></noscript></figure>\n"
             f'<script type="application/json">{data}</script>\n'
-            f'<script type="module">{_safe(_HOST)}\nmount("{name}");</script>\n'
+            f'<script type="module" async>{_safe(_HOST)}\nmount("{name}");</script>\n'
             "</div>"
         )
 

@@ -17,11 +17,14 @@ function render({ model, el }) {
   let token = 0;
   let all = null;           // all views, once a reader has asked for another one
   let alive = true;
+  let moved = false;        // whether a reader has asked for another view
 
   const sliders = controls.map((c, i) =>
     slider(c, (place) => go(wanted.map((v, k) => (k === i ? place : v)))));
-  const bodies = panels.map((p) =>
-    imagePanel({ ...p, smooth: true }, [size, size], h("div", { class: "hebt-notes" })));
+  const bodies = panels.map((p) => {
+    const notes = h("div", { class: "hebt-notes" });
+    return { ...imagePanel({ ...p, smooth: true }, [size, size], notes), notes };
+  });
   for (const { canvas } of bodies) {
     let from = null;
     canvas.classList.add("hebt-body");
@@ -42,6 +45,8 @@ function render({ model, el }) {
     canvas.addEventListener("pointercancel", () => { from = null; });
   }
   const message = messageLine();
+  const status = h("span", { class: "hebt-hidden", "data-role": "status", "aria-live": "polite" });
+  const { wait, stop } = timers();
   const reset = button("reset", "Reset", () => go([...spec.start]));
   const grid = h("div", { class: "hebt-panels" }, ...bodies.map((q) => q.node));
   const body = h("div", { class: "hebt-frames" },
@@ -49,7 +54,7 @@ function render({ model, el }) {
     h("div", { class: "hebt-foot" },
       h("span", { class: "hebt-probe" }, "Drag a picture, or use the sliders."),
       h("div", { class: "hebt-buttons" }, reset)),
-    captionOf(model));
+    status, captionOf(model));
   keepKeys(body);
   body.style.setProperty("--hebt-width", `${22 * panels.length - 1}rem`);
 
@@ -80,10 +85,20 @@ function render({ model, el }) {
       if (mine !== token || !alive) return;
       const seen = `Seen at turn ${degrees(turns[position[0]])} and tip ${
         degrees(tips[position[1]])}.`;
-      bodies.forEach(({ canvas }, k) => {
+      const said = panels.map((p) => p.notes[position[1]]?.[position[0]] ?? "");
+      bodies.forEach(({ canvas, notes }, k) => {
         canvas.getContext("2d").drawImage(images[k], 0, 0, size, size);
-        canvas.setAttribute("aria-label", `${panels[k].alt} ${seen}`);
+        canvas.setAttribute("aria-label", [panels[k].alt, seen, said[k]].filter(Boolean).join(" "));
+        notes.textContent = said[k];
       });
+      // said once a reader has stopped, and not when the page opens
+      if (moved) {
+        wait("status", 600, () => {
+          const each = panels.map((p, k) => (said[k] ? `${p.title}: ${said[k]}` : p.title));
+          status.textContent = `${seen} ${each.join(" ")}`;
+        });
+      }
+      moved = true;
       message.say("");
       root.dataset.position = position.join(",");
       root.dataset.state = "ready";
@@ -109,6 +124,7 @@ function render({ model, el }) {
   // the page's picture goes only when there is another one in its place
   return go(wanted).then(() => () => {
     alive = false;
+    stop();
     unwatch();
   });
 }

@@ -30,6 +30,9 @@ class Turntable(Explorer):
         The first view, as (turn, tip) in degrees; the first of each, if None.
     alts
         Title -> what is seen.
+    notes
+        Title -> (tips, turns) texts: what is to be said of each view. They stand below the picture
+        and are read out.
     caption
         A sentence below the figure.
 
@@ -57,6 +60,7 @@ class Turntable(Explorer):
         tips: Sequence[float],
         start: tuple[float, float] | None = None,
         alts: Mapping[str, str] | None = None,
+        notes: Mapping[str, Sequence[Sequence[str]]] | None = None,
         caption: str = "",
     ):
         turns = as_float64("turns", turns, ndim=(1,)).tolist()
@@ -88,9 +92,7 @@ class Turntable(Explorer):
         ]
         firsts = [_webp(p[at[1], at[0]]) for p in pictures.values()]
         self._encoded = b"".join(encoded)
-        alts = {} if alts is None else alts
-        if not isinstance(alts, Mapping) or not set(alts) <= set(pictures):
-            raise ValueError(f"alts is {alts!r}; expected texts for titles of {list(pictures)}.")
+        said = _notes({} if notes is None else notes, list(pictures), len(tips), len(turns))
         super().__init__(
             caption=check_text("caption", caption),
             first=b"".join(firsts),
@@ -102,10 +104,7 @@ class Turntable(Explorer):
                 "start": at,
                 "ends": np.cumsum([len(e) for e in encoded]).tolist(),
                 "first": np.cumsum([len(e) for e in firsts]).tolist(),
-                "panels": [
-                    {"name": f"body{k}", "title": title, "alt": alts.get(title, f"{title}.")}
-                    for k, title in enumerate(pictures)
-                ],
+                "panels": _panels(list(pictures), {} if alts is None else alts, said),
             },
         )
 
@@ -133,6 +132,38 @@ class Turntable(Explorer):
             out = io.BytesIO()
             figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
         return out.getvalue()
+
+
+def _panels(titles, alts, said):
+    """What the script knows of each body."""
+    if not isinstance(alts, Mapping) or not set(alts) <= set(titles):
+        raise ValueError(f"alts is {alts!r}; expected texts for titles of {titles}.")
+    return [
+        {
+            "name": f"body{k}",
+            "title": title,
+            "alt": alts.get(title, f"{title}."),
+            "notes": said.get(title, []),
+        }
+        for k, title in enumerate(titles)
+    ]
+
+
+def _notes(notes, titles, tips, turns):
+    """Check texts for each view, title -> (tips, turns) lists."""
+    if not isinstance(notes, Mapping) or not set(notes) <= set(titles):
+        raise ValueError(f"notes is {notes!r}; expected texts for titles of {titles}.")
+    said = {}
+    for title, rows in notes.items():
+        name = f"notes[{title!r}]"
+        rows = [as_list(name, row, "texts") for row in as_list(name, rows, "rows of texts")]
+        if [len(row) for row in rows] != [turns] * tips:
+            raise ValueError(
+                f"{name} has rows of {[len(row) for row in rows]} texts; expected {tips} rows of "
+                f"{turns}, one for each tip and turn."
+            )
+        said[title] = [[check_text(name, text) for text in row] for row in rows]
+    return said
 
 
 def _webp(picture: np.ndarray) -> bytes:

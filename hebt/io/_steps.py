@@ -28,7 +28,7 @@ from .._fused import Fused
 from .._guide import haadf_reconstruction
 from .._method import Hebt, Method
 from .._problem import Problem
-from .._search import width_by_counts
+from .._search import LEAST, width_by_counts
 from ..choose import choose
 from ..prepare.alignment import estimate_center_shifts, estimate_shifts
 from ..prepare.haadf import particle_masks
@@ -43,10 +43,10 @@ from ..result import Result
 from ..stopping import History
 from ._noise import bin_matrix, crop_matrices, mixed, same, shift_matrices
 
-# slices from which the kernel is worked out, and those with which held-out counts judge
-_SAMPLE, _SLAB = 48, 16
+# slices from which the widest kernel is worked out; those with which held-out counts judge, and
+# voxels of all elements beyond which there are fewer
+_SAMPLE, _FEW, _SLAB, _WORK = 48, 8, 16, 4e6
 _COARSE = 64  # pixels of the images that are compared with their reprojection
-_TOTALS = ("hard", 0.5, "free")
 _PIXELS = "a length in nm above 0, or None"
 
 
@@ -206,6 +206,8 @@ def _warn_if_horizontal(errors):
 def binned(series: Any, factor: int) -> dict[str, Any]:
     """Return HAADF, maps and variances with blocks of pixels made one."""
     tilts, (high, wide) = len(series.angles), series.maps.shape[2:]
+    for images in {series.haadf.shape[1:], series.maps.shape[2:]}:
+        _check_blocks(factor, *images)
     changes = mixed(
         series,
         lambda maps: bin_images(maps, factor),
@@ -213,6 +215,19 @@ def binned(series: Any, factor: int) -> dict[str, Any]:
         lambda: same(bin_matrix(wide, factor), tilts),
     )
     return changes | {"haadf": bin_images(series.haadf, factor, mean=True)}
+
+
+def _check_blocks(factor: int, high: int, wide: int) -> None:
+    """Refuse a factor that leaves pixels over, and say what crop would leave none over."""
+    for name, there in (("size", wide), ("slices", high)):
+        if there % factor:
+            # crop takes as much from either edge
+            fit = [n for n in range(there - 2, 0, -2) if n % factor == 0]
+            way = f"call crop({name}={fit[0]}) first, or take" if fit else "take"
+            raise ValueError(
+                f"factor is {factor}, but {name} is {there} pixels; expected a multiple of the "
+                f"factor: {way} another factor."
+            )
 
 
 def smoothed(series: Any, axis: int | tuple[int, ...], **kernel: Any) -> dict[str, Any]:
@@ -365,32 +380,33 @@ def suited_method(series: Any, fit: Any, seed: int) -> str | Method:
         known = raw or series.variance is not None
         return Fused(series.variance) if known else "hebt"
     W, other = _projectors(series)
-    step = -(-series.maps.shape[2] // _SAMPLE)
+    depth = series.maps.shape[2]
+    step = -(-depth // _SAMPLE)
     sample = series.haadf[:, ::step], series.maps[:, :, ::step]
     problem = Problem.checked(W, *sample, fit.ratios, 0.0, other)
-    along = series.maps.shape[2] > 1
     scarcest = problem.maps.sum(axis=(1, 2, 3), dtype=float).min()
-    kernel = width_by_counts(haadf_reconstruction(problem), scarcest, along)
-    kernel = float(f"{min(kernel, W.size / 4):.2g}")
-    variance = None if raw else series.variance
-    slab = min(_SLAB, series.maps.shape[2])
+    widest = min(width_by_counts(haadf_reconstruction(problem), scarcest, depth > 1), W.size / 4)
+    kernels = {float(f"{max(widest / n, LEAST):.2g}") for n in (4, 2, 1)}
+    few = int(_WORK // (len(series.maps) * W.size**2))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # one kernel is tried
+        warnings.simplefilter("ignore", UserWarning)  # of a kernel at the end of a short list
         choice = choose(
             W,
             series.haadf,
             series.maps,
             fit.ratios,
-            kernels=[kernel],
-            totals=_TOTALS,
-            along=along,
+            kernels=sorted(kernels),
+            along=depth > 1,
             parts=None if raw else list(series.parts),
-            variance=variance,
-            slices=slab,
+            variance=None if raw else series.variance,
+            slices=min(depth, max(_FEW, min(few, _SLAB))),
             haadf_projector=other,
             seed=seed,
         )
-    return choice.method
+    if choice.method.total != "free":
+        return choice.method
+    # what it lets in of the noise of voxels hardly shows in projections, by which counts judge
+    return replace(choice.method, kernel=choice.candidates[-1].kernel)
 
 
 def reconstruct(

@@ -29,7 +29,7 @@ def estimate_shifts(haadf: ArrayLike, *, upsample: int = 50) -> np.ndarray:
     Parameters
     ----------
     haadf
-        (tilts, slices, size), in the order of the tilts.
+        (tilts, slices, size), in the order of their angles, so that neighbours are alike.
     upsample
         Shifts are found to 1/`upsample` of a pixel.
 

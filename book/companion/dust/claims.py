@@ -2,22 +2,10 @@
 
 import numpy as np
 
-import hebt
-
+from ..dose import per_nm2
+from ..judging import EDS, counts_of, relative
 from ..paper import value
-from .judgement import (
-    EDS,
-    FREE,
-    FUSED,
-    HARD,
-    MILD,
-    POISSON,
-    SOFT,
-    STRONG,
-    Judgement,
-    counts_of,
-    relative,
-)
+from .judgement import FREE, FUSED, HARD, MILD, POISSON, SOFT, STRONG, Judgement
 from .study import DustStudy, fit_and_doubts, likeness, mass_stages, ratios_by_tilt, totals
 
 # elements that have to be predicted better than by EDS alone, with none predicted worse
@@ -70,6 +58,7 @@ def dust_numbers(study: DustStudy) -> dict[str, str]:
         "alpha": f"{value('alloy.alpha'):g}",
         "iterations": f"{value('alloy.iterations'):g}",
         "counts": f"{per_pixel[0]:.2f} to {per_pixel[-1]:.2f}",
+        "counts_nm2": " to ".join(f"{per_pixel[k] * per_nm2(1, side=pixel):.2g}" for k in (0, -1)),
     }
     return {f"dust_{name}": text for name, text in numbers.items()}
 
@@ -124,10 +113,7 @@ def _ratio(fit, element: int) -> str:
 
 def volume_numbers(volumes) -> dict[str, str]:
     """Return what the sentences quote of the reconstructions."""
-    return {
-        "dust_em_kernel": f"{volumes.kernel:g}",
-        "dust_em_iterations": f"{hebt.CompositionEM.iterations}",
-    }
+    return {"dust_em_kernel": f"{volumes.kernel:g}", "dust_em_iterations": f"{volumes.iterations}"}
 
 
 def judged_numbers(judgement: Judgement) -> dict[str, str]:
@@ -137,9 +123,10 @@ def judged_numbers(judgement: Judgement) -> dict[str, str]:
         "judges": f"{len(judgement.tilts.tilts)}",
         "parts": f"{len(judgement.counts.chosen[EDS])}",
         "mild": MILD.split()[-1],
-        "kernel": f"{judgement.kernel(FREE):g}",
+        "kernel": f"{judgement.setting(FREE)[0]:g}",
         "promise": promise(judgement),
         "guide": guidance(judgement),
+        **dict(zip(("guide_tilts", "guide_counts"), guidance(judgement).split("; "), strict=True)),
         "enough": f"{ENOUGH}",
     }
     short = {"free": FREE, "hard": HARD, "soft": SOFT, "poisson": POISSON, "fused": FUSED}

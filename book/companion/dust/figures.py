@@ -5,10 +5,10 @@ from matplotlib.ticker import MaxNLocator
 
 from hebt import prepare
 
+from ..judging import EDS, relative
 from ..spectrum import name_peaks, shade_window
 from ..style import CMAP, WIDTH, grid, length_bar, log_ticks, panel, styled, subplots
 from .claims import HOLDER
-from .judgement import EDS, relative
 from .study import ratios_by_tilt, totals
 from .tables import line_name
 
@@ -118,7 +118,8 @@ def plot_judged(judgement):
     kinds = (("held-out tilts", judgement.tilts, "o", _FIRST, -0.13),)
     kinds += (("held-out counts", judgement.counts, "s", _SECOND, 0.13),)
     others = [name for name in judgement.tilts.contenders if name != EDS]
-    figure, axes = grid(len(judgement.tilts.elements), 3, 2.5, sharey=True)
+    # two columns, so that labels can be read on a narrow screen
+    figure, axes = grid(len(judgement.tilts.elements), 2, 2.2, width=0.72 * WIDTH, sharey=True)
     for e, (ax, element) in enumerate(zip(axes, judgement.tilts.elements, strict=True)):
         ax.axvline(0, color="0.6", linewidth=0.9)
         for label, judged, marker, color, shift in kinds:
@@ -132,7 +133,8 @@ def plot_judged(judgement):
         ticks = [tick for tick in (-10, 0, 10, 100, 1000) if tick <= max(10, ax.get_xlim()[1])]
         ax.set_xticks(ticks, [f"{tick}".replace("-", "−") for tick in ticks])
         ax.set(title=element, yticks=range(len(others)), yticklabels=others)
-        if e >= len(judgement.tilts.elements) - 3:
+        ax.tick_params(labelsize=9)
+        if e >= len(judgement.tilts.elements) - 2:
             ax.set_xlabel("χ² less EDS alone's (%)")
     axes[0].invert_yaxis()
     handles = axes[0].get_legend_handles_labels()

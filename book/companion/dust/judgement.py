@@ -7,24 +7,21 @@ import warnings
 from collections import Counter
 
 import numpy as np
-from scipy import ndimage
 
 import hebt
 from hebt import validation
 from hebt.validation import Judged, Recipe
 
+from ..judging import EDS, judging
 from ..store import cached
 from .study import Coarse, DustSettings, DustStudy, keep
 
-EDS, MILD, STRONG = "EDS only", "HEBT, α = 0.3", "HEBT, α = 0.7"
+MILD, STRONG = "HEBT, α = 0.3", "HEBT, α = 0.7"
 POISSON = "EDS only, Poisson"  # composition EM with a guide that says nothing
 FUSED = "fused by variance"
 HARD, SOFT, FREE = "composition EM, hard", "composition EM, soft", "composition EM, free"
 CONTENDERS = (EDS, STRONG, MILD, FUSED, HARD, SOFT, FREE, POISSON)
 SOFTNESS = 0.5
-# the variance that judges is smoothed over so many coarse pixels, and has at least this share of
-# its mean, as where hardly anything was counted its noise would weigh most
-SMOOTHED, LEAST = 2.0, 0.1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,10 +31,11 @@ class Judgement:
     tilts: Judged
     counts: Judged  # without a factor for each predicted map
 
-    def kernel(self, contender: str) -> float:
-        """Return the kernel that was chosen most often, in coarse pixels."""
-        names = [name for name, _ in self.tilts.chosen[contender] + self.counts.chosen[contender]]
-        return float(Counter(names).most_common(1)[0][0].split()[-1])
+    def setting(self, contender: str) -> tuple[float, int]:
+        """Return the kernel, in coarse pixels, and the stop that were chosen most often."""
+        picks = self.tilts.chosen[contender] + self.counts.chosen[contender]
+        (name, stop), _ = Counter(picks).most_common(1)[0]
+        return float(name.split()[-1]), stop
 
 
 def contenders(now: DustSettings, maps, smoothed, variance, guide) -> dict[str, list[Recipe]]:
@@ -74,23 +72,6 @@ def contenders(now: DustSettings, maps, smoothed, variance, guide) -> dict[str, 
         SOFT: composed(SOFTNESS, now.kernels[:2]),
         FREE: composed("free"),
         POISSON: composed("free", haadf=guide),
-    }
-
-
-def relative(judged: Judged, reference: str = EDS) -> tuple[np.ndarray, np.ndarray]:
-    """Return differences to a contender and their standard errors, in % of its error."""
-    whole = judged.mean()[judged.contenders.index(reference)]
-    mean, error = judged.differences(reference)
-    return 100 * mean / whole, 100 * error / whole
-
-
-def counts_of(judged: Judged, contender: str, reference: str = EDS) -> dict[str, list[str]]:
-    """Say which elements a contender predicts better, worse, or neither: word -> elements."""
-    signs = judged.verdicts(reference)[judged.contenders.index(contender)]
-    words = {1: "better", -1: "worse", 0: "neither"}
-    return {
-        word: [e for e, s in zip(judged.elements, signs, strict=True) if s == sign]
-        for sign, word in words.items()
     }
 
 
@@ -155,13 +136,6 @@ def _judge(now: DustSettings, angles, coarse: Coarse) -> Judgement:
         )
 
 
-def judging(variance: np.ndarray) -> np.ndarray:
-    """Return the variance that misfits are divided by: smoothed, and nowhere near 0."""
-    axes = (0,) * (variance.ndim - 2)
-    smooth = ndimage.gaussian_filter(variance, (*axes, SMOOTHED, SMOOTHED))
-    return np.maximum(smooth, LEAST * smooth.mean(axis=(-3, -2, -1), keepdims=True))
-
-
 def featureless(angles, coarse: Coarse) -> np.ndarray:
     """Return HAADF images of a slab that is the same everywhere."""
     W = hebt.Projector(angles, coarse.haadf.shape[-1])
@@ -179,18 +153,20 @@ class Volumes:
     hebt: np.ndarray
     em: np.ndarray  # composition EM with a free sum
     kernel: float  # its kernel, in voxels
+    iterations: int  # ... and its stop
 
 
 def volumes(study: DustStudy) -> Volumes:
     """Reconstruct HAADF alone, and all elements by EDS alone, HEBT and composition EM."""
     now = study.settings
-    kernel = judge(study).kernel(FREE) * now.coarse / now.binning
+    kernel, stop = judge(study).setting(FREE)
+    kernel *= now.coarse / now.binning
     data = study.haadf, keep(study)[1], *study.counted(now.binning)
-    return _volumes(now.kept, study.angles, *data, study.slab, kernel)
+    return _volumes(now.kept, study.angles, *data, study.slab, kernel, stop)
 
 
 @cached
-def _volumes(names, angles, haadf, maps, counted, variance, slab, kernel) -> Volumes:
+def _volumes(names, angles, haadf, maps, counted, variance, slab, kernel, stop) -> Volumes:
     W = hebt.Projector(angles, maps.shape[-1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the chapter has shown what is doubtful
@@ -201,6 +177,7 @@ def _volumes(names, angles, haadf, maps, counted, variance, slab, kernel) -> Vol
         hebt.sirt(W, haadf, 200, **options),
         hebt.reconstruct(W, haadf, maps, ratios, 0, 200, **options),
         hebt.reconstruct(W, haadf, maps, ratios, 0.7, 200, **options),
-        hebt.reconstruct(W, haadf, counted, ratios, method=method, **options),
+        hebt.reconstruct(W, haadf, counted, ratios, None, stop, method=method, **options),
         kernel,
+        stop,
     )

@@ -76,7 +76,7 @@ class DustSettings:
 def settings() -> DustSettings:
     """Return the settings for the fidelity at hand."""
     if fidelity() == "quick":
-        few = {"parts": 3, "kernels": (0.5,), "em_stops": (10,), "sirt_stops": (20,)}
+        few = {"parts": 3, "kernels": (0.5, 1.0), "em_stops": (10,), "sirt_stops": (20,)}
         few |= {"smooth_stops": (20,)}
         few |= {"fused_stops": (10,), "stops": (5, 10, 20, 50)}
         return DustSettings(binning=4, coarse=8, held=(-10, 10), judges=(-25, -5, 15), **few)

@@ -4,8 +4,8 @@ from collections import Counter
 
 import numpy as np
 
+from ..judging import EDS, relative
 from ..tables import Table, signed
-from .judgement import EDS, relative
 from .study import fit_and_doubts, mass_stages
 
 

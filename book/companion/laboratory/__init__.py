@@ -12,6 +12,7 @@ from .bench import (
     run_presets,
     specimen,
 )
+from .claims import numbers
 from .controls import CONTROLS
 from .explorer import CORE, explore, first_run
 from .figures import LIMITS

@@ -143,8 +143,8 @@ def plot_meaning_of_alpha(elements=(2, 3, 5)):
         color="#D55E00",
         arrowprops={"arrowstyle": "->", "color": "#D55E00"},
     )
-    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="α of Eq. 11, solved by SIRT")
-    ax.set_ylabel("α of Eq. 9 with the same minimum")
+    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="α of the paper's Eq. 11, solved by SIRT")
+    ax.set_ylabel("α of the paper's Eq. 9 with the same minimum")
     ax.legend(loc="upper left")
     return figure
 
@@ -209,7 +209,7 @@ def cost_table(elements: int = 2) -> Table:
         ("one iteration of", "forward projections", "back projections"),
         [
             ("EDS alone, k runs of SIRT", k, k),
-            ("HEBT with the stacked matrix of Eq. 11 row by row", 2 * k, 2 * k),
+            ("HEBT with the stacked matrix of the paper's Eq. 11", 2 * k, 2 * k),
             ("HEBT as implemented here", k, k),
         ],
         title=f"What an iteration costs for k = {k} elements.",

@@ -38,6 +38,7 @@ from .tables import (
     alloy_table,
     crosstalk_table,
     fit_table,
+    grid_table,
     localization_table,
     profile_table,
     reference_table,

@@ -31,6 +31,7 @@ class AlloyStudy(ParticleStudy):
     # (methods, elements, seeds): see `Truth.localize`
     inside_error: np.ndarray
     outside: np.ndarray
+    outline: float  # Dice overlap of the particle, segmented from HAADF, with the true one
 
     def profile_error(self) -> np.ndarray:
         """Return the root mean square error of the profiles over the shells, (methods, seeds)."""
@@ -69,6 +70,7 @@ def _alloy_study(settings):
         voxel_error=np.array([[seed["voxel_error"][m] for seed in seeds] for m in METHODS]),
         inside_error=inside_error,
         outside=outside,
+        outline=seeds[0]["outline"],
     )
 
 
@@ -87,12 +89,23 @@ def _seed(settings, whole, shells, plan, pictures):
     if pictures:
         haadf = run.haadf()
         particle = segmentation.segment(haadf, materials=1)
-        album.add("haadf", haadf / np.float32(np.median(haadf[particle.particle])))
+        haadf /= np.float32(np.median(haadf[particle.particle]))
+        album.add("haadf", haadf)
+        album.add_body("haadf", haadf[None])
     return {
         "found": run.found(),
         "runs": runs,
         "profile": profile,
         "voxel_error": error,
         "localized": over_seeds([localized[m] for m in METHODS]),
+        "outline": _dice(particle.particle, whole.part(run.slices).labels > 0)
+        if pictures
+        else None,
         "views": album.views() if pictures else None,
     }
+
+
+def _dice(found, true):
+    """Return the Dice overlap of two masks."""
+    both = np.count_nonzero(found & true)
+    return 2 * both / (np.count_nonzero(found) + np.count_nonzero(true))

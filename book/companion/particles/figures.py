@@ -65,7 +65,7 @@ def plot_slices(study: ParticleStudy):
 
 @styled
 def plot_bodies(study: ParticleStudy):
-    """Draw Figure 6 or 11: Au (yellow) and Ag (blue), by EDS, by HEBT and as segmented, if so."""
+    """Draw Figure 6 or 11: Au (yellow) and Ag (blue), by EDS and by HEBT, and HAADF's body."""
     names = NAME | {"segmented": "segmented HAADF"}
     n = len(study.views.bodies)
     figure, axes = subplots(1, n, WIDTH / n + 0.3)

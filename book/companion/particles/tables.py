@@ -4,10 +4,12 @@ import numpy as np
 
 from ..paper import value
 from ..scores import BEST_IS_LARGE
+from ..spectra.settings import READINGS
 from ..tables import RULE, Table, signed, spread_text, verdict
 from .absorption import PEAKS, AbsorptionStudy
 from .alloy import AlloyStudy
 from .experiment import ParticleStudy
+from .grid import Grid
 from .measures import ELEMENTS, METHODS, PAIRS
 from .nonalloy import LOCALIZED, NonAlloyStudy
 from .rim import MODELS, RimStudy
@@ -31,7 +33,6 @@ SCORE_NAME = {
 REFERENCE_NAME = {"segmented": "segmented HAADF", "true": "true specimen"}
 PRINTED_FORMAT = {"ssim": ".4f", "ssim_windowed": ".4f", "mse": ".4f", "dp": ",.0f"}
 OURS_FORMAT = PRINTED_FORMAT | {"mse": ".5f"}
-BEST_COLUMNS = ("EDS, best stop", "HEBT, best stop")
 BEST_STOP = (
     "The best stop is that of the best mean over the seeds, for each score, element and method "
     "alone"
@@ -80,18 +81,18 @@ def table2(study: NonAlloyStudy) -> Table:
     """Return Table 2 by the paper's protocol: the paper's numbers, ours, and who is better."""
     scores, rows = study.scores["segmented"], []
     for name, element in PAIRS:
-        cells = []
         for method in METHODS:
             paper = value(f"table2.{name}.{element}.{method}")
             ours = scores.at(name, method, element)
-            cells.append(
-                f"paper {format(paper, PRINTED_FORMAT[name])}\n"
-                f"ours {spread_text(ours, OURS_FORMAT[name])}\n{verdict(paper, ours, name)}"
-            )
-        outcomes = printed_winner(name, element), scores.outcome(name, element)
-        rows.append((f"{SCORE_NAME[name]}\n{element}", *cells, *outcomes))
+            texts = format(paper, PRINTED_FORMAT[name]), spread_text(ours, OURS_FORMAT[name])
+            # who is better stands once for both methods
+            outcomes = printed_winner(name, element), scores.outcome(name, element)
+            outcomes = outcomes if method == METHODS[-1] else ("", "")
+            row = SCORE_NAME[name], element, NAME[method], *texts, verdict(paper, ours, name)
+            rows.append((*row, *outcomes))
     return Table(
-        ("score", NAME["eds"], NAME["hebt"], "better: paper", "better: ours"),
+        ("score", "element", "method", "paper", "ours", "agreement")
+        + ("better: paper", "better: ours"),
         rows,
         title=f"Table 2 of the paper and ours, after {study.iterations} iterations, against the "
         "segmented HAADF reconstruction",
@@ -100,29 +101,33 @@ def table2(study: NonAlloyStudy) -> Table:
 
 
 def _score_cells(scores, name, element, stop):
-    """A score of both methods at one stop, and the iteration of the best one."""
-    cells = []
-    for method in METHODS:
-        text = spread_text(scores.at(name, method, element, stop=stop), OURS_FORMAT[name])
-        if stop == "best":
-            text += f"\nat {scores.best_iteration(name, method, element)}"
-        cells.append(text)
-    return cells
+    """Return a score of both methods at one stop."""
+    return [
+        spread_text(scores.at(name, method, element, stop=stop), OURS_FORMAT[name])
+        for method in METHODS
+    ]
+
+
+def _stop_cell(scores, name, element, stop):
+    """Return after how many iterations both methods stop."""
+    if stop == "printed":
+        return f"after {scores.printed}"
+    eds, bimodal = (scores.best_iteration(name, method, element) for method in METHODS)
+    return f"at the best: EDS {eds}, HEBT {bimodal}"
 
 
 def reference_table(study: NonAlloyStudy, reference: str) -> Table:
     """Return the scores against "segmented" or "true", at the paper's iterations and the best."""
-    scores, n = study.scores[reference], study.iterations
+    scores = study.scores[reference]
     rows = []
     for name, element in PAIRS:
-        cells = [f"{name.upper()}\n{element}"]
         for stop in ("printed", "best"):
-            cells += _score_cells(scores, name, element, stop)
-            cells.append(scores.outcome(name, element, stop=stop))
-        rows.append(cells)
+            cells = name.upper(), element, _stop_cell(scores, name, element, stop)
+            outcome = scores.outcome(name, element, stop=stop)
+            rows.append((*cells, *_score_cells(scores, name, element, stop), outcome))
     what = {"segmented": "the segmented HAADF reconstruction", "true": "the true specimen"}
     return Table(
-        ("score", f"EDS, {n} it.", f"HEBT, {n} it.", "better", *BEST_COLUMNS, "better"),
+        ("score", "element", "stop", *(NAME[m] for m in METHODS), "better"),
         rows,
         title=f"Scores against {what[reference]}",
         note=f"{_ours(study)}; better means better with every seed. SSIM, MSE and DP are as in "
@@ -133,16 +138,16 @@ def reference_table(study: NonAlloyStudy, reference: str) -> Table:
 
 def alloy_table(study: AlloyStudy) -> Table:
     """Return the alloy's errors against the truth, at the paper's iterations and the best stop."""
-    scores, n = study.scores["true"], study.iterations
-    rows = []
+    scores, rows = study.scores["true"], []
     for name in ("ssim", "mse", "ssim_windowed"):
         # small windows are taken at the paper's iterations only
         stops = ("printed",) if name == "ssim_windowed" else ("printed", "best")
         for element in ELEMENTS:
-            cells = [c for stop in stops for c in _score_cells(scores, name, element, stop)]
-            rows.append((f"{SCORE_NAME[name]}\n{element}", *cells, *["–"] * (4 - len(cells))))
+            for stop in stops:
+                cells = SCORE_NAME[name], element, _stop_cell(scores, name, element, stop)
+                rows.append((*cells, *_score_cells(scores, name, element, stop)))
     return Table(
-        ("score", f"EDS, {n} it.", f"HEBT, {n} it.", *BEST_COLUMNS),
+        ("score", "element", "stop", *(NAME[m] for m in METHODS)),
         rows,
         title="The alloy particle against the true specimen",
         note=f"{_ours(study)} that holds the particle, with a margin. {BEST_STOP}, "
@@ -206,6 +211,25 @@ def width_table(study: NonAlloyStudy) -> Table:
         note=f"{_ours(study)}. An error function is fitted to the mean profile over all "
         "directions, so the missing wedge is in these numbers. The width of the true specimen is "
         "what voxels and the steps of the profile add.",
+    )
+
+
+def grid_table(grid: Grid) -> Table:
+    """Return what three readings of kernel and counts make of HEBT's gain."""
+    rows = []
+    for reading, (sigma, counts) in READINGS.items():
+        at = grid.place(reading)
+        gains = (f"{grid.gain(e, stop=s)[at]:.2f}" for s in ("printed", "best") for e in ELEMENTS)
+        cells = f"{sigma:g}", f"{counts['nonalloy']:g}", f"{grid.r_squared[at]:.3f}"
+        rows.append((reading, *cells, *gains))
+    printed = next(iter(grid.scores.values())).printed
+    stops = (f"after {printed}", "best stops")
+    return Table(
+        ("reading", "σ (pixels)", "counts", "R²", *(f"{e}, {s}" for s in stops for e in ELEMENTS)),
+        rows,
+        title="MSE of EDS alone over that of HEBT, against the truth",
+        note=f"Above 1, HEBT is better. One noise seed, {grid.slices} slices about the middle; "
+        "counts on a pixel of the paper's frame.",
     )
 
 
@@ -345,6 +369,12 @@ def absorption_loss_table(*studies: AbsorptionStudy) -> Table:
     )
 
 
+def _with_spread(mean: float, spread: float) -> str:
+    """Write percents with their spread, which is left out where no digit shows it."""
+    text = f"{spread:.1f}"
+    return signed(mean) if float(text) == 0 else f"{signed(mean)[:-2]} ± {text} %"
+
+
 def absorption_table(*studies: AbsorptionStudy) -> Table:
     """Return what absorption does to ratios, mass and composition, and what corrections leave."""
     rows = []
@@ -357,7 +387,7 @@ def absorption_table(*studies: AbsorptionStudy) -> Table:
         for e, element in enumerate(ELEMENTS):
             if np.isfinite(study.change[:, e]).all():
                 pairs = zip(100 * study.change[:, e], 100 * study.spread[:, e], strict=True)
-                texts = (f"{signed(mean)[:-2]} ± {spread:.1f} %" for mean, spread in pairs)
+                texts = (_with_spread(mean, spread) for mean, spread in pairs)
                 rows.append((name, f"density in pure {element}, against the first", *texts))
         gold = 100 * (study.gold - study.true_gold)
         rows.append((name, "Au of all atoms", *(f"{v:+.2f} at%".replace("-", "−") for v in gold)))

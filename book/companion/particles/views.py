@@ -40,7 +40,8 @@ class Views:
     slices: np.ndarray
     chosen: np.ndarray  # numbers of the slices in `whole`
     whole: np.ndarray  # (columns, chosen, size, size), those slices as they are
-    bodies: dict[str, np.ndarray]  # (elements, n, n, n), a cube around the particle to render
+    # (elements, n, n, n), a cube around the particle to render; of HAADF (1, n, n, n)
+    bodies: dict[str, np.ndarray]
 
     @property
     def step(self) -> int:

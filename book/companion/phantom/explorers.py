@@ -7,6 +7,7 @@ import numpy as np
 from hebt import explorers
 
 from ..fidelity import fidelity
+from .counts import counts_on_paper_pixel
 from .figures import DENSITY_LIMITS
 from .sweep import ALPHAS, ITERATIONS, SIZE, sweeps
 
@@ -26,6 +27,11 @@ def _sweeps(alphas, iterations, doses):
     # kept in memory too, so that a slider answers at once
     swept = sweeps(doses, alphas=alphas, iterations=iterations)
     return dict(zip(doses, swept, strict=True))
+
+
+def dose_label() -> str:
+    """Return what a slider of the dose is called, with the counts that it stands for."""
+    return f"X-ray dose (1: the paper's, {counts_on_paper_pixel():.2g} counts a pixel)"
 
 
 def _pictures(swept, a, i):
@@ -83,7 +89,7 @@ def explore_sweep() -> explorers.FrameExplorer:
         [
             explorers.Control("alpha", "Weight α of HAADF", alphas, default=0.7, format="g"),
             explorers.Control("iterations", "Iterations", steps, default=200),
-            explorers.Control("dose", "Dose (1: printed ζ)", doses, default=1.0, format="g"),
+            explorers.Control("dose", dose_label(), doses, default=1.0, format="g"),
         ],
         panels,
         readouts=readouts,
@@ -109,33 +115,85 @@ def explore_sweep() -> explorers.FrameExplorer:
     )
 
 
-def first_look() -> explorers.FrameExplorer:
-    """Return a small explorer that shows what HEBT does: dose and iterations, Au and Ag.
+BEST = 0  # of the slider of the first look: each method stops where its error is least
 
-    It uses the reconstructions of `explore_sweep` at the paper's weight α = 0.7.
-    """
+
+def _first_sweep(dose):
+    """Return errors and pictures of both methods at the paper's weight, by the dose."""
     alphas, steps, doses = _values()
+    swept, a = _sweeps(alphas, steps, doses)[dose], alphas.index(0.7)
+    errors = {"hebt": swept.hebt_mse[a], "eds": swept.eds_mse}
+    return swept, errors, {"hebt": swept.hebt[a], "eds": swept.eds}
 
-    def compute(iterations, dose):
-        swept = _sweeps(alphas, steps, doses)[dose]
-        return _pictures(swept, alphas.index(0.7), steps.index(iterations))
 
-    runs = ("eds", "from EDS alone"), ("hebt", "by HEBT")
-    panels, readouts = zip(*(_reconstruction(e, *run) for e in ELEMENTS for run in runs))
-    label = "X-ray dose (1: as in the paper)"
+def first_numbers() -> dict[str, str]:
+    """Return what the first page says of the fair comparison that it opens on."""
+    _, errors, _ = _first_sweep(1.0)
+    gains = [errors["eds"][:, e].min() / errors["hebt"][:, e].min() for e in range(len(ELEMENTS))]
+    each = " and ".join(f"{g:.1f} times ({e})" for e, g in zip(ELEMENTS, gains, strict=True))
+    whose = f"the mean-squared error of EDS alone is {each} that of HEBT"
+    if min(gains) <= 1 < max(gains):
+        whose += ", so that the better method depends on the element"
+    steps = _values()[1]
+    late = [errors[m][-1].mean() for m in ("eds", "hebt")]
+    return {
+        "first_gain": whose,
+        "first_late": f"{late[0] / late[1]:.1f}",
+        "first_last": f"{steps[-1]}",
+    }
+
+
+def first_look() -> explorers.FrameExplorer:
+    """Return a small explorer that shows what HEBT does: dose and stop, Au and Ag.
+
+    It opens on a fair comparison, in which each method stops where its own error is least, and uses
+    the reconstructions of `explore_sweep` at the paper's weight α = 0.7.
+    """
+    steps, doses = _values()[1:]
+
+    def compute(stop, dose):
+        swept, errors, images = _first_sweep(dose)
+        shown = {}
+        for e, element in enumerate(ELEMENTS):
+            shown[f"{element}_truth"] = swept.truth[e]
+            for method in METHODS:
+                own, name = errors[method][:, e], f"{element}_{method}"
+                at = int(own.argmin()) if stop == BEST else steps.index(stop)
+                shown |= {name: images[method][at, e], f"{name}_mse": own[at]}
+                shown[f"{name}_after"] = steps[at]
+        return shown
+
+    panels, readouts = [], []
+    for e in ELEMENTS:
+        panels.append(_panel(f"{e}_truth", f"{e}, the truth", f"The true {e}.", ()))
+        for method, how in (("eds", "from EDS alone"), ("hebt", "by HEBT")):
+            name = f"{e}_{method}"
+            alt = f"{e} {how}, stopped {{stop}}, at dose {{dose}}; MSE {{{name}_mse}}."
+            panels.append(_panel(name, f"{e}, {METHODS[method]}", alt, None))
+            readouts += [
+                explorers.Readout(f"{name}_mse", "MSE", format=".4f", panel=name),
+                explorers.Readout(f"{name}_after", "iterations", format=".0f", panel=name),
+            ]
     return explorers.FrameExplorer(
         compute,
         [
-            explorers.Control("dose", label, doses, default=1.0, format="g"),
-            explorers.Control("iterations", "Iterations", steps, default=200),
+            explorers.Control(
+                "stop",
+                "Stop",
+                (BEST, *steps),
+                default=BEST,
+                format=lambda n: "each at its best" if n == BEST else f"after {n}",
+            ),
+            explorers.Control("dose", dose_label(), doses, default=1.0, format="g"),
         ],
         panels,
         readouts=readouts,
-        columns=4,
+        columns=3,
         shared_colorbar=True,
-        alt="Simulated gold diamond in a silver square, reconstructed from noisy element maps "
-        "alone and by HEBT, after {iterations} iterations at dose {dose}.",
-        caption="A simulated Au/Ag particle from 31 noisy element maps alone, and by HEBT, which "
-        "adds the Z-contrast images (α = 0.7). Move the sliders.",
+        alt="Simulated gold diamond in a silver square: the truth, the reconstruction from noisy "
+        "element maps alone, and the one by HEBT; stopped {stop}, at dose {dose}.",
+        caption="A simulated Au/Ag particle: the truth, from 31 noisy element maps alone, and by "
+        "HEBT, which adds the Z-contrast images (α = 0.7). Each method stops where its own error "
+        "is least; move the slider to stop both alike.",
         filename="first-look",
     )

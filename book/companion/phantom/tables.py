@@ -35,20 +35,17 @@ def seeds_text(settings: PhantomSettings) -> str:
 
 
 def table1(study: PhantomStudy) -> Table:
-    """Return Table 1: in each cell the paper's number, ours, and a word on their agreement."""
+    """Return Table 1, row by row: the paper's number, ours, and a word on their agreement."""
 
-    def cell(name, element, method):
+    def row(name, element, method):
         paper = value(f"table1.{name}.{element}.{method}")
         ours, form = study.scores.at(name, method, element), ".0f" if name == "dp" else ".4f"
-        return f"paper {paper:{form}}\nours {spread_text(ours, form)}\n{verdict(paper, ours, name)}"
+        texts = f"{paper:{form}}", spread_text(ours, form), verdict(paper, ours, name)
+        return SCORE_NAME[name], element, METHOD_NAME[method], *texts
 
     return Table(
-        ("score", *(METHOD_NAME[m] for m in METHODS)),
-        [
-            (f"{SCORE_NAME[name]}\n{element}", *(cell(name, element, m) for m in METHODS))
-            for name in TABLE_1
-            for element in study.elements
-        ],
+        ("score", "element", "method", "paper", "ours", "agreement"),
+        [row(name, e, m) for name in TABLE_1 for e in study.elements for m in METHODS],
         title=f"Table 1 of the paper and ours, after {study.settings.iterations} iterations",
         note=f"Ours: {seeds_text(study.settings)}. {RULE}",
     )

@@ -208,7 +208,7 @@ def ratio_table(*all_series) -> Table:
     return Table(
         ("particle", "number", "paper", "true here", "here, as in the paper", "here, corrected"),
         rows,
-        title="Response ratios (HAADF intensity per count), Eq. 6",
+        title="Response ratios (HAADF intensity per count), the paper's Eq. 6",
         note="Of ratios, the errors against the truth. As in the paper: sharp HAADF, noise left "
         "in. Corrected: HAADF as smooth as the maps, noise taken off, with the standard error from "
         "the noise. The paper's ratios are in its detector's own scale, which is not printed, so "

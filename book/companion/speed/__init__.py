@@ -1,6 +1,6 @@
 """Everything that the chapter `speed` calls."""
 
-from .data import numbers, results
+from .data import numbers, results, seconds
 from .errors import numbers as error_numbers
 from .errors import results as error_results
 from .figures import plot_errors, plot_peers, plot_scaling

@@ -49,7 +49,7 @@ def plot_scaling(results: dict):
         ax.set_xticks(values, [f"{v:g}" for v in values], rotation=90)
         ax.set_xticks([], minor=True)
         ax.set_xlabel(name)
-        ax.legend(loc="upper left", handlelength=1.2, fontsize=6.5)
+        ax.legend(loc="upper left", handlelength=1.2, fontsize=7)
         title(ax, "", mark)
     axes[0].set(ylabel="processor time (ms)", ylim=(None, 1.6 * axes[0].get_ylim()[1]))
     log_ticks(axes[0].yaxis, (1, 3))

@@ -220,12 +220,19 @@ def errors_table(results: dict) -> Table:
         title="Time by the clock to an error, for {whole} slices of {size} × {size} pixels and two "
         "elements, {tilts} tilts".format(whole=errors.WHOLE, **results["settings"]),
         note="Each error is the smallest that the named program reaches at any stop; a dash: never "
-        "reached. Times are medians of up to {rounds} rounds; where fewer slices were given, that "
-        "of a slice, multiplied. ".format(**results["settings"])
+        "reached. "
+        + _rounds(results["settings"]["rounds"])
+        + "; where fewer slices were given, that of a slice, multiplied. "
         + f"Measured on {results['date']} on {results['processor']} with "
         f"{results['cores']} cores; {data.commit_text(results)}, {versions}. "
         f"{data.load_text(results)}",
     )
+
+
+def _rounds(count: int) -> str:
+    if count == 1:
+        return "Times are those of one round"
+    return f"Times are medians of up to {count} rounds"
 
 
 def settings_table(results: dict) -> Table:

@@ -7,6 +7,7 @@ import numpy as np
 import hebt
 from hebt._checks import check_count
 
+from ..dose import on_pixel
 from ..fidelity import fidelity
 from ..phantom.data import PhantomSettings, estimate_all_ratios
 from ..phantom.data import data as simulate_phantom
@@ -37,6 +38,16 @@ class PhantomBands:
     # one (alphas, iterations, elements, seeds) for each dose: scaled MSE, mean over pixels
     mse: tuple[np.ndarray, ...]
     eds_mse: tuple[np.ndarray, ...]  # one (iterations, elements, seeds) for each dose
+
+    @property
+    def counts_on_paper_pixel(self) -> np.ndarray:
+        """(doses,): the same on a pixel of the paper's frame, the unit of the whole book."""
+        return np.array(
+            [
+                on_pixel(c, side=s.binning, other=1, sides=1)
+                for c, s in zip(self.counts, self.settings, strict=True)
+            ]
+        )
 
     def best_alphas(self, dose: float, iterations: int, element: str | None = None) -> np.ndarray:
         """Return the weight with the lowest MSE for each noise seed, (seeds,)."""

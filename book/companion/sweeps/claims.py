@@ -7,7 +7,7 @@ from ..particles.measures import REFERENCES
 from ..tables import Table, spread_text, verdict
 from .bands import PhantomBands
 from .slice import SliceSweep, nearest
-from .tables import best_text, by_element, list_and, percents, range_text
+from .tables import best_text, by_element, list_and, percents, range_text, weight_text
 
 FITTED, PREDICTED = "fitted", "predicted"
 SMALL = 0.1  # a small weight
@@ -50,8 +50,7 @@ def _curves(study):
 
 def _fit(study):
     paper, ours = value("nonalloy.r_squared"), study.r_squared
-    # the share that the fit leaves, as R² is never far from 1
-    word = verdict(1 - paper, 1 - ours)
+    word = verdict(paper, ours, "r_squared")
     as_printed = f"{ours.mean():.2f}" == f"{paper:.2f}"
     return f"R² = {paper:g}", FITTED, spread_text(ours, ".4f"), "agrees" if as_printed else word
 
@@ -131,7 +130,10 @@ def _moves(study):
 def _best_weight(study):
     n, paper = study.usual_iterations, value("nonalloy.best_alpha")
     best = [study.best_alphas("segmented", e, n) for e in study.elements]
-    words = [verdict(1 - paper, 1 - each) for each in best]  # what counts is 1 - alpha
+    # what counts is 1 - alpha, which is larger where alpha is smaller
+    turned = {"larger": "smaller", "smaller": "larger"}
+    words = [verdict(1 - paper, 1 - each) for each in best]
+    words = [turned.get(word, word) for word in words]
     return (
         f"the best α, for {n} iterations, is about {paper:g}",
         PREDICTED,
@@ -179,7 +181,22 @@ def _against_best_stop(study):
 def sweep_numbers(study: SliceSweep, phantom: PhantomBands) -> dict[str, str]:
     """Return the numbers that the chapter's sentences quote, as text, ready for `glue`."""
     numbers = _slice_numbers(study) | _phantom_numbers(phantom)
+    numbers["result"] = result_text(study)
     return {f"sweep_{name}": text for name, text in numbers.items()}
+
+
+def result_text(study: SliceSweep) -> str:
+    """Say in a sentence where the paper's choice stands, and how HEBT there does against EDS."""
+    n = study.usual_iterations
+    best = [study.best_alphas("segmented", e, n).mean() for e in study.elements]
+    weights = by_element(study, [weight_text(b, study.alphas) for b in best])
+    gain = study.gain_over_best_eds("segmented").mean(axis=1)
+    gains = by_element(study, [f"{g:.1f}" for g in gain])
+    return (
+        f"After {n} iterations the best weight of the particle's slice is {weights}, where the "
+        f"paper takes {value('nonalloy.best_alpha'):g}; EDS alone at its own best stop has "
+        f"{gains} times the error of that choice."
+    )
 
 
 def _slice_numbers(study):
@@ -238,7 +255,7 @@ def _phantom_numbers(phantom):
     first, top = phantom.doses.index(1.0), phantom.iterations[-1]
     steps = [n for n in phantom.iterations if n >= 50]
     found = {n: phantom.best_alphas(1.0, n) for n in steps}
-    counts = [f"{c:.3g}" for c in phantom.counts]
+    counts = [f"{c:.3g}" for c in phantom.counts_on_paper_pixel]
     best = [phantom.best(dose) for dose in phantom.doses]
     eds = [phantom.best_eds(dose) for dose in phantom.doses]
     shares = [phantom.shares(dose, steps) for dose in phantom.doses]

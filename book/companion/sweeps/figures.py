@@ -1,6 +1,7 @@
 """Figures of the chapter on weight and iterations."""
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from ..laboratory.bench import ELEMENTS, PRESETS
 from ..particles.measures import REFERENCES
@@ -16,6 +17,8 @@ REFERENCE_NAME = {"segmented": "by the paper's protocol", "true": "against the t
 _COLORS = ("#b3b3b3", "#E69F00", "#009E73", "#0072B2", "#000000")
 _LINES = ((0, (1, 1)), ":", "-.", "--", "-")
 _WEIGHTS = (0.1, 0.5, 0.7, 0.9, 0.99)
+_FAINT = 0.15  # of bulk density: where a scale for what is weak ends
+_GRAIN = 60  # parts of a picture's edge that are averaged, to see what grains hide
 _DOSE_STYLE = (("#D55E00", "v"), ("#E69F00", "o"), ("#009E73", "s"), ("#0072B2", "^"))
 
 
@@ -80,6 +83,25 @@ def figure8(study: SliceSweep):
 
 
 @styled
+def plot_ghost(study: SliceSweep):
+    """Draw the weak part of Figure 8: Au and Ag at α = 0.7, smoothed, on a scale that ends early.
+
+    The ghost of the other element is a few hundredths of bulk density, and grains are as strong.
+    """
+    steps = [n for n in (50, 100, 500) if n in study.iterations] or list(study.iterations)[-3:]
+    figure, axes = subplots(2, len(steps), 4.7, squeeze=False)
+    marks = iter("abcdef")
+    for row, (e, element) in zip(axes, enumerate(study.elements), strict=True):
+        for ax, n in zip(row, steps, strict=True):
+            picture = from_steps(study.pictures[(*study.at(study.usual, n), e)])
+            picture = gaussian_filter(picture, max(1.0, picture.shape[-1] / _GRAIN))
+            look = {"unit": "density (bulk: 1)", "limits": (0, _FAINT), "mark": next(marks)}
+            bar_for = axes if ax is axes[0, 0] else []
+            panel(ax, picture, name=f"{element}, {n} iterations", bar_for=bar_for, **look)
+    return figure
+
+
+@styled
 def plot_residuals(study: SliceSweep):
     """Draw the residuals of HAADF (a) and of the maps (b, c) against the iteration."""
     chosen = list(dict.fromkeys(nearest(study.alphas, wanted) for wanted in _WEIGHTS))
@@ -124,7 +146,8 @@ def plot_bands(study: PhantomBands):
 def plot_minima(study: PhantomBands):
     """Draw where the minimum lies (a), and how much chemistry it has had (b)."""
     figure, axes = subplots(1, 2, 3.2)
-    for (color, marker), dose, counts in zip(_DOSE_STYLE, study.doses, study.counts, strict=False):
+    doses = zip(_DOSE_STYLE, study.doses, study.counts_on_paper_pixel, strict=False)
+    for (color, marker), dose, counts in doses:
         found = np.array([study.best_alphas(dose, n) for n in study.iterations])
         there = [study.is_inner(best) for best in found]
         n = np.array(study.iterations)[there]
@@ -141,7 +164,7 @@ def plot_minima(study: PhantomBands):
     axes[0].set_ylim(0, 1)
     title(axes[0], "best weight α", "a")
     title(axes[1], "(1 − α) T at the best weight", "b")
-    axes[1].legend(title="counts a pixel", loc="upper left")
+    axes[1].legend(title="counts on a pixel of the paper", loc="upper left")
     return figure
 
 

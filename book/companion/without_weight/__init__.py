@@ -1,6 +1,5 @@
 """Everything that the chapter `without_weight` calls."""
 
-from .benchmark import benchmark
 from .choice import choice_study
 from .claims import all_claims, claims_table, numbers
 from .dose import dose_study
@@ -11,11 +10,4 @@ from .particles import particle_comparison
 from .robustness import robustness
 from .runs import noisy_series
 from .study import kernel_comparison, study
-from .tables import (
-    alloy_table,
-    benchmark_table,
-    octahedron_table,
-    phantom_table,
-    ratio_table,
-    robustness_table,
-)
+from .tables import alloy_table, octahedron_table, phantom_table, ratio_table, robustness_table

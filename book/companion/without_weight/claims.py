@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..judging import EDS, counts_of
 from ..prose import list_text
 from ..tables import Table
-from .benchmark import BenchmarkStudy
+from ..three_elements.judgement import HARD, HEBT, Judgement
 from .choice import ChoiceStudy
 from .dose import TENTH, DoseStudy
 from .equivalence import ALPHA, Equivalence
@@ -40,7 +41,7 @@ def all_claims(
     dose: DoseStudy,
     wrong: Robustness,
     choice: ChoiceStudy,
-    benchmark: BenchmarkStudy | None,
+    benchmark: Judgement | None,
 ) -> tuple[Claim, ...]:
     """Return the chapter's claims, each with its verdict."""
     return (
@@ -225,15 +226,15 @@ def _noise_only(choice):
     )
 
 
-def _benchmark(study, other):
-    name = {"eds": "EDS alone", "hebt": "HEBT"}[other]
+def _benchmark(judgement, other):
+    reference, name = {"eds": (EDS, "EDS alone"), "hebt": (HEBT, "HEBT")}[other]
     claim = f"Composition EM predicts held-out tilts of the benchmark better than {name}"
-    test = f"below 1 by more than {CLEARLY:g} standard errors"
-    if study is None:
+    test = f"each element by more than {CLEARLY:g} standard errors, with a hard sum"
+    if judgement is None:
         return Claim(claim, "the data are not here", test, None)
-    quotient, error = study.ratio("em", other)
-    found = f"deviance {quotient:.4f} ± {error:.4f} times as large"
-    return Claim(claim, found, test, bool(quotient < 1 - CLEARLY * error))
+    found = counts_of(judgement.tilts, HARD, reference)
+    said = "; ".join(f"{word}: {', '.join(found[word]) or 'none'}" for word in ("better", "worse"))
+    return Claim(claim, said, test, found["better"] == list(judgement.tilts.elements))
 
 
 def _list(values, form=".2f"):

@@ -50,10 +50,12 @@ def _dose_study(seeds, doses, size):
     series = [noisy_series(seeds, size=size, dose=dose) for dose in doses]
     ratios = [fitted_ratios(one) for one in series]
     courses = {}
-    for name in ("eds", "hebt", "fused"):
+    for name in ("eds", "hebt"):
         course, _ = follow(name, together(series), np.concatenate(ratios, axis=1))
         courses |= {(name, d): c for d, c in zip(doses, course.parts(len(doses)), strict=True)}
     for dose, data, own in zip(doses, series, ratios, strict=True):
+        # fusing estimates HAADF's noise from all slices that it gets: each dose by itself
+        courses["fused", dose], _ = follow("fused", data, own)
         method = method_of("em", data, kernel=kernel_at(dose))
         courses["em", dose], _ = follow("em", data, own, method=method)
     return DoseStudy(doses, seeds, series[0].elements, courses)

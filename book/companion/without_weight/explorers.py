@@ -5,6 +5,7 @@ import functools
 from hebt import explorers
 
 from ..fidelity import fidelity
+from ..phantom.explorers import dose_label
 from .figures import LIMITS
 from .frames import DOSES, KERNELS, METHODS, SIZE, frames
 from .runs import NAMES
@@ -50,7 +51,7 @@ def explore_methods() -> explorers.FrameExplorer:
         compute,
         [
             explorers.Control("method", "Method", tuple(LABELS), NAMES["em"]),
-            explorers.Control("dose", "X-ray dose (1: as printed)", DOSES, 1.0, format="g"),
+            explorers.Control("dose", dose_label(), DOSES, 1.0, format="g"),
         ],
         panels,
         readouts=readouts,

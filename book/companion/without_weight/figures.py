@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..phantom.counts import counts_on_paper_pixel
 from ..style import WIDTH, log_ticks, panel, styled, subplots, title
 from .choice import ChoiceStudy
 from .dose import TENTH, DoseStudy
@@ -73,18 +74,21 @@ def plot_dose(study: DoseStudy):
     """Draw the errors over the dose, and what HEBT reaches at the whole dose."""
     figure, axes = subplots(1, 2, 3.2)
     lines = (("eds", "best"), ("hebt", "best"), ("fused", "stated"), ("em", "stated"))
+    one = counts_on_paper_pixel()
+    counts = one * np.array(study.doses)
     for e, (ax, mark, element) in enumerate(zip(axes, "ab", study.elements, strict=True)):
         for method, stop in lines:
             values = np.array([study.error(method, d, stop=stop)[e] for d in study.doses])
             name = NAMES[method] + (", best stop" if stop == "best" else "")
             mean = values.mean(axis=1)
-            ax.plot(study.doses, mean, label=name, **STYLE[method], markersize=5)
+            ax.plot(counts, mean, label=name, **STYLE[method], markersize=5)
             low, high = values.min(axis=1), values.max(axis=1)
-            ax.fill_between(study.doses, low, high, color=STYLE[method]["color"], alpha=0.15)
+            ax.fill_between(counts, low, high, color=STYLE[method]["color"], alpha=0.15)
         level = study.error("hebt", 1.0, stop="best")[e].mean()
         ax.axhline(level, color=STYLE["hebt"]["color"], linewidth=0.8)
-        ax.axvline(TENTH, color="0.7", linewidth=0.8, zorder=0)
-        ax.set(xscale="log", yscale="log", xlabel="dose (1: printed ζ)", ylabel="MSE, relative")
+        ax.axvline(TENTH * one, color="0.7", linewidth=0.8, zorder=0)
+        ax.set(xscale="log", yscale="log", ylabel="MSE, relative")
+        ax.set_xlabel("X-ray counts on a pixel of the paper's frame")
         log_ticks(ax.xaxis, (1, 3))
         log_ticks(ax.yaxis)
         title(ax, element, mark)

@@ -169,16 +169,15 @@ def raw_maps(series: ProcessedSeries, band: slice) -> tuple[np.ndarray, np.ndarr
 
 
 def _from_processed(W, taken, picks, alpha):
-    """Run what takes processed maps; slices are alone there, so that all seeds are one batch.
+    """Run what takes processed maps.
 
-    Return run -> seed -> x, (elements, scored slices, size, size).
+    Slices are alone there, so that all seeds are one batch; but fusing estimates HAADF's noise from
+    all that it gets, so that it has each seed by itself. Return run -> seed -> x, (elements, scored
+    slices, size, size).
     """
     count = len(taken)
     haadf = np.concatenate([one.haadf[:, picks] for one in taken], axis=1)
-    maps, variance = (
-        np.concatenate([getattr(one, name) for one in taken], axis=2)
-        for name in ("maps", "variance")
-    )
+    maps = np.concatenate([one.maps for one in taken], axis=2)
     each = taken[0].maps.shape[2]
     ratios = np.repeat(np.stack([one.ratios for one in taken], axis=1), each, axis=1)
     data, found = (W, haadf, maps, ratios), {}
@@ -186,9 +185,13 @@ def _from_processed(W, taken, picks, alpha):
         keep = hebt.Snapshots((early, LATE), np.array)
         hebt.reconstruct(*data, weight, LATE, callback=keep)
         found |= {(name, n): keep[n] for n in (early, LATE)}
+    seeds = {run: dict(enumerate(np.split(x, count, axis=1))) for run, x in found.items()}
     n = ITERATIONS["fused"]
-    found["fused", n] = hebt.reconstruct(*data, None, n, method=hebt.Fused(variance=variance))
-    return {run: dict(enumerate(np.split(x, count, axis=1))) for run, x in found.items()}
+    seeds["fused", n] = {}
+    for k, one in enumerate(taken):
+        own, method = (W, one.haadf[:, picks], one.maps), hebt.Fused(variance=one.variance)
+        seeds["fused", n][k] = hebt.reconstruct(*own, one.ratios, None, n, method=method)
+    return seeds
 
 
 def _from_raw(W, one, picks, kernel, first):

@@ -6,14 +6,10 @@ import numpy as np
 
 from ..prose import list_text
 from ..tables import Table, spread_text
-from .benchmark import METHODS as BENCHMARK_METHODS
-from .benchmark import BenchmarkStudy
 from .particles import ParticleComparison
 from .robustness import Robustness
 from .runs import NAMES
 from .study import PhantomComparison
-
-MISSING = "The data are not on this machine, so nothing was computed here."
 
 
 def mean_text(values, digits: str = ".4f") -> str:
@@ -147,26 +143,3 @@ def _losses(study, place):
         if lost:
             found.append(f"{NAMES[other]} ({', '.join(lost)})")
     return "\n".join(found) or "none"
-
-
-def benchmark_table(study: BenchmarkStudy | None) -> Table:
-    """Return the deviance of held-out tilts."""
-    title = "A published benchmark: deviance of tilts that were held out"
-    if study is None:
-        return Table(("method",), [("not computed",)], title=title, note=MISSING)
-    rows = []
-    for method in BENCHMARK_METHODS:
-        best = study.best(method)
-        each = study.deviance[method][best].mean(axis=-1)
-        quotient, error = study.ratio("em", method)
-        last = "" if method == "em" else f"{quotient:.4f} ± {error:.4f}"
-        row = (NAMES[method], study.iterations[method][best], *(f"{v:.4f}" for v in each))
-        rows.append((*row, f"{study.total(method).mean():.4f}", last))
-    return Table(
-        ("method", "iterations", *study.elements, "mean", "composition EM / this"),
-        rows,
-        title=title,
-        note=f"Poisson deviance a pixel, {len(study.held)} of the tilts held out, {study.slices} "
-        "slices; ± standard error over these tilts. EDS alone and HEBT stop where the held-out "
-        "tilts themselves say that they are best.",
-    )

@@ -1,0 +1,255 @@
+"""Pages for everyone: a phone, a keyboard, a screen reader, no JavaScript, no motion, paper."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from visits import CHAPTERS, PAGES, WRITTEN, Visit, address
+
+from companion.style import SMALLEST
+
+AXE = Path(importlib.util.find_spec("axe_core_python").origin).with_name("axe.min.js")
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+LEGIBLE = 11  # CSS pixels: the least height of the letters' em
+DRAWN = "new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))"
+
+# ---- what axe finds
+
+# Colors do not depend on the width between the two extremes, nor the page's structure on colors:
+# what could not find anything else is left out, as all of it takes minutes.
+LOOKS = (
+    (1440, "light", "{}"),
+    (1440, "dark", "{runOnly: ['color-contrast']}"),
+    (1024, "light", "{rules: {'color-contrast': {enabled: false}}}"),
+    (390, "light", "{}"),
+    (390, "dark", "{runOnly: ['color-contrast', 'link-in-text-block']}"),
+)
+GRAVE = """options => axe.run(document, {resultTypes: ["violations"], ...options}).then((found) =>
+  found.violations.filter((v) => ["serious", "critical"].includes(v.impact)).map((v) =>
+    `${v.id}: ${v.nodes.slice(0, 3).map((n) => n.html.slice(0, 120)).join(" | ")}`))"""
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p != "index"])
+def test_axe_finds_nothing_grave(browser, site, built_book, page):
+    with Visit(browser, address("http", page, site, built_book)) as visit:
+        visit.page.evaluate(AXE.read_text(encoding="utf-8"))
+        for width, scheme, options in LOOKS:
+            visit.page.set_viewport_size({"width": width, "height": 900})
+            visit.page.emulate_media(color_scheme=scheme)
+            visit.page.wait_for_function(
+                "theme => document.documentElement.dataset.theme === theme", arg=scheme
+            )
+            visit.page.evaluate(DRAWN)
+            found = visit.page.evaluate(f"({GRAVE})({options})")
+            assert found == [], f"{width} pixels wide, {scheme}"
+
+
+def test_axe_would_find_something(browser):
+    page = browser.new_page()
+    page.set_content("<html lang=en><title>t</title><main><img src=x.png><p style='color:#bbb'>no")
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate(f"({GRAVE})({{}})")
+    page.close()
+    assert [f.partition(":")[0] for f in found] == ["color-contrast", "image-alt"]
+
+
+# ---- figures on a phone
+
+
+@pytest.fixture(scope="module")
+def phone(browser, site, built_book):
+    """Open a page once on a phone."""
+    opened = {}
+
+    def open_page(page):
+        if page not in opened:
+            opened[page] = Visit(browser, address("http", page, site, built_book), **PHONE)
+        return opened[page].page
+
+    yield open_page
+    for visit in opened.values():
+        visit.context.close()
+
+
+def test_every_figure_opens_large_enough_to_read(phone, soups):
+    seen = 0
+    for name in CHAPTERS:
+        links = soups[f"{name}.html"].select("a.hebt-open")
+        shown = soups[f"{name}.html"].select(".cell_output img:not(.hebt-poster img)")
+        assert len(links) >= len(shown), f"{name}: a picture that does not open"
+        if not links:
+            continue
+        page = phone(name)
+        for link in page.locator("a.hebt-open").all():
+            inches = float(link.locator("img").get_attribute("data-inches"))
+            link.evaluate("link => link.click()")
+            dialog = page.locator("dialog.hebt-lightbox")
+            width = dialog.locator("img").evaluate("image => image.getBoundingClientRect().width")
+            assert SMALLEST * width / inches / 72 >= LEGIBLE
+            dialog.get_by_role("button", name="Close").click()
+            dialog.wait_for(state="detached")
+            seen += 1
+    assert seen > 30
+
+
+def test_a_figure_opens_and_closes_by_keyboard_alone(phone):
+    page = phone("book/models")
+    link = page.locator("a.hebt-open").nth(1)
+    link.focus()
+    page.keyboard.press("Enter")
+    dialog = page.locator("dialog.hebt-lightbox")
+    assert dialog.get_attribute("aria-label").startswith("Fig.")
+    caption = dialog.locator(".hebt-lightbox-text").inner_text()
+    assert caption and caption in " ".join(page.locator("figcaption").nth(1).inner_text().split())
+    pan, image = dialog.locator(".hebt-lightbox-pan"), dialog.locator("img")
+    assert image.get_attribute("alt") == link.locator("img").get_attribute("alt")
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => document.querySelector('.hebt-lightbox-pan').scrollLeft > 0")
+    width = image.bounding_box()["width"]
+    page.keyboard.press("+")
+    assert image.bounding_box()["width"] == pytest.approx(1.25 * width, rel=0.01)
+    # the keyboard stays inside
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        assert page.evaluate("!document.querySelector('main').contains(document.activeElement)")
+    assert pan.evaluate("pan => pan.tabIndex") == 0
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+    assert link.evaluate("link => link === document.activeElement")
+
+
+def test_text_of_explorers_is_large_enough_on_a_phone(phone, soups):
+    small = """() => [...document.querySelectorAll(".hebt-explorer *")].filter((e) =>
+      e.checkVisibility() && [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) &&
+      !e.closest(".hebt-hidden, script, style") && e.getBoundingClientRect().width > 0 &&
+      parseFloat(getComputedStyle(e).fontSize) < 11).map((e) => e.outerHTML.slice(0, 100))"""
+    for name in CHAPTERS:
+        if soups[f"{name}.html"].select(".hebt-explorer"):
+            page = phone(name)
+            page.wait_for_function("() => document.querySelector('.hebt-explorer[data-state]')")
+            assert page.evaluate(small) == [], name
+
+
+TABLE = """() => [...document.querySelectorAll(".hebt-scrolls:is(.hebt-table, .hebt-scroll)")].map(
+  (frame) => {
+    frame.scrollTo(frame.scrollWidth, 40);
+    const ground = frame.getBoundingClientRect();
+    const box = (css) => frame.querySelector(css)?.getBoundingClientRect();
+    const [head, first] = [box("thead th:last-child"), box("tbody tr td:first-child")];
+    return { first: first ? first.left - ground.left : 0, head: head ? head.top - ground.top : 0,
+      last: head ? head.right - ground.right : 0, keyboard: frame.tabIndex, name: frame.ariaLabel };
+  })"""
+
+
+def test_wide_tables_scroll_with_their_first_column_and_heading_in_sight(phone):
+    seen = 0
+    for name in ("book/phantom", "book/nonalloy", "book/speed"):
+        page = phone(name)
+        page.wait_for_function("() => document.querySelector('.hebt-table')")
+        page.wait_for_timeout(200)  # a frame is known to scroll a moment after it is laid out
+        for table in page.evaluate(TABLE):
+            assert abs(table["first"]) < 3 and abs(table["head"]) < 3 and abs(table["last"]) < 3
+            assert table["keyboard"] == 0 and table["name"]
+            seen += 1
+    assert seen > 0
+
+
+# ---- the keyboard
+
+FOCUS = """() => {
+  const shown = document.activeElement;
+  if (!shown || shown === document.body) return null;
+  const style = getComputedStyle(shown);
+  const cut = shown.tagName === "CANVAS" && parseFloat(style.outlineOffset) > 0
+    && getComputedStyle(shown.parentElement).overflow !== "visible";
+  const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2 && !cut
+    || / 0px 0px 0px [23]px/.test(style.boxShadow);
+  const box = shown.getBoundingClientRect();
+  return { tag: shown.outerHTML.slice(0, 120), ring, seen: box.width > 0 && box.height > 0 };
+}"""
+
+
+@pytest.mark.parametrize("page", ["book/intro", "book/laboratory", "book/nonalloy", "search"])
+def test_what_takes_the_keyboard_shows_it(look, page):
+    page = look(page).page
+    page.wait_for_function(
+        "() => !document.querySelector('.hebt-explorer:not([data-state=ready])')"
+    )
+    page.evaluate("document.activeElement.blur()")
+    stops = []
+    for _ in range(150):
+        page.keyboard.press("Tab")
+        stop = page.evaluate(FOCUS)
+        if stop is None:
+            break
+        stops.append(stop)
+    assert len(stops) > 10
+    assert [s["tag"] for s in stops if not (s["ring"] and s["seen"])] == []
+
+
+def test_every_explorer_says_what_is_seen(look, soups):
+    """After a move, the live text of each explorer holds a number that is not the slider's."""
+    for name in CHAPTERS:
+        if not soups[f"{name}.html"].select(".hebt-explorer"):
+            continue
+        page = look(name).page
+        page.wait_for_function(
+            "() => !document.querySelector('.hebt-explorer:not([data-state=ready])')"
+        )
+        for explorer in page.locator(".hebt-explorer:has([data-role=status])").all():
+            slider = explorer.locator("input[data-control]").first
+            if explorer.locator(".hebt-lab").count():
+                continue  # its own tests follow what it says while it runs
+            slider.focus()
+            at_end = slider.evaluate("e => e.value === e.max")
+            slider.press("ArrowLeft" if at_end else "ArrowRight")
+            status = explorer.locator("[data-role=status]")
+            page.wait_for_function("e => e.textContent", arg=status.element_handle())
+            said = status.text_content()
+            # beyond what the sliders say
+            for output in explorer.locator("output[data-value]").all():
+                said = said.replace(output.text_content().split()[0], "", 1)
+            assert any(c.isdigit() for c in said), f"{name}: {status.text_content()}"
+
+
+# ---- neither motion nor JavaScript
+
+
+def test_nothing_moves_for_readers_who_ask_for_that(browser, site, built_book):
+    url = address("http", "book/phantom", site, built_book)
+    with Visit(browser, url, reduced_motion="reduce") as visit:
+        moving = visit.page.evaluate(
+            """() => [...document.querySelectorAll("*")].filter((e) => {
+              const { transitionDuration, animationDuration, transitionProperty,
+                scrollBehavior } = getComputedStyle(e);
+              return Math.max(...transitionDuration.split(",").map(parseFloat)) > 0
+                && transitionProperty !== "none"
+                || Math.max(...animationDuration.split(",").map(parseFloat)) > 0
+                || scrollBehavior === "smooth";
+            }).map((e) => e.outerHTML.slice(0, 80))"""
+        )
+        assert moving == []
+
+
+@pytest.mark.parametrize("page", WRITTEN)
+def test_formulas_are_read_without_javascript(browser, site, built_book, soups, page):
+    formulas = soups[f"{page}.html"].select(".math")
+    if not formulas:
+        pytest.skip("this page has no formula")
+    url = address("http", page, site, built_book)
+    with Visit(browser, url, java_script_enabled=False) as visit:
+        shown = visit.page.locator(".math math")
+        assert shown.count() == len(formulas)
+        assert all(math.bounding_box()["width"] > 0 for math in shown.all()[:5])
+        assert not visit.page.locator(".hebt-tex").first.is_visible()
+
+
+def test_pages_print_without_what_only_a_screen_needs(look):
+    page = look("book/phantom").page
+    page.emulate_media(media="print")
+    for unwanted in (".bd-sidebar-primary", ".bd-header-article", ".headerlink", ".copybtn"):
+        for node in page.locator(unwanted).all()[:3]:
+            assert not node.is_visible(), unwanted
+    assert page.locator("article img").first.is_visible()
+    page.emulate_media(media="screen")
