@@ -50,7 +50,7 @@ def test_the_table_has_all_mistakes_and_their_errors(tried):
     for row, mistake in zip(table.rows[1:], tried.each, strict=True):
         before, after = (e["Ag"] for e in (mistake.wrong.errors, mistake.cured.errors))
         assert row[0].startswith(mistake.name)
-        assert row[-1].replace("\u00a0", " ").endswith(f"Ag {before:.2f} → {after:.2f}")
+        assert row[-1].endswith(f"Ag {before:.2f} → {after:.2f}")
     assert {mistake.kind for mistake in tried.each} == {"geometry", "signals"}
 
 

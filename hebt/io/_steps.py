@@ -343,17 +343,13 @@ def fit_ratios(series: Any) -> ResponseRatios:
 
 def _check_positive(series, fit):
     """Refuse response ratios of 0, and say what to do about them."""
-    zero = fit.ratios <= 0
-    if not zero.any():
+    if not (zero := fit.ratios <= 0).any():
         return
-    lost = ", ".join(name for name, none in zip(fit.names, zero, strict=True) if none)
-    kept = ", ".join(repr(line) for line, none in zip(series.lines, zero, strict=True) if not none)
+    kept = ", ".join(map(repr, np.array(series.lines)[~zero].tolist()))
     raise ValueError(
-        f"the response ratio of {lost} came out as 0, and a reconstruction needs ratios above 0. "
-        "Either these maps cannot be told from the others: go on with "
-        f"series.pick({kept or '...'}); or an element that HAADF shows has no map (R2 = "
-        f"{fit.r_squared:.2f}): read its line as well, see hebt lines. Known ratios can be given "
-        "as ratios=."
+        f"the response ratio of {', '.join(np.array(fit.names)[zero])} came out as 0, and has to be "
+        f"above. Either these maps cannot be told from others: go on with series.pick({kept}); or "
+        f"HAADF shows an element without a map (R2 = {fit.r_squared:.2f}): see hebt lines."
     )
 
 

@@ -30,17 +30,17 @@ def list_table(series: TiltSeries) -> Table:
     for one in fitted_lists(series):
         fit = one.fit
         ratios = [
-            f"{name}\u00a0{ratio:.0f}" + (f"\u00a0±\u00a0{error:.0f}" if ratio > 0 else "")
+            f"{name} {ratio:.0f}" + (f" ± {error:.0f}" if ratio > 0 else "")
             for name, ratio, error in zip(fit.names, fit.ratios, fit.standard_errors, strict=True)
         ]
         said = "\n".join(_short(text) for text in one.doubts) or "nothing"
-        ratios.append(f"R²\u00a0{fit.r_squared:.2f}".replace("-", "−"))
+        ratios.append(f"R² {fit.r_squared:.2f}".replace("-", "−"))
         rows.append((one.name, "\n".join(ratios), said))
     return Table(
-        ("list of elements", "response ratios", "hebt warns"),
+        ("list of elements", "response ratios, with standard errors", "hebt warns"),
         rows,
         title="The same files, with three lists of elements",
-        note="HAADF intensity per count, with standard errors; warnings are cut to what they say.",
+        note="HAADF intensity per count; warnings are cut to what they say.",
     )
 
 
@@ -69,20 +69,20 @@ def recording_table(study: Recording) -> Table:
 
 def mistake_table(study: Mistakes) -> Table:
     """Show each mistake, what hebt says of it, its cure, and the errors."""
-    right = (f"{name}\u00a0{error:.2f}" for name, error in study.right.errors.items())
+    right = (f"{name} {error:.2f}" for name, error in study.right.errors.items())
     rows = [("Nothing wrong", "nothing", "", "\n".join(right))]
     for one in study.each:
         said = "\n".join(dict.fromkeys(_short(w) for w in one.wrong.warned)) or "nothing"
         errors = (
-            f"{name}\u00a0{_error(one.wrong, name)}\u00a0→\u00a0{_error(one.cured, name)}"
+            f"{name} {_error(one.wrong, name)} → {_error(one.cured, name)}"
             for name in study.right.errors
         )
         rows.append((f"{one.name}: {one.sign}", said, one.cure, "\n".join(errors)))
     return Table(
-        ("mistake, and how it shows", "hebt warns", "cure", "error"),
+        ("mistake, and how it shows", "hebt warns", "cure", "error, with the mistake → cured"),
         rows,
         title="Mistakes, and their cures",
-        note="MSE relative to the simulated particle, at the best scale: with the mistake → cured. "
+        note="MSE relative to the simulated particle, at the best scale. "
         f"HEBT with α = {study.settings.alpha:g}, {study.settings.iterations} iterations; where "
         "the particle leaves the field, within what the field shows. Warnings are those at the "
         "ratios; hebt also warns of overlaps when lines are chosen, and of a horizontal tilt axis "
