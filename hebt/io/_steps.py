@@ -347,7 +347,7 @@ def _check_positive(series, fit):
         return
     kept = ", ".join(map(repr, np.array(series.lines)[~zero].tolist()))
     raise ValueError(
-        f"the response ratio of {', '.join(np.array(fit.names)[zero])} came out as 0, and has to be "
+        f"the response ratio of {', '.join(np.array(fit.names)[zero])} came out as 0, and must be "
         f"above. Either these maps cannot be told from others: go on with series.pick({kept}); or "
         f"HAADF shows an element without a map (R2 = {fit.r_squared:.2f}): see hebt lines."
     )
