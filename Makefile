@@ -73,7 +73,7 @@ lint: setup
 	@$(RUN) -m mypy
 
 data: setup
-	@PYTHONPATH=book $(RUN) -m companion.datasets fetch dust
+	@$(RUN) -c 'from hebt._cli import main; main()' data fetch dust
 
 wheel: setup
 	@$(RUN) -m build --no-isolation --outdir dist

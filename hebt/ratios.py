@@ -23,13 +23,13 @@ _SHARE = 0.3
 _ALIKE = 0.8
 # Below it, more of the HAADF images' variation is left over than is explained.
 _R_SQUARED = 0.5
+_DARK = 0.02  # darkest of HAADF's values, relative to the brightest, that seem a black level
 # Differences between tilts are reported where noise alone makes such ones in about one of a
 # thousand fits (more where counts are very few), and where they matter: the ratios with which the
 # paper's HEBT is as good as with the true ones are off by 11 and 17 % (section 4.1, Table 1).
 _CHANCE = 1e-3
 _SPREAD = 0.1
-# Noise within such a block may be correlated, unless it is that of raw counts; the block is longer
-# than the paper's kernels.
+# Noise within such a block, longer than the paper's kernels, may be correlated but of raw counts.
 _BLOCK = 16
 # blocks per tilt from which on a brightness of each tilt takes little of what they tell
 _MANY = 30
@@ -435,6 +435,22 @@ def _beside(fit: ResponseRatios, haadf: np.ndarray, maps: np.ndarray) -> Iterato
             )
 
 
+def _cause(values: np.ndarray, left_in: str) -> str:
+    """Say why a constant may explain HAADF better than the maps do."""
+    dark, bright = np.quantile(values, (0.01, 0.99))
+    seen = f"Its values run from {values.min():.4g} to {values.max():.4g}"
+    if dark > _DARK * bright:
+        return (
+            f"{seen}: it seems to have a black level, which must be removed first, e.g. by "
+            f"hebt.prepare.remove_offset. Otherwise look for {left_in}signals that are not "
+            "aligned, or an element that is missing."
+        )
+    return (
+        f"{seen}, no black level: an element that HAADF shows, as of a coating, seems to have no "
+        f"map (hebt lines). Otherwise look for {left_in}signals that are not aligned."
+    )
+
+
 def _doubts(
     fit: ResponseRatios, haadf: np.ndarray, inside: np.ndarray, noise: np.ndarray, units: np.ndarray
 ) -> Iterator[str]:
@@ -461,13 +477,8 @@ def _doubts(
         )
     left_in = "" if fit.variance else "noise in the maps (give variance=... or half=...), "
     if fit.r_squared < 0:
-        low, high = haadf[inside].min(), haadf[inside].max()
-        yield (
-            f"a constant explains haadf better than the maps do (R2 = {fit.r_squared:.3f}). Its "
-            f"values run from {low:.4g} to {high:.4g}: it seems to have a black level (detector "
-            "offset), which must be removed first, e.g. by hebt.prepare.remove_offset. Otherwise "
-            f"look for {left_in}signals that are not aligned, or an element that is missing."
-        )
+        poor = f"a constant explains haadf better than the maps do (R2 = {fit.r_squared:.3f}). "
+        yield poor + _cause(haadf[inside], left_in)
     elif fit.r_squared < _R_SQUARED:
         yield (
             f"the maps explain only {100 * fit.r_squared:.0f} % of the variation of haadf (R2 = "

@@ -1355,6 +1355,19 @@ entry(
     angles=A.but("None"),
     pixel_size=PIXEL.but("None"),
 )
+CHANNELS_OF_LINES = 0.05 + 0.01 * np.arange(800)
+COUNTED = dataclasses.replace(
+    SERIES,
+    lines=("Si_Ka", "Fe_Ka"),
+    energies=CHANNELS_OF_LINES,
+    spectra=RNG.poisson(20, (5, 800)).astype(float),
+    windows=tuple(prepare.line_windows(CHANNELS_OF_LINES, ["Si_Ka", "Fe_Ka"])),
+)
+entry(
+    "hebt.io.plot_lines",
+    lambda series: [text.get_text() for text in io.plot_lines(series).axes[0].texts],
+    series=thing(COUNTED, MAPS),
+)
 entry(
     "hebt.io.TiltSeries.pick",
     lambda lines: SERIES.pick(*lines),

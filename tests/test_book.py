@@ -18,9 +18,10 @@ from playwright.sync_api import TimeoutError
 from visits import CHAPTERS, PAGES, TOC, Visit, address
 
 import hebt
-from companion import datasets, notebook
+from companion import notebook
 from companion.crosswalk.found import STATUS
 from companion.crosswalk.rows import PARTS, rows
+from hebt import _datasets
 
 WIDTHS = (390, 820, 1440)
 HEAVIEST_PAGE = 8_000_000  # bytes, before the reader touches anything
@@ -159,7 +160,7 @@ def test_a_chapter_without_its_data_says_so(scenario):
     code, printed, page = scenario(miss_data)
     assert code == 0, printed
     words = BeautifulSoup(page, "html.parser").get_text()
-    assert "Data not here" in words and "companion.datasets fetch dust" in words
+    assert "Data not here" in words and "hebt data fetch dust" in words
     assert "dust.plot_spectrum(study)" in words, "its code is shown"
     assert "Traceback" not in page and "glue:text" not in page
 
@@ -192,7 +193,7 @@ def test_cache_key_knows_fidelity_and_measured_data(extension, tmp_path, monkeyp
     series = {"folder": "series", "files": [{**file, "addresses": []}]}
     registry = tmp_path / "measured.json"
     registry.write_text(json.dumps({"series": {"series": series}}))
-    monkeypatch.setattr(datasets, "REGISTRY", registry)
+    monkeypatch.setattr(_datasets, "REGISTRY", registry)
     monkeypatch.setenv("HEBT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HEBT_DATA", str(tmp_path / "data"))
 

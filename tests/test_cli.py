@@ -542,6 +542,47 @@ def test_a_line_of_another_element_in_the_window_is_named(tmp_path):
     assert row.startswith("Ba_La") and "Ti_Ka" in row
 
 
+def test_the_lines_are_drawn_with_what_may_be_in_their_windows(tmp_path):
+    path = save(tmp_path / "5.hspy", spectra(data=peaks(1.740, 4.511)), image())
+    page = tmp_path / "lines.html"
+    shown = call("lines", path, "--angles", 5, "-l", "Si,V", "-o", page)
+    assert str(page) in shown.stderr and "V_Ka" in shown.stdout
+    text = page.read_text(encoding="utf-8")
+    assert (
+        "data:image/png;base64," in text and 'alt="Spectrum with windows of Si Ka, V Ka."' in text
+    )
+    assert re.findall(r"<td>([\d.]+-[\d.]+)</td>", text) == [
+        row.split()[2] for row in shown.stdout.splitlines()[1:]
+    ]
+    again = ("lines", path, "--angles", 5, "-l", "Si", "-o", page)
+    assert "is there already" in call(*again, code=1).stderr and page.read_text() == text
+    call(*again, "--overwrite")
+    assert "V_Ka" not in page.read_text(encoding="utf-8")
+    call("lines", path, "--angles", 5, "-o", tmp_path / "lines.txt", code=2)
+
+
+def test_the_picture_names_overlaps_and_elements_without_a_map(tmp_path):
+    path = save(tmp_path / "5.hspy", spectra(data=peaks(1.740, 4.511, 8.046)), image())
+    series = io.read(path, lines=["Si", "Ti", "Ba_La"], angles=[5], progress=False)
+    figure = io.plot_lines(series)
+    assert figure._repr_png_().startswith(b"\x89PNG"), "a notebook shows it"
+    (axes,) = figure.axes
+    written = {text.get_text(): text.get_color() for text in axes.texts}
+    orange = [text for text, color in written.items() if color == "#D55E00"]
+    assert orange == ["Ba La, Ti Ka"]
+    assert written["Si Ka"] == "#0072B2" and written["Cu Ka?"] == "0.45"
+    assert not [text for text in written if "Fe" in text or "Ni" in text], "nothing is there"
+
+
+def test_without_matplotlib_a_plot_says_what_to_install(tmp_path, monkeypatch):
+    path = save(tmp_path / "5.hspy", spectra(data=peaks(1.740)), image())
+    for name in ("matplotlib.figure", "matplotlib.backends.backend_agg"):
+        monkeypatch.setitem(sys.modules, name, None)
+    options = ("--angles", 5, "-l", "Si", "-o", tmp_path / "lines.png")
+    assert 'pip install "hebt[explorers]"' in call("lines", path, *options, code=1).stderr
+    assert not (tmp_path / "lines.png").exists()
+
+
 def test_stacks_have_no_spectra(stacks):
     assert "holds no spectrum image" in call("lines", stacks, code=1).stderr
 
@@ -581,11 +622,11 @@ def test_readme_shows_commands_that_run(scans, monkeypatch):
     monkeypatch.chdir(scans.parent)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = re.findall(r"^\s+hebt ((?:info|lines|reconstruct|report) .*)$", readme, re.MULTILINE)
-    assert {line.split()[0] for line in shown} == set(command.commands)
+    assert {line.split()[0] for line in shown} == set(command.commands) - {"data"}
     for line in shown:
         call(*shlex.split(line))
     assert io.load("particle.vti").elements == ("Cu", "Fe")
-    assert os.path.exists("particle.html")
+    assert os.path.exists("particle.html") and os.path.exists("lines.png")
 
 
 def python(code, *args):

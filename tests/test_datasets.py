@@ -16,10 +16,14 @@ import jupytext
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from click.testing import CliRunner
 from conftest import ROOT
 
-from companion import datasets, files
+from companion import datasets
+from hebt import _datasets as shelves
+from hebt import _places as files
 from hebt import io
+from hebt._cli.commands import hebt as shell
 
 LINES = ("C_Ka", "O_Ka", "Mg_Ka", "Si_Ka", "Fe_Ka", "Pt_Ma")
 AVOID = ("Ga_La", "Fe_La", "Cu_La", (-1, 0.16))
@@ -51,12 +55,6 @@ def test_the_registry_has_the_hashes_of_the_real_files(name):
         content = path.read_bytes()
         assert hashlib.sha256(content).hexdigest() == file["sha256"]
         assert len(content) == file["size"]
-
-
-def test_a_package_without_the_repository_says_so(monkeypatch, tmp_path):
-    monkeypatch.setattr(datasets, "REGISTRY", tmp_path / "data" / "measured.json")
-    with pytest.raises(FileNotFoundError, match="pip install -e .*read_tilt_series"):
-        datasets.locate("dust")
 
 
 # --- looking up and fetching ---
@@ -105,7 +103,7 @@ def shelf(monkeypatch, tmp_path):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     Handler.asked, Handler.sent = [], 0
-    monkeypatch.setattr(datasets, "REGISTRY", tmp_path / "registry.json")
+    monkeypatch.setattr(shelves, "REGISTRY", tmp_path / "registry.json")
     monkeypatch.setenv("HEBT_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("HEBT_DATA", raising=False)
 
@@ -128,7 +126,7 @@ def shelf(monkeypatch, tmp_path):
                 }
             ],
         }
-        datasets.REGISTRY.write_text(json.dumps({"series": {"small": entry}}))
+        shelves.REGISTRY.write_text(json.dumps({"series": {"small": entry}}))
         return tmp_path / "cache" / "data" / "small" / "Input" / "0.bcf"
 
     yield addresses
@@ -198,13 +196,13 @@ def test_a_killed_download_leaves_nothing_after_the_next_one(shelf):
     target = shelf("good")
     script = (
         "import os, pathlib, pooch\n"
-        "from companion import datasets\n"
+        "from hebt import _datasets as datasets\n"
         "def die(self, url, part, pooch):\n"
         "    part.write(b'counts')\n"
         "    part.flush()\n"
         "    os._exit(9)\n"
         "pooch.HTTPDownloader.__call__ = die\n"
-        f"datasets.REGISTRY = pathlib.Path({str(datasets.REGISTRY)!r})\n"
+        f"datasets.REGISTRY = pathlib.Path({str(shelves.REGISTRY)!r})\n"
         "datasets.fetch('small', progress=False)\n"
     )
     for _ in range(3):
@@ -281,7 +279,7 @@ def test_the_size_is_looked_at_before_a_file_is_read(shelf, monkeypatch):
     target = shelf("good")
     datasets.fetch("small", progress=False)
     target.write_bytes(GOOD + b"?")
-    monkeypatch.setattr(datasets, "_sha256", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(shelves, "_sha256", lambda *_: pytest.fail("it was read"))
     with pytest.raises(datasets.WrongDataError):
         datasets.locate("small")
 
@@ -316,13 +314,7 @@ def test_the_missing_data_message_says_what_and_how(shelf, monkeypatch, tmp_path
     shelf("good")
     with pytest.raises(datasets.MissingDataError) as error:
         datasets.locate("small")
-    for part in (
-        "small",
-        "HEBT_DATA",
-        "python -m companion.datasets fetch small",
-        "Input/0.bcf",
-        "MB",
-    ):
+    for part in ("small", "HEBT_DATA", "hebt data fetch small", "Input/0.bcf", "MB"):
         assert part in str(error.value)
     assert error.value._render_traceback_() == [f"MissingDataError: {error.value}"]
     monkeypatch.setenv("HEBT_DATA", str(tmp_path / "elsewhere"))
@@ -334,19 +326,71 @@ def test_the_missing_data_message_says_what_and_how(shelf, monkeypatch, tmp_path
         datasets.locate("small", "*.emd")
 
 
-def test_the_command_line(shelf, capsys):
+def command(*args, code=0):
+    done = CliRunner().invoke(shell, ["data", *map(str, args)])
+    assert done.exit_code == code and "Traceback" not in done.output, done.output
+    return done
+
+
+def test_the_command_fetches_and_says_where_from_whom_and_under_which_licence(shelf):
     target = shelf("good")
-    assert datasets.main(["check", "small"]) == 1
-    assert "python -m companion.datasets fetch small" in capsys.readouterr().out
-    assert datasets.main(["fetch", "small"]) == 0
-    assert target.is_file() and "1 files" in capsys.readouterr().out
-    assert datasets.main(["check", "small"]) == 0
-    assert datasets.main(["list"]) == 0
-    assert "found in the cache" in capsys.readouterr().out
+    assert "missing" in command("list").stdout
+    done = command("fetch", "small")
+    assert done.stdout.strip() == str(target.parents[1]) and target.read_bytes() == GOOD
+    for said in ("a small series", "source: here", "credit: nobody", "licence: none", "1 files"):
+        assert said in done.stderr
+    listed = command("list").stdout
+    assert "in the cache" in listed and "credit: nobody" in listed and "licence: none" in listed
     target.unlink()
     shelf("wrong")
-    assert datasets.main(["fetch", "small"]) == 1
-    assert "never used" in capsys.readouterr().err
+    assert re.search("Error: .*never used", command("fetch", "small", code=1).stderr)
+    assert "expected one of 'small'" in command("fetch", "large", code=1).stderr
+
+
+def test_the_command_fetches_to_a_folder_of_the_user(shelf, tmp_path):
+    shelf("good")
+    own = tmp_path / "mine"
+    assert "no folder" in command("fetch", "small", "--to", own, code=1).stderr
+    own.mkdir()
+    assert command("fetch", "small", "--to", own).stdout.strip() == str(own / "small")
+    path = own / "small" / "Input" / "0.bcf"
+    assert path.read_bytes() == GOOD and left_over(path) == ["0.bcf"]
+    assert not (tmp_path / "cache").exists()
+    command("fetch", "small", "--to", own)
+    assert Handler.asked == ["/good"]
+
+
+def test_what_is_here_is_copied_and_nothing_of_the_user_is_lost(shelf, tmp_path):
+    shelf("good")
+    datasets.fetch("small", progress=False)
+    own = tmp_path / "small" / "Input" / "0.bcf"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"mine")
+    assert datasets.fetch("small", to=tmp_path, progress=False) == [own]
+    assert own.read_bytes() == GOOD and Handler.asked == ["/good"]
+    (apart,) = own.parent.glob("*.wrong")
+    assert apart.read_bytes() == b"mine"
+
+
+def test_without_a_network_the_command_says_so_and_goes_on_later(shelf, monkeypatch):
+    target = shelf("good")
+    import pooch
+
+    def no_network(self, url, output_file, pooch):
+        output_file.write(GOOD[:100])
+        raise ConnectionError("name or service not known")
+
+    def stopped(self, url, output_file, pooch):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pooch.HTTPDownloader, "__call__", no_network)
+        failed = command("fetch", "small", code=1)
+        patch.setattr(pooch.HTTPDownloader, "__call__", stopped)
+        assert "the same call goes on" in command("fetch", "small", code=130).stderr
+    assert re.search("Error: 0.bcf could not be downloaded.*same command again", failed.stderr)
+    assert failed.stdout == "" and left_over(target) == []
+    assert command("fetch", "small").stdout.strip() == str(target.parents[1])
 
 
 def test_the_card_shows_licence_and_state_but_no_path(shelf, tmp_path):
@@ -354,7 +398,7 @@ def test_the_card_shows_licence_and_state_but_no_path(shelf, tmp_path):
     missing = datasets.card("small")
     assert not missing.available
     assert "not on this machine" in missing._repr_html_()
-    assert "python -m companion.datasets fetch small" in missing._repr_html_()
+    assert "hebt data fetch small" in missing._repr_html_()
     datasets.fetch("small", progress=False)
     found = datasets.card("small")
     assert found.available and found.found == "the cache"
@@ -367,7 +411,7 @@ def test_what_a_registry_says_cannot_become_html(shelf):
     """A card of any name and text shows them as text, whether its data are here or not."""
     shelf("good")
     planted = "<img src=x onerror=alert(1)>`<b>`"
-    series = json.loads(datasets.REGISTRY.read_text())["series"]["small"]
+    series = json.loads(shelves.REGISTRY.read_text())["series"]["small"]
     entry = dict.fromkeys(series, planted) | {"files": series["files"], "measured": False}
     entry["acquisition"] = {planted: planted}
     for missing in ((), (planted,)):
@@ -422,8 +466,7 @@ CELLS = ["from companion import datasets\ndatasets.require('dust')"]
 def test_a_notebook_without_data_stops_with_the_way_to_get_them(tmp_path):
     ((error,),) = run_notebook(CELLS, tmp_path)
     assert error.ename == "MissingDataError"
-    assert "make data" in error.evalue
-    assert "python -m companion.datasets fetch dust" in error.evalue
+    assert "hebt data fetch dust" in error.evalue
     assert len(error.traceback) == 1, "the message, not the package's inner workings"
 
 
@@ -452,12 +495,13 @@ def test_the_chapter_is_run_where_its_data_are(extension, monkeypatch):
     assert extension.without_data(other) == other
 
 
+@pytest.mark.parametrize("name", ["dust", "your_turn"])
 def test_the_chapter_without_data_shows_the_card_and_runs_no_further(
-    extension, monkeypatch, tmp_path
+    extension, monkeypatch, tmp_path, name
 ):
     monkeypatch.delenv("HEBT_DATA", raising=False)
     monkeypatch.setenv("HEBT_CACHE", str(tmp_path))
-    chapter = (ROOT / "book" / "dust.md").read_text(encoding="utf-8")
+    chapter = (ROOT / "book" / f"{name}.md").read_text(encoding="utf-8")
     shown = extension.without_data(chapter)
     (only,) = cells(shown)
     ((card,),) = run_notebook([only], tmp_path)

@@ -211,9 +211,9 @@ def test_documented_commands_exist():
             assert command in targets, f"{name} tells to run make {command}"
 
 
-def test_readme_example_runs():
+def test_the_readme_example_of_arrays_runs():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    _, code = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     values = {}
     exec(textwrap.dedent(code), values)
     x, truth = values["x"], values["specimen"].density

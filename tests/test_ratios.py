@@ -213,7 +213,7 @@ def test_plain_least_squares_on_raw_counts_is_biased_and_says_so(alsiyb):
 
 def test_the_lines_of_the_readme_run_on_a_published_benchmark(alsiyb, capsys):
     haadf, maps, angles, elements = alsiyb
-    (example,) = re.findall(
+    _, example = re.findall(
         r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
     )
     lines = textwrap.dedent(example).split("\n\n")[-1]
@@ -365,6 +365,19 @@ def test_a_black_level_of_haadf_is_said():
         fit = hebt.response_ratios(haadf[None], maps[:, None], ["Co", "Mn", "O"])
     assert fit.r_squared == pytest.approx(-3.18, abs=0.01)
     assert np.isnan(fit.tilt_errors).all(), "one image has no spread over tilts"
+
+
+def test_a_missing_element_is_said_where_there_is_no_black_level():
+    """A bright coating beside a particle: where an offset is removed, none is blamed."""
+    rng = np.random.default_rng(0)
+    maps = np.zeros((2, 5, 20, 20))
+    maps[..., :9] = rng.poisson(rng.gamma(2, 3, (2, 5, 20, 9)))
+    haadf = 10 * maps[0] + 5 * maps[1] + rng.random(maps[0].shape)
+    haadf[..., 9:17] += rng.normal(400, 30, (5, 20, 8))
+    with pytest.warns(UserWarning, match="a constant explains.*no black level.*to have no map"):
+        hebt.response_ratios(haadf, maps, ["Au", "Ag"])
+    with pytest.warns(UserWarning, match="a constant explains.*seems to have a black level"):
+        hebt.response_ratios(haadf + 300, maps, ["Au", "Ag"])
 
 
 @pytest.mark.parametrize("smoothed", [False, True])

@@ -24,8 +24,10 @@ import pytest
 from conftest import ROOT, need
 from test_book import TinyBook, cell
 
-from companion import datasets, files, spectra
+from companion import spectra
 from companion import store as results
+from hebt import _datasets
+from hebt import _places as files
 
 # the functions below are code of ours too
 results.PACKAGES[__name__] = Path(__file__).parent
@@ -538,7 +540,7 @@ def test_another_users_store_costs_nothing_but_time(store, another_user):
         np.testing.assert_array_equal(noisy_square(5)["value"], 25.0)
     assert calls == [(5, 2)]
     file = {"path": "0.bcf", "size": 1, "sha256": "0" * 64}
-    assert datasets._look(entry, [file]) == ({}, [file], [])
+    assert _datasets.look(entry, [file]) == _datasets.Found({}, [file], [])
 
 
 def test_without_users_and_locks_as_on_windows_it_keeps_results(store, monkeypatch):
@@ -621,7 +623,7 @@ def test_a_folder_means_the_same_from_every_chapter(monkeypatch, tmp_path, value
         assert files.folder_of(variable) == expected
     if expected:
         assert results.cache_folder() == expected
-        folders = datasets._folders({"folder": "dust"})
+        folders = _datasets.folders({"folder": "dust"})
         assert set(folders.values()) == {expected / "dust", expected / "data" / "dust"}
     else:
         assert results.cache_folder().is_absolute()
@@ -800,7 +802,8 @@ import os, signal, sys
 from pathlib import Path
 
 import numpy as np
-from companion import files, store
+from companion import store
+from hebt import _places as files
 
 store.PACKAGES["__main__"] = Path(__file__).parent
 store._file = {"__main__": Path(__file__), None: store._file}.get  # this script is code of ours

@@ -421,6 +421,19 @@ def test_what_is_missing_is_said(specimen):
         io.TiltSeries.from_arrays(haadf, maps[:, 1:], angles=angles)
 
 
+def test_a_ratio_of_zero_stops_a_reconstruction_with_what_to_do(specimen):
+    angles, haadf, maps, _ = specimen
+    gold, silver = maps
+    named = {"Au": gold, "Ag": silver, "Ga": gold * (silver == 0)}
+    series = io.TiltSeries.from_arrays(haadf, named, angles=angles, pixel_size=1.0)
+    fit = hebt.response_ratios(haadf, series.maps, series.elements, variance=None)
+    fit = dataclasses.replace(fit, ratios=np.array([2.0, 3.0, 0.0]))
+    with pytest.raises(ValueError, match=r"ratio of Ga came .*pick\('Au', 'Ag'\).*hebt lines"):
+        series.reconstruct("hebt", 2, ratios=fit)
+    two = series.pick("Au", "Ag")
+    assert two.reconstruct("hebt", 2).elements == ("Au", "Ag")
+
+
 def test_ratios_of_elements_in_another_order_are_refused(specimen):
     angles, haadf, maps, _ = specimen
     maps = {"Au": maps[0], "Ag": maps[1]}

@@ -17,21 +17,22 @@ from importlib.util import resolve_name
 from pathlib import Path
 
 import joblib
-import platformdirs
 from joblib.hashing import NumpyHasher
 
-from .fidelity import fidelity
-from .files import (
-    ROOT,
+from hebt._datasets import REGISTRY
+from hebt._places import (
+    cache_folder,
     check_ours,
     claimed,
-    folder_of,
     give_name,
     make_private,
     open_ours,
     remove_dead,
 )
 
+from .fidelity import fidelity
+
+ROOT = Path(__file__).resolve().parents[2]
 # where the packages whose code makes results lie
 PACKAGES = {"hebt": ROOT, "companion": ROOT / "book"}
 LIBRARIES = ("numpy", "scipy", "numba", "scikit-image", "periodictable")  # they compute
@@ -54,11 +55,6 @@ TAG_TEXT = b"""Signature: 8a477f597d28d172789f06886806bc55
 LIMIT_BYTES = 3_000_000_000  # the book's results take about 2 GB
 KEEP_ALWAYS_SECONDS = 3600.0
 DROP_AFTER_SECONDS = 30 * 86400.0
-
-
-def cache_folder() -> Path:
-    """Return the folder for results: ``HEBT_CACHE``, or ``hebt`` in the user's cache folder."""
-    return folder_of("HEBT_CACHE") or Path(platformdirs.user_cache_dir("hebt", False))
 
 
 def _file(module: str) -> Path | None:
@@ -117,7 +113,7 @@ def _surroundings() -> bytes:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             version = importlib.metadata.version(name)
         digest.update(f"\0{name} {version}".encode())
-    for path in sorted((ROOT / "data").glob("*.json")):
+    for path in (*sorted((ROOT / "data").glob("*.json")), REGISTRY):
         if path.name not in RECORDS:
             digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
     return digest.digest()

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from .. import __version__
+from .data import data
 from .group import Group, say, table
 
 
@@ -130,6 +131,9 @@ def _one(files: tuple[str, ...], haadf: Any = None, maps: Any = None) -> str | l
     return (files[0] if len(files) == 1 else list(files)) if files else None
 
 
+hebt.add_command(data)
+
+
 @hebt.command()
 @_STACKS
 @_HAADF
@@ -187,18 +191,38 @@ def _described(signal: Any) -> str:
     return f"{signal.title!r}: {what.get(len(signal.shape), 'an array')}{size}{tilt}"
 
 
+_PICTURES = (".png", ".svg", ".pdf", ".html", ".htm")
+
+
+def _picture(ctx: click.Context, option: click.Parameter, value: str | None) -> Path | None:
+    """Return where a picture is to be written, before files are read for it."""
+    if value is not None and Path(value).suffix.lower() not in _PICTURES:
+        raise click.BadParameter(f"{value!r}; expected a name that ends in .png, .svg, .html.")
+    return None if value is None else Path(value).expanduser()
+
+
 @hebt.command()
 @_FILES
 @_LINES
 @_AVOID
 @_ANGLES
 @_IMAGE
+@click.option(
+    "--output",
+    "-o",
+    callback=_picture,
+    metavar="FILE",
+    help="Also draw the spectrum with its windows: .png, .svg, .pdf, or .html with the table.",
+)
+@_OVERWRITE
 def lines(
     files: tuple[str, ...],
     lines: list[str] | None,
     avoid: list[str] | None,
     angles: Any,
     image: str | None,
+    output: Path | None,
+    overwrite: bool,
 ) -> None:
     """Say which X-ray lines the spectra of FILES show, or with --lines, what their windows count.
 
@@ -207,10 +231,13 @@ def lines(
     deviations above the background. The peak may be another element's: the last column names lines
     of the others that lie there and have, by their tabulated weight, a tenth of its counts.
     """
+    from .._files import refuse_existing
+    from .._lines import rows, supported_windows, written
     from ..io.survey import survey
     from ..prepare.windows import line_windows
-    from .lines import rows, supported_windows
 
+    if output is not None and not overwrite:
+        refuse_existing(output)
     spectra = survey(_one(files), angles, image, alone=True)
     if lines is None:
         windows = supported_windows(spectra)
@@ -222,6 +249,9 @@ def lines(
         raise ValueError("no line stands above the background; expected X-ray counts of some.")
     head = ["line", "keV", "window", "counts", "error", "may hold"]
     click.echo(table(head, rows(spectra, windows)))
+    if output is not None:
+        written(output, spectra, windows, overwrite)
+        say(f"Drawn: {output}")
 
 
 @hebt.command()

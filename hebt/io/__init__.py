@@ -1,5 +1,6 @@
 """Files in and out: tilt series from the microscope, volumes for others, HyperSpy signals."""
 
+from .pictures import plot_lines
 from .reading import read
 from .series import TiltSeries
 from .signals import Calibrated, from_signal, spectra_to_signal, to_signal
@@ -11,6 +12,7 @@ __all__ = [
     "TiltSeries",
     "from_signal",
     "load",
+    "plot_lines",
     "read",
     "read_tilt_series",
     "read_tomviz_shifts",

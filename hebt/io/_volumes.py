@@ -49,6 +49,18 @@ def fit_ratios(series: Any) -> ResponseRatios:
     return response_ratios(haadf, maps, series.elements, variance=variance if known else "auto")
 
 
+def _check_positive(series, fit):
+    """Refuse response ratios of 0, and say what to do about them."""
+    if not (zero := fit.ratios <= 0).any():
+        return
+    kept = ", ".join(map(repr, np.array(series.lines)[~zero].tolist()))
+    raise ValueError(
+        f"the response ratio of {', '.join(np.array(fit.names)[zero])} came out as 0, and must be "
+        f"above. Either these maps cannot be told from others: go on with series.pick({kept}); or "
+        f"HAADF shows an element without a map (R2 = {fit.r_squared:.2f}): see hebt lines."
+    )
+
+
 def _projectors(series):
     size = series.maps.shape[-1]
     W = Projector(series.angles, size)
@@ -117,6 +129,7 @@ def reconstruct(
     ratios = series.ratios() if ratios is None else ratios
     if isinstance(ratios, ResponseRatios):
         check_order(ratios.names, series.elements)
+        _check_positive(series, ratios)
     if method is None:
         fit = ratios if isinstance(ratios, ResponseRatios) else series.ratios()
         method = suited_method(series, fit, 0)

@@ -1,18 +1,20 @@
 """Folders that are this user's alone, and files that one process at a time writes."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
-ROOT = Path(__file__).resolve().parents[2]
+_BESIDE = Path(__file__).resolve().parents[1]
 # longer than a study takes, shorter than the build lets a cell run
 WAIT_SECONDS = 900.0
 # after this nobody is at work in a file that cannot be locked
@@ -23,10 +25,21 @@ _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 def folder_of(variable: str) -> Path | None:
     """Return the folder that an environment variable names, or None if it is not set.
 
-    ``~`` is the home folder. A relative folder lies in this checkout, whichever chapter asks.
+    ``~`` is the home folder. A relative folder lies in the checkout of the book, whichever chapter
+    asks; without one, in the present folder.
     """
     value = os.environ.get(variable)
-    return ROOT / os.path.expanduser(value) if value else None
+    base = _BESIDE if (_BESIDE / "book" / "companion").is_dir() else Path.cwd()
+    return base / os.path.expanduser(value) if value else None
+
+
+def cache_folder() -> Path:
+    """Return the folder for results and data: ``HEBT_CACHE``, or ``hebt`` in the user's cache."""
+    if own := folder_of("HEBT_CACHE"):
+        return own
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("hebt", False))
 
 
 def make_private(folder: Path) -> None:
@@ -50,7 +63,7 @@ def check_ours(status: os.stat_result, path: Path) -> None:
 
 def open_ours(path: Path, flags: int = os.O_RDONLY, mode: str = "rb") -> BinaryIO:
     """Open a file that only this user can have written; a link is not followed."""
-    file = os.fdopen(os.open(path, flags | _FLAGS, 0o600), mode)
+    file = cast(BinaryIO, os.fdopen(os.open(path, flags | _FLAGS, 0o600), mode))
     try:
         check_ours(os.fstat(file.fileno()), path)
     except PermissionError:
