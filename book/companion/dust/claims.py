@@ -150,7 +150,7 @@ def outcome(judged, contender: str, reference: str = EDS) -> str:
         elements = found[word]
         if not elements:
             return f"{word} for none"
-        which = "all" if len(elements) == count else f"{len(elements)} of {count}"
+        which = "all" if len(elements) == count else len(elements)
         return f"{word} for {which} ({', '.join(elements)})"
 
     return f"{named('better')} and {named('worse')}"
