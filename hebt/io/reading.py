@@ -94,7 +94,7 @@ def read(
         spectra, `haadf` may also be one file per tilt. Their tilts are then those of their names or
         stages; if `files` and `haadf` are lists, or one file each, those of the spectra.
     pixel_size
-        In nm, in place of what stacks say of themselves.
+        In nm, in place of what stacks say of themselves; not with spectra.
     avoid, parts, seed, progress
         As for `read_tilt_series`.
 
@@ -161,6 +161,7 @@ def _read_found(
     """Return the series in files or signals."""
     if hasattr(found[0], "axes_manager"):
         if any(are_spectra(s) for s in found):
+            _check_own_pixels(side, "files")
             return _of_spectra(Scans(found, image), None, lines, given, image, options, beside)
         _check_no_spectra(lines, options["parts"], "files")
         _check_alone(beside, "files")
@@ -170,6 +171,7 @@ def _read_found(
         with Reader() as reader:
             first = reader.read(found[0], stacks=True)
         if hold_spectra(first):
+            _check_own_pixels(side, found[0].name)
             return _read_tilts(found, first, lines, given, image, options, beside)
         del first
     _check_no_spectra(lines, options["parts"], found[0].name)
@@ -386,6 +388,15 @@ def _check_no_spectra(lines: Any, parts: Any, place: str) -> None:
                 f"{name} is {value}, but {place} holds no spectra; expected None. Ready-made maps "
                 "are what they are."
             )
+
+
+def _check_own_pixels(side: float | None, place: str) -> None:
+    if side is not None:
+        raise ValueError(
+            f"pixel_size is {side:g}, but {place} holds spectra, which say the size of their "
+            "pixels; expected None. If they say a wrong one, calibrate the files, or change the "
+            "series: dataclasses.replace(series, pixel_size=...)."
+        )
 
 
 def _check_alone(beside: _Beside | None, place: str) -> None:
