@@ -137,6 +137,9 @@ def test_haadf_lies_beside_the_spectra(tmp_path, cubes, usual):
     for haadf in (single, f"{single}/*.hspy", tmp_path / "haadf.mrc"):
         same(read(cubes, haadf=haadf), usual)
     same(read(str(tmp_path / "eds"), haadf=single), usual)
+    both = read(cubes, haadf=single).inputs  # names of both folders are the same
+    assert {"eds/0.hspy", "images/0.hspy"} <= set(both)
+    assert len(both) == len(set(both.values())) == 2 * len(TILTS)
     found = read(cubes, haadf=tmp_path / "haadf.mrc")
     assert {"0.hspy", "haadf.mrc"} <= set(found.inputs)
 

@@ -472,13 +472,21 @@ def _matching(path: Path) -> list[Path]:
 
 
 def _hashes(paths: Iterable[Any]) -> dict[str, str]:
-    """Return the SHA-256 of each file; none of folders and signals."""
-    found = {}
-    for path in paths:
-        if not isinstance(path, Path):
-            continue
-        found[path.name] = ""
-        if path.is_file():
-            with path.open("rb") as file:
-                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+    """Return the SHA-256 of each file, by its name; none of folders and signals."""
+    files = list(dict.fromkeys(path for path in paths if isinstance(path, Path)))
+    return {_short(file, files): _hash(file) for file in files}
+
+
+def _short(path: Path, among: list[Path]) -> str:
+    """Return a file's name, with as many folders as tell it from others of that name."""
+    count = 1
+    while sum(other.parts[-count:] == path.parts[-count:] for other in among) > 1:
+        count += 1
+    return "/".join(path.parts[-count:])
+
+
+def _hash(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
