@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import tomllib
 import zipfile
 
@@ -313,6 +314,51 @@ def test_an_interrupted_call_goes_on_to_the_same_volumes(
     np.testing.assert_allclose(whole.residuals.eds, went_on.residuals.eds, rtol=1e-6)
     assert went_on.settings == whole.settings and went_on.about == {"went on after": 22}
     assert went_on.residuals.iterations == 30
+
+
+def test_what_is_kept_has_a_name_of_its_own_whatever_the_output_is_called(
+    stacks, tmp_path, interrupted_at
+):
+    """Brackets are no pattern, and a kept run may be called otherwise."""
+    options = ("reconstruct", stacks, "--method", "hebt", "--iterations", 9)
+    target = tmp_path / "scan[1].vti"
+    interrupted_at(4, 5)
+    call(*options, "-o", target, code=130)
+    call(*options, "-o", target, "--anew", code=130)
+    kept = tmp_path / "scan[1].interrupted.vti", tmp_path / "scan[1].interrupted-2.vti"
+    assert [io.load(place).about["interrupted after"] for place in kept] == [4, 5]
+    other = kept[1].rename(tmp_path / "kept.vti")
+    call(*options, "-o", target, "--start", other)
+    assert io.load(target).about == {"went on after": 5}
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_volumes_whose_place_cannot_be_written_any_more_are_saved_elsewhere(
+    stacks, tmp_path, monkeypatch, interrupted_at, interrupted
+):
+    """As on a disk that has become full since the call began."""
+    target, original = tmp_path / "particle.vti", hebt.Result.save
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def full(result, path, **options):
+        if path.parent == tmp_path:
+            raise OSError(28, "No space left on device")
+        return original(result, path, **options)
+
+    monkeypatch.setattr(hebt.Result, "save", full)
+    options = ("reconstruct", stacks, "--method", "hebt", "--iterations", 5)
+    if interrupted:
+        interrupted_at(3)
+    done = call(*options, "-o", target, code=130 if interrupted else 1)
+    (place,) = tmp_path.glob("hebt-*/*.vti")
+    assert "No space left" in done.stderr and f"are in {place}" in done.stderr
+    monkeypatch.undo()
+    if interrupted:
+        call(*options, "-o", target, "--start", place)
+        assert io.load(target).about == {"went on after": 3}
+    call(*options, "-o", tmp_path / "whole.vti")
+    found, whole = io.load(target if interrupted else place), io.load(tmp_path / "whole.vti")
+    np.testing.assert_array_equal(found.x, whole.x)
 
 
 def test_only_the_same_call_goes_on(stacks, tmp_path, interrupted_at):

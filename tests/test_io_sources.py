@@ -137,6 +137,9 @@ def test_haadf_lies_beside_the_spectra(tmp_path, cubes, usual):
     for haadf in (single, f"{single}/*.hspy", tmp_path / "haadf.mrc"):
         same(read(cubes, haadf=haadf), usual)
     same(read(str(tmp_path / "eds"), haadf=single), usual)
+    both = read(cubes, haadf=single).inputs  # names of both folders are the same
+    assert {"eds/0.hspy", "images/0.hspy"} <= set(both)
+    assert len(both) == len(set(both.values())) == 2 * len(TILTS)
     found = read(cubes, haadf=tmp_path / "haadf.mrc")
     assert {"0.hspy", "haadf.mrc"} <= set(found.inputs)
 
@@ -258,6 +261,26 @@ def test_arrays_say_by_their_names_what_they_show(tmp_path):
     with pytest.raises(ValueError, match="0 arrays of images called HAADF"):
         io.read(path, angles=TILTS)
     np.testing.assert_array_equal(io.read(path, angles=TILTS, image="a").haadf, IMAGES)
+
+
+def test_arguments_of_from_arrays_are_taken_from_a_file_by_their_names(tmp_path):
+    maps, path = RNG.poisson(5, (2, 3, 6, 7)), tmp_path / "case.npz"
+    given = {"haadf_angles": np.array(TILTS) + 7, "pixel_size": 2.5, "variance": maps + 3.0}
+    np.savez(path, haadf=IMAGES, angles=TILTS, maps=maps, elements=["Au", "Ag"], **given)
+    series = io.read(path)
+    np.testing.assert_array_equal(series.haadf_angles, given["haadf_angles"])
+    np.testing.assert_allclose(series.variance, given["variance"])
+    assert series.pixel_size == 2.5 and io.read(path, pixel_size=2).pixel_size == 2
+    given = {"angles": TILTS, "variance": maps + 3.0}
+    np.savez(path, haadf=IMAGES, Au=maps[0], Ag=maps[1], **given)
+    with pytest.raises(ValueError, match="variance of maps that are in one array"):
+        io.read(path)
+
+
+def test_a_pixel_size_beside_spectra_is_refused(tmp_path):
+    stack = io.to_signal(IMAGES, pixel_size=2.5, angles=TILTS, title="HAADF")
+    with pytest.raises(ValueError, match="pixel_size is 9, but files holds spectra"):
+        read([eds(c, t) for c, t in zip(COUNTS, TILTS)], haadf=stack, pixel_size=9)
 
 
 def test_arrays_with_pickles_are_not_opened(tmp_path):

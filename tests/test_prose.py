@@ -24,6 +24,8 @@ CHAPTERS = (
     "without_weight",
     "laboratory",
     "dust",
+    "your_turn",
+    "three_elements",
     "speed",
 )
 # what is set for all chapters but the first page, which says what the book is
@@ -101,7 +103,8 @@ def test_no_paragraph_of_the_page_is_a_soup_of_numbers(chapter, built_book):
     """As the one above, with the numbers that the chapters' code found."""
     page = (built_book / "book" / f"{chapter}.html").read_text(encoding="utf-8")
     article = BeautifulSoup(page, "html.parser").find("article")
-    for tag in article.select("table, figure, pre, code, .math, .cell_output, .cell, script"):
+    unread = "table, figure, pre, code, .math, .cell_output, .cell, script, .citation-list"
+    for tag in article.select(unread):
         tag.decompose()
     seen = 0
     for one in article.find_all("p"):
@@ -133,6 +136,12 @@ def test_a_chapter_ends_with_what_to_take_away_and_an_exercise(chapter):
     assert "What to take home" in headings and "Exercise" in headings
     after = read(chapter).split("\n## Exercise\n")[1]
     assert re.search(r"^```\{admonition\} Solution\n:class: dropdown\n", after, re.MULTILINE)
+
+
+def test_the_first_example_is_the_same_in_readme_and_chapter():
+    example = r"```python\n.*?```"
+    readme = re.search(example, (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert readme.group() in read("your_turn")
 
 
 def test_the_book_asks_before_it_shows():

@@ -114,6 +114,7 @@ def fill_lists(app, doctree, page):
                 continue
             text = " ".join(_captions(app.env)[pages[name]][name].split())
             text = re.sub(r"fig-[\w-]+", lambda m: f"Fig. {notebook.figure_numbers()[m[0]]}", text)
+            text = re.sub(r"eq-[\w-]+", lambda m: f"({notebook.equation_numbers()[m[0]]})", text)
             first = FIRST.match(text)
             uri = f"{app.builder.get_relative_uri(page, pages[name])}#{name}"
             link = nodes.reference("", f"{word} {number}", internal=True, refuri=uri)

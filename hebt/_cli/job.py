@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import json
 import os
 import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -200,8 +203,11 @@ class Job:
         place = _free(self.path)
         if history.shares is not None and not part:
             size, names = partial.pixel_size, series.elements
-            save(_shares_of(place), history.shares, pixel_size=size, elements=names)
-        partial.save(place)
+            with contextlib.suppress(OSError):  # without them it goes on nearly exactly
+                save(_shares_of(place), history.shares, pixel_size=size, elements=names)
+        place = saved_somewhere(partial, place)
+        if place.parent != self.path.parent:
+            return f"{done} iterations are in {place}; the same call with --start {place} goes on."
         if begin is not None and begin[0] in kept_runs(self.path):
             remove(begin[0])  # this one has all of it
         return f"{done} iterations are in {place}; the same call goes on."
@@ -234,16 +240,16 @@ def kept_runs(path: Path) -> list[Path]:
     return [place for place in places if _there(place)]
 
 
-def _place(path: Path, number: int) -> Path:
+def _place(path: Path, number: int, mark: str = "interrupted") -> Path:
     stem, _, ending = path.name.partition(".")
-    mark = "interrupted" if number == 1 else f"interrupted-{number}"
+    mark = mark if number == 1 else f"{mark}-{number}"
     return path.with_name(f"{stem}.{mark}.{ending}")
 
 
 def _shares_of(place: Path) -> Path:
     """Return where the shares of a kept run are."""
-    stem, mark, ending = place.name.split(".", 2)
-    return place.with_name(f"{stem}.{mark}.shares.{ending}")
+    stem, *marks, ending = place.name.split(".", 2)  # a kept run may have got another name
+    return place.with_name(".".join([stem, *marks, "shares", ending]))
 
 
 def _beside(place: Path) -> Path:
@@ -254,15 +260,46 @@ def _there(place: Path) -> bool:
     return place.exists() or (place.suffix.lower() == ".mrc" and _beside(place).exists())
 
 
-def _free(path: Path) -> Path:
+def _free(path: Path, mark: str = "interrupted") -> Path:
     """Return a name for what is kept, which nothing has."""
     number = 1
     while True:
-        place = _place(path, number)
-        name = place.name[: -len(path.name.partition(".")[2])]
-        if not any(path.parent.glob(f"{name}*")) and not any(path.parent.glob(f"{name[:-1]}_*")):
+        place = _place(path, number, mark)
+        name = glob.escape(place.name[: -len(path.name.partition(".")[2]) - 1])
+        if not any(path.parent.glob(f"{name}[._]*")):
             return place
         number += 1
+
+
+def saved_somewhere(result: Result, place: Path) -> Path:
+    """Save a result at a place that nothing has, or in a new folder for what is temporary."""
+    try:
+        result.save(place)
+    except OSError as error:  # a full disk, a folder that is gone
+        other = Path(tempfile.mkdtemp(prefix="hebt-")) / place.name
+        result.save(other)
+        say(f"{place} cannot be written ({error}).")
+        return other
+    return place
+
+
+def saved(result: Result, path: Path, overwrite: bool) -> list[Path]:
+    """Save the volumes, elsewhere if their place cannot be written; one Ctrl-C waits.
+
+    Raises
+    ------
+    OSError
+        If they had to be saved elsewhere; the message says where.
+    """
+    with CtrlC() as wait:
+        wait.done = result.residuals.iterations if result.residuals is not None else 1
+        try:
+            return result.save(path, overwrite=overwrite)
+        except OSError as error:
+            other = saved_somewhere(result, _free(path, "unsaved"))
+            raise OSError(
+                f"{path} cannot be written ({error}). The whole volumes are in {other}."
+            ) from error
 
 
 def remove(place: Path) -> None:

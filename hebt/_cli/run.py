@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ..io.reading import read
 from ..io.series import TiltSeries
 from ..io.volumes import load, save
 from .group import say
-from .job import Job, kept_runs, remove
+from .job import Job, kept_runs, remove, saved
 
 
 def run(
@@ -61,7 +62,7 @@ def run(
     begin = job.fitting(begun)
     result = job.solved(begin)
     say(str(result))
-    written = result.save(path, overwrite=overwrite)
+    written = saved(result, path, overwrite)
     if start is None and begin is not None:
         remove(begin[0])
     return written
@@ -111,7 +112,7 @@ def _check_names(path: Path, elements: tuple[str, ...], overwrite: bool) -> None
     if path.suffix.lower() == ".mrc" and len(elements) > 1:
         names += [path.with_name(f"{path.stem}_{e}{path.suffix}") for e in elements]
     for name in names:
-        if name.exists() and not overwrite:
+        if os.path.lexists(name) and not overwrite:  # also a link to nowhere
             raise FileExistsError(
                 f"--output is {path}, but {name} is there already; give another, or --overwrite."
             )

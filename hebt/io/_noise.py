@@ -167,6 +167,16 @@ def crop_matrices(size: int, kept: int, windows: NDArray | None, tilts: int) -> 
     return tuple(sparse.csr_array(sparse.diags_array(window) @ rows) for window in windows)
 
 
+def are_raw(series: Any) -> bool:
+    """Whether maps are as they were counted: whole numbers, and their variance, if known, they.
+
+    Counts that were scaled at some tilts alone may be whole numbers, too.
+    """
+    if not are_counts(series.maps):
+        return False
+    return series.variance is None or np.allclose(series.variance, series.maps, 1e-4, 1e-6)
+
+
 def known_noise(series: Any) -> Noise | None:
     """Return the noise of a series as it was counted, unless its variance is another one by now.
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from .._checks import check_order, check_seed
-from .._counts import are_counts
 from .._fused import Fused
 from .._guide import haadf_reconstruction
 from .._method import Hebt, Method
@@ -21,6 +20,7 @@ from ..ratios import ResponseRatios, response_ratios
 from ..reconstruct import reconstruct as reconstruct_arrays
 from ..result import Result
 from ..stopping import History
+from ._noise import are_raw
 from ._steps import plain
 
 # slices from which the widest kernel is worked out; those with which held-out counts judge, and
@@ -45,7 +45,7 @@ def fit_ratios(series: Any) -> ResponseRatios:
         own, others = common_tilts(series.angles, series.haadf_angles)
         haadf, maps = haadf[others], maps[:, own]
         variance = None if variance is None else variance[:, own]
-    known = variance is not None and not are_counts(maps)
+    known = variance is not None and not are_raw(series)
     return response_ratios(haadf, maps, series.elements, variance=variance if known else "auto")
 
 
@@ -78,7 +78,7 @@ def suited_method(series: Any, fit: Any, seed: int) -> str | Method:
             f"fit is of type {type(fit).__name__}; expected what response_ratios returns, or None."
         )
     check_order(fit.names, series.elements)
-    raw = are_counts(series.maps)
+    raw = are_raw(series)
     smoothed = any(record["step"] == "smooth" for record in series.history)
     if smoothed or not (raw or series.parts is not None):
         known = raw or series.variance is not None
@@ -179,7 +179,7 @@ def reconstruct(
 def _with_variance(method: Any, series: Any) -> Any:
     """Return a method with the variance of the maps, where it has none and these are no counts."""
     own = isinstance(method, Method) and method.variance is None and series.variance is not None
-    if not own or are_counts(series.maps):
+    if not own or are_raw(series):
         return method
     return replace(method, variance=series.variance)
 

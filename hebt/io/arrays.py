@@ -15,6 +15,7 @@ from .stacks import element_in
 _ANGLES = ("angles", "angle", "tilts", "tilt", "tilt_angles")
 _NAMES = ("names", "elements", "lines")
 _MAPS = ("maps", "counts", "eds")
+_NUMBERS = ("pixel_size", "haadf_pixel_size")
 
 
 def series_of_arrays(
@@ -25,6 +26,8 @@ def series_of_arrays(
     HAADF images are the array whose name says so, (tilts, slices, size); maps those called by an
     element, or one of (elements, tilts, slices, size) called maps, counts or eds, with its elements
     in names or elements; degrees are in angles or tilts. One tilt may come without its axis.
+    What else `TiltSeries.from_arrays` takes is taken by its name: variance (of maps in one array),
+    haadf_angles, pixel_size and haadf_pixel_size.
 
     Parameters
     ----------
@@ -70,9 +73,33 @@ def series_of_arrays(
         _with_tilts(images[0].data),
         {name: _with_tilts(data) for name, data in maps.items()} or None,
         angles=angles,
-        pixel_size=side,
+        **_others(path, signals, short, side, maps),
     )
     return series if given is not None else replace(series, angles_from="file")
+
+
+def _others(
+    path: Path, signals: Sequence[Signal], short: dict[str, Any], side: float | None, maps: Any
+) -> dict[str, Any]:
+    """Return what is called as an argument of `TiltSeries.from_arrays`; a given size goes first."""
+    found: dict[str, Any] = {"haadf_angles": short.get("haadf_angles")}
+    for name in _NUMBERS:
+        values = short.get(name, [])
+        if len(values) > 1:
+            raise ValueError(f"{path.name} holds {len(values)} numbers in {name!r}; expected one.")
+        found[name] = values[0] if values else None
+    found["pixel_size"] = found["pixel_size"] if side is None else side
+    for s in signals:
+        if s.title.lower() == "variance":
+            shape = (len(maps), *next(iter(maps.values())).shape) if maps else ()
+            whole = any(one.title.lower() in _MAPS for one in signals)
+            if s.data is None or s.shape != shape or not whole:
+                raise ValueError(
+                    f"{path.name} holds {s}; expected the variance of maps that are in one array, "
+                    f"of their shape {shape}, or no array of this name."
+                )
+            found["variance"] = s.data if s.data.ndim == 4 else s.data[:, None]
+    return found
 
 
 def _first(short, names):

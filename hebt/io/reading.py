@@ -94,7 +94,7 @@ def read(
         spectra, `haadf` may also be one file per tilt. Their tilts are then those of their names or
         stages; if `files` and `haadf` are lists, or one file each, those of the spectra.
     pixel_size
-        In nm, in place of what stacks say of themselves.
+        In nm, in place of what stacks say of themselves; not with spectra.
     avoid, parts, seed, progress
         As for `read_tilt_series`.
 
@@ -161,6 +161,7 @@ def _read_found(
     """Return the series in files or signals."""
     if hasattr(found[0], "axes_manager"):
         if any(are_spectra(s) for s in found):
+            _check_own_pixels(side, "files")
             return _of_spectra(Scans(found, image), None, lines, given, image, options, beside)
         _check_no_spectra(lines, options["parts"], "files")
         _check_alone(beside, "files")
@@ -170,6 +171,7 @@ def _read_found(
         with Reader() as reader:
             first = reader.read(found[0], stacks=True)
         if hold_spectra(first):
+            _check_own_pixels(side, found[0].name)
             return _read_tilts(found, first, lines, given, image, options, beside)
         del first
     _check_no_spectra(lines, options["parts"], found[0].name)
@@ -388,6 +390,15 @@ def _check_no_spectra(lines: Any, parts: Any, place: str) -> None:
             )
 
 
+def _check_own_pixels(side: float | None, place: str) -> None:
+    if side is not None:
+        raise ValueError(
+            f"pixel_size is {side:g}, but {place} holds spectra, which say the size of their "
+            "pixels; expected None. If they say a wrong one, calibrate the files, or change the "
+            "series: dataclasses.replace(series, pixel_size=...)."
+        )
+
+
 def _check_alone(beside: _Beside | None, place: str) -> None:
     if beside is not None:
         raise ValueError(
@@ -461,13 +472,21 @@ def _matching(path: Path) -> list[Path]:
 
 
 def _hashes(paths: Iterable[Any]) -> dict[str, str]:
-    """Return the SHA-256 of each file; none of folders and signals."""
-    found = {}
-    for path in paths:
-        if not isinstance(path, Path):
-            continue
-        found[path.name] = ""
-        if path.is_file():
-            with path.open("rb") as file:
-                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+    """Return the SHA-256 of each file, by its name; none of folders and signals."""
+    files = list(dict.fromkeys(path for path in paths if isinstance(path, Path)))
+    return {_short(file, files): _hash(file) for file in files}
+
+
+def _short(path: Path, among: list[Path]) -> str:
+    """Return a file's name, with as many folders as tell it from others of that name."""
+    count = 1
+    while sum(other.parts[-count:] == path.parts[-count:] for other in among) > 1:
+        count += 1
+    return "/".join(path.parts[-count:])
+
+
+def _hash(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -70,7 +70,7 @@ class TiltSeries(Movable):
         What was done, in this order: for each step a mapping of its name, "step", its arguments,
         "settings", what it "found", and which arguments are "not kept", as they are large.
     inputs
-        Name of each file that was read, and its SHA-256.
+        Name of each file that was read (and its folder, where names repeat), and its SHA-256.
     """
 
     angles: np.ndarray

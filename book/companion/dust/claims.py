@@ -6,7 +6,7 @@ from ..dose import per_nm2
 from ..judging import EDS, counts_of, relative
 from ..paper import value
 from .judgement import FREE, FUSED, HARD, MILD, POISSON, SOFT, STRONG, Judgement
-from .study import DustStudy, fit_and_doubts, likeness, mass_stages, ratios_by_tilt, totals
+from .study import DustStudy, fit_and_doubts, likeness, mass_stages, totals
 
 # elements that have to be predicted better than by EDS alone, with none predicted worse
 ENOUGH = 4
@@ -27,7 +27,6 @@ def dust_numbers(study: DustStudy) -> dict[str, str]:
     rises = [total[name].max() / total[name].min() for name in HOLDER]
     carbon = total["C"][[0, -1]].mean() / total["C"][np.abs(angles) <= 10].mean() - 1
     pixel, depths = series.pixel_size, study.by_depth
-    thin = min(depths)
     per_pixel = np.sort(series.maps.mean(axis=(1, 2, 3)))
     tilts, slices, size = study.haadf.shape
     coarse = pixel * now.coarse
@@ -37,7 +36,6 @@ def dust_numbers(study: DustStudy) -> dict[str, str]:
         "last": _signed(angles[-1]),
         "missing": f"{180 - np.ptp(angles):.0f}",
         "lines": f"{len(series.lines)}",
-        "noise": f"{now.avoid[-1][1]:g} keV",
         "jump": f"{jumps.max():.0f}",
         "jump_tilt": _signed(angles[1:-1][jumps.argmax()]),
         "by_hand": f"{np.abs(study.shifts - study.manual).max():.1f}",
@@ -45,14 +43,11 @@ def dust_numbers(study: DustStudy) -> dict[str, str]:
         "turned": f"{turned:.1f}",
         "best_offset": _signed(min(study.by_offset, key=study.by_offset.get)),
         "best_depth": f"{10 * round(min(depths, key=depths.get) * pixel / 10)} nm",
-        "thin": f"{10 * round(thin * pixel / 10)} nm",
-        "thin_residual": f"{depths[thin] / min(depths.values()):.1f}",
         "rise": f"{rises[0]:.1f} and {rises[1]:.1f}",
         "shadowed": f"{min(shadowed):.0f} to {max(shadowed):.0f} %",
         "carbon": f"{100 * carbon:.0f} %",
         "constant": f"{swing['HAADF']:.0f} %",
         "width": f"{now.width}",
-        "sigma": f"{now.sigma:g}",
         "frame": f"{slices} slices of {size} pixels of {study.pixel_size:.1f} nm",
         "coarse": f"{coarse:.0f} nm",
         "alpha": f"{value('alloy.alpha'):g}",
@@ -65,15 +60,13 @@ def dust_numbers(study: DustStudy) -> dict[str, str]:
 
 def held_out_numbers(result) -> dict[str, str]:
     """Return HEBT's error at the last stop against that of EDS alone, by weight and element."""
-    eds, mild, *_, strong = result.mean()[:, -1]
+    eds, *_, strong = result.mean()[:, -1]
     magnesium = result.elements.index("Mg")
     factors = strong / eds
     worse = [e for e, factor in zip(result.elements, factors, strict=True) if factor > 1]
     numbers = {
-        "strong_range": f"{factors.min():.2f} to {factors.max():.2f}",
         "strong_worse": ", ".join(worse) or "no element",
         "strong_Mg": f"{factors[magnesium]:.2f}",
-        "mild_Mg": f"{mild[magnesium] / eds[magnesium]:.2f}",
     }
     return {f"dust_{name}": text for name, text in numbers.items()}
 
@@ -82,9 +75,7 @@ def ratio_numbers(study: DustStudy, fit) -> dict[str, str]:
     """Return what the sentences quote of the response ratios."""
     alike, at = likeness(study), study.elements.index
     corrected, _ = fit_and_doubts(study, study.settings.kept)
-    by_tilt, _ = ratios_by_tilt(study)
-    oxygen, magnesium = (corrected.names.index(name) for name in ("O", "Mg"))
-    middle = np.abs(study.angles) <= 10
+    oxygen = corrected.names.index("O")
     corrected_totals = totals(study, corrected=True)
     rest = [100 * np.ptp(corrected_totals[name]) for name in study.settings.shadowed]
     numbers = {
@@ -93,14 +84,7 @@ def ratio_numbers(study: DustStudy, fit) -> dict[str, str]:
         "o_si": f"{alike[at('O'), at('Si')]:.2f}",
         "o_plain": f"{fit.ratios[oxygen]:.0f}",
         "o_corrected": _ratio(corrected, oxygen),
-        "mg_low": f"{by_tilt[:, magnesium].min():.0f}",
-        "mg_high": f"{by_tilt[:, magnesium].max():.0f}",
-        "mg_all": f"{fit.ratios[magnesium]:.0f} ± {fit.tilt_errors[magnesium]:.0f}",
-        "mg_middle": f"{by_tilt[middle, magnesium].mean():.0f}",
-        "r_squared": f"{fit.r_squared:.3f}",
         "normalized": f"{min(rest):.0f} to {max(rest):.0f} %",
-        "response_low": f"{study.response.min():.2f}",
-        "response_high": f"{study.response.max():.2f}",
     }
     return {f"dust_{name}": text for name, text in numbers.items()}
 
@@ -125,11 +109,10 @@ def judged_numbers(judgement: Judgement) -> dict[str, str]:
         "mild": MILD.split()[-1],
         "kernel": f"{judgement.setting(FREE)[0]:g}",
         "promise": promise(judgement),
-        "guide": guidance(judgement),
         **dict(zip(("guide_tilts", "guide_counts"), guidance(judgement).split("; "), strict=True)),
         "enough": f"{ENOUGH}",
     }
-    short = {"free": FREE, "hard": HARD, "soft": SOFT, "poisson": POISSON, "fused": FUSED}
+    short = {"hard": HARD, "soft": SOFT, "poisson": POISSON, "fused": FUSED}
     short |= {"mild": MILD, "strong": STRONG}
     for kind, judged in kinds.items():
         percent, errors = relative(judged)
@@ -150,7 +133,7 @@ def outcome(judged, contender: str, reference: str = EDS) -> str:
         elements = found[word]
         if not elements:
             return f"{word} for none"
-        which = "all" if len(elements) == count else f"{len(elements)} of {count}"
+        which = "all" if len(elements) == count else len(elements)
         return f"{word} for {which} ({', '.join(elements)})"
 
     return f"{named('better')} and {named('worse')}"

@@ -5,7 +5,7 @@ import numpy as np
 from ..paper import value
 from ..spectra.settings import READINGS
 from ..tables import signed, spread_text
-from .absorption import CASES, PEAKS, AbsorptionStudy
+from .absorption import PEAKS, AbsorptionStudy
 from .alloy import AlloyStudy
 from .experiment import ParticleStudy
 from .grid import Grid
@@ -27,13 +27,11 @@ def _common(study: ParticleStudy) -> dict[str, str]:
         "tilts": f"{len(settings.angles)}",
         "counts": f"{settings.counts:g}",
         "sigma": f"{settings.sigma:g}",
-        "diameter": f"{value(f'{settings.particle}.diameter'):g}",
         "r_squared": spread_text(study.r_squared, ".3f"),
         "paper_r_squared": f"{value(f'{settings.particle}.r_squared'):g}",
         "mixing": percent(study.mixing, ".1f"),
         "slices": f"{len(study.views.numbers)}",
         "scored": every_text(study.step),
-        "shown": every_text(study.views.step),
     }
 
 
@@ -44,7 +42,6 @@ def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
     numbers = _common(study) | {
         "pairs": f"{len(PAIRS)}",
         "most": f"{study.checkpoints[-1]}",
-        "masked": every_text(max(2, study.step)),
         "printed_won": f"{sum(printed_winner(*pair) == 'HEBT' for pair in PAIRS)}",
         "eds_share": f"{(1 - alpha) * study.iterations:.0f}",
         "alpha": f"{alpha:g}",
@@ -54,7 +51,6 @@ def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
         "result": result_text(study),
         "edge_verdict": _edge_verdict(study),
         "interface_verdict": _interface_verdict(study),
-        "edge_haadf": nanometers(study.widths("haadf", "haadf", "edge")),
         "masks_worse": _masks_phrase(study),
         "masks_best": _masks_verdict(study),
     }
@@ -198,12 +194,8 @@ def grid_numbers(grid: Grid) -> dict[str, str]:
             at = grid.place(reading)
             for e, element in enumerate(ELEMENTS):
                 numbers[f"{stop}_{element}_{reading}"] = f"{gains[e][at]:.2f}"
-    for reading, (sigma, counts) in READINGS.items():
-        numbers |= {
-            f"sigma_{reading}": f"{sigma:g}",
-            f"counts_{reading}": f"{counts['nonalloy']:g}",
-            f"r_squared_{reading}": f"{grid.r_squared[grid.place(reading)]:.3f}",
-        }
+    for reading in READINGS:
+        numbers |= {f"r_squared_{reading}": f"{grid.r_squared[grid.place(reading)]:.3f}"}
     names, best = [f"table2.mse.{e}" for e in ELEMENTS], {}
     paper = np.array([value(f"{name}.eds") / value(f"{name}.hebt") for name in names])
     for reading in READINGS:
@@ -222,7 +214,7 @@ def grid_numbers(grid: Grid) -> dict[str, str]:
 def rim_numbers(study: RimStudy) -> dict[str, str]:
     """Return the numbers of the rim; names begin with ``rim_``."""
     last = int(study.iterations[study.readings[0], "hebt", False][-1])
-    numbers = {"slices": f"{study.slices}", "last": f"{last}"}
+    numbers = {"last": f"{last}"}
     for reading in study.readings:
         numbers[f"verdict_{reading}"] = _rim_verdict(study, reading, last)
         for method, blurred in MODELS:
@@ -273,13 +265,9 @@ def alloy_numbers(study: AlloyStudy) -> dict[str, str]:
         "alpha": f"{value('alloy.alpha'):g}",
         "true_centre": f"{center:.0f}",
         "true_rim": f"{rim:.0f}",
-        "ball": f"{study.radius[-1]:.0f}",
         "verdict": _alloy_verdict(study),
         "result": alloy_result_text(study),
     }
-    for m, method in enumerate(METHODS):
-        numbers[f"profile_{method}"] = spread_text(study.profile_error()[m], ".1f", scale=100)
-        numbers[f"voxel_{method}"] = spread_text(study.voxel_error[m], ".1f", scale=100)
     for element in ELEMENTS:
         stops = {"printed": {}, "best": {"stop": "best"}, "crossed": {"eds_stop": "best"}}
         for name, options in stops.items():
@@ -334,19 +322,12 @@ def absorption_numbers(*studies: AbsorptionStudy) -> dict[str, str]:
         found = {"size": f"{study.settings.size}"}
         for p, peak in enumerate(PEAKS):
             found[f"loss_{peak.replace(' ', '')}"] = f"{100 * study.loss[p]:.1f} %"
-            found[f"most_{peak.replace(' ', '')}"] = f"{100 * study.most[p]:.0f} %"
         for e, element in enumerate(ELEMENTS):
-            found[f"ratio_{element}"] = signed(100 * study.ratios[1, e])
             found[f"mass_{element}"] = signed(100 * (study.mass[1, e] - study.mass[0, e]))
             left = np.abs(study.ratios[2, e] / study.ratios[1, e])
-            for case in (1, 2):
-                mean, spread = 100 * study.change[case, e], 100 * study.spread[case, e]
-                found[f"pure_{CASES[case]}_{element}"] = f"{signed(mean)[:-2]} ± {spread:.1f} %"
             found[f"left_{element}"] = f"{100 * left:.0f} %"
         gold = 100 * (study.gold - study.gold[0])
-        found |= {"gold": f"{gold[1]:+.2f}".replace("-", "−"), "gold_left": f"{abs(gold[2]):.2f}"}
-        errors = 100 * study.profile_error()
-        found |= {f"shells_{n}": f"{v:.2f}" for n, v in zip(CASES, errors, strict=True)}
+        found |= {"gold": f"{gold[1]:+.2f}".replace("-", "−")}
         which = study.settings.particle + ("_counted" if study.noise else "")
         numbers |= {f"absorption_{which}_{name}": text for name, text in found.items()}
     return numbers

@@ -23,7 +23,6 @@ STOPS = ("printed", "best")
 # Whether something was chosen with the number in view that a claim is about; see `Claim`.
 PREDICTED = "predicted"
 FITTED = {
-    "r_squared": "fitted: σ was chosen for it",
     "mse": "fitted: the phantom's shape and the mean over pixels were chosen for it",
     "ssim": "fitted in part: the window, the whole image, was chosen for it",
 }
@@ -37,9 +36,7 @@ def numbers(
     n = {
         "seeds": len(s.seeds),
         "size": s.size,
-        "tilts": len(s.angles),
         "iterations": s.iterations,
-        "alpha": f"{s.alpha:g}",
         "width": s.width,
         "sigma": f"{s.sigma:g}",
         "r_squared": spread_text(study.r_squared, ".3f"),
@@ -47,12 +44,8 @@ def numbers(
         "seeds_list": list_text(s.seeds),
         "pairs": len(_pairs(study)),
         "won": len(study.pairs_won()),
-        "won_true": len(study.pairs_won(method="hebt_gt")),
         "won_best": len(study.pairs_won(stop="best")),
         "won_windowed": len(study.pairs_won(names=("ssim_windowed",))),
-        "ssim_near": _near(study, "ssim", "ssim"),
-        "ssim_windowed_near": _near(study, "ssim", "ssim_windowed"),
-        "est_against_true": _percent_range(_est_against_true(study)),
         "wrong_range": f"{max(abs(e) for e in wrong.errors):g}",
         "wrong_seeds": len(wrong.settings.seeds),
         "correlation_hebt": spread_text([study.error_correlation("hebt_est")], "+.2f"),

@@ -229,11 +229,7 @@ def numbers(*all_series, study, alloy_study) -> dict[str, str]:
             "damped": f"{100 * damped:.0f} %",
             "response": f"{100 * np.abs(wrong).max():.1f} %",
             "r_squared": f"{series.plain.r_squared:.3f}",
-            "quotient": f"{series.plain.ratios[1] / series.plain.ratios[0]:.2f}",
-            "fit_quotient": f"{series.fit.ratios[1] / series.fit.ratios[0]:.2f}",
-            "side": f"{max(steps.tried)}",
             "mixing": f"{100 * series.mixing.worst:.1f} %",
-            "true_mixing": f"{100 * steps.true_mixing.worst:.1f} %",
             "paper_quotient": "{:.2f}".format(
                 value(f"{which}.r_est.Ag") / value(f"{which}.r_est.Au")
             ),
@@ -243,7 +239,6 @@ def numbers(*all_series, study, alloy_study) -> dict[str, str]:
             found[name] = f"{np.sqrt((left[name] ** 2).mean(axis=0)).max():.3f}"
         result |= {f"{which}_{name}": text for name, text in found.items()}
         result["true_saturation"] = f"{series.settings.saturation:g}"
-        result["true_quotient"] = f"{series.true_ratios[1] / series.true_ratios[0]:.2f}"
     ours = [series.plain.ratios[1] / series.plain.ratios[0] for series in all_series]
     paper = [float(result[f"{one.settings.particle}_paper_quotient"]) for one in all_series]
     for name, quotients in {"": ours, "paper_": paper}.items():

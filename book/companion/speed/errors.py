@@ -86,10 +86,8 @@ def numbers(results: dict) -> dict[str, str]:
     found = {name: str(settings[name]) for name in ("size", "judged")}
     found |= {
         "whole": str(WHOLE),
-        "fused_iterations": str(hebt.Fused.iterations),
         "fused": _seconds(time_at(fused, hebt.Fused.iterations)),
         "fused_error": _error(fused, hebt.Fused.iterations),
-        "em_iterations": str(hebt.CompositionEM.iterations),
         "em": _seconds(time_at(em, hebt.CompositionEM.iterations)),
         "em_error": _error(em, hebt.CompositionEM.iterations),
         "tolerance": f"{results['least_squares']['tolerance']:g}",

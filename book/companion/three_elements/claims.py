@@ -10,7 +10,7 @@ from .judgement import FREE, FUSED, HARD, HEBT, POISSON, TV, Judgement, Volumes
 from .study import BenchmarkStudy, ratio_fits
 from .tables import RIGHT
 
-SHORT = {"hebt": HEBT, "fused": FUSED, "hard": HARD, "free": FREE, "tv": TV, "poisson": POISSON}
+SHORT = {"hebt": HEBT, "fused": FUSED, "hard": HARD, "tv": TV, "poisson": POISSON}
 
 
 def series_numbers(series, study: BenchmarkStudy) -> dict[str, str]:
@@ -26,7 +26,6 @@ def series_numbers(series, study: BenchmarkStudy) -> dict[str, str]:
         "span": f"{angles[-1] - angles[0]:.0f}",
         "step": f"{(angles[-1] - angles[0]) / (tilts - 1):g}",
         "frame": f"{slices} slices of {size} pixels",
-        "elements": f"{len(series.elements)}",
         "counts": _listed(per_pixel, ".2f"),
         "plain": _listed(plain / right, ".2f"),
         "r_squared": f"{series.ratios().r_squared:.3f}",

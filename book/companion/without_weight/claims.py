@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from ..judging import EDS, counts_of
-from ..prose import list_text
 from ..tables import Table
 from ..three_elements.judgement import HARD, HEBT, Judgement
 from .choice import ChoiceStudy
@@ -252,23 +251,15 @@ def numbers(
     kernels: KernelComparison,
 ) -> dict[str, str]:
     """Return the numbers of the chapter's sentences, ready for `glue`."""
-    ag = study.elements.index("Ag")
-    noise, error, bias = choice.noise()
+    noise, error, _ = choice.noise()
     slope = alloy.slope()
     n = {
-        "size": study.settings.size,
-        "seeds": len(study.settings.seeds),
-        "seeds_list": list_text(study.settings.seeds),
         "em_of_hebt": _range(study.ratio("em", "hebt", "best")),
-        "em_of_eds": _range(study.ratio("em", "eds", "best")),
-        "em_of_hebt_Ag": mean_text(study.ratio("em", "hebt", "best")[ag], ".2f"),
-        "tenth": f"{TENTH:g}",
         **{
             f"tenth_{e}": mean_text(v, ".2f")
             for e, v in zip(dose.elements, dose.at_a_tenth(), strict=True)
         },
         "tenth_word": _at_most(dose.at_a_tenth()),
-        "dose_size": wrong.size,
         "alpha": f"{ALPHA:g}",
         "shared": f"{100 * same.shared:.1g}",
         "apart": f"{100 * same.apart:.1f}",
@@ -276,11 +267,8 @@ def numbers(
         "mlem": same.iterations,
         "em_rise": _list(rise(study, "em")),
         "hebt_rise": _list(rise(study, "hebt")),
-        "fused_rise": _list(rise(study, "fused")),
-        "em_last": study.courses["em"].iterations[-1],
         "voxel": mean_text(voxel_ratio(alloy), ".2f"),
         "voxel_eds": mean_text(voxel_ratio_eds(alloy), ".2f"),
-        "em_slope": mean_text(slope[alloy.place("em")], ".3f"),
         "tv_slope": f"{slope[alloy.place('tv')][0]:.2f}",
         **{
             f"bilateral_{e}": mean_text(b / g, ".2f")
@@ -288,7 +276,6 @@ def numbers(
         },
         "bilateral_size": kernels.size,
         "wrong_seeds": len(wrong.seeds),
-        "alloy_kernel": f"{alloy.kernel:.2g}",
         "octahedron_kernel": f"{octahedron.kernel:.2g}",
         "chosen_loss": f"{100 * (choice.loss().max() - 1):.0f}",
         "chosen": _range(choice.chosen),
@@ -296,7 +283,6 @@ def numbers(
         "over_iterated": _over_iterated(wrong),
         "noise": _list(noise, ".3f"),
         "error": _list(error, ".3f"),
-        "bias": _list(bias / noise, ".1f"),
     }
     return {f"weight_{name}": str(text) for name, text in n.items()}
 

@@ -29,19 +29,22 @@ def list_table(series: TiltSeries) -> Table:
     rows = []
     for one in fitted_lists(series):
         fit = one.fit
-        ratios = [
-            f"{name} {ratio:.0f}" + (f" ± {error:.0f}" if ratio > 0 else "")
-            for name, ratio, error in zip(fit.names, fit.ratios, fit.standard_errors, strict=True)
-        ]
-        said = "\n".join(_short(text) for text in one.doubts) or "nothing"
-        ratios.append(f"R² {fit.r_squared:.2f}".replace("-", "−"))
-        rows.append((one.name, "\n".join(ratios), said))
+        ratios = dict(zip(fit.names, map(_ratio, fit.ratios, fit.standard_errors), strict=True))
+        r_squared = f"{fit.r_squared:.2f}".replace("-", "−")
+        said = " ".join(_short(text) for text in one.doubts) or "nothing"
+        each = (ratios.get(name, "") for name in series.elements)
+        rows.append((one.name, *each, r_squared, said))
     return Table(
-        ("list of elements", "response ratios, with standard errors", "hebt warns"),
+        ("list of elements", *series.elements, "R²", "hebt warns"),
         rows,
         title="The same files, with three lists of elements",
-        note="HAADF intensity per count; warnings are cut to what they say.",
+        note="Response ratios with their standard errors, HAADF intensity per count; warnings are "
+        "cut to what they say.",
     )
+
+
+def _ratio(ratio: float, error: float) -> str:
+    return f"{ratio:.0f}\u00a0±\u00a0{error:.0f}" if ratio > 0 else "0"
 
 
 def _short(text: str) -> str:
@@ -72,7 +75,7 @@ def mistake_table(study: Mistakes) -> Table:
     right = (f"{name} {error:.2f}" for name, error in study.right.errors.items())
     rows = [("Nothing wrong", "nothing", "", "\n".join(right))]
     for one in study.each:
-        said = "\n".join(dict.fromkeys(_short(w) for w in one.wrong.warned)) or "nothing"
+        said = " ".join(dict.fromkeys(_short(w) for w in one.wrong.warned)) or "nothing"
         errors = (
             f"{name} {_error(one.wrong, name)} → {_error(one.cured, name)}"
             for name in study.right.errors
