@@ -74,10 +74,14 @@ def main() -> None:
     results["contenders"] = [
         followed(contender, series, options) for contender in entrants(options, searched)
     ]
+    part = None if options.out is None else options.out.with_suffix(".part.json")
+    write(results, part)  # a peer may end this program
     results["least_squares"] = least_squares(W, options)
     results["load_after"] = load()
     print_table(results)
     write(results, options.out)
+    if part is not None:
+        part.unlink()
 
 
 def geometry(W: hebt.Projector) -> dict[str, float]:

@@ -41,6 +41,9 @@ def svmbir_is_here() -> bool:
 def _mbirjax():
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Else XLA ends the program where one thread waits 40 s for another, as on a busy machine.
+    patience = "--xla_cpu_collective_call_terminate_timeout_seconds=3600"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {patience}".strip()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of missing windows and GPUs
         import mbirjax
