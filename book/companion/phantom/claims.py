@@ -23,6 +23,7 @@ STOPS = ("printed", "best")
 # Whether something was chosen with the number in view that a claim is about; see `Claim`.
 PREDICTED = "predicted"
 FITTED = {
+    "r_squared": "fitted: σ was chosen for it",
     "mse": "fitted: the phantom's shape and the mean over pixels were chosen for it",
     "ssim": "fitted in part: the window, the whole image, was chosen for it",
 }
