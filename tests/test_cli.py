@@ -511,7 +511,8 @@ def test_public_files_give_a_right_answer_or_say_what_is_missing(place, tmp_path
         with zipfile.ZipFile(path) as file:
             path = file.extract(inside, tmp_path)
     done = call("info", path, *options, code=code)
-    assert re.search(expected, done.output), done.output
+    said = re.sub(r"[^\n]*\r", "", done.output)  # without bars, which only slow machines show
+    assert re.search(expected, said), said
 
 
 def test_no_public_file_is_left_out():
