@@ -11,12 +11,11 @@ import tempfile
 import tomllib
 import zipfile
 
-import mrcfile
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import ROOT
-from test_io_files import energy, image, length, measured, save, spectra
+from test_io_files import energy, image, length, measured, save, spectra, write_stacks
 from test_io_files import signal as saved_signal
 
 import hebt
@@ -52,19 +51,7 @@ def call(*args, code=0, **options):
 def stacks(tmp_path_factory):
     """A simulated particle as stacks of HAADF and of counted maps."""
     folder = tmp_path_factory.mktemp("stacks")
-    W = hebt.Projector(TILTS, SIZE)
-    density = np.stack([hebt.simulate.phantom(SIZE).density] * SLICES, axis=1)
-    images = {
-        "HAADF": hebt.simulate.haadf_tilt_series(W, density, [79, 47]),
-        **dict(zip(("Au", "Ag"), hebt.simulate.eds_tilt_series(W, density, [20, 10], seed=1))),
-    }
-    for name, data in images.items():
-        with mrcfile.new(folder / f"{name}.mrc") as file:
-            file.set_data(np.asarray(data, np.float32))
-            file.set_image_stack()
-            file.voxel_size = 15.0
-        (folder / f"{name}.rawtlt").write_text("\n".join(map(str, TILTS)))
-    return folder
+    return write_stacks(folder, TILTS, (SLICES, SIZE))
 
 
 @pytest.fixture

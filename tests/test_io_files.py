@@ -12,10 +12,12 @@ import zipfile
 from pathlib import Path
 
 import h5py
+import mrcfile
 import numpy as np
 import pytest
 import zarr
 
+import hebt
 from hebt import io
 from hebt.io import files, tilt_series
 from hebt.io.angles import tilts_of
@@ -66,6 +68,24 @@ def energy(**changes):
 def signal(title, data, kind="", tilt=None, axes=None):
     axes = axes or [length("y", data.shape[0]), length("x", data.shape[1])]
     return {"title": title, "data": data, "kind": kind, "tilt": tilt, "axes": axes}
+
+
+def write_stacks(folder, tilts, shape, *, black=0):
+    """Write a simulated particle as stacks of HAADF and of counted maps, .mrc with .rawtlt."""
+    slices, size = shape
+    W = hebt.Projector(tilts, size)
+    density = np.stack([hebt.simulate.phantom(size).density] * slices, axis=1)
+    images = {
+        "HAADF": hebt.simulate.haadf_tilt_series(W, density, [79, 47]) + black,
+        **dict(zip(("Au", "Ag"), hebt.simulate.eds_tilt_series(W, density, [20, 10], seed=1))),
+    }
+    for name, data in images.items():
+        with mrcfile.new(folder / f"{name}.mrc") as file:
+            file.set_data(np.asarray(data, np.float32))
+            file.set_image_stack()
+            file.voxel_size = 15.0
+        (folder / f"{name}.rawtlt").write_text("\n".join(map(str, tilts)))
+    return folder
 
 
 def spectra(*, tilt=None, data=None, **energy_axis):

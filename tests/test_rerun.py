@@ -7,7 +7,7 @@ import mrcfile
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
-from test_io_files import CUBE, image, save, spectra
+from test_io_files import CUBE, image, save, spectra, write_stacks
 
 import hebt
 from hebt import io, prepare
@@ -40,19 +40,7 @@ def stacks(tmp_path):
     """A simulated particle as stacks of HAADF, with a black level, and of counted maps."""
     folder = tmp_path / "stacks"
     folder.mkdir()
-    W = hebt.Projector(TILTS, SIZE)
-    density = np.stack([hebt.simulate.phantom(SIZE).density] * SLICES, axis=1)
-    images = {
-        "HAADF": hebt.simulate.haadf_tilt_series(W, density, [79, 47]) + 50,
-        **dict(zip(("Au", "Ag"), hebt.simulate.eds_tilt_series(W, density, [20, 10], seed=1))),
-    }
-    for name, data in images.items():
-        with mrcfile.new(folder / f"{name}.mrc") as file:
-            file.set_data(np.asarray(data, np.float32))
-            file.set_image_stack()
-            file.voxel_size = 15.0
-        (folder / f"{name}.rawtlt").write_text("\n".join(map(str, TILTS)))
-    return folder
+    return write_stacks(folder, TILTS, (SLICES, SIZE), black=50)
 
 
 @pytest.fixture

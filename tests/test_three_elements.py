@@ -158,7 +158,7 @@ def test_the_verdict_on_the_sum_follows_held_out_tilts(choice, free, hard, total
 
 def test_every_number_of_the_chapter_is_there(series, study, judgement, choice, volumes):
     numbers = three_elements.series_numbers(series, study)
-    numbers |= three_elements.judged_numbers(judgement, choice, volumes)
+    numbers |= three_elements.judged_numbers(judgement, choice)
     quoted = set(re.findall(r"\{glue:text\}`(\w+)`", CHAPTER))
     assert quoted <= set(numbers)
     assert all(text.strip() and "nan" not in text for text in numbers.values())

@@ -6,7 +6,7 @@ import hebt
 
 from ..dust.claims import outcome
 from ..judging import EDS, counts_of
-from .judgement import FREE, FUSED, HARD, HEBT, POISSON, TV, Judgement, Volumes
+from .judgement import FREE, FUSED, HARD, HEBT, POISSON, TV, Judgement
 from .study import BenchmarkStudy, ratio_fits
 from .tables import RIGHT
 
@@ -39,15 +39,12 @@ def series_numbers(series, study: BenchmarkStudy) -> dict[str, str]:
     return {f"three_{name}": text for name, text in numbers.items()}
 
 
-def judged_numbers(judgement: Judgement, choice: hebt.Choice, volumes: Volumes) -> dict[str, str]:
+def judged_numbers(judgement: Judgement, choice: hebt.Choice) -> dict[str, str]:
     """Return what the sentences quote of the methods' judgement and of the choice."""
     numbers = {
         "kernel": f"{choice.method.kernel[1]:g}",
         "sum": f"{choice.method.total}",
         "verdict": verdict(judgement, choice),
-        "recipes": "; ".join(
-            f"{name}: {label}, {stop} iterations" for name, (label, stop) in volumes.recipes.items()
-        ),
     }
     for kind, judged in (("tilts", judgement.tilts), ("counts", judgement.counts)):
         for key, name in SHORT.items():
