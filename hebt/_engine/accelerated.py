@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import empty
-from .beam import BLOCK, Beam, load_kernels
+from .beam import MOST, Beam, block_width, load_kernels
 from .cpu import CpuRun, _in_parts
 from .system import Residuals
 from .threads import run, threads
@@ -95,8 +95,8 @@ class AcceleratedRun(CpuRun):
             self.offset = offset.reshape(-1, self.columns)
         self.y = self.x.copy()
         # all elements of a slice are needed at once: in one block, or side by side
-        self.together = self.columns <= BLOCK
-        width = self.slices if self.together else BLOCK
+        self.together = self.columns <= MOST
+        width = self.slices if self.together else block_width(self.slices)
         self.blocks = [(s, min(s + width, self.slices)) for s in range(0, self.slices, width)]
         _, *edges = beam.tiles(self.columns)
         self.changes = np.zeros((len(self.blocks), *edges, 2))
@@ -123,7 +123,7 @@ class AcceleratedRun(CpuRun):
         if self.sends_haadf and self.haadf_beam is not None:
             self.haadf_beam.backward(self.w_shared, out=self.shared)
         kernels, size = load_kernels(), self.size
-        series, most = (1, self.columns) if self.together else (self.elements, BLOCK)
+        series, most = (1, self.columns) if self.together else (self.elements, block_width(self.slices))
         spare = [empty(series, kernels.TILE**2, most) for _ in range(threads())]
 
         def work(block, row, column):

@@ -47,8 +47,8 @@ def _keep_sums(values, sums, least):
     if len(values) == 2:
         one, other = values[0], values[1]
         for m in range(len(sums)):
-            total = max(sums[m], 0.0)
-            part = min(max(np.float64(one[m]), 0.0), total)
+            total = max(sums[m], _ZERO)
+            part = min(max(one[m], _ZERO), total)
             one[m], other[m] = part, total - part
     else:
         for m in range(len(sums)):
@@ -70,44 +70,55 @@ def step(tiles, x, y, momentum, inverse_sums, mask, elements, keeps_sum, place, 
     masks, one = mask.shape[1], np.float32(1)
     back_y, back_x = momentum[0, first:last], momentum[1, first:last]
     lengths = one + back_y + back_x
+    shorter, shares = one / lengths, np.ones(count, np.float32)
     side_by_side = count if len(tiles) < elements else 0
-    ahead = np.empty((elements, count), np.float32)
-    sums, least = np.empty(count), np.empty(count, np.float32)
+    ahead, free = np.empty((2, elements, count), np.float32)
+    sums, least = np.empty(count, np.float32), np.empty(count, np.float32)
+    along = np.empty(count, np.float32)  # of one line of pixels, which single precision can hold
     moved, norm = 0.0, 0.0
     dots[:count] = 0.0
     for i in range(min(TILE, size - row)):
+        along[:] = _ZERO
         for j in range(columns):
             pixel = (row + i) * size + column + j
             scale = inverse_sums[pixel]
-            weight = 1.0 / np.float64(scale) if scale > _ZERO else 0.0
-            keep = mask[pixel, first:last] if masks > 1 else mask[pixel]
-            sums[:], least[:] = 0.0, _ZERO
+            weight = one / scale if scale > _ZERO else _ZERO
+            if masks > 1 or mask[pixel, 0] != one:
+                keep = mask[pixel, first:last] if masks > 1 else mask[pixel]
+                for m in range(count):
+                    kept = keep[m] if masks > 1 else keep[0]
+                    shares[m] = kept / (kept + lengths[m] * (one - kept))
+            else:
+                shares[:] = one
+            sums[:], least[:] = _ZERO, _ZERO
             for e in range(elements):
                 at = e * slices + first
                 own, other = x[pixel, at : at + count], y[pixel, at : at + count]
-                begin, z = e * side_by_side, ahead[e]
+                begin, value, z = e * side_by_side, ahead[e], free[e]
                 back = tiles[e % len(tiles), i * columns + j, begin : begin + count]
                 for m in range(count):
                     w = own[m] + scale * back[m]
                     z[m] = w + back_y[m] * (w - other[m]) + back_x[m] * (w - own[m])
-                    sums[m] += np.float64(z[m])
+                    value[m] = z[m]
+                    other[m] = w
+                    sums[m] += z[m]
                     least[m] = min(least[m], z[m])
             if keeps_sum:
                 _keep_sums(ahead, sums, least)
             for e in range(elements):
                 at = e * slices + first
                 own, other = x[pixel, at : at + count], y[pixel, at : at + count]
-                begin, value = e * side_by_side, ahead[e]
-                back = tiles[e % len(tiles), i * columns + j, begin : begin + count]
+                value, z, far, large = ahead[e], free[e], _ZERO, _ZERO
                 for m in range(count):
-                    kept = keep[m] if masks > 1 else keep[0]
-                    new = kept / (kept + lengths[m] * (one - kept)) * max(value[m], _ZERO)
-                    w = own[m] + scale * back[m]
-                    z_m = w + back_y[m] * (w - other[m]) + back_x[m] * (w - own[m])
-                    other[m] = w + (new - z_m) / lengths[m]
-                    step = np.float64(new) - np.float64(own[m])
-                    dots[m] += weight * (np.float64(own[m]) - np.float64(other[m])) * step
-                    moved += step * step
-                    norm += np.float64(new) ** 2
+                    new = shares[m] * max(value[m], _ZERO)
+                    other[m] += shorter[m] * (new - z[m])
+                    step = new - own[m]
+                    along[m] += weight * (own[m] - other[m]) * step
+                    far += step * step
+                    large += new * new
                     own[m] = new
+                moved += np.float64(far)
+                norm += np.float64(large)
+        for m in range(count):
+            dots[m] += np.float64(along[m])
     change[0], change[1] = moved, norm

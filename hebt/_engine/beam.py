@@ -12,10 +12,18 @@ import numpy as np
 from .arrays import empty, scratch
 from .threads import in_parts, run, threads
 
-# How many slices share one working-out of the weights. More would no longer fit the cache.
-BLOCK = 256
+# How many slices share one working-out of the weights at most. More would no longer fit the cache.
+MOST = 320
 # Up to so many columns, vectors along a row of pixels are faster than vectors along the columns.
 FEW, FEW_FORWARD = 8, 16
+# Up to so many, weights take longer than what is done with them, and half a slice gives them for all.
+HALVED = 2
+
+
+def block_width(columns: int) -> int:
+    """Return how many columns share one working-out of the weights: as many in each block."""
+    blocks = -(-columns // MOST)
+    return -(-columns // (16 * blocks)) * 16
 
 
 def load_kernels() -> ModuleType:
@@ -62,23 +70,29 @@ class Beam:
         if columns <= FEW_FORWARD:
             self._forward_few(x, out)
             return out
+        width = block_width(columns)
         share = -(-tilts // threads())  # each share reads all of x, so not more than one a thread
         geometry = self.cosines, self.sines, self.size
 
         def work(first, tilt):
-            last = min(tilt + share, tilts), first, min(first + BLOCK, columns)
+            last = min(tilt + share, tilts), first, min(first + width, columns)
             kernels.forward(x, out, *geometry, tilt, *last)
 
-        run(work, [(b, a) for b in range(0, columns, BLOCK) for a in range(0, tilts, share)])
+        run(work, [(b, a) for b in range(0, columns, width) for a in range(0, tilts, share)])
         return out
 
     def _forward_few(self, x, out):
-        kernels, size, columns = _load_slice_kernels(), self.size, x.shape[1]
-        shape = -(-size // kernels.LANES), size + size % 2, columns, kernels.LANES
+        kernels, size = _load_slice_kernels(), self.size
+        rows, columns = self._walked(x.shape[1])
+        shape = -(-size // kernels.LANES), rows + rows % 2, columns, kernels.LANES
         with scratch("blocks", *shape) as blocks:
             in_parts(kernels.split, shape[1], x, blocks, size)
-            arguments = blocks, out, self.cosines, self.sines
+            arguments = blocks, out, x.shape[1], self.cosines, self.sines
             run(lambda tilt: kernels.forward(*arguments, tilt, tilt + 1), _each(self.tilts))
+
+    def _walked(self, slices):
+        """Return how many rows are walked, and how many columns they have."""
+        return ((self.size + 1) // 2, 2 * slices) if slices <= HALVED else (self.size, slices)
 
     def backward(self, p: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Project p back."""
@@ -96,45 +110,51 @@ class Beam:
         if columns <= FEW:
             self._backward_few(p, use)
             return
-        spare = [empty(kernels.TILE**2, min(columns, BLOCK)) for _ in range(threads())]
+        width = block_width(columns)
+        spare = [empty(kernels.TILE**2, width) for _ in range(threads())]
 
         def work(first, row, column):
-            place = row, column, first, min(first + BLOCK, columns)
+            place = row, column, first, min(first + width, columns)
             tile = spare.pop()
             kernels.backward(p, self.cosines, self.sines, self.size, *place, tile)
             use(tile, *place)
             spare.append(tile)
 
         edges = range(0, self.size, kernels.TILE)
-        run(work, [(f, r, c) for f in range(0, columns, BLOCK) for r in edges for c in edges])
+        run(work, [(f, r, c) for f in range(0, columns, width) for r in edges for c in edges])
 
     def _backward_few(self, p, use):
-        kernels, size, columns = _load_slice_kernels(), self.size, p.shape[2]
+        kernels, size, slices = _load_slice_kernels(), self.size, p.shape[2]
+        rows, columns = self._walked(slices)
         geometry, edge = (self.cosines, self.sines), kernels.TILE
-        spare = [empty(-(-size // edge), edge * edge, columns) for _ in range(threads())]
-        shape = self.tilts, kernels.moved_bins(size), columns, kernels.LANES
+        starts, share = range(0, size, edge), max(1, edge * slices // columns)
 
         def work(row):
-            tiles = spare.pop()
-            kernels.backward(moved, *geometry, size, row, tiles)
-            for k, tile in enumerate(tiles):
-                use(tile, row, k * edge, 0, columns)
-            spare.append(tiles)
+            last = min(row + share, rows)
+            kernels.backward(moved, *geometry, size, tiles, row, last)
 
-        with scratch("moved", *shape) as moved:
-            run(lambda tilt: kernels.move(p, moved, *geometry, tilt, tilt + 1), _each(self.tilts))
-            run(work, [(row,) for row in range(0, size, edge)])
+        def hand_on(row):
+            for k, column in enumerate(starts):
+                use(tiles[row // edge, k], row, column, 0, slices)
+
+        with scratch("tiles", len(starts), len(starts), edge * edge, slices) as tiles:
+            shape = self.tilts, kernels.moved_bins(size), columns, kernels.LANES
+            with scratch("moved", *shape) as moved:
+                arguments = p, moved, *geometry
+                run(lambda tilt: kernels.move(*arguments, tilt, tilt + 1), _each(self.tilts))
+                run(work, [(row,) for row in range(0, rows, share)])
+            run(hand_on, [(row,) for row in starts])
 
     def tiles(self, columns: int) -> tuple[int, int, int]:
         """Return how many blocks of columns, and rows and columns of tiles, there are."""
         edge = -(-self.size // load_kernels().TILE)
-        return -(-columns // BLOCK), edge, edge
+        return -(-columns // block_width(columns)), edge, edge
 
     @staticmethod
-    def tile(row: int, column: int, first: int) -> tuple[int, int, int]:
+    def tile(columns: int, row: int, column: int, first: int) -> tuple[int, int, int]:
         """Return which of these one tile is."""
         edge = load_kernels().TILE
-        return first // BLOCK, row // edge, column // edge
+        return first // block_width(columns), row // edge, column // edge
 
     @cached_property
     def row_sums(self) -> np.ndarray:

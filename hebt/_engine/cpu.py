@@ -93,7 +93,7 @@ class CpuRun(System):
             kernels.add_shared(
                 tile, self.shared, self.slices, self.elements, size, row, column, first, last
             )
-        change = self.changes[self.beam.tile(row, column, first)]
+        change = self.changes[self.beam.tile(self.columns, row, column, first)]
         kernels.step(
             tile, self.x, self.inverse_columns, self.mask, size, row, column, first, last, change
         )

@@ -6,8 +6,13 @@ number of bins, `moved`, makes one bin of all lanes a vector, and four of these 
 vector of pixels is seen by. What the lanes are moved by is the same for all rows and all blocks
 of sixteen columns.
 
+To work a weight out takes longer than to use it for one slice. A slice that is turned by 180 degrees
+is seen turned, by the same weights: so the lower half of a slice, turned, may stand beside the upper
+half as one more column, and its projections are turned back. A middle row is in the upper half.
+
 Weights are as in `kernels`, and so are names. `blocks` is the volume as (blocks, rows, columns,
-LANES), with zeros beyond the slice's edge, and an even number of rows.
+LANES), with zeros beyond the slice's edge, and an even number of rows. Arrays that have twice the
+columns of the volume hold halves of slices, then turned ones.
 """
 
 import math
@@ -59,26 +64,59 @@ def moved_bins(size):
     return math.ceil(math.sqrt(2.0) * size) + 12
 
 
+@_inline
+def _walked_rows(size, slices, columns):
+    """How many rows are walked where `columns` stand for so many slices."""
+    return (size + 1) // 2 if columns > slices else size
+
+
 @_jit
 def split(x, blocks, size, first_row, last_row):
     """Copy rows of the volume into `blocks`; those after the last are 0."""
     count, _, columns, _ = blocks.shape
+    slices = x.shape[1]
+    rows = _walked_rows(size, slices, columns)
     for b in range(count):
         inside = min(LANES, size - b * LANES)
         for i in range(first_row, last_row):
-            target = blocks[b, i]
-            if i >= size or inside < LANES:
+            target, begin = blocks[b, i], i * size + b * LANES
+            if i >= rows or 2 * i + 1 == size or inside < LANES:
                 target[:] = 0.0
-            if i < size:
-                source = x[i * size + b * LANES : i * size + b * LANES + inside]
-                for m in range(columns):
+            if i < rows:
+                source = x[begin : begin + inside]
+                for m in range(slices):
                     for lane in range(inside):
                         target[m, lane] = source[lane, m]
+            if columns > slices and 2 * i + 1 < size:
+                end = size * size - begin
+                source = x[end - inside : end]
+                for m in range(slices):
+                    for lane in range(inside):
+                        target[slices + m, lane] = source[inside - 1 - lane, m]
+
+
+@_inline
+def _gather(moved, begins, line, p, slices):
+    """Set the first slices of projections, (bins, at least slices), by way of `line`."""
+    size = len(p)
+    p[:, :slices] = 0.0
+    for m in range(moved.shape[1]):
+        line[:] = 0.0
+        for k in range(len(moved)):
+            own = moved[k, m]
+            for lane in range(LANES):
+                line[k + begins[lane]] += own[lane]
+        if m < slices:
+            for d in range(size):
+                p[d, m] += line[len(moved) + d]
+        else:
+            for d in range(size):
+                p[size - 1 - d, m - slices] += line[len(moved) + d]
 
 
 @_jit
-def forward(blocks, p, cosines, sines, first_tilt, last_tilt):
-    """Project into tilts `first_tilt` to `last_tilt` of p.
+def forward(blocks, p, slices, cosines, sines, first_tilt, last_tilt):
+    """Project so many slices into tilts `first_tilt` to `last_tilt` of p.
 
     Rows are taken in pairs, whose bins are the same, or one apart.
     """
@@ -87,6 +125,8 @@ def forward(blocks, p, cosines, sines, first_tilt, last_tilt):
     half = 0.5 * (size - 1)
     moved = np.empty((moved_bins(size), columns, LANES), np.float32)
     moves, rest = np.empty(LANES, np.int64), np.empty(LANES, np.float32)
+    # bin 0 of the detector lies behind as many values as `moved` has bins
+    line, begins = np.zeros(size + 2 * len(moved), np.float32), np.empty(LANES, np.int64)
     jump = 4 * columns * LANES
     for a in range(first_tilt, last_tilt):
         c, s = cosines[a], sines[a]
@@ -122,44 +162,58 @@ def forward(blocks, p, cosines, sines, first_tilt, last_tilt):
                         row = to + 4 * jump + m
                         write(row, read(row) + v2[3] * pixels2)
                 at += 2 * jump
-        p[a, :, :columns] = 0.0
         for lane in range(LANES):
-            start = lowest + moves[lane]
-            for d in range(max(0, start), min(size, start + len(moved))):
-                for m in range(columns):
-                    p[a, d, m] += moved[d - start, m, lane]
+            begins[lane] = min(max(0, lowest + moves[lane] + len(moved)), len(moved) + size)
+        _gather(moved, begins, line, p[a], slices)
 
 
 @_jit
 def move(p, moved, cosines, sines, first_tilt, last_tilt):
     """Copy projections into `moved`, (tilts, moved bins, columns, LANES), 0 beyond their edges."""
-    size = p.shape[1]
+    _, size, slices = p.shape
     _, bins, columns, _ = moved.shape
     moves, rest = np.empty(LANES, np.int64), np.empty(LANES, np.float32)
+    line, begins = np.zeros(size + 2 * bins, np.float32), np.empty(LANES, np.int64)
     for a in range(first_tilt, last_tilt):
         _move(cosines[a], 1.0, moves, rest)
         lowest = _lowest(size, cosines[a], sines[a])
-        own = moved[a]
         for lane in range(LANES):
-            start = lowest + moves[lane]
-            begin = min(max(0, -start), bins)
-            end = max(begin, min(size - start, bins))
-            own[:begin, :, lane] = 0.0
-            own[end:, :, lane] = 0.0
-            source, target = p[a, begin + start : end + start], own[begin:end, :, lane]
-            for k in range(end - begin):
-                for m in range(columns):
-                    target[k, m] = source[k, m]
+            begins[lane] = min(max(0, lowest + moves[lane] + bins), bins + size)
+        for m in range(columns):
+            for d in range(size):
+                line[bins + d] = p[a, d, m] if m < slices else p[a, size - 1 - d, m - slices]
+            for k in range(bins):
+                target = moved[a, k, m]
+                for lane in range(LANES):
+                    target[lane] = line[k + begins[lane]]
+
+
+@_inline
+def _keep(total, tiles, size, row, turned):
+    """Write one row of pixels into their tiles, or the row opposite."""
+    to = size - 1 - row if turned else row
+    columns = tiles.shape[3]
+    begin = columns if turned else 0
+    for tile in range(tiles.shape[1]):
+        inside = min(TILE, size - tile * TILE)
+        target = tiles[to // TILE, tile]
+        for j in range(inside):
+            column = tile * TILE + j
+            source = size - 1 - column if turned else column
+            for m in range(columns):
+                own = total[source // LANES, begin + m, source % LANES]
+                target[to % TILE * inside + j, m] = own
 
 
 @_jit
-def backward(moved, cosines, sines, size, row, tiles):
-    """Set `tiles`, (tiles, TILE * TILE, columns), to the back projection at one row of tiles.
+def backward(moved, cosines, sines, size, tiles, row, last_row):
+    """Set `tiles` to the back projection at some rows, and of half slices at those opposite.
 
-    A tile holds its pixels as in `kernels.backward`.
+    `tiles` is (rows of tiles, columns of tiles, TILE * TILE, slices); a tile holds its pixels as in
+    `kernels.backward`.
     """
     tilts, bins, columns, _ = moved.shape
-    half, rows, count = 0.5 * (size - 1), min(TILE, size - row), -(-size // LANES)
+    half, rows, count = 0.5 * (size - 1), last_row - row, -(-size // LANES)
     total = np.zeros((rows, count, columns, LANES), np.float32)
     rest, moves = np.empty(LANES, np.float32), np.empty(LANES, np.int64)
     jump = 4 * columns * LANES
@@ -184,11 +238,7 @@ def backward(moved, cosines, sines, size, row, tiles):
                     write(to, seen)
                     at += 4 * LANES
                     to += 4 * LANES
-    for tile in range(len(tiles)):
-        inside = min(TILE, size - tile * TILE)
-        for i in range(rows):
-            for j in range(inside):
-                column = tile * TILE + j
-                for m in range(columns):
-                    own = total[i, column // LANES, m, column % LANES]
-                    tiles[tile, i * inside + j, m] = own
+    for i in range(rows):
+        _keep(total[i], tiles, size, row + i, False)
+        if columns > tiles.shape[3] and 2 * (row + i) + 1 < size:
+            _keep(total[i], tiles, size, row + i, True)

@@ -181,7 +181,7 @@ class TvRun:
             if shared is not None:
                 load_kernels().add_shared(tile, shared, *own)
             kernels.add_adjoint(tile, self.y, self.xi, self.guidance, *own)
-            change = self.changes[self.beam.tile(*place[:3])]
+            change = self.changes[self.beam.tile(self.columns, *place[:3])]
             kernels.step(tile, self.x, self.ahead, *steps, self.size, *place, change)
 
         self.beam.backward_tiles(self.w_ahead, use)
