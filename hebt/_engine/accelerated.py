@@ -123,7 +123,9 @@ class AcceleratedRun(CpuRun):
         if self.sends_haadf and self.haadf_beam is not None:
             self.haadf_beam.backward(self.w_shared, out=self.shared)
         kernels, size = load_kernels(), self.size
-        series, most = (1, self.columns) if self.together else (self.elements, block_width(self.slices))
+        series, most = (
+            (1, self.columns) if self.together else (self.elements, block_width(self.slices))
+        )
         spare = [empty(series, kernels.TILE**2, most) for _ in range(threads())]
 
         def work(block, row, column):

@@ -16,7 +16,7 @@ from .threads import in_parts, run, threads
 MOST = 320
 # Up to so many columns, vectors along a row of pixels are faster than vectors along the columns.
 FEW, FEW_FORWARD = 8, 16
-# Up to so many, weights take longer than what is done with them, and half a slice gives them for all.
+# Up to so many, weights take longer than what is done with them: those of half a slice serve all.
 HALVED = 2
 
 

@@ -6,9 +6,10 @@ number of bins, `moved`, makes one bin of all lanes a vector, and four of these 
 vector of pixels is seen by. What the lanes are moved by is the same for all rows and all blocks
 of sixteen columns.
 
-To work a weight out takes longer than to use it for one slice. A slice that is turned by 180 degrees
-is seen turned, by the same weights: so the lower half of a slice, turned, may stand beside the upper
-half as one more column, and its projections are turned back. A middle row is in the upper half.
+To work a weight out takes longer than to use it for one slice. A slice that is turned by 180
+degrees is seen turned, by the same weights: so the lower half of a slice, turned, may stand beside
+the upper half as one more column, and its projections are turned back. A middle row is in the upper
+half.
 
 Weights are as in `kernels`, and so are names. `blocks` is the volume as (blocks, rows, columns,
 LANES), with zeros beyond the slice's edge, and an even number of rows. Arrays that have twice the
