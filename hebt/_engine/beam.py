@@ -116,7 +116,10 @@ class Beam:
         def work(first, row, column):
             place = row, column, first, min(first + width, columns)
             tile = spare.pop()
-            kernels.backward(p, self.cosines, self.sines, self.size, *place, tile)
+            if columns == kernels.LANES:
+                kernels.backward_narrow(p, self.cosines, self.sines, self.size, *place[:2], tile)
+            else:
+                kernels.backward(p, self.cosines, self.sines, self.size, *place, tile)
             use(tile, *place)
             spare.append(tile)
 

@@ -294,6 +294,39 @@ def backward(p, cosines, sines, size, row, column, first, last, tile):
 
 
 @_jit
+def backward_narrow(p, cosines, sines, size, row, column, tile):
+    """Do as `backward` does for p with as many columns as a vector has lanes.
+
+    What a pixel sees stays in registers over all tilts, so the weights of a row of pixels are worked
+    out for all of them first.
+    """
+    tilts = len(cosines)
+    begin, offset = np.empty((tilts, _ROOM), np.int32), np.empty(_ROOM, np.float32)
+    w = np.empty((tilts, 3, _ROOM), np.float32)
+    half = 0.5 * (size - 1)
+    columns = min(TILE, size - column)
+    width = 4 * LANES
+    one = width if size > 1 else 0
+    two = 2 * width if size > 2 else one
+    for i in range(min(TILE, size - row)):
+        for a in range(tilts):
+            c, s = cosines[a], sines[a]
+            unit, shape = shadow_shape(c, s)
+            t = half + (column - half) * c + (half - row - i) * s
+            _weigh_pixels(w[a], begin[a], offset, t, c, columns, size, unit, shape)
+        for k in range(columns):
+            at = address(p) + begin[0, k] * width
+            left, middle = w[0, 0, k] * read(at), w[0, 1, k] * read(at + one)
+            right = w[0, 2, k] * read(at + two)
+            for a in range(1, tilts):
+                at = address(p) + (a * size + begin[a, k]) * width
+                left = left + w[a, 0, k] * read(at)
+                middle = middle + w[a, 1, k] * read(at + one)
+                right = right + w[a, 2, k] * read(at + two)
+            write(address(tile) + (i * columns + k) * width, left + middle + right)
+
+
+@_jit
 def store(tile, x, size, row, column, first, last):
     """Write a tile of `backward` into the volume."""
     columns = min(TILE, size - column)
