@@ -297,8 +297,8 @@ def backward(p, cosines, sines, size, row, column, first, last, tile):
 def backward_narrow(p, cosines, sines, size, row, column, tile):
     """Do as `backward` does for p with as many columns as a vector has lanes.
 
-    What a pixel sees stays in registers over all tilts, so the weights of a row of pixels are worked
-    out for all of them first.
+    What a pixel sees stays in registers over all tilts, so the weights of a row of pixels are
+    worked out for all of them first.
     """
     tilts = len(cosines)
     begin, offset = np.empty((tilts, _ROOM), np.int32), np.empty(_ROOM, np.float32)
