@@ -268,7 +268,8 @@ def _of_spectra(
     if beside is None:
         return series
     known = tilts if beside.is_ordered else None
-    return with_haadf(series, haadf_beside(beside.found, image, given, known, len(paths)))
+    said = wanted if given is None else given
+    return with_haadf(series, haadf_beside(beside.found, image, said, known, len(paths)))
 
 
 def hold_spectra(signals: list[Signal]) -> bool:
