@@ -415,6 +415,12 @@ def check_series(
     if (maps.shape[1:] if tilts is None else (tilts, *maps.shape[2:])) != expected:
         same = f"the same {'' if tilts else 'tilts, '}slices and size"
         hint = " For a single element, give maps[None]." if maps.shape == expected else ""
+        if not tilts and maps.ndim > 2 and maps.shape[2:] == haadf.shape[1:]:
+            hint = (
+                " If HAADF has tilts of its own, i, j = hebt.common_tilts(angles, haadf_angles) "
+                "finds those of both: give haadf[j] and maps[:, i] for ratios, and to reconstruct "
+                "all with haadf_projector=hebt.Projector(haadf_angles, size)."
+            )
         raise ValueError(
             f"maps has shape {maps.shape} and haadf {haadf.shape}; expected maps of shape "
             f"(elements, {', '.join(map(str, expected))}): {same}.{hint}"

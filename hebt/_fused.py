@@ -62,6 +62,9 @@ class Fused(Method):
     steps set what is below 0 to 0, as SIRT does. Where nothing was counted nearby and v_h is 0, all
     elements have equal shares.
 
+    Momentum is not in x: 10 iterations and 10 more from their result are nearly, not exactly, 20.
+    The command ``hebt reconstruct`` keeps it, on the CPU, and goes on exactly.
+
     With a `haadf_projector` of other tilts there is no p_h beside each map: the projections of
     HAADF's reconstruction, which is made first, take its place.
 

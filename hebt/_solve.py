@@ -51,8 +51,30 @@ def solve(problem: Problem, run: Run, acceleration: Acceleration | None = None) 
         acceleration = Acceleration()
     busy = _busy_slices(problem)
     with contextlib.ExitStack() as stack:
+        if acceleration is not None:
+            acceleration = _going_on(acceleration, run.history._begins, busy)
         state = _state(problem, busy, run.device, stack, acceleration)
-        return iterate(state, problem, busy, run)
+        state.keep = run.history._keeps_momentum
+        try:
+            return iterate(state, problem, busy, run)
+        finally:
+            if getattr(state, "ended", None) is not None:
+                run.history._ended = _ended(state, problem, busy)
+
+
+def _going_on(acceleration: Acceleration, begin: Any, busy: np.ndarray) -> Acceleration:
+    """Return the same, with what another run of these slices ended with."""
+    if begin is None:
+        return acceleration
+    y, t = begin
+    y = y.reshape(len(y), -1, y.shape[-1] * y.shape[-2]).take(busy, axis=1)
+    return replace(acceleration, begin=(y, np.asarray(t, float)))
+
+
+def _ended(state: Any, problem: Problem, busy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the y and t that a run with momentum ended with, y in the shape of x."""
+    columns, t = state.ended
+    return _Result(state, problem, busy).public(columns), t
 
 
 def iterate(state: Any, problem: Problem, busy: np.ndarray, run: Run) -> np.ndarray:
@@ -114,7 +136,10 @@ class _Result:
     def take(self) -> np.ndarray:
         """Return x as an array of its own, and give the rest of the run's memory back."""
         self.state.free()
-        columns = self.state.fetch()
+        return self.public(self.state.fetch())
+
+    def public(self, columns: np.ndarray) -> np.ndarray:
+        """Return columns of slices as a new array in the shape of x."""
         if len(self.busy) == self.slices:
             return slices_first(columns, self.elements * self.slices).reshape(self.shape)
         x = np.zeros((self.elements, self.slices, self.size**2), np.float32)

@@ -73,6 +73,9 @@ class History:
 
     def __init__(self, *, shares: bool = False):
         self.keeps_shares = check_flag("shares", shares)
+        # what a run with momentum begins with and, if kept, ends with, beside x
+        self._keeps_momentum = False
+        self._begins: Any = None
         self.clear()
 
     def __repr__(self) -> str:
@@ -86,6 +89,7 @@ class History:
         """Forget the last run."""
         self.iterations, self.stopped_by = 0, None
         self.shares: np.ndarray | None = None
+        self._ended: Any = None
         self._entries: list[Residuals] = []
 
     def add(self, residuals: Residuals) -> None:

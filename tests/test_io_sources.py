@@ -93,6 +93,20 @@ def test_oxford_files_are_read_as_their_layout_says(tmp_path, usual, detectors):
     np.testing.assert_allclose(series.pixel_size, 2.5, rtol=1e-6)
 
 
+def test_an_oxford_detectors_counts_are_added_as_they_are(tmp_path, usual):
+    """Corrected counts need not be whole, nor do sums fit what holds each."""
+    path = oxford(tmp_path / "0.h5oina", 0, detectors=2)
+    rng = np.random.default_rng(9)
+    for kind, most in ((np.float32, 0.9), (np.uint8, 250), (np.uint16, 65_000)):
+        shares = (most * (0.9 + 0.1 * rng.random((2, *CUBE)))).astype(kind)
+        with h5py.File(path, "r+") as file:
+            for name, counts in zip(("EDS1", "EDS2"), shares, strict=True):
+                del file[f"1/{name}/Data/Spectrum"]
+                file[f"1/{name}/Data/Spectrum"] = counts.reshape(-1, CUBE[2])
+        found = read(path, angles=[0]).spectra[0]
+        np.testing.assert_allclose(found, shares.sum(axis=(0, 1, 2), dtype=float), rtol=1e-6)
+
+
 def test_an_oxford_image_of_another_name_is_taken_on_the_users_word(tmp_path):
     path = oxford(tmp_path / "0.h5oina", 0, name="Electron Image 1")
     with pytest.raises(ValueError, match=r"called HAADF or ADF, but '.*Electron Image 1 \(BSE\)'"):
@@ -171,6 +185,35 @@ def test_images_that_say_no_tilt_are_paired_only_where_the_order_is_given(tmp_pa
     same(read([cubes[i] for i in order], haadf=listed), usual)
 
 
+def staged(folder, tilts, names="abc"):
+    """Write images of which each says at which tilt its stage was."""
+    folder.mkdir()
+    for name, tilt, seen in zip(names, tilts, IMAGES, strict=True):
+        save(folder / f"{name}.hspy", {**image(), "data": seen, "tilt": tilt})
+    return [folder / f"{name}.hspy" for name in names]
+
+
+def test_images_that_say_another_tilt_than_their_spectra_are_refused(tmp_path, cubes, usual):
+    near = staged(tmp_path / "near", [t + 0.4 for t in TILTS])
+    same(read(cubes, haadf=near), usual)
+    far = staged(tmp_path / "far", [t + 7 for t in TILTS])
+    for listed, own in ((near[::-1], 20.4), (far, -13)):
+        said = rf"by its stage \w\.hspy is at {own} degrees, and its spectra are at -20; .*pattern"
+        with pytest.raises(ValueError, match=said):
+            read(cubes, haadf=listed)
+    # as a folder they have tilts of their own; degrees are the user's word on both
+    np.testing.assert_allclose(read(cubes, haadf=tmp_path / "far").haadf_angles, [-13, 7, 27])
+    same(read(cubes, haadf=far, angles=TILTS), usual)
+    same(read(cubes, haadf=far, angles="names"), usual)
+    with pytest.raises(ValueError, match=r"-20\.hspy is at -20 degrees, and its spectra .* 20"):
+        read(cubes[::-1], haadf=cubes_named(tmp_path / "named"))
+
+
+def cubes_named(folder):
+    """Images called by their tilts, in rising order."""
+    return staged(folder, [0.0] * 3, [f"{t:g}" for t in TILTS])
+
+
 @pytest.mark.slow
 def test_jeol_spectra_are_read_with_the_image_beside_them():
     folder = measured("cases/jeol/rawdata.ASW").parent / "Sample" / "00_View000"
@@ -218,6 +261,16 @@ def test_eds_signals_are_a_series_too(usual, lazy):
     np.testing.assert_array_equal(again.haadf, series.haadf)
     with pytest.raises(ValueError, match="0 HAADF images beside spectra, and haadf is None"):
         read(given[::2])
+
+
+def test_signals_whose_stages_contradict_each_other_are_refused(usual):
+    seen = [shown(i) for i in IMAGES]
+    for signal, tilt in zip(seen, TILTS):
+        signal.metadata.set_item("Acquisition_instrument.TEM.Stage.tilt_alpha", tilt)
+    cubes = [eds(c, t) for c, t in zip(COUNTS, TILTS)]
+    np.testing.assert_array_equal(read([*cubes, *seen]).haadf, usual.haadf)
+    with pytest.raises(ValueError, match=r"stage at -20 degrees and, .* one at 20;"):
+        read([*cubes, *seen[::-1]])
 
 
 def test_one_eds_signal_may_have_all_tilts(usual):
@@ -275,6 +328,22 @@ def test_arguments_of_from_arrays_are_taken_from_a_file_by_their_names(tmp_path)
     np.savez(path, haadf=IMAGES, Au=maps[0], Ag=maps[1], **given)
     with pytest.raises(ValueError, match="variance of maps that are in one array"):
         io.read(path)
+
+
+def test_arrays_of_two_names_for_one_thing_have_to_agree(tmp_path):
+    maps, path = RNG.poisson(5, (2, 3, 6, 7)), tmp_path / "case.npz"
+    given = {"haadf": IMAGES, "maps": maps, "angles": TILTS, "elements": ["Au", "Ag"]}
+    np.savez(path, **given, tilts=TILTS, lines=["Au_La", "Ag_La"])
+    assert io.read(path).elements == ("Au", "Ag")
+    np.savez(path, **given, tilts=np.array(TILTS)[::-1])
+    said = r"'angles' \(-20, 0, 20\) and 'tilts' \(20, 0, -20\), which are not the same"
+    with pytest.raises(ValueError, match=said):
+        io.read(path)
+    np.testing.assert_array_equal(io.read(path, angles=TILTS).angles, TILTS)
+    for other in (["Ag", "Au"], ["Au"]):
+        np.savez(path, **given, names=other)
+        with pytest.raises(ValueError, match=r"'names' \(A.*\) and 'elements' \(Au, Ag\)"):
+            io.read(path)
 
 
 def test_a_pixel_size_beside_spectra_is_refused(tmp_path):

@@ -1,5 +1,7 @@
 """SIRT and HEBT against ASTRA, the explicit stacked matrix, and the properties of Eq. 11."""
 
+import re
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -330,6 +332,14 @@ def test_ratios_come_from_the_common_tilts():
     assert len(eds) == len(ANGLES)
     fit = hebt.response_ratios(haadf[images], maps[:, eds])
     np.testing.assert_allclose(fit.ratios, ratios, rtol=0.2)
+    with pytest.raises(ValueError, match="i, j = hebt.common_tilts.*give .* for ratios") as error:
+        hebt.response_ratios(haadf, maps)
+    said = re.search(r"i, j = (.*) finds .* give (.*) and (.*) for ratios", str(error.value))
+    names = {"hebt": hebt, "haadf": haadf, "maps": maps}
+    names |= {"angles": W.angles, "haadf_angles": W_haadf.angles}
+    names["i"], names["j"] = eval(said[1], names)
+    again = hebt.response_ratios(eval(said[2], names), eval(said[3], names))
+    np.testing.assert_array_equal(again.ratios, fit.ratios)
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,40 @@ def test_spectra_are_read_prepared_and_reconstructed_again(scans, tmp_path):
     assert "parts = 2, seed = 3" in code
 
 
+@pytest.mark.parametrize("how", ["pattern", "folder", "list"])
+def test_spectra_and_haadf_in_files_of_their_own_are_read_again(tmp_path, how):
+    """Files of a pattern and a list of images are paired by their tilts, then as now."""
+    for folder in ("eds", "images"):
+        (tmp_path / folder).mkdir()
+    tilts, shown = [20, -40, 50, -10], {}
+    energies = -0.1 + 0.01 * np.arange(CUBE[2])
+    peak = np.exp(-(((energies - 8.046) / 0.07) ** 2))
+    for tilt in tilts:
+        counts = RNG.poisson(RNG.random(CUBE[:2])[..., None] * peak + 0.05).astype(np.uint8)
+        save(tmp_path / f"eds/{tilt}.hspy", spectra(data=counts))
+        shown[tilt] = (counts.sum(axis=2) % 251 + 9).astype(np.uint16)
+        save(tmp_path / f"images/{tilt}.hspy", {**image("overview"), "data": shown[tilt]})
+    images = [tmp_path / f"images/{tilt}.hspy" for tilt in tilts]
+    files = {
+        "pattern": str(tmp_path / "eds" / "*.hspy"),
+        "folder": tmp_path / "eds",
+        "list": [tmp_path / f"eds/{tilt}.hspy" for tilt in tilts],
+    }[how]
+    series = io.read(files, haadf=images, lines=["Cu_Ka"], progress=False)
+    # by their tilts, whichever order the files of the pattern have
+    np.testing.assert_array_equal(series.angles, sorted(tilts))
+    np.testing.assert_array_equal(series.haadf, [shown[tilt] for tilt in sorted(tilts)])
+    made_again(series.reconstruct("hebt", 3), tmp_path)
+
+
+def test_one_file_of_spectra_and_one_of_haadf_are_read_again(tmp_path):
+    save(tmp_path / "eds.hspy", spectra())
+    save(tmp_path / "image.hspy", image("overview"))
+    files = {"files": tmp_path / "eds.hspy", "haadf": str(tmp_path / "image.hspy")}
+    series = io.read(**files, lines=["Cu_Ka"], angles=[3], progress=False)
+    made_again(series.reconstruct("hebt", 3, ratios=[1.0]), tmp_path)
+
+
 def test_a_changed_file_is_told(stacks, tmp_path):
     result = io.read(stacks).reconstruct("hebt", 2)
     page = result.report(tmp_path / "a.html").read_text(encoding="utf-8")

@@ -526,6 +526,17 @@ def test_series_may_have_tilts_of_their_own():
         explorers.tilts(given, {"HAADF": [20, -20, 0]})
 
 
+@pytest.mark.parametrize("angles", [[0, 9, 20], {"HAADF": [0, 9, 20], "Au": [0, 9, 20]}])
+def test_series_may_have_pixels_of_their_own(angles):
+    fine = SERIES.repeat(2, axis=1).repeat(2, axis=2)
+    shown = explorers.tilts({"HAADF": fine, "Au": SERIES}, angles, limits=(0, 2))
+    sizes = [panel["shape"] for panel in shown.spec["panels"]]
+    assert [tuple(size) for size in sizes] == [fine.shape[1:], SERIES.shape[1:]]
+    shown.move(tilt=9)
+    for k, series in enumerate((fine, SERIES)):
+        assert shown.picture["frames"][f"series{k}"] == quantize(series[1], (0, 2))[0].tobytes()
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -537,7 +548,8 @@ def test_series_may_have_tilts_of_their_own():
         (lambda: explorers.tilts(SERIES[0], [1, 2, 3]), "2 dimensions"),
         (lambda: explorers.tilts(SERIES, [0, 20]), "3 tilts and angles 2"),
         (lambda: explorers.tilts({}, [0, 20]), "empty"),
-        (lambda: explorers.tilts({"a": SERIES, "b": SERIES[:, 1:]}, [0, 9, 20]), "same for all"),
+        (lambda: explorers.tilts({"a": SERIES, "b": SERIES[1:]}, [0, 9, 20]), "as many tilts"),
+        (lambda: explorers.slices({"a": SERIES, "b": SERIES[:, 1:]}), "same for all"),
     ],
 )
 def test_bad_arrays_are_named(make, message):

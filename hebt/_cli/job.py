@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from .._composition_em import CompositionEM
+from .._engine.device import choose_device
+from .._fused import Fused
 from .._json import plain
 from .._method import Hebt
 from .._solve import Interrupted
@@ -28,6 +30,7 @@ from .group import say
 
 _KEPT = "interrupted after"
 _PART = "in the middle of an iteration"
+_MOMENTUM = "momentum"
 _PLACES = "files", "haadf", "maps"
 
 Begin = tuple[Path, Result]
@@ -141,11 +144,12 @@ class Job:
         """Return the result; where the run is interrupted, keep what it had reached."""
         done = 0 if begin is None else int(begin[1].about[_KEPT])
         method, options = self.method, dict(self.options)
+        history = History(shares=isinstance(method, CompositionEM))
+        history._keeps_momentum = isinstance(method, Fused)
         if begin is not None:
-            method, more = self._from(begin)
+            method, more = self._from(begin, history)
             options |= more
         say(f"Reconstructing: {self.method}, {self.total - done} iterations")
-        history = History(shares=isinstance(method, CompositionEM))
         with CtrlC() as stop:
             try:
                 result = self.series.reconstruct(
@@ -167,18 +171,28 @@ class Job:
         settings.pop("ratios", None)  # those of the series
         return replace(result, settings=settings, residuals=history, about=about)
 
-    def _from(self, begin: Begin) -> tuple[Any, dict[str, Any]]:
-        """Return the method and the options that go on where a kept run was."""
+    def _from(self, begin: Begin, history: History) -> tuple[Any, dict[str, Any]]:
+        """Return the method and the options that go on where a kept run was.
+
+        The history gets what a run with momentum carries along beside x.
+        """
         place, kept = begin
         done, method = int(kept.about[_KEPT]), self.method
-        shares = _shares_of(place)
-        exact = isinstance(method, str) and _PART not in kept.about
+        state = _state_of(place)
+        whole, has_state = _PART not in kept.about, _there(state)
+        exact = whole and isinstance(method, str)
+        more: dict[str, Any] = {"x0": kept.x}
+        if whole and has_state and isinstance(method, CompositionEM):
+            exact, method, more = True, replace(method, shares=load(state).x), {}
+        elif whole and has_state and _MOMENTUM in kept.about and not self._is_on_gpu:
+            exact, history._begins = True, (load(state).x, kept.about[_MOMENTUM])
         near = f"; {done} and the rest are nearly, not exactly, {self.total}"
-        if isinstance(method, CompositionEM) and _there(shares) and _PART not in kept.about:
-            say(f"Going on after {done} iterations, from {place}")
-            return replace(method, shares=load(shares).x), {}
         say(f"Going on after {done} iterations, from {place}{'' if exact else near}")
-        return method, {"x0": kept.x}
+        return method, more
+
+    @property
+    def _is_on_gpu(self) -> bool:
+        return choose_device(self.options.get("device", "auto")) == "cuda"
 
     def _kept(
         self, x: Any, done: int, history: History, begin: Begin | None, part: bool = False
@@ -187,6 +201,10 @@ class Job:
         size, series = self.series.maps.shape[-1], self.series
         if x.shape != (len(series.elements), series.maps.shape[2], size, size):
             return "no element was reconstructed yet; nothing was written."
+        about, state = {_KEPT: done}, history.shares
+        if history._ended is not None:
+            state, t = history._ended
+            about[_MOMENTUM] = t.tolist()
         partial = Result(
             x,
             series.elements,
@@ -198,13 +216,13 @@ class Job:
             residuals=history,
             history=series.history,
             inputs=series.inputs,
-            about={_KEPT: done} | ({_PART: True} if part else {}),
+            about=about | ({_PART: True} if part else {}),
         )
         place = _free(self.path)
-        if history.shares is not None and not part:
+        if state is not None and not part:
             size, names = partial.pixel_size, series.elements
-            with contextlib.suppress(OSError):  # without them it goes on nearly exactly
-                save(_shares_of(place), history.shares, pixel_size=size, elements=names)
+            with contextlib.suppress(OSError):  # without it it goes on nearly exactly
+                save(_state_of(place), state, pixel_size=size, elements=names)
         place = saved_somewhere(partial, place)
         if place.parent != self.path.parent:
             return f"{done} iterations are in {place}; the same call with --start {place} goes on."
@@ -230,7 +248,7 @@ def _joined(begin: Begin | None, history: History) -> History:
     for entry in [*before._entries[: before.iterations + 1], *history._entries[1:]]:
         made.add(entry)
     made.iterations = before.iterations + history.iterations
-    made.shares = history.shares
+    made.shares, made._ended = history.shares, history._ended
     return made
 
 
@@ -246,10 +264,10 @@ def _place(path: Path, number: int, mark: str = "interrupted") -> Path:
     return path.with_name(f"{stem}.{mark}.{ending}")
 
 
-def _shares_of(place: Path) -> Path:
-    """Return where the shares of a kept run are."""
+def _state_of(place: Path) -> Path:
+    """Return where that is of a kept run which its volumes do not tell: shares, or momentum."""
     stem, *marks, ending = place.name.split(".", 2)  # a kept run may have got another name
-    return place.with_name(".".join([stem, *marks, "shares", ending]))
+    return place.with_name(".".join([stem, *marks, "state", ending]))
 
 
 def _beside(place: Path) -> Path:
@@ -304,7 +322,7 @@ def saved(result: Result, path: Path, overwrite: bool) -> list[Path]:
 
 def remove(place: Path) -> None:
     """Remove a kept run, which a later one or the whole volumes have replaced."""
-    for each in (place, _shares_of(place)):
+    for each in (place, _state_of(place)):
         names = [each]
         if each.suffix.lower() == ".mrc" and _beside(each).exists():
             record = json.loads(_beside(each).read_text(encoding="ascii"))

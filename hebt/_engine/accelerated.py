@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import empty
+from .arrays import empty, slices_last
 from .beam import MOST, Beam, block_width, load_kernels
 from .cpu import CpuRun, _in_parts
 from .system import Residuals
@@ -45,11 +45,15 @@ class Acceleration:
         Whether the sum over the elements is kept where a step leads below 0.
     depth
         How many slices belong together and share their momentum.
+    begin
+        Where a run that goes on was: its y, shape (elements, slices, size * size), and its t, one
+        for each `depth` slices; None for a new run.
     """
 
     offset: Any = field(default=None, repr=False)
     keeps_sum: bool = False
     depth: int = 1
+    begin: Any = field(default=None, repr=False)
 
 
 class Momentum:
@@ -68,9 +72,11 @@ class Momentum:
 
     def __init__(self, slices: int, depth: int = 1):
         self.depth = depth
-        self._begin(np.ones(slices // depth))
+        self.begin(np.ones(slices // depth))
 
-    def _begin(self, t: np.ndarray) -> None:
+    def begin(self, t: np.ndarray) -> None:
+        """Let the next step be one with this t."""
+        self.t = t
         self.after = (1 + np.sqrt(1 + 4 * t**2)) / 2
         values = np.stack([t - 1, t]) / self.after
         self.values = np.repeat(values, self.depth, axis=1).astype(np.float32)
@@ -78,7 +84,7 @@ class Momentum:
     def update(self, dots: np.ndarray) -> None:
         """Take <x - y_new, x_new - x> of each slice: above 0, the step went uphill."""
         astray = dots.reshape(-1, self.depth).sum(axis=1) > 0
-        self._begin(np.where(astray, 1, self.after))
+        self.begin(np.where(astray, 1, self.after))
 
 
 class AcceleratedRun(CpuRun):
@@ -93,7 +99,13 @@ class AcceleratedRun(CpuRun):
         if acceleration.offset is not None:
             offset = np.array(acceleration.offset.transpose(1, 3, 0, 2), order="C")
             self.offset = offset.reshape(-1, self.columns)
-        self.y = self.x.copy()
+        self.keep, self.ended = False, None
+        if acceleration.begin is None:
+            self.y = self.x.copy()
+        else:
+            y, t = acceleration.begin
+            self.y = slices_last(y.reshape(self.columns, -1))
+            self.momentum.begin(t)
         # all elements of a slice are needed at once: in one block, or side by side
         self.together = self.columns <= MOST
         width = self.slices if self.together else block_width(self.slices)
@@ -104,9 +116,11 @@ class AcceleratedRun(CpuRun):
         self.sends_haadf = haadf_beam is not None and bool(self.weights[1].any())
 
     def free(self):
-        """Give back all but x."""
+        """Give back all but x, and what a run that goes on begins with, if that is kept."""
         super().free()
         self.offset = None
+        if self.keep:
+            self.ended = self.y, self.momentum.t
         del self.y
 
     def residuals(self) -> Residuals:

@@ -34,7 +34,8 @@ def tilts(
     Parameters
     ----------
     images
-        ``(tilts, slices, size)``, or a mapping from names to such series of one shape.
+        ``(tilts, slices, size)``, or a mapping from names to such series, each with pixels of its
+        own.
     angles
         (tilts,), degrees; or by the same names, where series have tilts of their own. A series that
         has no image at a tilt is empty there.
@@ -51,7 +52,7 @@ def tilts(
     Raises
     ------
     TypeError, ValueError
-        If the series are not finite 3D arrays of one shape with an image for each angle.
+        If the series are not finite 3D arrays with an image for each angle.
 
     Examples
     --------
@@ -60,7 +61,7 @@ def tilts(
     """
     if isinstance(angles, Mapping):
         images, angles = _at_all_tilts(images, angles)
-    series = _named("images", images)
+    series = _named("images", images, axes=1)
     angles = check_angles(angles)
     count = len(next(iter(series.values())))
     if count != len(angles):
@@ -282,8 +283,8 @@ def _at_all_tilts(images: Any, angles: Mapping[str, Any]) -> tuple[dict[str, Any
     return spread, np.array(every)
 
 
-def _named(what: str, arrays: Any) -> dict[str, np.ndarray]:
-    """One array, or a mapping of some, as checked arrays of one shape under their names."""
+def _named(what: str, arrays: Any, axes: int = 3) -> dict[str, np.ndarray]:
+    """One array, or a mapping of some, as checked arrays under their names, alike in some axes."""
     arrays = arrays if isinstance(arrays, Mapping) else {"": arrays}
     if not arrays:
         raise ValueError(f"{what} is an empty mapping; expected at least one array.")
@@ -292,8 +293,9 @@ def _named(what: str, arrays: Any) -> dict[str, np.ndarray]:
         for name, v in arrays.items()
     }
     shapes = {name: v.shape for name, v in arrays.items()}
-    if len(set(shapes.values())) > 1:
-        raise ValueError(f"{what} has the shapes {shapes}; expected the same for all.")
+    if len({shape[:axes] for shape in shapes.values()}) > 1:
+        same = "the same for all" if axes == 3 else "as many tilts in all, or angles for each name"
+        raise ValueError(f"{what} has the shapes {shapes}; expected {same}.")
     return arrays
 
 

@@ -98,7 +98,9 @@ def _added_up(every):
     )
     if not alike or len(every) == 1:
         return every
-    total = every[0]["data"].astype(np.int64)
+    kind = np.result_type(*(e["data"].dtype for e in every))
+    # whole numbers stay whole beyond what their own type holds; others are not cut
+    total = every[0]["data"].astype(np.int64 if kind.kind in "iub" else kind)
     for other in every[1:]:
         total += other["data"]
     return [{**every[0], "data": total}]

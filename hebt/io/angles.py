@@ -41,14 +41,7 @@ def tilts_of(
         raise ValueError(
             f"angles is {source!r}; expected degrees, one per file, or 'names' or 'stage'."
         )
-    named = [_NUMBER.fullmatch(path.stem) for path in paths]
-    found: dict[str, np.ndarray] = {}
-    if all(named) and (source == "names" or not _is_running(named)):
-        found["names"] = np.array([_value(match) for match in named])
-    if None not in stage and (source == "stage" or _moved(stage)):
-        found["stage"] = np.array(stage, np.float64)
-    if source is not None:
-        found = {source: found[source]} if source in found else {}
+    named, found = _numbers(paths), _certain(paths, stage, source)
     tilts = list(found.values())
     if not found or not np.allclose(tilts[0], tilts[-1], rtol=0, atol=_SAME):
         raise ValueError(
@@ -65,6 +58,59 @@ def tilts_of(
         )
     check_once(found[best], len(paths), best)
     return found[best], best
+
+
+def check_pairs(
+    paths: Sequence[Path], stage: Sequence[float | None], source: str | None, tilts: np.ndarray
+) -> None:
+    """Refuse HAADF files that say other tilts than those of the spectra they are paired with.
+
+    Parameters
+    ----------
+    paths, stage, source
+        Of the HAADF files, as for `tilts_of`.
+    tilts
+        Degrees of the spectra, in the same order.
+
+    Raises
+    ------
+    ValueError
+        If names or stages that are certain say anything else.
+    """
+    for kind, own in _certain(paths, stage, source).items():
+        away = np.abs(own - tilts)
+        worst = int(np.argmax(away))
+        if away[worst] > _SAME and np.abs(own).max() <= _MOST:
+            raise ValueError(
+                f"haadf is in the order of the spectra, but by its {kind} {paths[worst].name} is "
+                f"at {own[worst]:g} degrees, and its spectra are at {tilts[worst]:g}; expected the "
+                "same. Put both in one order. If HAADF has tilts of its own, give it as a folder "
+                "or a pattern; if the files are wrong, give angles=, in degrees, one for each pair."
+            )
+
+
+def same_tilt(one: float, other: float) -> bool:
+    """Whether two readings of a stage do not contradict each other."""
+    return abs(one - other) <= _SAME
+
+
+def _certain(
+    paths: Sequence[Path], stage: Sequence[float | None], source: str | None
+) -> dict[str, np.ndarray]:
+    """Return the tilts that names and stage say, each where it is certain; or those asked for."""
+    named = _numbers(paths)
+    found: dict[str, np.ndarray] = {}
+    if all(named) and (source == "names" or not _is_running(named)):
+        found["names"] = np.array([_value(match) for match in named])
+    if None not in stage and (source == "stage" or _moved(stage)):
+        found["stage"] = np.array(stage, np.float64)
+    if source is not None:
+        found = {source: found[source]} if source in found else {}
+    return found
+
+
+def _numbers(paths: Sequence[Path]) -> list[re.Match | None]:
+    return [_NUMBER.fullmatch(path.stem) for path in paths]
 
 
 def check_once(tilts: np.ndarray, count: int, source: str) -> None:

@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .files import Signal
 from .scan import is_haadf
 from .series import TiltSeries
-from .stacks import element_in
+from .stacks import alike, element_in
 
 _ANGLES = ("angles", "angle", "tilts", "tilt", "tilt_angles")
 _NAMES = ("names", "elements", "lines")
@@ -45,11 +47,11 @@ def series_of_arrays(
     Raises
     ------
     ValueError
-        If something is missing or there twice.
+        If something is missing or there twice, or if two arrays contradict each other.
     """
     held = "; ".join(map(str, signals))
     short = {s.title.lower(): s.known["values"] for s in signals if s.known.get("values")}
-    angles = given if given is not None else _first(short, _ANGLES)
+    angles = given if given is not None else _one_of(path, short, _ANGLES)
     if angles is None:
         raise ValueError(
             f"{path.name} holds no tilt angles ({held}); expected them in an array called "
@@ -102,8 +104,33 @@ def _others(
     return found
 
 
-def _first(short, names):
-    return next((short[name] for name in names if name in short), None)
+def _one_of(path: Path, short: dict[str, Any], names: Sequence[str]) -> Any:
+    """Return what arrays of these names hold, of which all that are there must say the same."""
+    found = {name: short[name] for name in names if name in short}
+    for name, values in found.items():
+        first, other = next(iter(found.items()))
+        if not _say_the_same(other, values):
+            raise ValueError(
+                f"{path.name} holds {first!r} ({_shown(other)}) and {name!r} ({_shown(values)}), "
+                "which are not the same; expected one of them, or both alike. Leave the wrong one "
+                f"out{', or give angles=' if names is _ANGLES else ''}."
+            )
+    return next(iter(found.values()), None)
+
+
+def _say_the_same(one: list[Any], other: list[Any]) -> bool:
+    """Whether two arrays hold the same numbers, or name the same elements."""
+    if len(one) != len(other):
+        return False
+    if all(isinstance(v, (int, float)) for v in (*one, *other)):
+        return alike(np.asarray(one), np.asarray(other))
+    # Au_La is a line of Au
+    return all(str(a).split("_")[0] == str(b).split("_")[0] for a, b in zip(one, other))
+
+
+def _shown(values: list[Any]) -> str:
+    few = values if len(values) < 6 else [*values[:2], "…", values[-1]]
+    return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in few)
 
 
 def _with_tilts(data):
@@ -117,7 +144,7 @@ def _maps(path: Path, signals: Sequence[Signal], short: dict[str, Any]) -> dict[
     for s in signals:
         if s.data is None or s.data.ndim not in (3, 4) or s.title.lower() not in _MAPS:
             continue
-        names = _first(short, _NAMES)
+        names = _one_of(path, short, _NAMES)
         if names is None or len(names) != len(s.data):
             raise ValueError(
                 f"{path.name} holds {s}, and names of {names or 'no elements'}; expected one for "

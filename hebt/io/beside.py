@@ -11,7 +11,7 @@ import numpy as np
 
 from .._checks import as_float32
 from .._units import LENGTHS, in_nm, measure
-from .angles import tilts_of
+from .angles import check_pairs, tilts_of
 from .files import Reader, Signal
 from .series import TiltSeries
 from .stacks import Stack, alike, in_order, stack_of, stack_of_signal
@@ -29,7 +29,7 @@ def haadf_beside(
     image
         Title of the image or stack in the files; None for the only one.
     given
-        Degrees of the spectra where they were given, for as many images.
+        Degrees of the spectra where they were given, for as many images; or "names" or "stage".
     tilts
         Degrees of the spectra in the order of their files, where `found` has the same order; None
         where nobody says that it has.
@@ -39,7 +39,8 @@ def haadf_beside(
     Raises
     ------
     ValueError
-        If there is no such image, or its tilt is not certain.
+        If there is no such image, its tilt is not certain, or it is another one than that of the
+        spectra whose place it has.
     """
     if hasattr(found[0], "axes_manager"):
         if len(found) != 1:
@@ -47,16 +48,16 @@ def haadf_beside(
                 f"haadf holds {len(found)} signals; expected one stack of images with a tilt axis. "
                 "Put them together by hs.stack, with their tilts as angles=."
             )
-        known = given if np.size(given) == found[0].data.shape[0] else None
+        known = _for_each(given, found[0].data.shape[0])
         return _own_first(lambda angles: stack_of_signal(found[0], angles), known)
     with Reader() as reader:
         signals = [reader.read(path, stacks=True) for path in found]
     if len(found) == 1 and not _images(signals[0], image):
         stacks = [s for s in signals[0] if s.data is not None and s.data.ndim == 3]
-        known = given if len(stacks) == 1 and np.size(given) == len(stacks[0].data) else None
+        known = _for_each(given, len(stacks[0].data)) if len(stacks) == 1 else None
         return _own_first(lambda angles: stack_of(found[0], signals[0], image, angles), known)
     chosen = [_image(path, held, image) for path, held in zip(found, signals, strict=True)]
-    angles, source = _tilts(found, chosen, tilts, count)
+    angles, source = _tilts(found, chosen, tilts, given, count)
     shapes = {one.shape for one in chosen}
     sides = {_side(one) for one in chosen}
     if len(shapes) > 1 or len(sides) > 1:
@@ -66,6 +67,11 @@ def haadf_beside(
         )
     data = np.stack([as_float32(f"haadf, {p.name}", s.data) for p, s in zip(found, chosen)])
     return in_order(Stack("haadf", data, angles, source, sides.pop(), None))
+
+
+def _for_each(given: Any, count: int) -> Any:
+    """Return the degrees that were given, if they are one for each of so many images."""
+    return None if isinstance(given, str) or np.size(given) != count else given
 
 
 def _own_first(stack: Callable[[Any], Stack], given: Any) -> Stack:
@@ -98,13 +104,20 @@ def _image(path: Path, signals: Sequence[Signal], image: str | None) -> Signal:
 
 
 def _tilts(
-    paths: Sequence[Path], images: Sequence[Signal], tilts: np.ndarray | None, count: int
+    paths: Sequence[Path],
+    images: Sequence[Signal],
+    tilts: np.ndarray | None,
+    given: Any,
+    count: int,
 ) -> tuple[np.ndarray, str]:
     """Return the tilts of image files: those of the spectra, or what files say of themselves."""
+    stage = [s.tilt for s in images]
     if tilts is not None and len(paths) == count:
+        if given is None or isinstance(given, str):  # degrees are the user's word for each pair
+            check_pairs(paths, stage, given, tilts)
         return tilts, "files"
     try:
-        return tilts_of(paths, [s.tilt for s in images], None)
+        return tilts_of(paths, stage, None)
     except ValueError as error:
         raise ValueError(
             f"haadf: {error} Or give files and haadf as lists, in the same order."

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .angles import same_tilt
 from .files import Signal
 from .scan import Scan, scan_of
 from .signals import tilts_of_signal
@@ -33,7 +34,8 @@ class Scans:
     Raises
     ------
     ValueError
-        If there are other axes, or not as many images as spectrum images.
+        If there are other axes, not as many images as spectrum images, or stages of the two that
+        contradict each other.
     """
 
     def __init__(self, found: Sequence[Any], image: str | None):
@@ -57,6 +59,14 @@ class Scans:
                 f"files holds {len(self.cubes)} spectrum images and {len(self.images)} images; "
                 "expected a HAADF image for each, or one stack of them as haadf=."
             )
+        for cube, image_ in zip(self.cubes, self.images):
+            of_cube, of_image = _stage(cube), _stage(image_)
+            if None not in (of_cube, of_image) and not same_tilt(of_cube, of_image):
+                raise ValueError(
+                    f"files holds spectra with the stage at {of_cube:g} degrees and, in the same "
+                    f"place among the images, one at {of_image:g}; expected each image with its "
+                    "spectra. Put both in one order, or all images into one stack, as haadf=."
+                )
 
     @property
     def paths(self) -> list[Path]:
@@ -84,11 +94,17 @@ class Scans:
 
 
 def _whole(signal: Any) -> Signal:
+    axes = signal.axes_manager._axes
+    return _signal(signal, np.asarray(signal.data), axes, _stage(signal))
+
+
+def _stage(signal: Any) -> float | None:
+    """Return the degrees that a signal says its stage had."""
     tilt = signal.metadata.get_item("Acquisition_instrument.TEM.Stage.tilt_alpha", None)
-    return _signal(signal, np.asarray(signal.data), signal.axes_manager._axes, tilt)
+    return None if tilt is None else float(tilt)
 
 
-def _signal(signal: Any, data: np.ndarray, axes: Sequence[Any], tilt: Any) -> Signal:
+def _signal(signal: Any, data: np.ndarray, axes: Sequence[Any], tilt: float | None) -> Signal:
     """Return what `hebt.io.files.Reader` would give of a file with this signal."""
     resolution = signal.metadata.get_item(
         "Acquisition_instrument.TEM.Detector.EDS.energy_resolution_MnKa", None
@@ -109,7 +125,7 @@ def _signal(signal: Any, data: np.ndarray, axes: Sequence[Any], tilt: Any) -> Si
         kind=str(signal.metadata.get_item("Signal.signal_type", "")),
         shape=data.shape,
         axes=described,
-        tilt=None if tilt is None else float(tilt),
+        tilt=tilt,
         resolution=None if resolution is None else float(resolution),
         counts=None,
         data=data,

@@ -127,7 +127,7 @@ def read(
         raise ValueError("files is given with maps; expected one or the other.")
     options = {"avoid": avoid, "parts": parts, "seed": seed, "progress": progress}
     if files is None and (maps is not None or haadf is not None):
-        found: list[Any] = []
+        said: Any = None
         _check_no_spectra(lines, parts, "maps")
         series = _read_named(haadf, maps, given, image, side)
     else:
@@ -135,7 +135,10 @@ def read(
         _check_ordered(files, found, given)
         beside = None if haadf is None else _Beside(haadf, files)
         series = _read_found(found, lines, given, image, side, options, beside)
-    settings = {"files": found or None, "lines": lines, "angles": given, "image": image}
+        # beside HAADF a pattern stays one: as a list it would say that it has the order of haadf
+        is_text = isinstance(files, (str, os.PathLike))
+        said = files if beside is not None and is_text else found
+    settings = {"files": said, "lines": lines, "angles": given, "image": image}
     settings |= {"maps": maps, "haadf": haadf, "pixel_size": side, "avoid": avoid, "parts": parts}
     return _recorded(series, settings | ({} if parts is None else {"seed": seed}))
 
@@ -268,7 +271,8 @@ def _of_spectra(
     if beside is None:
         return series
     known = tilts if beside.is_ordered else None
-    return with_haadf(series, haadf_beside(beside.found, image, given, known, len(paths)))
+    said = wanted if given is None else given
+    return with_haadf(series, haadf_beside(beside.found, image, said, known, len(paths)))
 
 
 def hold_spectra(signals: list[Signal]) -> bool:
