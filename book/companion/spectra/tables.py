@@ -16,8 +16,8 @@ from .study import step_errors
 PARTICLE_NAME = {"nonalloy": "embedded octahedron", "alloy": "alloy particle"}
 ALIGNED = {
     "before": "HAADF, before",
-    "correlated": "HAADF, cross-correlation of neighbours",
-    "refined": "HAADF, centre of mass",
+    "correlated": "HAADF, cross-correlation of neighbors",
+    "refined": "HAADF, center of mass",
     "maps": "element maps, onto HAADF",
 }
 
