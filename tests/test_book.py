@@ -334,11 +334,11 @@ def test_all_figures_and_tables_are_listed(soups):
     assert set(notebook.table_numbers()) <= set(linked)
 
 
-SHOWN_ELSEWHERE = re.compile(r"#(term-|equation-|fig-)")
+SHOWN_ELSEWHERE = re.compile(r"#(term-|equation-|fig-|table-)")
 
 
 def test_links_inside_the_book_have_previews(soups, built_book):
-    """Citations, terms, equations and figures; what is shown stands where the link leads."""
+    """Citations, terms, equations, figures and tables, as they stand where the link leads."""
     text = (built_book / "_static" / "previews_data.js").read_text(encoding="utf-8")
     previews = json.loads(text.removeprefix("window.hebtPreviews = ").removesuffix(";\n"))
     for key, shown in previews.items():
@@ -346,6 +346,10 @@ def test_links_inside_the_book_have_previews(soups, built_book):
         assert soups[page].find(id=anchor), key
         for image in BeautifulSoup(shown, "html.parser").find_all("img"):
             assert (built_book / image["data-src"]).is_file() and image["alt"]
+        if anchor.startswith("table-"):
+            there = [row.get_text() for row in soups[page].find(id=anchor).find_all("tr")]
+            rows = [row.get_text() for row in BeautifulSoup(shown, "html.parser").find_all("tr")]
+            assert len(rows) > 1 and rows == there[: len(rows)] and "href" not in shown
     kinds = set()
     for name, soup in soups.items():
         article = soup.find("article") or soup
@@ -358,7 +362,7 @@ def test_links_inside_the_book_have_previews(soups, built_book):
                     in previews
                 )
                 kinds.add(kind[1] if kind else "cited")
-    assert kinds == {"term-", "equation-", "fig-", "cited"}
+    assert kinds == {"term-", "equation-", "fig-", "table-", "cited"}
 
 
 def test_pages_hold_nothing_that_needs_a_server(built_book, soups):

@@ -207,9 +207,7 @@ def test_the_promise_can_be_kept_and_broken():
     ):
         said = claims.promise(made_up(free))
         assert said.count("it is (") == 2 * kept and said.count("it is not (") == 2 * (not kept)
-    assert "better for all (C, O, Mg, Si, Fe, Pt) and worse for none" in claims.promise(
-        made_up(better)
-    )
+    assert "it is (better for all (C, O, Mg, Si, Fe, Pt))" in claims.promise(made_up(better))
     assert "worse for 1 (Pt)" in claims.promise(made_up(np.array([0, 0, 0, 0, 0, 0.5])))
     numbers = claims.judged_numbers(made_up(better, hard=1.0))
     assert numbers["dust_judged_hard_tilts"].endswith("worse for all (C, O, Mg, Si, Fe, Pt)")

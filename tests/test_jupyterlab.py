@@ -181,6 +181,13 @@ def test_prose_has_its_numbers_and_figures_their_captions(opened):
     seen = re.findall(r"^Fig\. (\d\.\d) ", prose(page), re.MULTILINE)
     assert seen == [f"1.{k}" for k in range(1, len(last) + 1)]
     assert not RAW.search(prose(page))
+    # questions and folded answers are no code
+    assert page.locator(f"{PROSE} blockquote").count() == text.count("> **Your guess.**")
+    answer = page.locator(f"{PROSE} details")
+    assert answer.count() == 1 and answer.get_attribute("open") is None
+    answer.locator("summary").click()
+    answer.locator("mjx-container").first.wait_for()
+    assert page.locator(f"{PROSE} pre").count() == 0
     # the file stays as it was, also when it is saved, and nothing comes beside it
     page.locator(PROSE).first.click()
     save(page)

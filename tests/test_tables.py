@@ -73,6 +73,7 @@ def test_spreads_are_mean_and_sample_deviation():
 
 def test_percentages_carry_a_sign():
     assert (tables.signed(1.26), tables.signed(-10.656, 2)) == ("+1.3 %", "−10.66 %")
+    assert (tables.signed(-0.04), tables.signed(0.4, 0)) == ("0.0 %", "0 %")
 
 
 def test_tables_show_themselves_safely():

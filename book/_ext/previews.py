@@ -7,11 +7,14 @@ import json
 import posixpath
 from pathlib import Path
 
+from bs4 import BeautifulSoup
 from docutils import nodes
+from lists import TABLE
 from sphinx import addnodes
 
 FILE = "previews_data.js"
 SCRIPT = "previews.js"
+ROWS = 6  # so many rows of a table are enough to know it by
 
 
 def _found(app) -> dict:
@@ -55,6 +58,26 @@ def collect(app, doctree, page):
             said = html.escape(caption.astext())
             picture = f'<img data-src="{source}" alt="{alt}">'
             _note(app, page, node["ids"], f"{picture}<p>{said}</p>")
+    for node in doctree.findall(nodes.raw):
+        if TABLE in node.astext():
+            name, text = first_rows(node.astext())
+            _note(app, page, [name] if name else [], text)
+
+
+def first_rows(text: str) -> tuple[str, str]:
+    """Return the name of a table, and the table with its first rows alone, without links."""
+    box = BeautifulSoup(text, "html.parser").find(class_="hebt-table")
+    table = box.table
+    rows = table.tbody.find_all("tr", recursive=False)
+    for row in rows[ROWS:]:
+        row.decompose()
+    for link in table.find_all("a"):
+        link.unwrap()
+    for node in table.find_all(id=True):
+        del node["id"]
+    more = len(rows) - ROWS
+    rest = f"<p>{more} more row{'s' if more > 1 else ''}</p>" if more > 0 else ""
+    return box.get("id", ""), f"{table}{rest}"
 
 
 def write(app, exception):

@@ -78,6 +78,8 @@ def article(text: str, page: str, known: set[str], address: str = "") -> Beautif
         explorer.append(live)
     for unwanted in body.select(".headerlink, noscript, .toggle-button"):
         unwanted.decompose()
+    for box in body.select("blockquote, details:not([class]), .admonition"):
+        box["class"] = [*box.get("class", ()), "hebt-box"]
     for details in body.select("details"):
         details["open"] = ""
     for image in body.select("img"):

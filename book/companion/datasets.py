@@ -51,7 +51,8 @@ class DataCard:
             state = f"missing: {len(self.missing)} of {len(files)} files ({first})"
         rows = [
             ("measured data" if entry["measured"] else "simulated data", entry["title"]),
-            *((label, entry[label]) for label in ("source", "credit", "licence")),
+            *((label, entry[label]) for label in ("source", "credit")),
+            ("license", entry["licence"]),
             *((k.replace("_", " "), v) for k, v in entry["acquisition"].items()),
             ("files", f"{len(files)} files, {megabytes(files):.1f} MB"),
             ("on this machine", state),

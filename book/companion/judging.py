@@ -35,3 +35,16 @@ def counts_of(judged: Judged, contender: str, reference: str = EDS) -> dict[str,
         word: [e for e, s in zip(judged.elements, signs, strict=True) if s == sign]
         for sign, word in words.items()
     }
+
+
+def outcome(judged: Judged, contender: str, reference: str = EDS) -> str:
+    """Say in how many elements, and which, a contender is better and worse than another."""
+    found, count = counts_of(judged, contender, reference), len(judged.elements)
+
+    def named(word):
+        elements = found[word]
+        which = "all" if len(elements) == count else len(elements)
+        return f"{word} for {which} ({', '.join(elements)})"
+
+    words = [named(word) for word in ("better", "worse") if found[word]]
+    return " and ".join(words) or "neither better nor worse for any element"

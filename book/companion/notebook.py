@@ -18,8 +18,6 @@ SCRIPT = Path(__file__).with_suffix(".js")
 ROLE = re.compile(r"\{(glue:text|cite:p|cite:t|numref|eq|ref|term)\}`([^`]+)`")
 # the end of an equation, with its label
 LABEL = re.compile(r"^\$\$ \(([\w-]+)\)$", re.MULTILINE)
-# a box with a title and, behind :class:, how it looks
-ADMONITION = re.compile(r"^```\{admonition\} (.+)\n((?::.*\n)*)((?:.*\n)*?)```$", re.MULTILINE)
 # a link to another chapter, or to a place in this one
 LINK = re.compile(r"\[([^\]]+)\]\((?:(\w+)\.md|#?[\w-]+)\)")
 
@@ -124,14 +122,6 @@ def _cite(keys: str, textual: bool) -> str:
     return ", ".join(cited) if textual else f"({'; '.join(cited)})"
 
 
-def _written_box(box: re.Match) -> str:
-    """Write an admonition as plain Markdown; one that is folded stays so."""
-    title, options, text = box.groups()
-    if "dropdown" in (options or ""):
-        return f"<details><summary>{title}</summary>\n\n{text}\n</details>"
-    return f"**{title}.** {text}"
-
-
 def _works() -> list[str]:
     return [_cite(key, True) for key in sorted(bibliography(), key=bibliography().get)]
 
@@ -154,7 +144,6 @@ def write_role(kind: str, content: str, numbers: dict[str, str]) -> str:
 def write_out(source: str, numbers: dict[str, str]) -> str:
     """Return a cell's Markdown, with glued name -> text, and nothing that only Sphinx knows."""
     works = "\n".join(f"- {work}" for work in _works())
-    source = ADMONITION.sub(_written_box, source)
     source = re.sub(r"```\{bibliography\}.*?```", lambda _: works, source, flags=re.DOTALL)
     source = re.sub(r"^\([\w-]+\)=\n", "", source, flags=re.MULTILINE)
     source = LABEL.sub(lambda m: rf"\tag{{{equation_numbers()[m[1]]}}}" + "\n$$", source)

@@ -52,8 +52,9 @@ def verdict(paper: float, ours, name: str = "") -> str:
 
 
 def signed(percent: float, digits: int = 1) -> str:
-    """Write a percentage with its sign."""
-    return f"{percent:+.{digits}f} %".replace("-", "−")
+    """Write a percentage with its sign; one that rounds to 0 has none."""
+    text = f"{percent:+.{digits}f} %".replace("-", "−")
+    return text if re.search("[1-9]", text) else text[1:]
 
 
 def spread_text(values, digits: str = ".3f", *, scale: float = 1.0, unit: str = "") -> str:

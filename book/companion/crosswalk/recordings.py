@@ -90,7 +90,7 @@ def alignment(row: Row, results) -> Found:
     return Found(
         row.value,
         f"leaves {correlated[0]:.2f} pixels, alloy {correlated[1]:.2f}; "
-        f"the centre of mass {refined[0]:.2f} and {refined[1]:.2f}",
+        f"the center of mass {refined[0]:.2f} and {refined[1]:.2f}",
         "1 pixel, root mean square",
         of_flags(max(correlated) < 1),
     )

@@ -3,13 +3,15 @@
 import numpy as np
 
 from ..dose import per_nm2
-from ..judging import EDS, counts_of, relative
+from ..judging import EDS, counts_of, outcome, relative
 from ..paper import value
 from .judgement import FREE, FUSED, HARD, MILD, POISSON, SOFT, STRONG, Judgement
 from .study import DustStudy, fit_and_doubts, likeness, mass_stages, totals
 
 # elements that have to be predicted better than by EDS alone, with none predicted worse
 ENOUGH = 4
+
+CLEARLY = 1.01  # an error this many times another is larger in the table as well
 
 HOLDER = ("Ti", "Cu")  # of the grid and the holder, not of the specimen
 
@@ -63,7 +65,7 @@ def held_out_numbers(result) -> dict[str, str]:
     eds, *_, strong = result.mean()[:, -1]
     magnesium = result.elements.index("Mg")
     factors = strong / eds
-    worse = [e for e, factor in zip(result.elements, factors, strict=True) if factor > 1]
+    worse = [e for e, f in zip(result.elements, factors, strict=True) if f > CLEARLY]
     numbers = {
         "strong_worse": ", ".join(worse) or "no element",
         "strong_Mg": f"{factors[magnesium]:.2f}",
@@ -123,20 +125,6 @@ def judged_numbers(judgement: Judgement) -> dict[str, str]:
         mine, without = (judged.mean()[judged.contenders.index(n)].sum() for n in (FREE, POISSON))
         numbers[f"guide_sum_{kind}"] = f"{mine / without:.2f}"
     return {f"dust_judged_{name}": text for name, text in numbers.items()}
-
-
-def outcome(judged, contender: str, reference: str = EDS) -> str:
-    """Say in how many elements, and which, a contender is better and worse than another."""
-    found, count = counts_of(judged, contender, reference), len(judged.elements)
-
-    def named(word):
-        elements = found[word]
-        if not elements:
-            return f"{word} for none"
-        which = "all" if len(elements) == count else len(elements)
-        return f"{word} for {which} ({', '.join(elements)})"
-
-    return f"{named('better')} and {named('worse')}"
 
 
 def promise(judgement: Judgement) -> str:

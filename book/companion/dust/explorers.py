@@ -61,6 +61,6 @@ def explore_planes(study, volumes, *, shown=("Mg", "Fe")) -> explorers.FrameExpl
         ],
         alt=f"The plane {{height}} nm above the middle. Correlation with HAADF: {found}.",
         caption="Planes parallel to the section, from one face to the other. Each element has one "
-        "colour scale for all methods; the brightest 0.5 % of the voxels are cut off. "
+        "color scale for all methods; the brightest 0.5 % of the voxels are cut off. "
         "Below each: how its pixels of this plane go with those of HAADF, from −1 to 1.",
     )

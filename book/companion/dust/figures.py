@@ -157,7 +157,7 @@ def plot_alignment(study, row: int = 180):
     for ax, axis, title in zip(axes[1], (1, 0), ("across", "along"), strict=True):
         for shifts, *look in (
             (study.manual, "0.45", "x", "by hand (data's authors)"),
-            (study.neighbors, _SECOND, "s", "from neighbours"),
+            (study.neighbors, _SECOND, "s", "from neighbors"),
             (study.shifts, _FIRST, "o", "from the reprojection"),
         ):
             _points(ax, angles, shifts[:, axis], *look)

@@ -61,7 +61,7 @@ def nonalloy_numbers(study: NonAlloyStudy) -> dict[str, str]:
             for who in ("HEBT", "EDS", "tie"):
                 found = [p for p in PAIRS if study.scores[reference].outcome(*p, **stops) == who]
                 key = f"{reference}_{stop}_{who}".lower()
-                numbers |= {key: f"{len(found)}", f"{key}_pairs": _pairs_text(found)}
+                numbers[key] = f"{len(found)}"
     numbers |= _crosstalk_numbers(study)
     for e, element in enumerate(ELEMENTS):
         numbers |= _element_numbers(study, e, element)
@@ -296,7 +296,7 @@ def alloy_result_text(study: AlloyStudy) -> str:
     other = spread_text(study.profile_error()[METHODS.index("eds")], ".1f", scale=100)
     return (
         f"With each method at its best stop, EDS alone has {each} times the mean-squared error of "
-        f"HEBT. The composition, averaged over shells, is off by {shells} atomic per cent by HEBT "
+        f"HEBT. The composition, averaged over shells, is off by {shells} atomic percent by HEBT "
         f"and by {other} from EDS alone."
     )
 

@@ -178,7 +178,7 @@ def plot_edges(study: NonAlloyStudy):
         ax.axvline(0, color="0.8", linewidth=1, zorder=0)
         ax.set_xlabel(f"distance from {words[surface]} (nm)")
         title(ax, f"{element} at {words[surface]}", mark)
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28))
+        ax.legend(loc="uppercenter", bbox_to_anchor=(0.5, -0.28))
     axes[0].set_ylabel("density (bulk: 1)")
     return figure
 
@@ -214,7 +214,7 @@ def plot_gold_profile(study: AlloyStudy):
     axes[0].set_ylabel("Au (atomic %)")
     axes[1].set_ylabel("difference (atomic %)")
     for ax, mark, name in zip(axes, "ab", ("radial profile", "error"), strict=True):
-        ax.set_xlabel("distance from the centre (nm)")
+        ax.set_xlabel("distance from the center (nm)")
         title(ax, name, mark)
     axes[0].legend()
     return figure
@@ -232,7 +232,7 @@ def plot_absorption(octahedron: AbsorptionStudy, alloy: AbsorptionStudy):
         moved = 100 * (alloy.profile[case] - alloy.profile[0])
         axes[2].plot(alloy.radius, moved, line, markersize=3.5, label=label)
     axes[2].axhline(0, color="0.6", linewidth=1, zorder=0)
-    axes[2].set(xlabel="distance from the centre (nm)", ylabel="change of Au (atomic %)")
+    axes[2].set(xlabel="distance from the center (nm)", ylabel="change of Au (atomic %)")
     title(axes[2], "alloy", "c")
     axes[2].legend()
     return figure

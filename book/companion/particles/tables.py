@@ -248,7 +248,7 @@ def rim_table(study: RimStudy) -> Table:
         ("reading", "method", "iterations", "width of Ag at the interface", "noise of Ag"),
         rows,
         title="The rim in silver: iterations, and the maps' kernel in the model",
-        note=f"One noise seed, {study.slices} neighbouring slices. Noise is the standard deviation "
+        note=f"One noise seed, {study.slices} neighboring slices. Noise is the standard deviation "
         "in pure Ag, of its mean. With the kernel in the model, HEBT took as long as without it "
         f"when this page was built: {longer}.",
     )

@@ -171,7 +171,7 @@ def _masks(study):
         for i, e in enumerate(ELEMENTS)
     )
     return Verdict(
-        "masks do not localise the elements any better",
+        "masks do not localize the elements any better",
         PREDICTED,
         f"error inside the particle, {found} (better: by 5 %)",
         word(~np.array(better)),
@@ -187,7 +187,7 @@ def _better_localized(study):
     # an error holds grain, too; where an element ends is seen in its edge alone
     width, narrower = _each([study.localized[m]["width"] for m in METHODS], nanometers)
     return Verdict(
-        "HEBT localises them better than EDS alone and with either mask",
+        "HEBT localizes them better than EDS alone and with either mask",
         PREDICTED,
         f"error inside the particle by HEBT, {error}; width of the interface, {width}",
         word([*smaller, *narrower]),

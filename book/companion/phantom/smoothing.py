@@ -31,7 +31,7 @@ KERNELS = (
     Kernel("8 taps, σ = 2", 8, 2.0),
     Kernel("8 taps, σ = 3", 8, 3.0),
     Kernel("8 taps, σ = 4", 8, 4.0),
-    Kernel("8 taps, σ = 4, not centred", 8, 4.0, centered=False),
+    Kernel("8 taps, σ = 4, not centered", 8, 4.0, centered=False),
     Kernel("33 taps, σ = 4", 33, 4.0),
 )
 

@@ -10,7 +10,7 @@ from .processing import process
 from .settings import ELEMENTS, ParticleSettings
 from .study import SpectrumStudy, stages
 
-STEPS = ("as recorded", "denoised", "smoothed", "normalised and aligned")
+STEPS = ("as recorded", "denoised", "smoothed", "normalized and aligned")
 NAMES = {"nonalloy": "the particle with the octahedron", "alloy": "the alloy particle"}
 CHANNELS = {
     "near the Au and Ag peaks": "peaks",
@@ -180,12 +180,12 @@ def explore_energy_window(study: SpectrumStudy) -> explorers.FrameExplorer:
         "counts",
         log="y",
         depends=(),
-        alt="Counts over the centre of the window, from 1.9 to 3.9 and from 9.4 to 10 "
+        alt="Counts over the center of the window, from 1.9 to 3.9 and from 9.4 to 10 "
         "kiloelectronvolts, with peaks of Au at 2.15 and 9.7, and of Ag at 3.",
     )
     return explorers.FrameExplorer(
         compute,
-        [explorers.Control("energy", "Centre of the window", energies, 2.15, "keV", ".2f")],
+        [explorers.Control("energy", "Center of the window", energies, 2.15, "keV", ".2f")],
         panels,
         readouts=[explorers.Readout("counts", "counts in the window, all pixels", format=",.0f")],
         curves=[curve],

@@ -16,7 +16,7 @@ _PEAKS |= {"Cu Kα": 8.04, "Cu Kβ": 8.90, "Au Lα": 9.71, "Au Lβ": 11.44}
 _ALIGNED = {
     "before": ("before", "x:", "0.55"),
     "correlated": ("cross-correlation", "s--", "#D55E00"),
-    "refined": ("centre of mass", "o-", "#0072B2"),
+    "refined": ("center of mass", "o-", "#0072B2"),
 }
 _CHANNELS = {
     "peaks": ("near Au and Ag peaks", "o-", "#0072B2"),
@@ -187,7 +187,7 @@ def plot_scree(study):
             ax.plot(x, values, color=color, linewidth=1, label=label)
         ax.text(4.15, -2.4 * row + 0.55, _CHANNELS[name][0], fontsize=7)
     ax.set(xlabel="energy (keV)", yticks=[], ylim=(-8.6, 2.2))
-    ax.legend(ncols=3, fontsize=7, loc="upper center")
+    ax.legend(ncols=3, fontsize=7, loc="uppercenter")
     title(ax, "first three components", "b")
     return figure
 
@@ -222,7 +222,7 @@ def plot_response(*all_series):
         ax.plot(series.angles, steps.true_response, color="0.6", linewidth=3, label="true response")
         for what, both, lines, width in (
             ("recorded", steps.denoised, ("o-", "s-"), 1),
-            ("normalised", series.maps, ("--", "--"), 1.4),
+            ("normalized", series.maps, ("--", "--"), 1.4),
         ):
             for element, maps, line in zip(ELEMENTS, both, lines, strict=True):
                 look = {"color": ELEMENT_COLOR[element], "label": f"{element}, {what}"}

@@ -16,8 +16,8 @@ from .study import step_errors
 PARTICLE_NAME = {"nonalloy": "embedded octahedron", "alloy": "alloy particle"}
 ALIGNED = {
     "before": "HAADF, before",
-    "correlated": "HAADF, cross-correlation of neighbours",
-    "refined": "HAADF, centre of mass",
+    "correlated": "HAADF, cross-correlation of neighbors",
+    "refined": "HAADF, center of mass",
     "maps": "element maps, onto HAADF",
 }
 
@@ -117,7 +117,7 @@ def window_table() -> Table:
     kept = ", ".join(f"{100 * s:.0f} % for {e}" for s, e in zip(shares, ELEMENTS, strict=True))
     matrix = crosstalk_matrix()
     crossing = " and ".join(
-        f"{100 * matrix[1 - e, e]:+.1f} % ({name})" for e, name in enumerate(ELEMENTS)
+        f"{signed(100 * matrix[1 - e, e])} ({name})" for e, name in enumerate(ELEMENTS)
     )
     return Table(
         ("element", "counted (keV)", "background (keV)"),
@@ -147,6 +147,12 @@ def step_table(*all_series) -> Table:
     )
 
 
+def _with_error(percent: float, error: float) -> str:
+    """Write a percentage with its error, which is left out where no digit shows it."""
+    shown = f"{error:.1f}"
+    return f"{percent:.1f}{f' ± {shown}' if float(shown) else ''} %"
+
+
 def blocks_table(*all_series) -> Table:
     """Return what the chain measured of mixing on its way to the blocks that it took."""
     rows = []
@@ -155,7 +161,7 @@ def blocks_table(*all_series) -> Table:
         for side, mixing in series.steps.tried.items():
             taken = mixing is series.mixing
             true = f"{100 * series.steps.true_mixing.worst:.1f} %" if taken else ""
-            text = f"{100 * mixing.worst:.1f} ± {100 * mixing.share_errors.max():.1f} %"
+            text = _with_error(100 * mixing.worst, 100 * mixing.share_errors.max())
             rows.append((which, f"{side} × {side}", text, true, "taken" if taken else "refused"))
     return Table(
         ("particle", "blocks (pixels)", "mixing, measured", "mixing, true", ""),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hebt
 
-from ..dust.claims import outcome
-from ..judging import EDS, counts_of
+from ..judging import EDS, counts_of, outcome
 from .judgement import FREE, FUSED, HARD, HEBT, POISSON, TV, Judgement
 from .study import BenchmarkStudy, ratio_fits
 from .tables import RIGHT

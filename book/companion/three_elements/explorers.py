@@ -44,7 +44,7 @@ def explore_methods(volumes: Volumes, judgement: Judgement) -> explorers.FrameEx
         alt="Slice {slice} by {method}: each element, HAADF reconstructed alone, and the elements' "
         "sum less that.",
         caption=f"Below each element: χ² of tilts and counts that were held out, less that of {EDS}"
-        ", in per cent of it; lower is better. HAADF intensity per voxel; an element has one color "
+        ", in percent of it; lower is better. HAADF intensity per voxel; an element has one color "
         "scale for all methods.",
         filename="three-elements",
     )

@@ -20,9 +20,9 @@ def ratio_table(series) -> Table:
     right, _ = fits[RIGHT]
     rows = []
     for name, (ratios, errors) in fits.items():
-        cells = [f"{r:,.0f}".replace(",", " ") for r in ratios]
+        cells = [f"{r:,.0f}" for r in ratios]
         if errors is not None:
-            cells = [f"{c} ± {e:,.0f}".replace(",", " ") for c, e in zip(cells, errors)]
+            cells = [f"{c} ± {e:,.0f}" for c, e in zip(cells, errors)]
             away = np.round(100 * (ratios / right - 1), 1) + 0.0  # no minus before 0
             cells = [f"{c}\n({signed(a)})" for c, a in zip(cells, away, strict=True)]
         rows.append((name, *(c.replace(" ", "\u00a0") for c in cells)))

@@ -125,7 +125,7 @@ def plot_alloy(study: ParticleComparison):
         mean = np.nanmean(profile, axis=0)
         look = STYLE[method] | {"markersize": 4}
         ax.plot(study.radius, mean, label=f"{NAMES[method]}, {iterations}", **look)
-    ax.set(xlabel="distance from the centre (nm)", ylabel="atomic fraction of Au")
+    ax.set(xlabel="distance from the center (nm)", ylabel="atomic fraction of Au")
     title(ax, "in shells, mean over the seeds", "e")
     ax.legend(ncols=2)
     return figure
