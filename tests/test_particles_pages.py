@@ -60,6 +60,7 @@ def views(size, bodies):
         np.array([8, 12, 15]),
         steps(5, 3, size, size),
         {name: body[:1] if name == "haadf" else body for name in bodies},
+        1,
     )
 
 
