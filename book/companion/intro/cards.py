@@ -49,7 +49,7 @@ def _html(card, end):
 
     steps = np.rint(255 * card.picture.clip(0, 1)).astype(np.uint8)
     out = io.BytesIO()
-    Image.fromarray(steps).save(out, "webp", quality=85, method=6)
+    Image.fromarray(steps).save(out, "webp", quality=75, method=6)
     height, width = steps.shape[:2]
     return (
         f'<a class="hebt-card" href="{card.page}{end}">'

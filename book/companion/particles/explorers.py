@@ -173,8 +173,9 @@ def _note(volumes, depth, turn, tip):
     if depth is None:
         return ""
     share, spread = face(section(volumes, turn=turn, tip=tip, depth=depth, width=FACE_WIDTH))
-    whose = f"Au {share:.0%} of the cut face. " if len(volumes) > 1 else ""
-    return f"{whose}Density there varies by {spread:.0%}."
+    if len(volumes) == 1:
+        return f"The brightness of the cut face varies by {spread:.0%}."
+    return f"Au {share:.0%} of the cut face. Density there varies by {spread:.0%}."
 
 
 def key(*looks: Look) -> dict[str, str]:
