@@ -261,41 +261,66 @@ def _turntable(result: Result) -> Iterator[str]:
         yield "<p>One slice has no other side.</p>"
         return
     views = np.array([[_projections(x, turn, tip) for turn in _TURNS] for tip in _TIPS])
-    views = np.moveaxis(views, 2, 0)  # (elements, tips, turns, size, size)
-    views /= views.max(axis=(1, 2, 3, 4), keepdims=True).clip(1e-30)
-    colors = [
-        [int(_COLORS[k % len(_COLORS)][i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        for k in range(len(x))
-    ]
-    bodies = [1 - v[..., None] * (1 - np.array(c)) for v, c in zip(views, colors)]
+    views = np.moveaxis(views, (3, 2), (0, 1))  # (elements, cuts, tips, turns, size, size)
+    behind = views.sum(axis=(-2, -1), dtype=np.float64)
+    behind = 100 * behind / behind[:, :1].clip(1e-30)
+    views /= views.max(axis=(1, 2, 3, 4, 5), keepdims=True).clip(1e-30)
+    colors = {n: _COLORS[k % len(_COLORS)] for k, n in enumerate(result.elements)}
+    rgb = [[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colors.values()]
+    bodies = [1 - v[..., None] * (1 - np.array(c)) for v, c in zip(views, rgb)]
     pictures = dict(zip(result.elements, bodies))
     if len(bodies) > 1:
         pictures["all"] = np.prod(bodies, axis=0)
+    # rows and columns lie across the bar, slices never along it
+    voxel = result.pixel_size * factors[1] if factors[1] == factors[2] else None
     yield Turntable(
         {title: np.rint(255 * body).astype(np.uint8) for title, body in pictures.items()},
         turns=list(_TURNS),
         tips=list(_TIPS),
+        cuts=["nothing", "the front half"],
         alts={
             title: f"The volume of {title}, summed along the line of sight." for title in pictures
         },
+        notes={
+            name: [[["" for _ in row] for row in part[0]], _shares(name, part[1])]
+            for name, part in zip(result.elements, behind)
+        },
+        pixel_size=voxel,
+        key=colors,
+        key_note="White: nothing on the line of sight; full color: the element's largest sum.",
         caption="Sums along the line of sight, the tilt axis vertical; each element to its own "
         f"maximum. Drag to turn.{_binned(factors)}",
     ).html(max_bytes=60_000_000)
 
 
+def _shares(name, behind):
+    """Say what lies behind the cut plane, in percent of all, for each tip and turn."""
+    return [[f"{share:.0f} % of all {name} lies behind the cut." for share in r] for r in behind]
+
+
 def _projections(x: np.ndarray, turn: float, tip: float) -> np.ndarray:
-    """Return the sums along the line of sight, of (elements, slices, rows, columns)."""
+    """Return the sums along the line of sight, of all and of what lies behind the middle.
+
+    Shape (2, elements, rows, columns), of (elements, slices, rows, columns).
+    """
     from scipy.ndimage import affine_transform
 
     a, b = np.deg2rad(turn), np.deg2rad(tip)
     about_tilt_axis = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
-    from_above = np.array([[np.cos(b), -np.sin(b), 0], [np.sin(b), np.cos(b), 0], [0, 0, 1]])
+    from_above = np.array([[np.cos(b), np.sin(b), 0], [-np.sin(b), np.cos(b), 0], [0, 0, 1]])
     matrix = about_tilt_axis @ from_above
     size = int(np.ceil(np.linalg.norm(x.shape[1:])))
     offset = (np.array(x.shape[1:]) - 1) / 2 - matrix @ np.full(3, (size - 1) / 2)
     how: dict[str, Any] = {"order": 1, "output": np.float32, "mode": "grid-constant"}
-    turned = (affine_transform(volume, matrix, offset, (size,) * 3, **how) for volume in x)
-    return np.array([volume.sum(axis=1) for volume in turned])
+    turned = [affine_transform(volume, matrix, offset, (size,) * 3, **how) for volume in x]
+    # lines of sight begin at row 0 of their axis; a plane in the middle of a row takes half of it
+    back = np.clip(np.arange(size) - (size - 1) / 2 + 0.5, 0, 1, dtype=np.float32)
+    return np.array(
+        [
+            [volume.sum(axis=1) for volume in turned],
+            [np.einsum("ijk,j->ik", volume, back) for volume in turned],
+        ]
+    )
 
 
 def _code(value: Any) -> str:

@@ -1304,7 +1304,25 @@ entry(
         bad={"a text": "a", "no body": {"b": [["c", "d"]]}, "a number": 3}
         | {"one text less": {"a": [["Left."]]}, "no rows": {"a": ["Left.", "Right."]}},
     ),
+    pixel_size=number(1.5, 0, -1).but("None"),
+    key=argument(
+        {"Au": "#ffc71a"}, bad={"a text": "Au", "no color": {"Au": "gold"}, "a number": 3}
+    ),
+    key_note=TITLE,
+    spin=number(9.0, -1),
     caption=TITLE,
+)
+entry(
+    "hebt.explorers.Turntable, cuts",
+    lambda cuts: explorers.Turntable(
+        {"a": np.stack([VIEWS, VIEWS])}, turns=[0, 90], tips=[30], cuts=cuts
+    ),
+    cuts=argument(
+        ["nothing", "half"],
+        bad={"None": None, "a text": "nothing", "one less": ["nothing"], "a number": 3}
+        | {"twice the same": ["half", "half"], "numbers": [0, 1], "none": []},
+        same={"a tuple": (("nothing", "half"), ["nothing", "half"])},
+    ),
 )
 entry(
     "hebt.explorers.Turntable, start",

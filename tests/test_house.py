@@ -202,7 +202,8 @@ def test_errors_and_crosstalk_are_called_by_the_words_of_the_field(path):
 
 def test_every_chapter_has_a_room():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    files = [ROOT / f"{c['file']}.md" for part in toc["parts"] for c in part["chapters"]]
+    pages = [toc["root"], *(c["file"] for part in toc["parts"] for c in part["chapters"])]
+    files = [ROOT / f"{page}.md" for page in pages]
     chapters = {f.stem for f in files if "{code-cell}" in f.read_text(encoding="utf-8")}
     rooms = {p.parent.name for p in COMPANION.glob("*/__init__.py")}
     shared = {"nonalloy": "particles", "alloy": "particles", "line_by_line": "crosswalk"}

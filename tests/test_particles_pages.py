@@ -9,10 +9,9 @@ import pytest
 from PIL import Image
 
 from companion import particles
-from companion.particles.explorers import gold
+from companion.particles.explorers import cuts, face, gold
 from companion.particles.views import from_steps
 from companion.scores import Scores
-from hebt import explorers
 
 RNG = np.random.default_rng(0)
 SHAPE = (2, 2, 3)  # methods, elements, seeds
@@ -60,6 +59,7 @@ def views(size, bodies):
         np.array([8, 12, 15]),
         steps(5, 3, size, size),
         {name: body[:1] if name == "haadf" else body for name in bodies},
+        1,
     )
 
 
@@ -451,59 +451,6 @@ def test_gold_is_the_yellow_share_of_what_is_seen():
     assert gold(np.full((4, 4, 3), 255, np.uint8)) == 0
 
 
-@pytest.fixture
-def pictures():
-    # 2 tips, 3 turns; each view has a grey of its own
-    greys = np.arange(6).reshape(2, 3) * 40
-    one = np.broadcast_to(greys[:, :, None, None, None], (2, 3, 16, 16, 3)).astype(np.uint8)
-    return {"one": one, "two": 255 - one}
-
-
-def grey(data, ends, k):
-    start = ends[k - 1] if k else 0
-    return float(np.asarray(Image.open(io.BytesIO(data[start : ends[k]])).convert("L")).mean())
-
-
-def test_views_are_stored_in_their_places(pictures):
-    table = explorers.Turntable(pictures, turns=[0, 120, 240], tips=[0, 30], start=(120, 30))
-    ends = table.spec["ends"]
-    assert ends[-1] == len(table.views) and len(ends) == 12
-    for body, (_title, views) in enumerate(pictures.items()):
-        for tip in range(2):
-            for turn in range(3):
-                found = grey(table.views, ends, (body * 2 + tip) * 3 + turn)
-                assert found == pytest.approx(views[tip, turn].mean(), abs=4)
-        assert grey(table.first, table.spec["first"], body) == pytest.approx(
-            views[1, 1].mean(), abs=4
-        )
-    assert table.poster().startswith(b"\x89PNG") and "one" in table.describe()
-    said = {"two": [["a", "b", "c"], ["d", "e", "f"]]}
-    table = explorers.Turntable(pictures, turns=[0, 120, 240], tips=[0, 30], notes=said)
-    assert [p["notes"] for p in table.spec["panels"]] == [[], said["two"]]
-
-
-def test_a_static_page_loads_views_only_when_asked(pictures, monkeypatch, tmp_path):
-    monkeypatch.setenv("HEBT_STATIC", "1")
-    noise = {k: RNG.integers(0, 255, (2, 8, 160, 160, 3), dtype=np.uint8) for k in pictures}
-    monkeypatch.setenv("HEBT_STATIC_FILES", str(tmp_path))
-    html = explorers.Turntable(noise, turns=range(0, 360, 45), tips=[0, 30]).html()
-    files = list(tmp_path.glob("*.js"))
-    assert len(files) == 1 and files[0].name in html
-    assert files[0].read_text()[-400:-200] not in html
-
-
-def test_bad_views_are_refused(pictures):
-    with pytest.raises(ValueError, match="expected \\(2, 2, 16, 16, 3\\)"):
-        explorers.Turntable(pictures, turns=[0, 1], tips=[0, 30])
-    with pytest.raises(ValueError, match="start is"):
-        explorers.Turntable(pictures, turns=[0, 120, 240], tips=[0, 30], start=(5, 0))
-    with pytest.raises(ValueError, match="pictures is {}; expected at least one body"):
-        explorers.Turntable({}, turns=[0], tips=[0])
-    said = {"one": [["a", "b", "c"]]}
-    with pytest.raises(ValueError, match="has rows of .3. texts; expected 2 rows"):
-        explorers.Turntable(pictures, turns=[0, 120, 240], tips=[0, 30], notes=said)
-
-
 def test_a_slice_beside_the_particle_is_shown_without_a_warning(alloy, recwarn):
     views = dataclasses.replace(alloy.views, slices=np.zeros_like(alloy.views.slices))
     explorer = particles.explore_slices(dataclasses.replace(alloy, views=views))
@@ -512,11 +459,39 @@ def test_a_slice_beside_the_particle_is_shown_without_a_warning(alloy, recwarn):
     assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]
 
 
-@pytest.mark.slow
-def test_both_bodies_turn(nonalloy, alloy, monkeypatch):
+def test_bodies_turn_with_the_right_scale(nonalloy, alloy, monkeypatch):
     monkeypatch.setenv("HEBT_FIDELITY", "quick")
     for study in (nonalloy, alloy):
         table = particles.explore_turntable(study)
-        n = len(study.views.bodies)
-        assert len(table.spec["panels"]) == n
-        assert len(table.spec["ends"]) == n * len(table.spec["turns"]) * len(table.spec["tips"])
+        spec, bodies = table.spec, study.views.bodies
+        assert len(spec["panels"]) == len(bodies)
+        views = len(spec["turns"]) * len(spec["tips"])
+        assert [len(ends) for ends in spec["ends"]] == [len(bodies) * views] * len(spec["cuts"])
+        # the cube fills the picture's width
+        width = study.voxel_size * study.views.binned * next(iter(bodies.values())).shape[-1]
+        length = float(spec["scale"]["text"].split()[0])
+        assert spec["scale"]["share"] * width == pytest.approx(length)
+        assert {name for name, _ in spec["key"]} == set(particles.ELEMENTS) | (
+            {"HAADF"} if "haadf" in bodies else set()
+        )
+        for panel in spec["panels"]:
+            assert all("cut face" in t for row in panel["notes"][1] for t in row)
+
+
+def test_a_cut_face_is_measured():
+    section = np.zeros((2, 10, 10))
+    section[0, :5, 2:8], section[1, 5:, 2:8] = 1, 1
+    share, spread = face(section)
+    assert share == 0.5 and spread == 0
+    section[1, 5:, 2:8] = 3
+    share, spread = face(section)
+    assert share == 0.25 and spread == pytest.approx(0.5)
+    assert face(np.zeros((2, 4, 4))) == (0, 0)
+
+
+def test_places_of_the_cut_plane_are_in_nanometers(monkeypatch):
+    monkeypatch.setenv("HEBT_FIDELITY", "paper")
+    places = cuts(1.5, 80)
+    assert places["nothing"] is None and places["the front half"] == 0
+    (name,) = set(places) - {"nothing", "the front half"}
+    assert places[name] * 1.5 == -float(name.split()[1])

@@ -63,6 +63,51 @@ def test_more_opacity_takes_more_light():
     assert darkness[0] < darkness[1] < darkness[2]
 
 
+def middle_of(picture):
+    rows, columns = np.nonzero((picture < 250).any(axis=-1))
+    return rows.mean() - (len(picture) - 1) / 2, columns.mean() - (len(picture) - 1) / 2
+
+
+def test_what_is_in_front_moves_with_the_reader_and_down_when_seen_from_above():
+    volumes = np.zeros((2, 24, 24, 24), np.float32)
+    volumes[0, 8:16, 2:6, 8:16] = 1
+    volumes[1, 8:16, 18:22, 8:16] = 1
+    seen = particles.render(volumes, [GOLD, SILVER], [0.99, 0.99], width=24)[12, 12].astype(int)
+    front = volumes[:1] if seen[0] > seen[2] else volumes[1:]
+    turned = particles.render(front, [GOLD], [0.99], turn=30, width=24)
+    tipped = particles.render(front, [GOLD], [0.99], tip=30, width=24)
+    assert middle_of(turned)[1] > 2 and abs(middle_of(turned)[0]) < 0.5
+    assert middle_of(tipped)[0] > 2 and abs(middle_of(tipped)[1]) < 0.5
+
+
+def test_a_cut_plane_takes_away_what_is_in_front_of_it():
+    volumes = np.zeros((2, 24, 24, 24), np.float32)
+    volumes[:, 6:18, 6:18, 6:18] = np.array([0.25, 0.75])[:, None, None, None]
+    colors = [(1.0, 0.0, 0.0), (0.0, 0.0, 1.0)]
+
+    def render(depth, **options):
+        return particles.render(volumes, colors, [0.1, 0.1], width=24, depth=depth, **options)
+
+    whole, far = render(None), render(-30.0)
+    assert (whole == far).all(), "a plane before everything cuts nothing"
+    assert (render(30.0) == 255).all(), "a plane behind everything leaves nothing"
+    # on the cut face colors mix by density, whatever the opacity
+    assert render(0.0)[12, 12].tolist() == [64, 0, 191]
+    assert (render(0.0, turn=35, tip=20)[12, 12] == render(0.0)[12, 12]).all()
+
+
+def test_a_section_is_the_plane_of_the_volume():
+    volumes = np.random.default_rng(0).random((2, 9, 9, 9)).astype(np.float32)
+    for k, depth in enumerate((-2.0, 0.0, 3.0)):
+        found = particles.section(volumes, depth=depth, width=9)
+        plane = {i for i in range(9) if np.allclose(found[:, :8, :8], volumes[:, :8, i, :8])}
+        assert plane == {4 - int(depth)}, k
+    # turned by a quarter, it is the other plane, seen from that side
+    found = particles.section(volumes, turn=90, width=9)[:, 1:8, 1:8]
+    other = volumes[:, 1:8, 1:8, 4]
+    assert np.allclose(found, other, atol=1e-4) or np.allclose(found, other[..., ::-1], atol=1e-4)
+
+
 def test_bad_input_is_refused():
     body = brick()[None]
     with pytest.raises(ValueError, match=r"expected \(materials, n, n, n\)"):

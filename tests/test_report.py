@@ -134,13 +134,36 @@ def test_the_turntable_shows_sums_along_the_line_of_sight():
     size = int(np.ceil(np.linalg.norm(x.shape[1:])))
     assert size % 2 == 1
     middle = [slice((size - n) // 2, (size + n) // 2) for n in (5, 7, 9)]
-    front = _projections(x, 0, 0)[0]
+    front = _projections(x, 0, 0)[0, 0]
     np.testing.assert_allclose(front[middle[0], middle[2]], x[0].sum(axis=1), rtol=1e-5)
-    side = _projections(x, 90, 0)[0][middle[0], middle[1]]
+    side = _projections(x, 90, 0)[0, 0][middle[0], middle[1]]
     found = x[0].sum(axis=2)
     assert np.allclose(side, found, rtol=1e-5) or np.allclose(side[:, ::-1], found, rtol=1e-5)
     for turn, tip in ((25, 0), (40, 30)):
-        assert _projections(x, turn, tip).sum() == pytest.approx(x.sum(), rel=0.05)
+        assert _projections(x, turn, tip)[0].sum() == pytest.approx(x.sum(), rel=0.05)
+
+
+def place(picture):
+    """The center of what is seen, (row, column) from the middle of the picture."""
+    rows, columns = np.indices(picture.shape) - (np.array(picture.shape)[:, None, None] - 1) / 2
+    return (rows * picture).sum() / picture.sum(), (columns * picture).sum() / picture.sum()
+
+
+def test_what_is_in_front_is_cut_away_and_moves_as_the_reader_turns():
+    x = np.zeros((1, 9, 9, 9))
+    x[0, 4, 1, 4] = 1  # on one side of the tilt axis
+    seen = {turn: _projections(x, turn, 0)[:, 0] for turn in (0, 180)}
+    hidden = [turn for turn, (whole, behind) in seen.items() if behind.sum() < 0.01 * whole.sum()]
+    (front,) = hidden
+    whole, behind = seen[180 - front]
+    np.testing.assert_allclose(behind, whole, rtol=1e-5)
+    # what is in front goes to the right with a larger turn, and down when seen from above
+    assert place(_projections(x, front + 20, 0)[0, 0])[1] > 0.5
+    assert place(_projections(x, front, 30)[0, 0])[0] > 0.5
+    # a slab in the middle is cut in half
+    slab = np.ones((1, 9, 9, 9))
+    whole, behind = _projections(slab, 0, 0)
+    assert behind.sum() == pytest.approx(whole.sum() / 2)
 
 
 def test_binned_voxels_stay_cubes_and_keep_their_mean():

@@ -27,7 +27,7 @@ from .figures import (
 from .grid import Grid, noise_grid
 from .measures import ELEMENTS, METHODS, REFERENCES, TABLE_2
 from .nonalloy import LOCALIZED, NonAlloyStudy, mask_maps, nonalloy_study
-from .render import render
+from .render import render, section
 from .rim import RimStudy, rim_study
 from .scoring import Scorer
 from .stopping import StoppingStudy, stopping_study

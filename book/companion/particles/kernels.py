@@ -51,19 +51,44 @@ def _sample(volume, x, y, z):
 
 
 @_jit
-def cast(volumes, colors, opacities, edges, turn, tip, first, last, step, picture):
+def _directions(turn, tip):
+    """The picture's right, its down and the ray, as (vertical, depth, across); from above."""
+    ct, st, cp, sp = math.cos(turn), math.sin(turn), math.cos(tip), math.sin(tip)
+    return (0.0, st, ct), (cp, sp * ct, -sp * st), (sp, -cp * ct, cp * st)
+
+
+@_jit
+def cut(volumes, turn, tip, depth, first, last, section):
+    """Sample volumes on a plane across the rays, `depth` voxels behind the middle.
+
+    Rows first to last of section, (materials, rows, columns), are written.
+    """
+    n, rows, columns = volumes.shape[1], section.shape[1], section.shape[2]
+    right, down, ray = _directions(turn, tip)
+    middle, scale = (n - 1) / 2, n / columns
+    for row in range(first, last):
+        for column in range(columns):
+            u = (column + 0.5 - columns / 2) * scale
+            v = (row + 0.5 - rows / 2) * scale
+            x = middle + u * right[0] + v * down[0] + depth * ray[0]
+            y = middle + u * right[1] + v * down[1] + depth * ray[1]
+            z = middle + u * right[2] + v * down[2] + depth * ray[2]
+            for m in range(volumes.shape[0]):
+                section[m, row, column] = _sample(volumes[m], x, y, z)
+
+
+@_jit
+def cast(volumes, colors, opacities, edges, view, first, last, step, clear_at, picture):
     """Cast parallel rays through volumes and add up their colors from front to back on white.
 
-    As `render`, with turn and tip in radians; rows first to last of the picture are written.
+    As `render`; `view` holds turn and tip in radians and where rays begin, in voxels behind the
+    middle. Rows first to last of the picture are added to; `clear_at`, (rows, columns), says how
+    much light is left there.
     """
     n = volumes.shape[1]
     rows, columns = picture.shape[0], picture.shape[1]
     middle, reach = (n - 1) / 2, 0.5 * n * math.sqrt(3.0)
-    ct, st, cp, sp = math.cos(turn), math.sin(turn), math.cos(tip), math.sin(tip)
-    # directions of the picture's right, its down and the ray, as (vertical, depth, across)
-    right = (0.0, st, ct)
-    down = (cp, -sp * ct, sp * st)
-    ray = (-sp, -cp * ct, cp * st)
+    right, down, ray = _directions(view[0], view[1])
     # the light comes from the upper left, behind the viewer
     light = (
         -0.45 * right[0] - 0.6 * down[0] - 0.66 * ray[0],
@@ -75,8 +100,7 @@ def cast(volumes, colors, opacities, edges, turn, tip, first, last, step, pictur
         for column in range(columns):
             u = (column + 0.5 - columns / 2) * scale
             v = (row + 0.5 - rows / 2) * scale
-            picture[row, column, :] = 0.0
-            clear, t = 1.0, -reach
+            clear, t = clear_at[row, column], max(-reach, view[2])
             while t < reach and clear > 0.01:
                 x = middle + u * right[0] + v * down[0] + t * ray[0]
                 y = middle + u * right[1] + v * down[1] + t * ray[1]

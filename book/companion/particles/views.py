@@ -42,6 +42,7 @@ class Views:
     whole: np.ndarray  # (columns, chosen, size, size), those slices as they are
     # (elements, n, n, n), a cube around the particle to render; of HAADF (1, n, n, n)
     bodies: dict[str, np.ndarray]
+    binned: int  # voxels of the reconstruction along an edge of one of these cubes' voxels
 
     @property
     def step(self) -> int:
@@ -57,6 +58,8 @@ class Album:
         self.held = (self.numbers >= self.box[0].start) & (self.numbers < self.box[0].stop)
         self.chosen = [int(np.abs(self.numbers - n * self.size / 300).argmin()) for n in CHOSEN]
         self.slices, self.whole, self.bodies = {}, {}, {}
+        self.longest = max(s.stop - s.start for s in self.box)
+        self.factor = max(1, -(-self.longest // BODY))
 
     def add(self, column: str, volume) -> None:
         """Take the pictures of one of `COLUMNS`, (slices, size, size)."""
@@ -74,9 +77,8 @@ class Album:
 
     def add_body(self, name: str, densities) -> None:
         """Bin a cube around the particle to at most `BODY` voxels a side."""
-        longest = max(s.stop - s.start for s in self.box)
-        factor = max(1, -(-longest // BODY))
-        side = min(self.size // factor, -(-longest // factor))
+        factor = self.factor
+        side = min(self.size // factor, -(-self.longest // factor))
         planes, rows, columns = (
             min(max(0, (s.start + s.stop - side * factor) // 2), self.size - side * factor)
             + np.arange(side * factor)
@@ -91,4 +93,5 @@ class Album:
     def views(self) -> Views:
         """Return all that was taken."""
         slices, whole = (np.stack([p[c] for c in COLUMNS]) for p in (self.slices, self.whole))
-        return Views(self.numbers[self.held], slices, self.numbers[self.chosen], whole, self.bodies)
+        held, chosen = self.numbers[self.held], self.numbers[self.chosen]
+        return Views(held, slices, chosen, whole, self.bodies, self.factor)

@@ -143,6 +143,15 @@ def first_numbers() -> dict[str, str]:
     }
 
 
+def first_pictures() -> dict[str, np.ndarray]:
+    """Return Au and Ag by each method, (elements, n, n), where its own error is least."""
+    _, errors, images = _first_sweep(1.0)
+    elements = range(len(ELEMENTS))
+    return {
+        m: np.stack([images[m][errors[m][:, e].argmin(), e] for e in elements]) for m in METHODS
+    }
+
+
 def first_look() -> explorers.FrameExplorer:
     """Return a small explorer that shows what HEBT does: dose and stop, Au and Ag.
 
