@@ -5,6 +5,7 @@ import numpy as np
 from hebt import explorers
 
 from ..fidelity import fidelity
+from ..origins import explained
 from .alloy import AlloyStudy
 from .experiment import ParticleStudy
 from .render import render
@@ -27,6 +28,7 @@ BODIES = {
 }
 
 
+@explained
 def explore_slices(study: ParticleStudy) -> explorers.FrameExplorer:
     """Page through slices that hold a particle: Au and Ag by both methods, and HAADF.
 
@@ -95,6 +97,7 @@ def gold(pictures: np.ndarray) -> np.ndarray:
     return yellow.sum(axis=(-2, -1)) / np.maximum(1, seen.sum(axis=(-2, -1)))
 
 
+@explained
 def explore_turntable(study: ParticleStudy) -> explorers.Turntable:
     """Turn a particle: Au (yellow) in clear Ag (blue), by each method; HAADF alone is gray."""
     quick = fidelity() == "quick"
