@@ -108,6 +108,18 @@ def test_bars_points_meshes_and_insets_are_data():
     assert about["extent"] == [0, 2, 0, 3]
 
 
+def test_binned_points_and_curves_without_a_name_are_told_apart():
+    figure, ax = plt.subplots()
+    ax.plot(X, X, color="#ff0000")
+    ax.plot(X, X + 1, color="#0000ff", linestyle="--")
+    ax.hexbin([0, 0, 1], [0, 0, 1], gridsize=2, mincnt=1)
+    plt.close(figure)
+    found = dict(drawn.curves(figure))
+    np.testing.assert_array_equal(found["curve, #ff0000, -"], X)
+    np.testing.assert_array_equal(found["curve, #0000ff, --"], X + 1)
+    assert sorted(found["y, shown"]) == [1, 2], "counts of the bins"
+
+
 # ---- what is said of it
 
 

@@ -19,7 +19,7 @@ from companion.origins import KEY
 
 logger = logging.getLogger(__name__)
 FOLDER = "_figures"  # beside the pages
-_FORMATS = {"csv": "CSV", "npz": "NPZ; its entry about says what each array is"}
+_HINTS = {"csv": "", "npz": "; the array <code>about</code> says what each shows"}
 
 
 class origin(nodes.General, nodes.Element):
@@ -94,7 +94,7 @@ def _function(name: str, url: str, commit: str) -> str:
 def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.2g} s" if seconds >= 0.1 else "less than 0.1 s"
-    return f"{seconds / 60:.3g} minutes"
+    return f"{seconds / 60:.2g} minutes"
 
 
 def _time(seconds: float | None, page: float | None) -> str:
@@ -111,7 +111,7 @@ def _links(record: dict, name: str, up: str) -> str:
         size = max(1, round(data["bytes"] / 1000))
         links.append(
             f'<a href="{up}{FOLDER}/{name}.{ending}" download>'
-            f"{data['what']} ({_FORMATS[ending]}, {size} kB)</a>"
+            f"{data['what']} ({ending.upper()}, {size} kB)</a>{_HINTS[ending]}"
         )
     return "; ".join(links)
 

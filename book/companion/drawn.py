@@ -97,12 +97,14 @@ def _panels(figure):
         waiting += [inset for inset in ax.child_axes if inset not in waiting]
         titles = [ax.get_title(loc=place) for place in ("left", "center", "right")]
         title = " ".join(filter(None, titles)) or f"panel {number}" * (len(waiting) > 1)
-        yield _MARK.sub(r"\1: ", " ".join(title.split())), ax
+        yield _MARK.sub(r"\1: ", " ".join(title.split())).removesuffix(": "), ax
 
 
 def _axis(axis) -> str:
     """Return the name of an axis; where its ticks are called otherwise, what its numbers mean."""
-    name = " ".join(axis.get_label_text().split())
+    shared = getattr(axis.axes, f"get_shared_{axis.axis_name}_axes")().get_siblings(axis.axes)
+    labels = [getattr(ax, f"get_{axis.axis_name}label")() for ax in (axis.axes, *shared)]
+    name = " ".join(next(filter(None, labels), "").split())
     if not isinstance(axis.get_major_locator(), mpl.ticker.FixedLocator):
         return name
     places = axis.get_majorticklocs()
@@ -115,8 +117,10 @@ def _axis(axis) -> str:
 
 def _says(text: str, number: float) -> bool:
     """Whether a text is this number, as far as it is written out."""
+    number = 100 * number if text.endswith("%") else number
     try:
-        return abs(float(text.replace("\N{MINUS SIGN}", "-")) - number) <= 0.01 * abs(number)
+        said = float(text.removesuffix("%").replace("\N{MINUS SIGN}", "-"))
+        return abs(said - number) <= 0.01 * abs(number)
     except ValueError:
         return False
 
@@ -158,7 +162,7 @@ def _line(ax, line):
     x, y = _points(line)
     along, up = line.get_transform().contains_branch_seperately(ax.transData)
     if along and up:
-        yield _label(line), x, y, {}
+        yield _label(line) or _look(ax, line), x, y, {}
     elif along:
         yield "", np.unique(x), None, {}
     elif up:
@@ -169,9 +173,12 @@ def _shape(ax, artist):
     """Yield the points of a cloud, or the outlines of bands and polygons, each after a gap."""
     if isinstance(artist, mpl.collections.QuadMesh):
         return  # an image
-    if isinstance(artist, mpl.collections.PathCollection):
-        x, y = np.ma.filled(np.ma.asarray(artist.get_offsets(), float), np.nan).T
-        yield _label(artist), x, y, {}
+    places = artist.get_offsets() if isinstance(artist, mpl.collections.Collection) else ()
+    if isinstance(artist, mpl.collections.PathCollection) or len(places) > 1:
+        x, y = np.ma.filled(np.ma.asarray(places, float), np.nan).T
+        values = artist.get_array()
+        shown = {} if values is None else {"shown": np.ma.filled(values.astype(float), np.nan)}
+        yield _label(artist), x, y, shown
         return
     label = _label(artist) or _like(ax, artist)
     is_group = isinstance(artist, mpl.collections.Collection)
@@ -220,6 +227,14 @@ def _label(artist) -> str:
     """Return what the legend calls a thing, or nothing."""
     label = str(artist.get_label() or "")
     return "" if label.startswith("_") else label
+
+
+def _look(ax, line) -> str:
+    """Return what tells a curve without a name from the others of its kind in the panel."""
+    if sum(not _label(other) for other in ax.lines) < 2:
+        return ""
+    color, style = mpl.colors.to_hex(line.get_color()), line.get_linestyle()
+    return f"points, {color}" if style in ("None", "") else f"curve, {color}, {style}"
 
 
 def _ends(bars, group) -> dict[str, np.ndarray]:
