@@ -94,6 +94,8 @@ def commit_faults(folder, running):
     chapter += cell("import sys\nprint('a warning', file=sys.stderr)")
     chapter += cell("import ipywidgets\nipywidgets.IntSlider()")
     chapter += cell("import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()")
+    named = "---\nmystnb:\n  figure:\n    name: fig-a\n    caption: A line.\n---\n"
+    chapter += cell(f"{named}plt.plot([1, 2])\nplt.show()")
     return [book.build(chapter) for _ in range(2)]
 
 
@@ -154,6 +156,7 @@ def test_faults_fail_the_book_every_time(scenario):
         assert "stderr was found" in warnings
         assert "dead" in warnings
         assert "no alternative text" in warnings
+        assert "nothing says how this figure was made" in warnings
 
 
 def test_a_chapter_without_its_data_says_so(scenario):

@@ -139,6 +139,7 @@ def test_icons_become_fonts_of_those_that_are_shown(tmp_path):
 PAGE = """<html><body><article class="bd-article"><section id="one"><h1>A<a class="headerlink"
 href="#one">#</a></h1><p id="p"><a href="b.html#q">to b</a> <a href="#one">up</a>
 <a href="../notebooks/a.ipynb">away</a> <a href="https://x.org/">out</a></p>
+<details class="hebt-origin"><summary>How it was made</summary></details>
 <div class="hebt-explorer" id="e"><style>x</style><figure><img loading="lazy" src="data:image/png">
 <noscript><p>no</p></noscript></figure><script>mount("</article>")</script></div></section>
 </article></body></html>"""
@@ -151,7 +152,7 @@ def test_a_printed_page_leads_to_places_of_the_one_document():
     assert links["out"] == "https://x.org/" and "away" not in links
     assert links["https://pages.org/book/a.html"] == "https://pages.org/book/a.html"
     assert {n["id"] for n in body.select("[id]")} == {"a--one", "a--p", "a--e"}
-    assert not body.select("script, style, noscript, .headerlink, [loading]")
+    assert not body.select("script, style, noscript, .headerlink, .hebt-origin, [loading]")
     without = printed.article(PAGE, "book/a", {"a", "b"})
     assert "book/a.html" in without.select_one(".hebt-live").get_text()
 

@@ -477,7 +477,7 @@ class Planted:
 
 def plant(path, victim, right):
     """Put a pickle of another in the place of a result, with a right sha256 or a wrong one."""
-    payload = pickle.dumps(Planted(victim))
+    payload = b"1.5\n" + pickle.dumps(Planted(victim))  # after the seconds that it took
     digest = hashlib.sha256(payload).hexdigest() if right else "0" * 64
     path.write_bytes(f"hebt result 1 {digest} {path.name}\n".encode() + payload)
 

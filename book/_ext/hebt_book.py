@@ -31,6 +31,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]  # what lies beside this file, and 
 import lists
 import matplotlib.font_manager  # noqa: F401 (builds its font list here, not inside a chapter)
 import nbformat
+import origins
 import pages
 import previews
 from docutils import nodes
@@ -56,6 +57,8 @@ KEPT_CACHES = 4
 # The file in such a folder that says so, and what it says: no other folder is ever removed.
 MADE_BY = "made-by"
 MADE_HERE = "Executed chapters of the HEBT companion.\n"
+# The folder in which figures leave their data until their pages are written.
+FIGURE_DATA = "_figures"
 # The folder beside the pages in which explorers look for their data.
 EXPLORER_DATA = "_explorers"
 # Chapters that look at the results of all others.
@@ -133,6 +136,7 @@ def _set_cache(app, config):
     config.nb_execution_cache_path = str(cache)
     # Explorers put large data here, one file each, to be loaded when a reader asks for them.
     os.environ["HEBT_STATIC_FILES"] = str(cache / EXPLORER_DATA)
+    os.environ["HEBT_FIGURES"] = str(cache / FIGURE_DATA)
     # Where chapters leave word of what is no fault of theirs: on stderr it would fail the build.
     notes = cache / "notes.txt"
     notes.unlink(missing_ok=True)
@@ -405,5 +409,6 @@ def setup(app):
     app.connect("html-page-context", make_readable)
     app.connect("build-finished", finish)
     lists.setup(app)
+    origins.setup(app)
     previews.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -76,7 +76,7 @@ def article(text: str, page: str, known: set[str], address: str = "") -> Beautif
         else:
             live.append(f"This figure moves in the book's pages: {page}.html")
         explorer.append(live)
-    for unwanted in body.select(".headerlink, noscript, .toggle-button"):
+    for unwanted in body.select(".headerlink, noscript, .toggle-button, .hebt-origin"):
         unwanted.decompose()
     for box in body.select("blockquote, details:not([class]), .admonition"):
         box["class"] = [*box.get("class", ()), "hebt-box"]

@@ -11,8 +11,10 @@ import os
 import re
 import stat
 import sys
+import threading
 import time
 import warnings
+import weakref
 from importlib.util import resolve_name
 from pathlib import Path
 
@@ -235,6 +237,53 @@ def clean() -> str:
     return f"Removed {removed} stored results ({size / 1e6:.1f} MB) from {folder}.{left}"
 
 
+class _Clock(threading.local):
+    """What this thread's results took: of those being computed, and of all that were asked for."""
+
+    def __init__(self):
+        self.open: list[float] = []  # a result being computed: seconds of results found within it
+        self.asked: list[float] = []  # seconds of each result, when it was computed
+
+
+_clock = _Clock()
+_seconds: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def asked() -> list[float]:
+    """Return the seconds that each result took which this thread has asked for, in their order."""
+    return list(_clock.asked)
+
+
+def seconds_of(value) -> float | None:
+    """Return the seconds that a result took when it was computed, or None if it is none."""
+    with contextlib.suppress(TypeError):  # such as a list
+        return _seconds.get(value)
+    return None
+
+
+def _note(value, seconds: float, began: float):
+    """Remember what a result took, and count it, not the search, where it is part of another."""
+    if _clock.open:
+        _clock.open[-1] += seconds - (time.perf_counter() - began)
+    else:
+        _clock.asked.append(seconds)
+    with contextlib.suppress(TypeError):
+        _seconds[value] = seconds
+    return value
+
+
+def _timed(function, args, kwargs) -> tuple:
+    """Return a result and its seconds; results within it count with what they once took."""
+    began = time.perf_counter()
+    _clock.open.append(0.0)
+    try:
+        value = function(*args, **kwargs)
+    finally:
+        within = _clock.open.pop()
+    seconds = time.perf_counter() - began + within
+    return value, seconds
+
+
 class _Hashed:
     """A file to write to, and the sha256 of what was written."""
 
@@ -247,7 +296,7 @@ class _Hashed:
 
 
 def _find(path: Path) -> tuple:
-    """Return a kept result as (value,), or () if there is none or it is damaged."""
+    """Return a kept result as (value, seconds), or () if there is none or it is damaged."""
     try:
         file = open_ours(path)
     except FileNotFoundError:
@@ -258,10 +307,11 @@ def _find(path: Path) -> tuple:
             return ()
         file.seek(len(first))
         with contextlib.suppress(Exception):  # pickle can raise anything
+            seconds = float(file.readline(40))
             value = joblib.load(file)
             with contextlib.suppress(OSError):
                 os.utime(path)  # still in use
-            return (value,)
+            return value, seconds
     return ()
 
 
@@ -275,8 +325,9 @@ def _claimed(path: Path):
         file.write(_header(path.name, "0" * 64))
         file.flush()
 
-        def keep(value):
+        def keep(value, seconds):
             hashed = _Hashed(file)
+            hashed.write(f"{seconds:.3f}\n".encode())
             joblib.dump(value, hashed)
             file.seek(0)
             file.write(_header(path.name, hashed.digest.hexdigest()))
@@ -327,21 +378,23 @@ def cached(function):
         arguments.apply_defaults()
         digest = _ByValue("sha1").hash((function.__qualname__, arguments.arguments))
         name = f"{module}-{key}-{fidelity()}-{function.__name__.strip('_')}-{digest}.result"
+        began = time.perf_counter()
         with contextlib.ExitStack() as claims:
             keep = None
             try:
                 path = _open_folder() / name
                 if found := _find(path):
-                    return found[0]
+                    return _note(*found, began)
                 keep = claims.enter_context(_claimed(path))
                 if found := _find(path):  # kept by the process that this one waited for
-                    return found[0]
+                    return _note(*found, began)
             except OSError as error:
                 _say(str(error))
-            value = function(*args, **kwargs)
+            value, seconds = _timed(function, args, kwargs)
+            _note(value, seconds, began)
             try:
                 if keep:
-                    keep(value)
+                    keep(value, seconds)
             except Exception as error:  # what took long is not lost to a full disk or to pickle
                 _say(str(error))
             return value

@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
+from .origins import explained
+
 # Opaque white in light and in dark mode: transparent figures lose their labels in one of them.
 RC = {
     "figure.facecolor": "white",
@@ -49,8 +51,12 @@ ELEMENT_COLOR = {"Au": "#E69F00", "Ag": "#56B4E9"}
 
 
 def styled(function):
-    """Draw in the book's style, and close the figure: it then shows once, where it is returned."""
+    """Draw in the book's style, and close the figure: it then shows once, where it is returned.
 
+    On a page it says how it was made.
+    """
+
+    @explained
     @functools.wraps(function)
     def draw(*args, **kwargs):
         with mpl.rc_context(RC):
@@ -139,7 +145,8 @@ def panel(
 ):
     """Show an image with its title, its letter and a colour bar that carries the unit."""
     low, high = limits if limits is not None else (np.min(image), np.max(image))
-    shown = ax.imshow(image, cmap=CMAP[kind], vmin=low, vmax=high, extent=extent, aspect=aspect)
+    look = {"cmap": CMAP[kind], "extent": extent, "aspect": aspect}
+    shown = ax.imshow(image, vmin=low, vmax=high, label=unit, **look)
     title(ax, name, mark)
     for spine in ax.spines.values():
         spine.set_visible(False)

@@ -4,6 +4,8 @@ import numpy as np
 
 from hebt import explorers
 
+from ..origins import explained
+
 
 def _correlation(a, b):
     """Pearson's correlation; 0 where an image is even."""
@@ -12,6 +14,7 @@ def _correlation(a, b):
     return float(np.sum(a * b) / norm) if norm > 0 else 0.0
 
 
+@explained
 def explore_planes(study, volumes, *, shown=("Mg", "Fe")) -> explorers.FrameExplorer:
     """Page through the planes of the slab: HAADF, and some elements by all three methods."""
     haadf = volumes.haadf

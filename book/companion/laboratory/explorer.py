@@ -11,6 +11,7 @@ from hebt.explorers.base import CSS, DRAW, is_static
 from hebt.explorers.controls import palettes, quantize
 
 from ..fidelity import fidelity
+from ..origins import explained
 from . import bench
 from .bench import ELEMENTS, PRESETS, SIZE, SPECIMENS, Conditions, Outcome
 from .controls import CONTROLS
@@ -22,6 +23,7 @@ GUIDE_ITERATIONS = 200  # as hebt reconstructs HAADF images without noise
 CORE = (HERE / "hebt-core.js").read_text(encoding="utf-8")
 
 
+@explained
 def explore(density=None):
     """Return the laboratory: a specimen, a simulated tilt series, and its reconstructions.
 

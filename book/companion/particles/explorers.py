@@ -8,6 +8,7 @@ from matplotlib.colors import to_hex
 from hebt import explorers
 
 from ..fidelity import fidelity
+from ..origins import explained
 from .alloy import AlloyStudy
 from .experiment import ParticleStudy
 from .measures import ELEMENTS
@@ -33,6 +34,7 @@ BODIES = {
 }
 
 
+@explained
 def explore_slices(study: ParticleStudy) -> explorers.FrameExplorer:
     """Page through slices that hold a particle: Au and Ag by both methods, and HAADF.
 
@@ -195,6 +197,7 @@ def key_note(look: Look) -> str:
     )
 
 
+@explained
 def explore_turntable(study: ParticleStudy) -> explorers.Turntable:
     """Turn a particle: Au (yellow) in clear Ag (blue), by each method; HAADF alone is gray."""
     turns, tips = tuple(range(0, 360, 40 if quick() else 10)), (0, 30)

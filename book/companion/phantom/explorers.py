@@ -7,6 +7,7 @@ import numpy as np
 from hebt import explorers
 
 from ..fidelity import fidelity
+from ..origins import explained
 from .counts import counts_on_paper_pixel
 from .figures import DENSITY_LIMITS
 from .sweep import ALPHAS, ITERATIONS, SIZE, sweeps
@@ -58,6 +59,7 @@ def _reconstruction(element, method, how):
     return _panel(name, title, alt, depends), error
 
 
+@explained
 def explore_sweep() -> explorers.FrameExplorer:
     """Return the explorer of the phantom study: weight α, iterations and dose.
 
@@ -152,6 +154,7 @@ def first_pictures() -> dict[str, np.ndarray]:
     }
 
 
+@explained
 def first_look() -> explorers.FrameExplorer:
     """Return a small explorer that shows what HEBT does: dose and stop, Au and Ag.
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from hebt import explorers, prepare
 
+from ..origins import explained
 from .processing import process
 from .settings import ELEMENTS, ParticleSettings
 from .study import SpectrumStudy, stages
@@ -40,6 +41,7 @@ def _walk(settings):
     return series, maps, _shown(series.haadf), _shown(series.fit.predict(series.maps))
 
 
+@explained
 def explore_maps(settings: ParticleSettings) -> explorers.FrameExplorer:
     """Return the explorer of Figure 3: all tilts of a particle after each step."""
     series, maps, haadf, predicted = _walk(settings)
@@ -85,6 +87,7 @@ def explore_maps(settings: ParticleSettings) -> explorers.FrameExplorer:
     )
 
 
+@explained
 def explore_components(study: SpectrumStudy) -> explorers.FrameExplorer:
     """Return the explorer of the number of components, and of the channels that are decomposed."""
     counts, kept = study.components, study.settings.components
@@ -155,6 +158,7 @@ def _component_panels(raw):
     return panels
 
 
+@explained
 def explore_energy_window(study: SpectrumStudy) -> explorers.FrameExplorer:
     """Return the explorer of the energy window: any part of the spectrum as a map."""
     energies = [float(e) for e in study.scan]

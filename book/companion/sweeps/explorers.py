@@ -2,6 +2,7 @@
 
 from hebt import explorers
 
+from ..origins import explained
 from ..particles.views import VIEW_LIMIT, from_steps
 from .figures import REFERENCE_NAME
 
@@ -9,6 +10,7 @@ LIMITS = (0.0, VIEW_LIMIT)
 FROM = 10  # iterations; before, nothing can be told apart
 
 
+@explained
 def explore_slice_sweep(study) -> explorers.FrameExplorer:
     """Move weight and iterations on a slice of the non-alloy particle."""
     steps = tuple(i for i in study.iterations if i >= FROM) or study.iterations

@@ -5,12 +5,14 @@ import numpy as np
 from hebt import explorers
 
 from ..judging import EDS, relative
+from ..origins import explained
 from .figures import limits_of
 from .judgement import HARD, PICTURED, Judgement, Volumes
 
 _REACH = 0.2  # of HAADF's brightest voxels: what a sum may differ by on the color scale
 
 
+@explained
 def explore_methods(volumes: Volumes, judgement: Judgement) -> explorers.FrameExplorer:
     """Page through slices and methods; the findings of what was held out stand beside them."""
     slices = list(range(1, len(volumes.haadf) + 1))

@@ -5,6 +5,7 @@ import functools
 from hebt import explorers
 
 from ..fidelity import fidelity
+from ..origins import explained
 from ..phantom.explorers import dose_label
 from .figures import LIMITS
 from .frames import DOSES, KERNELS, METHODS, SIZE, frames
@@ -24,6 +25,7 @@ ELEMENTS = ("Au", "Ag")
 _frames = functools.lru_cache(maxsize=1)(frames)
 
 
+@explained
 def explore_methods() -> explorers.FrameExplorer:
     """Return the explorer of methods, kernels and doses: truth, reconstruction and error."""
 
