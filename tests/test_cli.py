@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -276,10 +277,16 @@ def interrupted_at(monkeypatch):
     return set_to
 
 
-EXACT = {"hebt": ("--method", "hebt"), "em": ("--method", "composition-em", "--kernel", 1)}
+EXACT = {
+    "hebt": ("--method", "hebt"),
+    "em": ("--method", "composition-em", "--kernel", 1),
+    "fused": ("--method", "fused"),
+}
 
 
-@pytest.mark.parametrize(("method", "ending"), [("hebt", ".mrc"), ("em", ".vti")])
+@pytest.mark.parametrize(
+    ("method", "ending"), [("hebt", ".mrc"), ("em", ".vti"), ("fused", ".vti"), ("fused", ".mrc")]
+)
 def test_an_interrupted_call_goes_on_to_the_same_volumes(
     stacks, tmp_path, interrupted_at, method, ending
 ):
@@ -289,7 +296,10 @@ def test_an_interrupted_call_goes_on_to_the_same_volumes(
     interrupted_at(10, 12)
     done = call(*options, "-o", target, code=130)
     assert f"10 iterations are in {kept}" in done.stderr
-    assert not target.exists() and io.load(kept).about == {"interrupted after": 10}
+    about = dict(io.load(kept).about)
+    momentum = about.pop("momentum", None)
+    assert not target.exists() and about == {"interrupted after": 10}
+    assert (momentum is not None and max(momentum) > 1) == (method == "fused")
     done = call(*options, "-o", target, code=130)
     assert "Going on after 10 iterations" in done.stderr and "22 iterations are in" in done.stderr
     done = call(*options, "-o", target)
@@ -392,21 +402,62 @@ def test_ctrl_c_twice_ends_at_once_and_keeps_what_was_done(stacks, tmp_path, mon
     assert "nearly, not exactly, 9" in call(*options).stderr
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a process")
+# the command, which gets a SIGINT in its fifth iteration
+SIGNALED = (
+    "import os, signal\nfrom hebt.io import TiltSeries\nfrom hebt._cli import main\n"
+    "whole = TiltSeries.reconstruct\n"
+    "def signaled(*args, callback, **options):\n"
+    "    def watched(n, *rest):\n"
+    "        if n == 5: os.kill(os.getpid(), signal.SIGINT)\n"
+    "        return callback(n, *rest)\n"
+    "    return whole(*args, callback=watched, **options)\n"
+    "TiltSeries.reconstruct = signaled\nmain()"
+)
+NEEDS_SIGINT = pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a process")
+
+
+@pytest.mark.slow
+@NEEDS_SIGINT
+def test_measured_spectra_become_volumes_that_vtk_reads_also_after_ctrl_c(tmp_path):
+    """The dust of README, at six of its tilts and in coarse pixels, as the whole takes minutes."""
+    from rsciio.bruker import file_reader
+    from vtkmodules.util.numpy_support import vtk_to_numpy
+    from vtkmodules.vtkIOXML import vtkXMLImageDataReader
+
+    folder = measured(f"{DUST}/0.bcf").parent
+    files = [str(folder / f"{tilt}.bcf") for tilt in (-40, -25, -10, 5, 20, 35)]
+    target = tmp_path / "particle.vti"
+    options = ["--lines", "C,Si,Fe,Pt", "--remove-offset", "--bin", "8", "--method", "fused"]
+    call_ = "reconstruct", *files, *options, "-o", str(target)
+    status, _, printed = python(SIGNALED, *call_)
+    assert status == 130 and "the same call goes on" in printed, printed
+    kept = io.load(tmp_path / "particle.interrupted.vti")
+    assert 5 <= kept.about["interrupted after"] < hebt.Fused.iterations and not target.exists()
+    done = subprocess.run([*START, *call_], capture_output=True, text=True)
+    assert done.returncode == 0 and "nearly" not in done.stderr, done.stderr
+    assert "Going on after" in done.stderr and done.stdout.strip() == str(target)
+    assert [p.name for p in tmp_path.iterdir()] == [target.name]
+    reader = vtkXMLImageDataReader()
+    reader.SetFileName(str(target))
+    reader.Update()
+    shown = reader.GetOutput()
+    haadf = next(s for s in file_reader(files[0]) if s["data"].shape == (256, 256))
+    sides = [8 * a["scale"] * {"nm": 1, "µm": 1000}[a["units"]] for a in haadf["axes"]]
+    assert shown.GetSpacing() == pytest.approx((sides[1], sides[1], sides[0]), rel=1e-4)
+    assert shown.GetDimensions() == (32, 32, 32)
+    series = io.read(files, lines=["C", "Si", "Fe", "Pt"], progress=False).remove_offset().bin(8)
+    whole = series.reconstruct(hebt.Fused())
+    data = shown.GetCellData() if shown.GetCellData().GetNumberOfArrays() else shown.GetPointData()
+    for element, x in zip(series.elements, whole.x, strict=True):
+        found = vtk_to_numpy(data.GetArray(element)).reshape(x.shape)
+        np.testing.assert_array_equal(found, x)
+
+
+@NEEDS_SIGINT
 def test_ctrl_c_in_a_shell_keeps_what_was_done_and_the_same_call_goes_on(stacks, tmp_path):
-    code = (
-        "import os, signal\nfrom hebt.io import TiltSeries\nfrom hebt._cli import main\n"
-        "whole = TiltSeries.reconstruct\n"
-        "def signaled(*args, callback, **options):\n"
-        "    def watched(n, *rest):\n"
-        "        if n == 5: os.kill(os.getpid(), signal.SIGINT)\n"
-        "        return callback(n, *rest)\n"
-        "    return whole(*args, callback=watched, **options)\n"
-        "TiltSeries.reconstruct = signaled\nmain()"
-    )
     target = tmp_path / "particle.vti"
     options = ("reconstruct", str(stacks), "--method", "hebt", "--iterations", "30")
-    status, _, printed = python(code, *options, "-o", str(target))
+    status, _, printed = python(SIGNALED, *options, "-o", str(target))
     assert status == 130, printed
     assert "Traceback" not in printed and "the same call goes on" in printed
     kept = io.load(tmp_path / "particle.interrupted.vti")
@@ -690,3 +741,21 @@ def test_the_shell_completes_names():
     environment |= {"COMP_WORDS": "hebt reco", "COMP_CWORD": "1"}
     done = subprocess.run(START, env=environment, capture_output=True, text=True)
     assert done.stdout.strip() == "plain,reconstruct"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_the_line_that_help_says_makes_bash_complete(tmp_path):
+    (line,) = re.findall(r'eval "\$\(.*?\)"', " ".join(call("--help").stdout.split()))
+    names = tmp_path / "hebt"
+    names.write_text(f'#!/bin/sh\nexec {shlex.join(START)} "$@"\n')
+    names.chmod(0o755)
+    script = (
+        f"{line}\ncomplete -p hebt\n"
+        "for word in reco --ver; do\n"
+        "  COMP_WORDS=(hebt $word) COMP_CWORD=1 COMPREPLY=()\n"
+        "  $(complete -p hebt | sed 's/.*-F //; s/ .*//') hebt $word hebt\n"
+        '  echo "${COMPREPLY[@]}"\ndone'
+    )
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-2:] == ["reconstruct", "--version"], done.stderr

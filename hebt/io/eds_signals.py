@@ -61,7 +61,9 @@ class Scans:
             )
         for cube, image_ in zip(self.cubes, self.images):
             of_cube, of_image = _stage(cube), _stage(image_)
-            if None not in (of_cube, of_image) and not same_tilt(of_cube, of_image):
+            if of_cube is None or of_image is None:
+                continue
+            if not same_tilt(of_cube, of_image):
                 raise ValueError(
                     f"files holds spectra with the stage at {of_cube:g} degrees and, in the same "
                     f"place among the images, one at {of_image:g}; expected each image with its "

@@ -92,7 +92,8 @@ def read(
     maps, haadf
         Stacks by what they show: a file or a signal for each element, and one for HAADF. With
         spectra, `haadf` may also be one file per tilt. Their tilts are then those of their names or
-        stages; if `files` and `haadf` are lists, or one file each, those of the spectra.
+        stages; if `files` and `haadf` are lists, or one file each, those of the spectra, which
+        names and stages may not contradict.
     pixel_size
         In nm, in place of what stacks say of themselves; not with spectra.
     avoid, parts, seed, progress
