@@ -1319,7 +1319,7 @@ entry(
     ),
     cuts=argument(
         ["nothing", "half"],
-        bad={"None": None, "a text": "nothing", "one less": ["nothing"], "a number": 3}
+        bad={"a text": "nothing", "one less": ["nothing"], "a number": 3}
         | {"twice the same": ["half", "half"], "numbers": [0, 1], "none": []},
         same={"a tuple": (("nothing", "half"), ["nothing", "half"])},
     ),

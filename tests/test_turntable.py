@@ -101,6 +101,15 @@ def test_bad_keys_and_cuts_are_refused(pictures):
         explorers.Turntable(pictures, cuts=["a", "a"], **options)
 
 
+def test_the_first_picture_has_the_colors_of_the_key(pictures):
+    key = {"Au": "#ffc71a", "Ag": "#5999f2"}
+    noise = {k: RNG.integers(0, 255, (2, 3, 64, 64, 3), dtype=np.uint8) for k in pictures}
+    png = explorers.Turntable(noise, turns=TURNS, tips=TIPS, key=key).poster()
+    found = {c for _, c in Image.open(io.BytesIO(png)).convert("RGB").getcolors(1 << 20)}
+    assert {(255, 199, 26), (89, 153, 242)} <= found
+    assert Image.open(io.BytesIO(png)).convert("RGB").getpixel((1, 1)) == (255, 255, 255)
+
+
 # ---- in a browser
 
 

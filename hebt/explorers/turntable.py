@@ -158,7 +158,7 @@ class Turntable(Explorer):
                 )
             out = io.BytesIO()
             figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
-        return _small(out)
+        return _small(out, ["#ffffff", "#000000", *(color for _, color in self._key)])
 
 
 def _angles(name, values):
@@ -263,13 +263,25 @@ def _texts(name, rows, counts):
     return [_texts(name, row, counts[1:]) for row in rows]
 
 
-def _small(png: io.BytesIO) -> bytes:
-    """Return a picture with 160 colors, a third as heavy, on a page of which it stays a moment."""
+def _small(png: io.BytesIO, exact: Sequence[str]) -> bytes:
+    """Return a picture of few colors, a third as heavy, with these ones among them.
+
+    It stays on a page for a moment only.
+    """
     from PIL import Image
 
+    whole = Image.open(png).convert("RGB")
+    few = whole.quantize(160, dither=Image.Dither.NONE)
+    wanted = [tuple(int(color[i : i + 2], 16) for i in (1, 3, 5)) for color in exact[:96]]
+    palette, steps, pixels = few.getpalette() or [], np.array(few), np.asarray(whole)
+    palette = palette[: 3 * 160] + [0] * max(0, 3 * 160 - len(palette))
+    for k, color in enumerate(wanted):
+        steps[(pixels == color).all(axis=-1)] = 160 + k
+        palette += color
     out = io.BytesIO()
-    colors = Image.open(png).convert("RGB").quantize(160, dither=Image.Dither.NONE)
-    colors.save(out, "png", optimize=True)
+    small = Image.fromarray(steps)
+    small.putpalette(palette)
+    small.save(out, "png", optimize=True)
     return out.getvalue()
 
 
