@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hebt import explorers
 
+from ..origins import explained
 from ..particles.explorers import CLEAR, cuts, key, key_note, quick, turned
 from .particle import COUNTS, TILTS, Particle
 
@@ -26,6 +27,7 @@ def particle_numbers(study: Particle) -> dict[str, str]:
     }
 
 
+@explained
 def explore_particle(study: Particle) -> explorers.Turntable:
     """Turn the simulated particle: as it is, and as both methods reconstruct it."""
     size = study.truth.shape[-1]
