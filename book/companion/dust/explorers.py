@@ -108,15 +108,15 @@ def explore_planes(study, volumes) -> explorers.FrameExplorer:
         readouts=_readouts(),
         columns=3,
         alt="{element}, plane {number} {plane}, {offset} nm from the middle. Correlation with "
-        "HAADF: from EDS alone {eds_like}, by HEBT {hebt_like}, by composition EM {em_like}. χ² of what "
-        "was held out, against EDS alone: HEBT {hebt_tilts} % by tilts and {hebt_counts} % by "
+        "HAADF: from EDS alone {eds_like}, by HEBT {hebt_like}, by composition EM {em_like}. χ² of "
+        "what was held out, against EDS alone: HEBT {hebt_tilts} % by tilts and {hebt_counts} % by "
         "counts, composition EM {em_tilts} % and {em_counts} %.",
         caption="The section in three planes; there is no truth to compare with. Each element has "
         "one color scale for all methods, on which 1 is what 99.5 % of the voxels stay below, as "
         "has HAADF. Below each method: how its pixels of this plane go with those of HAADF, from "
         f"−1 to 1. Below each difference from {EDS}: its root mean square, in % of that of {EDS}, "
-        f"and χ² of tilts and counts that were held out, less that of {EDS}, in % of it, with settings "
-        "that held-out data choose; lower is better.",
+        f"and χ² of tilts and counts that were held out, less that of {EDS}, in % of it, with "
+        "settings that held-out data choose; lower is better.",
         filename="dust",
     )
 
