@@ -1112,11 +1112,16 @@ entry(
     "hebt.explorers.slices",
     explorers.slices,
     volume=array(X[0]).but(*ROWS, *COLUMNS),
-    axis=count(1, 3, least=0),
+    axis=count(1, 3, least=0).but("None"),
     start=count(1, 8, least=0).but("None"),
     smooth=flag(True),
     columns=COLUMNS_SHOWN,
     **LOOK,
+)
+entry(
+    "hebt.explorers.slices, reference",
+    lambda reference: explorers.slices(X[0], reference=reference),
+    reference=array(X[0] + np.arange(X.shape[-1])).but("None"),
 )
 entry(
     "hebt.explorers.tilts",

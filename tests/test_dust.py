@@ -13,6 +13,7 @@ import hebt
 from companion import datasets, dust
 from companion.dust import claims
 from companion.dust import judgement as judge
+from companion.dust.explorers import PLANES
 from hebt import prepare
 from hebt.explorers.controls import quantize
 
@@ -278,25 +279,37 @@ def test_figures_and_tables_show_the_study(study, result, judgement, fit):
     assert table.rows[1][1] == f"{result.mean()[0, -1, 0]:.3f}"
 
 
-def test_the_explorer_pages_through_the_slab(study, monkeypatch):
+def test_the_explorer_pages_through_the_section(study, judgement, monkeypatch):
     monkeypatch.delenv("HEBT_STATIC", raising=False)
-    volumes = random_volumes(study, 5)
-    haadf, size = volumes.haadf, study.haadf.shape[-1]
+    volumes = random_volumes(study, 60)
     shown = dust.explore_planes(study, volumes)
-    keys = {f"{e}_{m}" for e in ("Mg", "Fe") for m in ("eds", "hebt", "em")}
-    assert set(shown.picture["frames"]) == {"haadf"} | keys
-    count = study.settings.depth // study.settings.binning
-    for plane in (0, count - 1):
-        height = round((plane - (count - 1) / 2) * study.pixel_size)
-        shown.move(height=height)
-        image = haadf[:, (size - count) // 2 + plane]
-        inside = haadf[:, (size - count) // 2 : (size + count) // 2]
-        expected = quantize(image, (0, float(np.percentile(inside, 99.5))))[0].tobytes()
-        assert shown.picture["frames"]["haadf"] == expected
-        iron = volumes.hebt[study.settings.kept.index("Fe")][:, (size - count) // 2 + plane]
-        like = np.corrcoef(iron.ravel(), image.ravel())[0, 1]
-        said = shown.picture["readouts"]["Fe_hebt_like"].replace("−", "-")
-        assert float(said) == pytest.approx(like, abs=0.005)
+    depth, size = study.settings.depth // study.settings.binning, volumes.haadf.shape[-1]
+    held = slice((size - depth) // 2, (size + depth) // 2)
+    iron = study.settings.kept.index("Fe")
+    whole = volumes.hebt[iron][:, held]
+    tops = [np.percentile(v[iron][:, held], 99.5) for v in (volumes.eds, volumes.hebt, volumes.em)]
+    for plane, axis in PLANES.items():
+        seen = set()
+        for number in (1, 12):
+            shown.move(element="Fe", plane=plane, number=number)
+            said = {k: v.replace("−", "-") for k, v in shown.picture["readouts"].items()}
+            at = round(float(said["offset"]) / study.pixel_size + (whole.shape[axis] - 1) / 2)
+            image = whole.take(at, axis=axis)
+            quantized = quantize(image / max(tops), (0, 1))[0]
+            frame = np.frombuffer(shown.picture["frames"]["hebt"], np.uint8).reshape(60, size)
+            corner = [(n - m) // 2 for n, m in zip(frame.shape, image.shape, strict=True)]
+            part = frame[tuple(slice(c, c + m) for c, m in zip(corner, image.shape, strict=True))]
+            assert np.abs(part.astype(int) - quantized).max() <= 1
+            assert part.any() and np.count_nonzero(frame) == np.count_nonzero(part)
+            like = np.corrcoef(image.ravel(), volumes.haadf[:, held].take(at, axis=axis).ravel())
+            assert float(said["hebt_like"]) == pytest.approx(like[0, 1], abs=0.006)
+            assert said["hebt_moved"] == "100", "as HEBT has twice the values of EDS alone"
+            seen.add(frame.tobytes())
+        assert len(seen) == 2
+    tilts = judgement.tilts
+    mean = tilts.mean()[:, tilts.elements.index("Fe")]
+    hebt_, eds = (mean[tilts.contenders.index(n)] for n in (judge.STRONG, judge.EDS))
+    assert float(said["hebt_tilts"]) == pytest.approx(100 * (hebt_ / eds - 1), abs=0.06)
 
 
 def test_the_steps_for_own_files_can_be_called():

@@ -407,6 +407,16 @@ def returning(**changed):
             "the same for all",
         ),
         (lambda: explorers.slices(np.zeros((2, 3, 3)), axis=3), "axis is 3"),
+        (
+            lambda: explorers.slices(np.ones((2, 3, 3)), reference=np.ones((2, 3, 4))),
+            "reference has shape .2, 3, 4.; expected .2, 3, 3.",
+        ),
+        (
+            lambda: explorers.slices(
+                {"a": np.ones((2, 3, 3))}, reference={"b": np.ones((2, 3, 3))}
+            ),
+            "reference is given for .'b'.; expected one for each of .'a'.",
+        ),
         (lambda: explorers.slices(np.zeros((2, 3, 3)), start=2), "expected one of 0, 1"),
         (
             lambda: explorers.slices({"a": np.zeros((2, 3, 3))}, limits={"b": (0, 1)}),
@@ -452,6 +462,68 @@ def test_slices_page_through_any_axis():
     assert explorers.slices(volume).state == {"slice": 1}
     assert explorers.slices(np.zeros((2, 3, 3))).spec["panels"][0]["limits"] == [0, 1]
     assert "Slice 1 of 3" in explorers.slices(volume).describe()
+
+
+def test_slices_say_their_largest_value():
+    volume = np.random.default_rng(0).random((3, 4, 5))
+    shown = explorers.slices({"Au": volume, "Ag": 2 * volume}, start=2)
+    assert f"Au {volume[2].max():.4g}, Ag {2 * volume[2].max():.4g}" in shown.describe()
+
+
+def test_slices_of_all_three_axes_have_one_size():
+    volume = 1 + np.random.default_rng(0).random((3, 4, 5))
+    shown = explorers.slices(volume, axis=None, limits=(0, 2))
+    assert shown.state == {"along": "Slice", "slice": 1}
+    for axis, along in enumerate(("Slice", "Row", "Column")):
+        for number in range(5):
+            shown.move(along=along, slice=number)
+            frame = np.frombuffer(shown.picture["frames"]["volume0"], np.uint8).reshape(5, 5)
+            said = shown.picture["readouts"]["volume0_largest"]
+            if number >= volume.shape[axis]:
+                assert not frame.any() and said == "–"
+                continue
+            image = volume.take(number, axis=axis)
+            rows, columns = image.shape
+            np.testing.assert_array_equal(frame[:rows, :columns], steps(image, (0, 2)))
+            assert np.count_nonzero(frame) == image.size
+            assert said == f"{image.max():.4g}"
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, None])
+def test_slices_beside_a_reference_show_what_differs(axis):
+    rng = np.random.default_rng(0)
+    true = rng.random((4, 4, 4) if axis is None else (3, 4, 5)).astype(np.float32)
+    x = (3 * true + rng.random(true.shape)).astype(np.float32)
+    shown = explorers.slices({"Au": x}, reference=true, axis=axis, start=2)
+    scale = np.vdot(true, x) / np.vdot(x, x)
+    apart = scale * x - true
+    axis = axis or 0
+    reach = np.ptp(true)
+    frame = np.frombuffer(shown.picture["frames"]["difference0"], np.uint8)
+    expected = steps(apart.take(2, axis=axis), (-reach, reach)).ravel()
+    assert np.abs(frame.astype(int) - expected).max() <= 1
+    said = shown.picture["readouts"]
+    here = np.sqrt(np.mean(apart.take(2, axis=axis) ** 2))
+    assert float(said["difference0_here"]) == pytest.approx(here, rel=1e-3)
+    assert float(said["difference0_whole"]) == pytest.approx(np.sqrt(np.mean(apart**2)), rel=1e-3)
+    assert f"Au {said['difference0_here']} here" in shown.describe()
+    # nothing of the volume nor of its reference lies beyond the colour bars
+    volume, reference = (
+        next(p for p in shown.spec["panels"] if p["name"] == n)["limits"]
+        for n in ("volume0", "reference0")
+    )
+    assert volume[0] <= x.min() and volume[1] >= x.max()
+    assert reference[0] <= true.min() + 1e-6 and reference[1] >= true.max() - 1e-6
+
+
+def test_each_volume_may_have_its_own_reference():
+    a, b = np.random.default_rng(0).random((2, 3, 4, 5))
+    shown = explorers.slices({"a": a, "b": b}, reference={"b": 2 * b, "a": 2 * a})
+    assert [p["name"] for p in shown.spec["panels"]] == [
+        f"{kind}{k}" for k in range(2) for kind in ("reference", "volume", "difference")
+    ]
+    for k in range(2):
+        assert float(shown.picture["readouts"][f"difference{k}_whole"]) < 1e-6
 
 
 # ---- in a browser ----

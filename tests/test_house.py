@@ -32,6 +32,7 @@ SHOWS = (
     "widgets",
     "style",
     "prose",
+    "slices",
 )
 MODULE_LINES, FUNCTION_LINES = 500, 60
 BRITISH = "colour centre normalise binarise localise grey neighbour behaviour initialise optimise"

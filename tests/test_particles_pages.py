@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import hebt
 from companion import particles
 from companion.particles.explorers import cuts, face, gold
+from companion.particles.slices import PLANES
 from companion.particles.views import from_steps
 from companion.scores import Scores
 
@@ -419,28 +421,102 @@ def test_tables_show_themselves(nonalloy, alloy, stopping, octahedron):
 # ---- explorers ----
 
 
-def test_every_slice_is_the_stored_one(nonalloy):
-    explorer = particles.explore_slices(nonalloy)
-    explorer.move(slice=9)
-    frames = explorer.picture["frames"]
-    for column, name in zip(nonalloy.views.slices, particles.COLUMNS, strict=True):
-        assert frames[name] == column[9 - 4].tobytes()
-    with pytest.raises(ValueError, match="slice is 2"):
-        explorer.move(slice=2)
+def shown_truth(monkeypatch, fraction):
+    """Let the truth of the small studies be of the pictures' size."""
+    truth = types.SimpleNamespace(fraction=fraction, labels=fraction.sum(axis=0) > 0)
+    monkeypatch.setattr("companion.particles.slices.specimen", lambda settings: None)
+    monkeypatch.setattr("companion.particles.slices.Truth", lambda specimen: truth)
 
 
-def test_each_slice_says_how_much_of_it_cannot_be(nonalloy):
-    explorer = particles.explore_slices(nonalloy)
-    explorer.move(slice=9)
-    shown = dict(zip(particles.COLUMNS, from_steps(nonalloy.views.slices[:, 9 - 4]), strict=True))
-    inside = shown["haadf"] > 0.3 * shown["haadf"].max()
-    for column in ("Au_eds", "Ag_hebt"):
-        share = 100 * np.count_nonzero(inside & (shown[column] > 1.2)) / np.count_nonzero(inside)
-        assert explorer.picture["readouts"][f"{column}_beyond"] == f"{share:.1f}"
-    assert "{Au_eds_beyond}" in explorer.spec["alt"]
-    nothing = dataclasses.replace(nonalloy.views, slices=np.zeros_like(nonalloy.views.slices))
-    explorer = particles.explore_slices(dataclasses.replace(nonalloy, views=nothing))
-    assert explorer.picture["readouts"]["Au_eds_beyond"] == "0.0"
+@pytest.fixture
+def fraction(monkeypatch):
+    """A block whose box, with its margin, holds the pictures of 20 and 18 pixels after binning."""
+    fraction = np.zeros((2, 40, 40, 40), np.uint8)
+    fraction[0, 8:12, 8:32, 8:30] = 250
+    fraction[1, 8:12, 8:32, 8:20] = RNG.integers(0, 250, (4, 24, 12))
+    shown_truth(monkeypatch, fraction)
+    return fraction
+
+
+def one_plane(views, positions):
+    """A study's pictures with slices two voxels apart, as those within a slice are."""
+    return dataclasses.replace(views, numbers=np.arange(4, 28, 2), slices=positions)
+
+
+@pytest.fixture
+def sliced(nonalloy, fraction):
+    stored = RNG.integers(0, 255, (5, 12, 18, 17), dtype=np.uint8)
+    return dataclasses.replace(nonalloy, views=one_plane(nonalloy.views, stored))
+
+
+def frame(explorer, name):
+    side = explorer.spec["panels"][0]["shape"]
+    return np.frombuffer(explorer.picture["frames"][name], np.uint8).reshape(side)
+
+
+def test_three_planes_show_the_stored_slices(sliced, fraction):
+    explorer = particles.explore_slices(sliced)
+    stored = sliced.views.slices[particles.COLUMNS.index("Ag_hebt")]
+    whole = np.pad(stored, [(3, 3), (0, 0), (0, 1)])
+    places = particles.cubes(sliced).positions()
+    for plane, axis in PLANES.items():
+        for nanometers, k in places.items():
+            explorer.move(element="Ag", plane=plane, position=nanometers)
+            np.testing.assert_array_equal(frame(explorer, "hebt"), whole.take(k, axis=axis))
+    middle = list(places).index(min(places, key=abs))
+    assert 0 < middle < len(places) - 1
+
+
+def test_a_plane_seen_along_the_beam_is_what_the_projector_adds_up():
+    volume = RNG.random((1, 9, 9), dtype=np.float32)
+    image = hebt.Projector([0.0], 9).forward(volume)[0, 0]
+    rows = PLANES["seen along the beam at 0°"] - volume.ndim
+    np.testing.assert_allclose(image, volume.sum(axis=rows)[0], rtol=1e-5)
+
+
+def test_errors_are_those_against_the_truth(sliced, fraction):
+    explorer = particles.explore_slices(sliced)
+    truth = fraction[:, 4:28:2, 2:38, 2:36].reshape(2, 12, 18, 2, 17, 2).mean(axis=(3, 5)) / 250
+    whole = dict(zip(particles.COLUMNS, from_steps(sliced.views.slices), strict=True))
+    for e, element in enumerate(particles.ELEMENTS):
+        places = particles.cubes(sliced).positions()
+        nanometers = next(n for n, k in places.items() if k >= 7)
+        number = places[nanometers] - 3  # three empty planes lie before the first slice
+        explorer.move(element=element, plane="across the tilt axis", position=nanometers)
+        for method in particles.METHODS:
+            apart = whole[f"{element}_{method}"] - truth[e]
+            said = explorer.picture["readouts"]
+            here = np.sqrt(np.mean(apart[number] ** 2))
+            assert float(said[f"{method}_here"]) == pytest.approx(here, abs=6e-4)
+            assert float(said[f"{method}_all"]) == pytest.approx(
+                np.sqrt(np.mean(apart**2)), abs=6e-4
+            )
+            assert said[f"{method}_here"] in explorer.describe()
+    explorer.move(plane="seen from the side", position=list(places)[-1])
+    assert "nan" not in explorer.describe()
+
+
+def test_slices_that_lie_apart_stand_for_those_between(nonalloy, fraction):
+    stored = RNG.integers(0, 255, (5, 6, 18, 17), dtype=np.uint8)
+    views = dataclasses.replace(nonalloy.views, numbers=np.arange(4, 28, 4), slices=stored)
+    cubes = particles.cubes(dataclasses.replace(nonalloy, views=views))
+    held = cubes.held.any(axis=(1, 2))
+    assert held.sum() == 12
+    shown = cubes.shown["haadf"][held][:, :, :17]
+    np.testing.assert_array_equal(shown, from_steps(np.repeat(stored[-1], 2, axis=0)))
+
+
+def test_each_plane_says_how_much_of_it_cannot_be(sliced):
+    explorer = particles.explore_slices(sliced)
+    cubes = particles.cubes(sliced)
+    nanometers, k = next((n, k) for n, k in cubes.positions().items() if k >= 7)
+    explorer.move(position=nanometers)
+    haadf = cubes.shown["haadf"][k]
+    inside = haadf > 0.3 * haadf.max()
+    for method in particles.METHODS:
+        dense = inside & (cubes.shown[f"Au_{method}"][k] > 1.2)
+        share = 100 * np.count_nonzero(dense) / np.count_nonzero(inside)
+        assert explorer.picture["readouts"][f"{method}_beyond"] == f"{share:.1f}"
 
 
 def test_gold_is_the_yellow_share_of_what_is_seen():
@@ -451,9 +527,9 @@ def test_gold_is_the_yellow_share_of_what_is_seen():
     assert gold(np.full((4, 4, 3), 255, np.uint8)) == 0
 
 
-def test_a_slice_beside_the_particle_is_shown_without_a_warning(alloy, recwarn):
-    views = dataclasses.replace(alloy.views, slices=np.zeros_like(alloy.views.slices))
-    explorer = particles.explore_slices(dataclasses.replace(alloy, views=views))
+def test_a_plane_beside_the_particle_is_shown_without_a_warning(sliced, recwarn):
+    views = dataclasses.replace(sliced.views, slices=np.zeros_like(sliced.views.slices))
+    explorer = particles.explore_slices(dataclasses.replace(sliced, views=views))
     readouts = explorer.picture["readouts"]
     assert {text for name, text in readouts.items() if name.endswith("_beyond")} == {"0.0"}
     assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]

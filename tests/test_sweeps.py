@@ -500,7 +500,10 @@ def test_own_sweep_shows_differences_and_errors():
     assert np.abs(got.astype(int) - expected).max() <= 1
     errors = [metrics.scaled_mse(TRUTH[0], X[a, 0, 0]) for a in range(3)]
     np.testing.assert_allclose(shown.picture["curves"]["mse"][0][0], errors, rtol=1e-4)
+    found = [metrics.scaled_mse(TRUTH[e], X[2, 0, e]) for e in range(2)]
+    assert f"Mean-squared error: Au {found[0]:.4f}, Ag {found[1]:.4f}." in shown.describe()
     plain = explorers.sweep(X, [0.1, 0.5, 0.9], (10, 20))
+    assert f"{X[1, 1, 0].max():.4g}" in plain.describe()
     assert plain.state == {"alpha": 0.5, "iterations": 20}
     assert set(plain.picture["frames"]) == {"element0", "element1"}
 
@@ -512,6 +515,7 @@ def test_own_tilts_are_sorted_by_angle():
     for k, factor in ((0, 1), (1, 2)):
         expected = quantize(factor * SERIES[1], (0, 2))[0].tobytes()
         assert shown.picture["frames"][f"series{k}"] == expected
+        assert f"{factor * SERIES[1].max():.4g}" in shown.describe()
 
 
 def test_series_may_have_tilts_of_their_own():

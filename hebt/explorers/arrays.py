@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._checks import as_float32, as_float64, as_list, check_angles, check_count, check_names
 from ..metrics import optimal_scale, scaled_mse
-from .controls import Control, Curve, Panel, place
+from ._shown import AXES, Compared, Limits, Plain, about, largest, named, panels_of
+from .controls import Control, Curve, Readout, place
 from .frames import FrameExplorer
-
-Limits: TypeAlias = tuple[float, float] | Mapping[str, tuple[float, float]] | None
 
 _SAME = 0.05  # degrees by which images at one tilt may differ
 
@@ -61,7 +60,7 @@ def tilts(
     """
     if isinstance(angles, Mapping):
         images, angles = _at_all_tilts(images, angles)
-    series = _named("images", images, axes=1)
+    series = named("images", images, axes=1)
     angles = check_angles(angles)
     count = len(next(iter(series.values())))
     if count != len(angles):
@@ -75,12 +74,19 @@ def tilts(
         raise ValueError(f"angles is {angles.tolist()}; expected each tilt once.")
     places = {angle: int(i) for angle, i in zip(values, order)}
     shown = min(values, key=abs) if start is None else values[place("start", values, start)]
+    readouts, said = largest("series", series, unit)
+
+    def compute(tilt):
+        images = {f"series{k}": v[places[tilt]] for k, v in enumerate(series.values())}
+        return images | {f"{name}_largest": image.max() for name, image in images.items()}
+
     return FrameExplorer(
-        lambda tilt: {f"series{k}": v[places[tilt]] for k, v in enumerate(series.values())},
+        compute,
         [Control("tilt", "Tilt", values, default=shown, unit="°")],
-        _panels("series", series, limits, unit=unit, cmap=cmap),
+        panels_of("series", series, limits, unit=unit, cmap=cmap),
+        readouts=readouts,
         alt="The tilt series at {tilt} degrees"
-        + (f": {', '.join(series)}." if any(series) else "."),
+        + (f": {', '.join(series)}. {said}" if any(series) else f". {said}"),
         caption=caption,
         columns=columns,
         filename="tilt",
@@ -146,24 +152,31 @@ def sweep(
     if limits is None:
         top = [float(np.percentile(x[:, :, e], 99.8)) or 1.0 for e in range(len(names))]
         limits = {name: (0.0, t) for name, t in zip(names, top)}
-    panels = _panels("element", dict.fromkeys(names), limits, unit=unit, cmap=cmap)
-    curves = []
+    panels = panels_of("element", dict.fromkeys(names), limits, unit=unit, cmap=cmap)
+    curves: list[Curve] = []
+    readouts, said = largest("element", dict.fromkeys(names), unit)
     scale, mse, true = np.empty(0), np.empty(0), None
     if reference is not None:
         true, scale, mse = _against(reference, x)
         spans = np.ptp(true, axis=(1, 2)).tolist()
         ends = {f"{name}, less the reference": (-s, s) for name, s in zip(names, spans)}
-        panels += _panels("difference", ends, ends, cmap="RdBu_r")
+        panels += panels_of("difference", ends, ends, cmap="RdBu_r")
         alt = "Mean-squared error against the weight after {iterations} iterations"
         title, ylabel = "Error against the weight", "MSE, relative"
         curves = [Curve("mse", title, "alpha", names, ylabel=ylabel, alt=alt)]
+        found = [f"difference{e}" for e in range(len(names))]
+        readouts += [Readout(f"{d}_mse", "MSE, relative", "", ".4f", d) for d in found]
+        said += " Mean-squared error: "
+        said += ", ".join(about(n, f"{{{d}_mse}}") for n, d in zip(names, found)) + "."
 
     def compute(**state):
         a, i = alphas.index(state["alpha"]), iterations.index(state["iterations"])
         result = {f"element{e}": image for e, image in enumerate(x[a, i])}
+        result |= {f"{name}_largest": image.max() for name, image in result.items()}
         if true is not None:
             differences = scale[a, i, :, None, None] * x[a, i] - true
             result |= {f"difference{e}": image for e, image in enumerate(differences)}
+            result |= {f"difference{e}_mse": error for e, error in enumerate(mse[a, i])}
             result["mse"] = {name: mse[:, i, e] for e, name in enumerate(names)}
         return result
 
@@ -174,10 +187,12 @@ def sweep(
             Control("iterations", "Iterations", iterations, default=steps),
         ],
         panels,
+        readouts=readouts,
         curves=curves,
         columns=min(len(names), 4),
         alt=f"{', '.join(names)} at weight {{alpha}} after {{iterations}} iterations"
-        + (", and their differences from the reference." if true is not None else "."),
+        + (", and their differences from the reference. " if true is not None else ". ")
+        + said,
         caption=caption,
         filename="sweep",
     )
@@ -186,10 +201,11 @@ def sweep(
 def slices(
     volume: ArrayLike | Mapping[str, ArrayLike],
     *,
+    reference: ArrayLike | Mapping[str, ArrayLike] | None = None,
     limits: Limits = None,
     unit: str = "",
     cmap: str = "gray",
-    axis: int = 0,
+    axis: int | None = 0,
     start: int | None = None,
     smooth: bool = False,
     columns: int | None = None,
@@ -202,29 +218,35 @@ def slices(
     volume
         ``(slices, size, size)``, or a mapping from names to such volumes of one shape. They are
         looked at, not copied, where they are float32.
+    reference
+        The truth, or what to take for it: a volume for all, or a mapping with one for each name.
+        Adds it and the difference from it, the volume brought to its best scale as a whole, and
+        the root-mean-square of the difference, in the slice and in the volume.
     limits
         Ends of the colour bar: a pair for all volumes, or a mapping from names to pairs. If None,
-        the lowest and highest value of each volume.
+        the lowest and highest value of each volume, and of its reference.
     unit
         Of the values.
     cmap
         Name of a matplotlib colour map.
     axis
         The axis to page along. With 0 the pictures are slices perpendicular to the tilt axis;
-        with 1 or 2 they contain it, along their vertical direction.
+        with 1 or 2 they contain it, along their vertical direction. If None, the reader chooses
+        among all three. Where the axes differ in length, pictures are then filled up with 0 to
+        the longest, and beyond the end of an axis they are empty.
     start
         The first slice shown; the middle one, if None.
     smooth
         Interpolate between pixels on screen.
     columns
-        The most volumes side by side; as many as look well, if None.
+        The most pictures side by side; as many as look well, if None.
     caption
         A sentence below the figure.
 
     Returns
     -------
     FrameExplorer
-        A slider over the slices.
+        A slider over the slices; one over the axes, if `axis` is None.
 
     Raises
     ------
@@ -236,23 +258,36 @@ def slices(
     --------
     >>> hebt.explorers.slices(x, unit="HAADF intensity")                    # doctest: +SKIP
     >>> hebt.explorers.slices({"Au, EDS": a, "Au, HEBT": b}, limits=(0, 2)) # doctest: +SKIP
+    >>> hebt.explorers.slices({"Au": au}, reference=truth, axis=None)       # doctest: +SKIP
     """
-    volumes = _named("volume", volume)
+    volumes = named("volume", volume)
     shape = next(iter(volumes.values())).shape
-    axis = check_count("axis", axis, least=0, most=2)
-    numbers = range(shape[axis])
-    shown = shape[axis] // 2 if start is None else place("start", numbers, start)
-    what = ("Slice", "Row", "Column")[axis]
+    axes = (0, 1, 2) if axis is None else (check_count("axis", axis, least=0, most=2),)
+    numbers = range(max(shape[a] for a in axes))
+    middle = min(shape[a] for a in axes) // 2
+    shown = middle if start is None else place("start", numbers, start)
+    controls = [Control("slice", AXES[axes[0]] if axis is not None else "Number", numbers, shown)]
+    if axis is None:
+        controls.insert(0, Control("along", "Page along", AXES))
+    look = {"unit": unit, "cmap": cmap, "smooth": smooth}
+    parts = Plain(volumes, limits, look)
+    if reference is not None:
+        parts = Compared(volumes, limits, look, reference)
+
+    def compute(slice, along=AXES[axes[0]]):
+        return parts.compute(AXES.index(along), slice, side=max(shape) if axis is None else None)
+
+    what = "{along} {slice}" if axis is None else f"{AXES[axes[0]]} {{slice}}"
+    of = " x ".join(map(str, shape)) if axis is None else str(shape[axes[0]])
+    which = f"the volumes {', '.join(volumes)}" if any(volumes) else "a volume"
     return FrameExplorer(
-        lambda slice: {
-            f"volume{k}": v.take(slice, axis=axis) for k, v in enumerate(volumes.values())
-        },
-        [Control("slice", what, numbers, shown)],
-        _panels("volume", volumes, limits, unit=unit, cmap=cmap, smooth=smooth),
-        alt=f"{what} {{slice}} of {shape[axis]}"
-        + (f" of the volumes {', '.join(volumes)}." if any(volumes) else " of a volume."),
+        compute,
+        controls,
+        parts.panels,
+        readouts=parts.readouts,
+        alt=f"{what} of {of} of {which}. {parts.said}",
         caption=caption,
-        columns=columns,
+        columns=3 if columns is None and reference is not None else columns,
         filename="slice",
     )
 
@@ -281,22 +316,6 @@ def _at_all_tilts(images: Any, angles: Mapping[str, Any]) -> tuple[dict[str, Any
         spread[name] = np.zeros((len(every), *series.shape[1:]), np.float32)
         spread[name][[int(np.argmin(np.abs(np.array(every) - t))) for t in own[name]]] = series
     return spread, np.array(every)
-
-
-def _named(what: str, arrays: Any, axes: int = 3) -> dict[str, np.ndarray]:
-    """One array, or a mapping of some, as checked arrays under their names, alike in some axes."""
-    arrays = arrays if isinstance(arrays, Mapping) else {"": arrays}
-    if not arrays:
-        raise ValueError(f"{what} is an empty mapping; expected at least one array.")
-    arrays = {
-        str(name): as_float32(f"{what} {name!r}" if name else what, v, ndim=(3,))
-        for name, v in arrays.items()
-    }
-    shapes = {name: v.shape for name, v in arrays.items()}
-    if len({shape[:axes] for shape in shapes.values()}) > 1:
-        same = "the same for all" if axes == 3 else "as many tilts in all, or angles for each name"
-        raise ValueError(f"{what} has the shapes {shapes}; expected {same}.")
-    return arrays
 
 
 def _swept(alphas, iterations, start):
@@ -330,19 +349,3 @@ def _against(reference, x):
         scale[a, i, e] = optimal_scale(true[e], x[a, i, e])
         mse[a, i, e] = scaled_mse(true[e], x[a, i, e])
     return true, scale, mse
-
-
-def _panels(prefix: str, arrays: Mapping, limits: Limits, **options: Any) -> list[Panel]:
-    """A panel for each name, with its own or the common ends of the colour bar."""
-    if isinstance(limits, Mapping):
-        pairs = {str(name): pair for name, pair in limits.items()}
-        if set(pairs) != set(arrays):
-            raise ValueError(
-                f"limits are given for {list(pairs)}; expected a pair for each of {list(arrays)}."
-            )
-    elif limits is not None:
-        pairs = dict.fromkeys(arrays, limits)
-    else:
-        ends = {name: (float(v.min()), float(v.max())) for name, v in arrays.items()}
-        pairs = {name: (low, high if high > low else low + 1) for name, (low, high) in ends.items()}
-    return [Panel(f"{prefix}{k}", name, pairs[name], **options) for k, name in enumerate(arrays)]

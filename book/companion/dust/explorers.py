@@ -4,7 +4,20 @@ import numpy as np
 
 from hebt import explorers
 
+from ..judging import EDS, relative
 from ..origins import explained
+from .judgement import FREE, STRONG, judge
+
+UNIT = "HAADF intensity per voxel"
+# each plane by the axis of a volume to which it is perpendicular
+PLANES = {
+    "parallel to the section": 1,
+    "across the tilt axis": 0,
+    "along the tilt axis, on edge": 2,
+}
+METHODS = {"eds": "EDS only", "hebt": "HEBT", "em": "composition EM"}
+JUDGED = {"hebt": STRONG, "em": FREE}  # which contender stands for a method
+POSITIONS = 12  # of each plane, at most
 
 
 def _correlation(a, b):
@@ -14,56 +27,149 @@ def _correlation(a, b):
     return float(np.sum(a * b) / norm) if norm > 0 else 0.0
 
 
+def _centered(image, shape):
+    """Put an image in the middle of an empty one."""
+    whole = np.zeros(shape, np.float32)
+    first = [(n - m) // 2 for n, m in zip(shape, image.shape, strict=True)]
+    whole[tuple(slice(f, f + m) for f, m in zip(first, image.shape, strict=True))] = image
+    return whole
+
+
+class Planes:
+    """The section within the strip, and its planes."""
+
+    def __init__(self, study, volumes):
+        self.depth = round(study.settings.depth / study.settings.binning)
+        first = (volumes.haadf.shape[1] - self.depth) // 2
+        held = slice(first, first + self.depth)
+        self.haadf = volumes.haadf[:, held]
+        self.elements = study.settings.kept
+        self.methods = {m: getattr(volumes, m)[:, :, held] for m in METHODS}
+        self.pixel = study.pixel_size
+        self.count = min(POSITIONS, self.depth)
+
+    def place(self, plane: str, number: int) -> tuple:
+        """Return where the plane of a number lies in a volume."""
+        axis = PLANES[plane]
+        n = self.haadf.shape[axis]
+        return (slice(None),) * axis + (int((number - 0.5) * n / self.count),)
+
+    def offset(self, plane: str, number: int) -> float:
+        """Return how far a plane lies from the middle, in nm."""
+        at, axis = self.place(plane, number)[-1], PLANES[plane]
+        return (at - (self.haadf.shape[axis] - 1) / 2) * self.pixel
+
+    def picture(self, image):
+        """Return a plane's picture, as large as those parallel to the section."""
+        return _centered(image, (self.haadf.shape[0], self.haadf.shape[2]))
+
+
 @explained
-def explore_planes(study, volumes, *, shown=("Mg", "Fe")) -> explorers.FrameExplorer:
-    """Page through the planes of the slab: HAADF, and some elements by all three methods."""
-    haadf = volumes.haadf
-    count = round(study.settings.depth / study.settings.binning)
-    first = (haadf.shape[1] - count) // 2
-    middle = (haadf.shape[1] - 1) / 2
-    heights = [round((first + k - middle) * study.pixel_size) for k in range(count)]
+def explore_planes(study, volumes) -> explorers.FrameExplorer:
+    """Page through the section in three planes: all elements and methods, and their differences."""
+    planes, judgement = Planes(study, volumes), judge(study)
+    judged = {"tilts": judgement.tilts, "counts": judgement.counts}
+    held_out = {kind: relative(found)[0] for kind, found in judged.items()}
+    # one color scale serves all elements: each is relative to its own brightest voxels
+    each = [np.percentile(v, 99.5, axis=(1, 2, 3)) for v in planes.methods.values()]
+    tops = np.maximum.reduce(each)
+    haadf_top = float(np.percentile(planes.haadf, 99.5))
 
-    def high(*some):
-        return float(max(np.percentile(v[:, first : first + count], 99.5) for v in some))
+    def compute(element, plane, number):
+        at, e = planes.place(plane, number), planes.elements.index(element)
+        haadf = planes.haadf[at]
+        images = {m: volume[e][at] for m, volume in planes.methods.items()}
+        result = {
+            "haadf": planes.picture(haadf / haadf_top),
+            "offset": planes.offset(plane, number),
+        }
+        result["top"] = float(tops[e])
+        size = np.linalg.norm(images["eds"])
+        for m, image in images.items():
+            result[m] = planes.picture(image / tops[e])
+            result[f"{m}_like"] = _correlation(image, haadf)
+        for m, contender in JUDGED.items():
+            apart = images[m] - images["eds"]
+            result[f"{m}_apart"] = planes.picture(apart / tops[e])
+            moved = 100 * float(np.linalg.norm(apart) / size) if size > 0 else float("nan")
+            result[f"{m}_moved"] = moved
+            for kind, percent in held_out.items():
+                row = judged[kind].contenders.index(contender)
+                result[f"{m}_{kind}"] = float(percent[row, judged[kind].elements.index(element)])
+        return result
 
-    unit = "HAADF intensity per voxel"
-    frames = {"haadf": haadf}
-    panels = [explorers.Panel("haadf", "HAADF alone", (0, high(haadf)), unit, "gray")]
-    for name in shown:
-        e = study.settings.kept.index(name)
-        three = {"EDS only": volumes.eds[e], "HEBT": volumes.hebt[e], "EM": volumes.em[e]}
-        limits = (0, high(*three.values()))
-        for method, volume in three.items():
-            key = f"{name}_{method.split()[0].lower()}"
-            frames[key] = volume
-            panels.append(explorers.Panel(key, f"{name}, {method}", limits, unit, "inferno"))
-
-    alike = [key for key in frames if key != "haadf"]
-
-    def compute(height):
-        plane = first + heights.index(height)
-        images = {key: volume[:, plane] for key, volume in frames.items()}
-        like = {f"{key}_like": _correlation(images[key], images["haadf"]) for key in alike}
-        return images | like
-
-    height = explorers.Control(
-        "height", "Height above the middle", heights, heights[count // 2], "nm"
-    )
-    found = "; ".join(
-        f"{name} from EDS alone {{{name}_eds_like}}, by HEBT {{{name}_hebt_like}}, by composition "
-        f"EM {{{name}_em_like}}"
-        for name in shown
-    )
+    numbers = range(1, planes.count + 1)
     return explorers.FrameExplorer(
         compute,
-        [height],
-        panels,
-        readouts=[
-            explorers.Readout(f"{key}_like", "correlation with HAADF", "", ".2f", key)
-            for key in alike
+        [
+            explorers.Control("element", "Element", planes.elements, "Mg"),
+            explorers.Control("plane", "Plane", tuple(PLANES)),
+            explorers.Control("number", "Number", numbers, numbers[planes.count // 2]),
         ],
-        alt=f"The plane {{height}} nm above the middle. Correlation with HAADF: {found}.",
-        caption="Planes parallel to the section, from one face to the other. Each element has one "
-        "color scale for all methods; the brightest 0.5 % of the voxels are cut off. "
-        "Below each: how its pixels of this plane go with those of HAADF, from −1 to 1.",
+        _panels(),
+        readouts=_readouts(),
+        columns=3,
+        alt="{element}, plane {number} {plane}, {offset} nm from the middle. Correlation with "
+        "HAADF: from EDS alone {eds_like}, by HEBT {hebt_like}, by composition EM {em_like}. χ² of "
+        "what was held out, against EDS alone: HEBT {hebt_tilts} % by tilts and {hebt_counts} % by "
+        "counts, composition EM {em_tilts} % and {em_counts} %.",
+        caption="The section in three planes; there is no truth to compare with. Each element has "
+        "one color scale for all methods, on which 1 is what 99.5 % of the voxels stay below, as "
+        "has HAADF. Below each method: how its pixels of this plane go with those of HAADF, from "
+        f"−1 to 1. Below each difference from {EDS}: its root mean square, in % of that of {EDS}, "
+        f"and χ² of tilts and counts that were held out, less that of {EDS}, in % of it, with "
+        "settings that held-out data choose; lower is better.",
+        filename="dust",
     )
+
+
+def _panels():
+    """Return the methods above, HAADF and the differences from EDS alone below."""
+    here = "in plane {number} {plane}"
+    look = {"limits": (0.0, 1.0), "unit": "of the brightest"}
+    above = [
+        explorers.Panel(
+            m,
+            name,
+            cmap="inferno",
+            alt=f"{{element}}, {name}, {here}; correlation with HAADF {{{m}_like}}.",
+            **look,
+        )
+        for m, name in METHODS.items()
+    ]
+    where = ("plane", "number")
+    haadf = explorers.Panel("haadf", "HAADF alone", depends=where, alt=f"HAADF {here}.", **look)
+    below = [
+        explorers.Panel(
+            f"{m}_apart",
+            f"{METHODS[m]} less {EDS}",
+            (-1.0, 1.0),
+            "of the brightest",
+            "RdBu_r",
+            alt=f"{METHODS[m]} less {EDS}, {{element}} {here}: {{{m}_moved}} % of {EDS}.",
+        )
+        for m in JUDGED
+    ]
+    return [*above, haadf, *below]
+
+
+def _readouts():
+    """Return the numbers below the pictures, and where the plane lies."""
+    like = [explorers.Readout(f"{m}_like", "correlation with HAADF", "", ".2f", m) for m in METHODS]
+    less = []
+    for m in JUDGED:
+        place = f"{m}_apart"
+        less.append(explorers.Readout(f"{m}_moved", "root mean square", "%", ".0f", place))
+        less += [
+            explorers.Readout(
+                f"{m}_{kind}", f"χ², held-out {kind}", "%", "+.1f", place, depends=("element",)
+            )
+            for kind in ("tilts", "counts")
+        ]
+    where = ("plane", "number")
+    return [
+        *like,
+        *less,
+        explorers.Readout("offset", "From the middle", "nm", ".0f", depends=where),
+        explorers.Readout("top", "1 on the color scale", UNIT, ".3g", depends=("element",)),
+    ]

@@ -12,7 +12,7 @@ from .claims import (
     stopping_numbers,
 )
 from .composition import Shells
-from .explorers import explore_slices, explore_turntable
+from .explorers import explore_turntable
 from .figures import (
     plot_absorption,
     plot_bodies,
@@ -30,6 +30,7 @@ from .nonalloy import LOCALIZED, NonAlloyStudy, mask_maps, nonalloy_study
 from .render import render, section
 from .rim import RimStudy, rim_study
 from .scoring import Scorer
+from .slices import cubes, explore_slices
 from .stopping import StoppingStudy, stopping_study
 from .surfaces import EDGES, Profile, Surfaces
 from .tables import (

@@ -1,4 +1,4 @@
-"""The explorers of the two nanoparticles: all slices, and bodies that turn."""
+"""The explorers of the two nanoparticles: bodies that turn."""
 
 import dataclasses
 
@@ -13,75 +13,19 @@ from .alloy import AlloyStudy
 from .experiment import ParticleStudy
 from .measures import ELEMENTS
 from .render import render, section
-from .tables import column_name, every_text
-from .views import BINNING, COLUMNS, VIEW_LIMIT, from_steps
+from .views import from_steps
 
-LIMITS = (0.0, VIEW_LIMIT)
 COLORS = ((1.0, 0.78, 0.1), (0.35, 0.6, 0.95))  # of Au and Ag
 GRAY = ((0.72, 0.72, 0.72),)  # of HAADF
 START = (40, 30)
-ORDER = ("Au_eds", "Au_hebt", "haadf", "Ag_eds", "Ag_hebt")  # a row for each element
-DENSITIES = ORDER[:2] + ORDER[3:]
-INSIDE = 0.3  # of a slice's brightest HAADF: the particle
 FACE = 0.5  # of the bulk density: what belongs to a cut face
 FACE_WIDTH = 80  # pixels on which a cut face is measured
-IMPOSSIBLE = 1.2  # times the bulk density: no element is that dense
 BODIES = {
     "eds": ("EDS only", "reconstructed from EDS alone"),
     "hebt": ("HEBT", "reconstructed by HEBT"),
     "segmented": ("Segmented HAADF", "as segmented from HAADF"),
     "haadf": ("HAADF", "reconstructed from HAADF alone"),
 }
-
-
-@explained
-def explore_slices(study: ParticleStudy) -> explorers.FrameExplorer:
-    """Page through slices that hold a particle: Au and Ag by both methods, and HAADF.
-
-    Five linked pictures, binned and cut to the particle. A page loads them block by block.
-    """
-    views = study.views
-    numbers = [int(n) for n in views.numbers]
-
-    def compute(slice):
-        shown = dict(zip(COLUMNS, from_steps(views.slices[:, numbers.index(slice)]), strict=True))
-        inside = shown["haadf"] > INSIDE * shown["haadf"].max()
-        count = max(1, np.count_nonzero(inside))  # a slice beside the particle holds nothing
-        beyond = {
-            f"{c}_beyond": 100 * np.count_nonzero(shown[c][inside] > IMPOSSIBLE) / count
-            for c in DENSITIES
-        }
-        return shown | beyond
-
-    return explorers.FrameExplorer(
-        compute,
-        [explorers.Control("slice", "Slice", numbers, default=numbers[len(numbers) // 2])],
-        [
-            explorers.Panel(
-                column,
-                column_name(column),
-                limits=LIMITS,
-                unit="brightest material: 1" if column == "haadf" else "density, bulk: 1",
-                cmap="gray" if column == "haadf" else "inferno",
-                alt=f"Slice {{slice}} of {column_name(column)}.",
-            )
-            for column in ORDER
-        ],
-        readouts=[
-            explorers.Readout(f"{c}_beyond", f"above {IMPOSSIBLE} × bulk", "%", ".1f", c)
-            for c in DENSITIES
-        ],
-        columns=3,
-        alt="Slice {slice}: Au and Ag from EDS alone and by HEBT, and the HAADF reconstruction. "
-        "Of the particle's pixels, Au is denser than any Au in {Au_eds_beyond} percent from EDS "
-        "alone and in {Au_hebt_beyond} by HEBT, Ag in {Ag_eds_beyond} and {Ag_hebt_beyond}.",
-        caption=f"{every_text(views.step).capitalize()} perpendicular to the tilt axis, one noise "
-        f"seed. Pictures are cut to the particle and binned {BINNING} × {BINNING}; a density of 1 "
-        "is that of the bulk element, at the scale nearest to the truth. "
-        f"Below each: the share of the particle's pixels (HAADF above {INSIDE} of its maximum) in "
-        f"which the element is denser than {IMPOSSIBLE} times its bulk, which cannot be.",
-        filename="slice",
-    )
 
 
 @dataclasses.dataclass(frozen=True)

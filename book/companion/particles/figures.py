@@ -178,7 +178,7 @@ def plot_edges(study: NonAlloyStudy):
         ax.axvline(0, color="0.8", linewidth=1, zorder=0)
         ax.set_xlabel(f"distance from {words[surface]} (nm)")
         title(ax, f"{element} at {words[surface]}", mark)
-        ax.legend(loc="uppercenter", bbox_to_anchor=(0.5, -0.28))
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28))
     axes[0].set_ylabel("density (bulk: 1)")
     return figure
 

@@ -187,7 +187,7 @@ def plot_scree(study):
             ax.plot(x, values, color=color, linewidth=1, label=label)
         ax.text(4.15, -2.4 * row + 0.55, _CHANNELS[name][0], fontsize=7)
     ax.set(xlabel="energy (keV)", yticks=[], ylim=(-8.6, 2.2))
-    ax.legend(ncols=3, fontsize=7, loc="uppercenter")
+    ax.legend(ncols=3, fontsize=7, loc="upper center")
     title(ax, "first three components", "b")
     return figure
 

@@ -59,7 +59,7 @@ def figure7(study: SliceSweep):
         ax.set_xlabel("")
     lines, names = axes[0, 0].get_legend_handles_labels()
     names = [f"{name} iterations" for name in names]
-    figure.legend(lines, names, loc="outside uppercenter", ncols=len(names))
+    figure.legend(lines, names, loc="outside upper center", ncols=len(names))
     return figure
 
 
