@@ -56,6 +56,9 @@ def _unfold(body):
     for details in body.select("details.hide"):
         details.summary.decompose()
         details.unwrap()
+    for caption in body.select("table > caption"):  # stays with its table as a paragraph alone
+        caption.parent.insert_before(caption)
+        caption.name, caption["class"] = "p", "hebt-title"
     for box in body.select("blockquote, details, .admonition"):
         box["class"] = [*box.get("class", ()), "hebt-box"]
 
