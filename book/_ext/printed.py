@@ -49,6 +49,20 @@ def _link(href, here, known):
     return f"#{name}--{place}" if place else f"#{name}"
 
 
+def _unfold(body):
+    """Paper folds nothing: calls that only draw are left out, other folded code is shown."""
+    for unwanted in body.select(".tag_hide-input details.hide, .backrefs"):
+        unwanted.decompose()
+    for details in body.select("details.hide"):
+        details.summary.decompose()
+        details.unwrap()
+    for caption in body.select("table > caption"):  # stays with its table as a paragraph alone
+        caption.parent.insert_before(caption)
+        caption.name, caption["class"] = "p", "hebt-title"
+    for box in body.select("blockquote, details, .admonition"):
+        box["class"] = [*box.get("class", ()), "hebt-box"]
+
+
 def article(text: str, page: str, known: set[str], address: str = "") -> BeautifulSoup:
     """Return a page's text as it stands in the one document.
 
@@ -65,6 +79,7 @@ def article(text: str, page: str, known: set[str], address: str = "") -> Beautif
     """
     here = slug(page)
     body = BeautifulSoup(_ARTICLE.search(_SCRIPT.sub("", text))[1], "html.parser")
+    _unfold(body)
     for explorer in body.select(".hebt-explorer"):
         for note in explorer.select("noscript"):
             note.decompose()
@@ -78,8 +93,6 @@ def article(text: str, page: str, known: set[str], address: str = "") -> Beautif
         explorer.append(live)
     for unwanted in body.select(".headerlink, noscript, .toggle-button, .hebt-origin"):
         unwanted.decompose()
-    for box in body.select("blockquote, details:not([class]), .admonition"):
-        box["class"] = [*box.get("class", ()), "hebt-box"]
     for details in body.select("details"):
         details["open"] = ""
     for image in body.select("img"):

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-# dark enough on white, and different in lightness for colour-vision deficiency
+# dark enough on white, and different in lightness for color-vision deficiency
 COLORS = ("#0b5fa5", "#c2410c", "#0f766e", "#9d3c8f", "#4d4d4d", "#8a6d00")
 DASHES = ("-", (0, (6, 2.5)), (0, (2, 2)), (0, (7, 2, 2, 2)))
 _WIDTH = 8.0  # inches
 _GAP = 0.22
+_ENTRIES = 3  # of a legend, in each of its rows
 _TEXT = "#1f2933"
 _MUTED = "#52606d"
 
@@ -72,7 +73,8 @@ def draw(spec: dict, picture: dict) -> bytes:
             bar(spec["panels"][0], low, high, x, y, w)
         for curve, (x, y, w, h) in zip(spec["curves"], boxes["curves"]):
             text(x, y, curve["title"], weight="bold")
-            _curve(axes(x + 0.75, y + 0.45, w - 0.9, h - 0.95), spec, curve, picture)
+            above = 0.45 + 0.17 * ((len(curve["lines"]) - 1) // _ENTRIES)  # the legend
+            _curve(axes(x + 0.75, y + above, w - 0.9, h - above - 0.5), spec, curve, picture)
         table = [r for r in spec["readouts"] if r["panel"] is None]
         for r, (x, y, _, _) in zip(table, boxes["table"]):
             text(x, y, r["label"], color=_MUTED)
@@ -178,7 +180,9 @@ def _curve(ax, spec, curve, picture):
         ax.set_xticks(x, control["texts"])
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(which="both", color=_MUTED, labelcolor=_TEXT)
-    ax.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
+    ax.legend(
+        frameon=False, ncols=_ENTRIES, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0
+    )
 
 
 def _compact(png):
