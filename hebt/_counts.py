@@ -64,11 +64,15 @@ def split_counts(counts: ArrayLike, *, seed: int, parts: int = 2) -> tuple[np.nd
 
 
 def are_counts(maps: np.ndarray) -> bool:
-    """Whether all are whole numbers from 0, and not multiples of one (counts times a gain)."""
+    """Whether all are whole numbers from 0, and no map holds multiples of one (a gain)."""
     if maps.min() < 0 or (maps != np.rint(maps)).any():
         return False
-    some = maps[maps > 0][:100_000].astype(np.int64)
-    return len(some) < 100 or bool(np.gcd.reduce(some) == 1)
+    return not any(map(_have_gain, maps if maps.ndim > 2 else [maps]))
+
+
+def _have_gain(counts: np.ndarray) -> bool:
+    some = counts[counts > 0][:100_000].astype(np.int64)
+    return len(some) >= 100 and bool(np.gcd.reduce(some) != 1)
 
 
 def tilt_means(angles: np.ndarray) -> np.ndarray:

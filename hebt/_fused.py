@@ -20,7 +20,7 @@ from ._solve import solve
 
 _CERTAIN = 3  # standard errors by which HAADF's noise has to show
 _NEGLIGIBLE = 0.01  # HAADF's own variance relative to that of the maps that counts as none
-_LEAST = 1e-30  # variances below this are 0
+_LEAST = 1e-30  # variances below this, in about counts, are 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,10 +127,13 @@ def share_out(
     problem: Problem, variance: ArrayLike | None, noise: float | None
 ) -> tuple[np.ndarray, float]:
     """Return q_e - r_e p_e, in the shape of the maps, and v_h (see `Fused`)."""
-    shares = _map_variances(problem, variance)
+    ratios: Any = problem.ratios
+    # variances in about counts, as HAADF's unit squared may be beyond single precision
+    unit = float(np.ldexp(1.0, np.frexp(ratios.max())[1]))
+    shares = _map_variances(problem, variance, unit)
     misfit = _misfit(problem, noise)
     total = shares.sum(axis=0)
-    own = _haadf_variance(misfit, total) if noise is None else noise**2
+    own = _haadf_variance(misfit / unit, total) if noise is None else (noise / unit) ** 2
     total += np.float32(own)
     unknown = total < _LEAST
     total[unknown] = 1
@@ -138,7 +141,7 @@ def share_out(
     if own == 0:
         shares[:, unknown] = 1 / len(shares)
     shares *= misfit
-    return shares, own
+    return shares, own * unit**2
 
 
 def _haadf_variance(misfit: np.ndarray, total: np.ndarray) -> float:
@@ -160,8 +163,8 @@ def _haadf_variance(misfit: np.ndarray, total: np.ndarray) -> float:
     return found if found > least else 0.0
 
 
-def _map_variances(problem: Problem, variance: ArrayLike | None) -> np.ndarray:
-    """Return v_e in the shape of the maps: r_e^2 times the local mean of their variance."""
+def _map_variances(problem: Problem, variance: ArrayLike | None, unit: float) -> np.ndarray:
+    """Return v_e / unit^2 in the shape of the maps: r_e^2 times their variance's local mean."""
     maps = problem.maps
     if variance is not None:
         variance = check_variance(variance, maps)
@@ -176,7 +179,7 @@ def _map_variances(problem: Problem, variance: ArrayLike | None) -> np.ndarray:
     tilts, size = maps.shape[1], maps.shape[-1]
     mean = variance @ gaussian_matrix(MEAN_PIXELS * size, size).T.astype(np.float32)
     mean = (tilt_means(problem.W.angles) @ mean.reshape(len(maps), tilts, -1)).reshape(maps.shape)
-    mean *= _as_maps(problem.ratios, maps.ndim) ** 2
+    mean *= (_as_maps(problem.ratios, maps.ndim) / np.float32(unit)) ** 2
     return mean
 
 

@@ -16,6 +16,7 @@ _NORMAL_QUARTILE = 0.3186  # lower quartile of absolute values over the standard
 _MANY = 2**22  # pixels, of which more tell no more of the noise
 _ENOUGH = 2**14  # pixels of an image that tell its steps
 _GOLDEN = 0.6180339887498949
+_WHOLE = 2**24  # from here on all of float32's values are whole numbers
 _BESIDE = 4  # pixels beside a zero of a cut off background
 _LEAST_SHOWN = 0.01  # of all differences
 _LITTLE = 1e-3  # noise relative to the brightest pixel that stops nothing too late
@@ -80,9 +81,9 @@ def _stored_steps(images: np.ndarray) -> np.ndarray:
 
 def _common_step(gaps: np.ndarray, most: float) -> float:
     """Return the largest number that gaps are multiples of, to float32's digits; 0 if none is."""
-    if (gaps == np.rint(gaps)).all():
-        return float(np.gcd.reduce(gaps.astype(np.int64)))
     digits = 2 * np.finfo(np.float32).eps * most
+    if (gaps == np.rint(gaps)).all() and most < _WHOLE:
+        return float(np.gcd.reduce(gaps.astype(np.int64)))
     step = gaps.min()
     while step > 16 * digits:
         multiples = np.rint(gaps / step)
@@ -120,6 +121,7 @@ def mean_inside(S: np.ndarray) -> np.ndarray:
     def total(values):
         return np.sum([values(part).sum(axis=0, dtype=float) for part in parts], axis=0)
 
-    typical = total(np.square) * inverse(total(np.asarray))
+    squares = total(lambda part: np.square(part, dtype=float))
+    typical = squares * inverse(total(np.asarray))
     within = total(lambda part: typical < 10 * part)
     return total(lambda part: np.where(typical < 10 * part, part, 0)) * inverse(within)

@@ -537,3 +537,17 @@ def test_a_tilt_that_only_one_signal_has_is_said(dark):
     ):
         with pytest.warns(UserWarning, match=f"{dark} (is|are) 0 everywhere at 1 tilts.*first 3"):
             call()
+
+
+def test_one_map_with_a_gain_makes_the_maps_no_counts():
+    W = hebt.Projector(np.arange(-75, 76, 15), 48)
+    specimen = hebt.simulate.phantom(48)
+    haadf = hebt.simulate.haadf_tilt_series(W, specimen.density, [79, 47])
+    maps = hebt.simulate.eds_tilt_series(W, specimen.density, [9, 4], seed=1)
+    assert hebt.response_ratios(haadf, maps).variance == "counts"
+    for element in (0, 1):
+        gained = maps.copy()
+        gained[element] *= 10  # its variance is ten times what it would be of counts
+        assert hebt.response_ratios(haadf, gained).variance is None
+        with pytest.raises(ValueError, match="multiples of one number"):
+            hebt.response_ratios(haadf, gained, variance="counts")

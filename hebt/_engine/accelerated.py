@@ -106,6 +106,7 @@ class AcceleratedRun(CpuRun):
             y, t = acceleration.begin
             self.y = slices_last(y.reshape(self.columns, -1))
             self.momentum.begin(t)
+        self.unit = self._unit()
         # all elements of a slice are needed at once: in one block, or side by side
         self.together = self.columns <= MOST
         width = self.slices if self.together else block_width(self.slices)
@@ -114,6 +115,12 @@ class AcceleratedRun(CpuRun):
         self.changes = np.zeros((len(self.blocks), *edges, 2))
         self.dots = np.zeros((len(self.blocks), *edges, width))
         self.sends_haadf = haadf_beam is not None and bool(self.weights[1].any())
+
+    def _unit(self) -> np.float32:
+        """Return the power of 2 that brings the largest value to about 1."""
+        arrays = [a for a in (self.maps, self.haadf, self.x) if a is not None]
+        most = max(max(float(a.max()), -float(a.min())) for a in arrays)
+        return np.float32(np.ldexp(1.0, -np.clip(np.frexp(most)[1], -120, 120)))
 
     def free(self):
         """Give back all but x, and what a run that goes on begins with, if that is kept."""
@@ -174,6 +181,7 @@ class AcceleratedRun(CpuRun):
             elements,
             self.keeps_sum,
             (size, row, column, first, last),
+            self.unit,
             self.dots[place],
             self.changes[place],
         )
@@ -229,5 +237,5 @@ def accelerated_sirt(
 
 def _squares(images: np.ndarray, scales: np.ndarray) -> np.ndarray:
     """Return the squared norm of scales * images in each column, without an array as large."""
-    parts = [np.square(s * i).sum(axis=0, dtype=float) for i, s in zip(images, scales)]
+    parts = [np.square(s * i, dtype=float).sum(axis=0) for i, s in zip(images, scales)]
     return np.sum(parts, axis=0)

@@ -57,13 +57,14 @@ def _keep_sums(values, sums, least):
 
 
 @_jit
-def step(tiles, x, y, momentum, inverse_sums, mask, elements, keeps_sum, place, dots, change):
+def step(tiles, x, y, momentum, inverse_sums, mask, elements, keeps_sum, place, unit, dots, change):
     """A step of POGM (see `accelerated`) at one tile, for all elements of some slices.
 
     `tiles` is (elements, pixels, at least last - first), or (1, pixels, ...) with the elements side
     by side; `place` is (size, row, column, first, last), the last two of the slices. For each slice
     <x - y_new, x_new - x>, weighted by the column sums, goes to `dots`: above 0 the momentum leads
-    astray. The squared norms of the step and of the new x go to `change`.
+    astray. The squared norms of the step and of the new x go to `change`. All three are of x times
+    `unit`, which keeps them within what single precision can hold.
     """
     size, row, column, first, last = place
     columns, slices, count = min(TILE, size - column), momentum.shape[1], last - first
@@ -82,7 +83,7 @@ def step(tiles, x, y, momentum, inverse_sums, mask, elements, keeps_sum, place, 
         for j in range(columns):
             pixel = (row + i) * size + column + j
             scale = inverse_sums[pixel]
-            weight = one / scale if scale > _ZERO else _ZERO
+            weight = unit / scale if scale > _ZERO else _ZERO
             if masks > 1 or mask[pixel, 0] != one:
                 keep = mask[pixel, first:last] if masks > 1 else mask[pixel]
                 for m in range(count):
@@ -112,10 +113,10 @@ def step(tiles, x, y, momentum, inverse_sums, mask, elements, keeps_sum, place, 
                 for m in range(count):
                     new = shares[m] * max(value[m], _ZERO)
                     other[m] += shorter[m] * (new - z[m])
-                    step = new - own[m]
+                    step, length = unit * (new - own[m]), unit * new
                     along[m] += weight * (own[m] - other[m]) * step
                     far += step * step
-                    large += new * new
+                    large += length * length
                     own[m] = new
                 moved += np.float64(far)
                 norm += np.float64(large)

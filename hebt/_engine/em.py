@@ -96,9 +96,10 @@ class Bilateral:
         self.near = np.outer(line, line).astype(np.float32)
         self.size, self.spare = size, _NONE
         # as a power of 1/2; 0 where a slice is empty
-        sharpness = inverse((contrast * level) ** 2) / (18 * np.log(2))
+        unit = np.ldexp(1.0, np.frexp(level.max())[1])  # whose square single precision can hold
+        sharpness = inverse((contrast * level / unit) ** 2) / (18 * np.log(2))
         self.sharpness = np.tile(sharpness, size).astype(np.float32)
-        image = guide.reshape(size, size, depth)
+        image = guide.reshape(size, size, depth) / np.float32(unit)
         padded = np.pad(image, ((1, 1), (1, 1), (0, 0)), mode="edge")
         self.padded = np.ascontiguousarray(padded.reshape(size + 2, -1))
         self.box = _box(image.any(axis=2), reach)

@@ -123,7 +123,8 @@ class TvRun:
         self.xi = empty(axes, self.size**2, self.slices)
         self.y = empty(axes, self.size**2, self.columns)
         self.y[:] = 0
-        own = guide, smooth * self.level, self.depth, self.size, self.xi
+        edges = np.full_like(self.level, smooth)
+        own = guide / self.level, edges, self.depth, self.size, self.xi
         _in_parts(_load().directions, self.size, *own)
 
     def fetch(self) -> np.ndarray:

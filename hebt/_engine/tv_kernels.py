@@ -186,10 +186,11 @@ def step(
 
     tau is level over the sum of the operator's column: `seen` times `scales`, the counts' for each
     element and slice, `seen_haadf`, and what the gradient along so many `axes` adds. `mask` has
-    one column or one for each slice. The squared norms of the step and of x go to `change`.
+    one column or one for each slice. The squared norms of the step and of x, both over the
+    largest level, go to `change`.
     """
     columns, (elements, slices) = min(TILE, size - column), scales.shape
-    gradient = GRADIENT * np.float32(2 * axes)
+    gradient, largest = GRADIENT * np.float32(2 * axes), _ONE / level.max()
     moved, total = 0.0, 0.0
     for i in range(min(TILE, size - row)):
         for j in range(columns):
@@ -210,8 +211,9 @@ def step(
                     tau = unit[m] / (one * scale[m] + rest)
                     new = keep[apart * m] * max(old - tau * back[m], _ZERO)
                     own[m], next_[m] = new, new + (new - old)
-                    square += new * new
-                    way += (new - old) * (new - old)
+                    length, walked = largest * new, largest * (new - old)
+                    square += length * length
+                    way += walked * walked
                 moved += np.float64(way)
                 total += np.float64(square)
     change[0], change[1] = moved, total
