@@ -402,6 +402,26 @@ def test_ctrl_c_twice_ends_at_once_and_keeps_what_was_done(stacks, tmp_path, mon
     assert "nearly, not exactly, 9" in call(*options).stderr
 
 
+def test_ctrl_c_while_what_was_reached_is_saved_loses_nothing(
+    stacks, tmp_path, monkeypatch, interrupted_at
+):
+    """A large volume takes a while to save, in which the impatient press it again."""
+    original = hebt.Result.save
+
+    def slow(result, path, **options):
+        signal.raise_signal(signal.SIGINT)
+        return original(result, path, **options)
+
+    monkeypatch.setattr(hebt.Result, "save", slow)
+    interrupted_at(3)
+    target = tmp_path / "particle.vti"
+    options = ("reconstruct", stacks, "--method", "hebt", "--iterations", 9, "-o", target)
+    done = call(*options, code=130)
+    assert "3 iterations are in" in done.stderr
+    kept = io.load(tmp_path / "particle.interrupted.vti")
+    assert kept.about["interrupted after"] == 3 and kept.x.any()
+
+
 # the command, which gets a SIGINT in its fifth iteration
 SIGNALED = (
     "import os, signal\nfrom hebt.io import TiltSeries\nfrom hebt._cli import main\n"

@@ -109,6 +109,75 @@ def test_images_are_sorted_with_their_angles(tmp_path, order, ending):
     assert series.haadf_angles is None
 
 
+@pytest.mark.parametrize("name", ["HAADF.mdoc", "HAADF.mrc.mdoc"])
+def test_sections_of_an_mdoc_belong_to_the_images_that_they_number(tmp_path, name):
+    stack = mrc(tmp_path / "HAADF.mrc", HAADF)
+    sections = [f"[ZValue = {i}]\nTiltAngle = {TILTS[i]}\nDefocus = 1\n\n" for i in (2, 0, 3, 1)]
+    (tmp_path / name).write_text("PixelSpacing = 20\n\n" + "".join(sections))
+    series = io.read(stack)
+    np.testing.assert_array_equal(series.angles, TILTS)
+    np.testing.assert_array_equal(series.haadf, HAADF)
+    (tmp_path / name).write_text("".join([*sections[:3], sections[0]]))
+    with pytest.raises(ValueError, match=r"mdoc cannot be read .*ZValue = 2 comes twice"):
+        io.read(stack)
+
+
+@pytest.mark.parametrize("dtype", ["<i2", ">i2", "<u2", ">u2", "<f4", ">f4"])
+def test_stacks_of_either_byte_order_have_their_values(tmp_path, dtype):
+    """IMOD wrote the highest byte first on the machines of its day."""
+    for name, data in (("HAADF", HAADF), ("Au", MAPS[0])):
+        with mrcfile.new(tmp_path / f"{name}.mrc") as file:
+            file.set_data(data.astype(dtype))
+            file.voxel_size = 20
+        column(tmp_path / f"{name}.rawtlt")
+    series = io.read(tmp_path)
+    np.testing.assert_array_equal(series.haadf, HAADF)
+    np.testing.assert_array_equal(series.maps[0], MAPS[0])
+    assert series.pixel_size == pytest.approx(2)
+
+
+def test_a_given_pixel_size_stands_in_place_of_what_stacks_say(tmp_path):
+    for name, data in (("HAADF", HAADF), ("Au", MAPS[0])):
+        with mrcfile.open(mrc(tmp_path / f"{name}.mrc", data), "r+") as file:
+            file.voxel_size = (20, 21, 20)
+        column(tmp_path / f"{name}.rawtlt")
+    with pytest.raises(ValueError, match=r"pixels of 2\.1 nm by 2\.0 nm.* give pixel_size"):
+        io.read(tmp_path)
+    named = {"maps": {"Au": tmp_path / "Au.mrc"}, "haadf": tmp_path / "HAADF.mrc"}
+    for given in ({"files": tmp_path}, named):
+        assert io.read(**given, pixel_size=1.5).pixel_size == 1.5
+
+
+def test_signals_without_a_calibration_take_a_given_pixel_size():
+    hs = pytest.importorskip("hyperspy.api")
+    stacks = [hs.signals.Signal2D(data) for data in (HAADF, MAPS[0])]
+    for stack, title in zip(stacks, ("HAADF", "Au")):
+        stack.metadata.General.title = title
+    with pytest.raises(ValueError, match="expected a length"):
+        io.read(stacks, angles=TILTS)
+    series = io.read(stacks, angles=TILTS, pixel_size=1.5)
+    assert series.pixel_size == 1.5
+    np.testing.assert_array_equal(series.maps[0], MAPS[0])
+
+
+def test_what_macos_hides_in_a_folder_is_no_file_of_the_series(folder):
+    """On a disk of another system it puts a file of its own beside each."""
+    for path in list(folder.glob("*.mrc")):
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7" + bytes(4092))
+    assert set(io.read(folder).inputs) == {"HAADF.mrc", "Au_counts.mrc", "x-Ag.mrc"}
+
+
+def test_brackets_in_the_name_of_a_folder_are_no_pattern(folder):
+    place = folder / "particle [2] ü"
+    place.mkdir()
+    for path in [*folder.glob("*.mrc"), *folder.glob("*.rawtlt")]:
+        path.rename(place / path.name)
+    found = io.read(f"{place}/*.mrc")
+    np.testing.assert_array_equal(found.haadf, HAADF)
+    with pytest.raises(FileNotFoundError, match="matches no file"):
+        io.read(f"{place}/*.emd")
+
+
 def test_tiff_pages_take_their_angles_from_a_csv(tmp_path):
     tifffile.imwrite(tmp_path / "HAADF.tif", HAADF.astype(np.uint16), photometric="minisblack")
     tifffile.imwrite(tmp_path / "Fe_Ka.tiff", MAPS[0].astype(np.uint16), photometric="minisblack")

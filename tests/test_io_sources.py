@@ -48,6 +48,37 @@ def usual(tmp_path_factory):
     return read(folder)
 
 
+# --- angles that are given ---
+
+
+def per_tilt(folder, names):
+    for name, counts, seen in zip(names, COUNTS, IMAGES):
+        save(folder / f"{name}.hspy", spectra(data=counts), {**image(), "data": seen})
+    return [folder / f"{name}.hspy" for name in names]
+
+
+def test_files_in_the_order_of_letters_are_told_from_angles_in_that_of_numbers(tmp_path):
+    """As shells put them: *.hspy is 1, 10, 2."""
+    first, second, tenth = per_tilt(tmp_path, ["scan 1", "scan 2", "scan 10"])
+    with pytest.warns(UserWarning, match=r"scan 10\.hspy is number 2 .* scan 2\.hspy is"):
+        read([first, tenth, second], angles=TILTS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        series = read([first, second, tenth], angles=TILTS)
+        read([second, first, tenth], angles=TILTS)  # an order of the user's own
+    np.testing.assert_array_equal(series.haadf, IMAGES)
+
+
+def test_angles_are_not_those_of_the_names_in_another_order(tmp_path):
+    paths = per_tilt(tmp_path, ["-25", "-50", "40"])
+    with pytest.raises(ValueError, match="expected them in the same order"):
+        read(paths, angles=[-50, -25, 40])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for given in ([-25, -50, 40], [25, 50, -40], [-22, -47, 43]):  # also another sign or zero
+            assert set(read(paths, angles=given).angles) == set(given)
+
+
 # --- Oxford's .h5oina, by its published layout ---
 
 

@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -293,6 +295,41 @@ def test_nothing_half_written_is_left(tmp_path, ending, stop, monkeypatch):
     with pytest.raises(type(stop)):
         saved(tmp_path, ending, 2 * X, overwrite=True)
     assert all_in(tmp_path) == before
+
+
+# one process for all, which HDF5 may leave with files that it cannot close
+_FULL = """
+import json, resource, sys
+import numpy as np
+from hebt import io
+folder, *endings = sys.argv[1:]
+small, large = np.ones((1, 2, 3, 3)), np.random.default_rng(0).random((2, 8, 64, 64), np.float32)
+for ending in endings:
+    io.save(f"{folder}/first{ending}", small, pixel_size=1)  # so that libraries are there
+said = []
+for room in (2048, 50_000):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+    for ending in endings:
+        try:
+            io.save(f"{folder}/full{ending}", large, pixel_size=1)
+            said.append([ending, room, "nothing"])
+        except Exception as error:
+            said.append([ending, room, "OSError" if isinstance(error, OSError) else repr(error)])
+print(json.dumps(said))
+"""
+
+
+def test_a_full_disk_is_an_error_of_the_system_in_each_format(tmp_path):
+    """By a limit on the size of files: at the first byte of the values, and amid them."""
+    pytest.importorskip("resource")
+    command = [sys.executable, "-c", _FULL, str(tmp_path), *FORMATS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert len(said) == 2 * len(FORMATS) and {what for *_, what in said} == {"OSError"}, said
+    assert {path.name.partition(".")[0].partition("_")[0] for path in tmp_path.iterdir()} == {
+        "first"
+    }
 
 
 def test_one_file_that_is_there_keeps_all_others_from_being_written(tmp_path):

@@ -39,11 +39,12 @@ Begin = tuple[Path, Result]
 class CtrlC:
     """A callback that ends a run after the iteration in which Ctrl-C comes.
 
-    Before the first one is done, and if it comes again, Ctrl-C ends the run at once.
+    Before the first one is done, and if it comes again, Ctrl-C ends the run at once. While what was
+    reached is being saved, one more does nothing.
     """
 
     def __init__(self) -> None:
-        self.asked, self.done = False, 0
+        self.asked, self.done, self.is_held = False, 0, False
 
     def __enter__(self) -> CtrlC:
         self.is_ours = threading.current_thread() is threading.main_thread()
@@ -55,7 +56,14 @@ class CtrlC:
         if self.is_ours:
             signal.signal(signal.SIGINT, self.before)
 
+    def hold(self) -> None:
+        """Let the next Ctrl-C wait, as what was reached is being saved."""
+        self.is_held = True
+
     def _note(self, *_: object) -> None:
+        if self.is_held:
+            self.is_held = False
+            return
         if self.asked or not self.done:
             raise KeyboardInterrupt
         self.asked = True
@@ -161,10 +169,12 @@ class Job:
                     **options,
                 )
             except Interrupted as end:
+                stop.hold()
                 kept = self._kept(end.x, done + end.iteration, history, begin, part=True)
                 raise KeyboardInterrupt(kept) from None
             history = _joined(begin, history)
             if stop.asked and done + stop.done < self.total:
+                stop.hold()
                 raise KeyboardInterrupt(self._kept(result.x, done + stop.done, history, begin))
         about = {} if begin is None else {"went on after": done}
         settings = {**result.settings, "iterations": self.total}

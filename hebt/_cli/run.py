@@ -61,8 +61,8 @@ def run(
     job = Job(series, fit, chosen, iterations, options, path)
     begin = job.fitting(begun)
     result = job.solved(begin)
+    written = saved(result, path, overwrite)  # first, so that Ctrl-C has no time to lose them
     say(str(result))
-    written = saved(result, path, overwrite)
     if start is None and begin is not None:
         remove(begin[0])
     return written

@@ -102,7 +102,12 @@ def read(path, reader, stacks):
         options = {"load_SI_image_stack": True} if reader == "emd" else {}
         if path.lower().endswith(".pts"):
             options = {"read_em_image": True}
+        if reader == "mrc" and is_big_endian(path):
+            options = {"endianness": ">"}
         signals = [s for s in file_reader(path, **options) if "data" in s]
+    if options.get("endianness") == ">":  # RosettaSciIO turns the header alone
+        for signal in signals:
+            signal["data"] = signal["data"].view(signal["data"].dtype.newbyteorder(">"))
     heads, arrays = [], []
     for signal in signals:
         data = signal["data"]
@@ -121,6 +126,13 @@ def read(path, reader, stacks):
         if head["sent"]:
             arrays.append(data)
     return heads, arrays
+
+
+def is_big_endian(path):
+    """Whether the header of a stack in MRC's format has its highest byte first."""
+    with open(path, "rb") as file:
+        mode = file.read(16)[12:]  # a small number
+    return int.from_bytes(mode, "big") < 256 <= int.from_bytes(mode, "little")
 
 
 def reader_of(name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -126,6 +127,39 @@ def check_once(tilts: np.ndarray, count: int, source: str) -> None:
             f"angles holds a tilt twice ({', '.join(f'{v:g}' for v in values[counts > 1])}; "
             f"source: {source}); expected each tilt once."
         )
+
+
+def check_order(paths: Sequence[Path], given: np.ndarray) -> None:
+    """Refuse, or doubt, tilts that seem to be those of the same files in another order."""
+    named = [_NUMBER.fullmatch(path.stem) for path in paths]
+    if all(named) and not _is_running(named):
+        known = np.array([_value(match) for match in named])
+        # the same with another sign is meant so
+        alike = any(np.allclose(s * known, given, rtol=0, atol=_SAME) for s in (1, -1))
+        if not alike and np.allclose(np.sort(known), np.sort(given), rtol=0, atol=_SAME):
+            raise ValueError(
+                f"angles are {', '.join(f'{t:g}' for t in given)}, and the files "
+                f"{', '.join(p.name for p in paths)}; expected them in the same order. Give "
+                'angles="names", or sort the files as the angles are.'
+            )
+        return
+    names = [str(path) for path in paths]
+    counted = sorted(names, key=_as_counted)
+    if names == sorted(names) != counted:
+        at = next(i for i, pair in enumerate(zip(names, counted)) if pair[0] != pair[1])
+        warnings.warn(
+            f"files are sorted by letters, as shells do it: {paths[at].name} is number {at + 1} of "
+            f"them, where by numbers {Path(counted[at]).name} is. angles are taken in that order: "
+            f"{given[at]:g} degrees for {paths[at].name}. If they are in the order of the numbers, "
+            "sort the files so.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _as_counted(name):
+    """Return a key that sorts 2 before 10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
 def _value(match):

@@ -170,7 +170,7 @@ def _read_found(
         _check_no_spectra(lines, options["parts"], "files")
         _check_alone(beside, "files")
         _check_degrees(given)
-        return _of_roles([stack_of_signal(s, given) for s in found], image, side)
+        return _of_roles([stack_of_signal(s, given, side) for s in found], image, side)
     if found[0].suffix.lower() not in STACKS | NAMED:
         with Reader() as reader:
             first = reader.read(found[0], stacks=True)
@@ -186,7 +186,7 @@ def _read_found(
             arrays = reader.read(found[0], stacks=True)
         series = series_of_arrays(found[0], arrays, given, image, side)
     else:
-        series = _of_roles(_stacks(found, given, image), image, side)
+        series = _of_roles(_stacks(found, given, image, side), image, side)
     return replace(series, inputs=_hashes(found))
 
 
@@ -331,13 +331,13 @@ def _read_named(
         for name, item in named.items():
             what = "haadf" if name == "HAADF" else f"maps[{name!r}]"
             if hasattr(item, "axes_manager"):
-                stacks[name] = stack_of_signal(item, angles)
+                stacks[name] = stack_of_signal(item, angles, side)
                 continue
             if not isinstance(item, (str, os.PathLike)):
                 raise TypeError(f"{what} is {str(item)[:200]}; expected a file of a stack.")
             path = Path(item).expanduser()
             paths.append(path)
-            stacks[name] = stack_of(path, reader.read(path, stacks=True), image, angles)
+            stacks[name] = stack_of(path, reader.read(path, stacks=True), image, angles, side)
     for name, stack in stacks.items():
         if stack.data.ndim != 3:
             raise ValueError(
@@ -348,9 +348,9 @@ def _read_named(
     return replace(series, inputs=_hashes(paths))
 
 
-def _stacks(paths: list[Path], angles: Any, image: str | None) -> list[Stack]:
+def _stacks(paths: list[Path], angles: Any, image: str | None, side: float | None) -> list[Stack]:
     with Reader() as reader:
-        return [stack_of(p, reader.read(p, stacks=True), image, angles) for p in paths]
+        return [stack_of(p, reader.read(p, stacks=True), image, angles, side) for p in paths]
 
 
 def _of_roles(stacks: list[Stack], image: str | None, side: float | None) -> TiltSeries:
@@ -457,7 +457,9 @@ def found_files(files: Any) -> list[Any]:
 def _matching(path: Path) -> list[Path]:
     known = {**READERS, **STACKS}
     if path.is_dir() and path.suffix.lower() != ".zspy":
-        found = sorted(p for p in path.iterdir() if p.suffix.lower() in known)
+        # hidden ones are not of the microscope: macOS puts ._-40.bcf beside -40.bcf
+        shown = (p for p in path.iterdir() if not p.name.startswith("."))
+        found = sorted(p for p in shown if p.suffix.lower() in known)
         if not found:
             raise ValueError(
                 f"files is the folder {str(path)!r}, which holds none of {', '.join(known)}; "
@@ -470,7 +472,10 @@ def _matching(path: Path) -> list[Path]:
         if path.suffix.lower() == ".zip":
             raise ValueError(f"{path.name} is an archive; expected its files. Unpack it first.")
         return [path]
-    found = sorted(Path(p) for p in glob.glob(str(path)))
+    # a folder that is there is no pattern, whatever brackets its name has
+    folder = next(p for p in path.parents if p.is_dir())
+    pattern = os.path.join(glob.escape(str(folder)), path.relative_to(folder))
+    found = sorted(Path(p) for p in glob.glob(pattern))
     if not found:
         raise FileNotFoundError(f"files is {str(path)!r}, which matches no file.")
     return [p for p in found if p.suffix.lower() in known] or found

@@ -25,6 +25,7 @@ from .signals import from_signal
 ANGLE_FILES = (".rawtlt", ".tlt", ".mdoc", ".csv")
 _SAME = 0.3  # degrees by which a stage may miss the tilt that was asked for
 _MDOC = re.compile(r"^\s*TiltAngle\s*=\s*(\S+)", re.MULTILINE)
+_SECTION = re.compile(r"^\s*\[\s*ZValue\s*=\s*(\d+)\s*\]", re.MULTILINE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ def read_angles(path: Path) -> NDArray[np.float64]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".mdoc":
-            values = [float(found) for found in _MDOC.findall(text)]
+            values = _sections(text)
         else:
             values = _column(text)
     except (ValueError, UnicodeDecodeError) as error:
@@ -84,6 +85,20 @@ def read_angles(path: Path) -> NDArray[np.float64]:
     if not values:
         raise ValueError(f"{path.name} holds no tilt angles; expected one for each image.")
     return check_angles(values, f"angles of {path.name}")
+
+
+def _sections(text):
+    """Return the tilts in SerialEM's mdoc in the order of the images, which ZValue numbers."""
+    head, *rest = _SECTION.split(text)
+    if not rest:
+        return [float(found) for found in _MDOC.findall(head)]
+    found: dict[int, float] = {}
+    for number, section in zip(map(int, rest[::2]), rest[1::2], strict=True):
+        tilts = _MDOC.findall(section)
+        if number in found or len(tilts) != 1:
+            raise ValueError(f"ZValue = {number} comes twice, or has not one TiltAngle")
+        found[number] = float(tilts[0])
+    return [found[number] for number in sorted(found)]
 
 
 def _column(text):
@@ -102,7 +117,13 @@ def _column(text):
     return [float(row[columns[0] if columns else 0]) for row in rows]
 
 
-def stack_of(path: Path, signals: Sequence[Signal], image: str | None, given: Any) -> Stack:
+def stack_of(
+    path: Path,
+    signals: Sequence[Signal],
+    image: str | None,
+    given: Any,
+    pixel_size: float | None = None,
+) -> Stack:
     """Return the stack of images that a file holds.
 
     Parameters
@@ -115,6 +136,8 @@ def stack_of(path: Path, signals: Sequence[Signal], image: str | None, given: An
         Title of the stack; None for the only one.
     given
         Degrees, or None.
+    pixel_size
+        In nm, in place of what the file says, or None.
     """
     held = "; ".join(map(str, signals))
     found = [s for s in signals if _is_stack(s)]
@@ -127,7 +150,7 @@ def stack_of(path: Path, signals: Sequence[Signal], image: str | None, given: An
             "per tilt with HAADF image and spectrum image."
         )
     (signal,) = found
-    known = all(
+    known = pixel_size is not None or all(
         isinstance(axis["scale"], float)
         and axis["scale"] > 0
         and measure(axis["units"], LENGTHS) is not None
@@ -138,7 +161,7 @@ def stack_of(path: Path, signals: Sequence[Signal], image: str | None, given: An
     if given is None and beside:
         own = read_angles(beside[0])
     _check_count(path, own, beside, given, signal.shape[-3])
-    side = None if known else 1.0
+    side = pixel_size if known else 1.0
     try:
         calibrated = from_signal(_as_signal(signal), angles=own, pixel_size=side)
     except ValueError as error:
@@ -167,15 +190,18 @@ def stack_of(path: Path, signals: Sequence[Signal], image: str | None, given: An
     )
 
 
-def stack_of_signal(signal: Any, given: ArrayLike | None) -> Stack:
-    """Return the stack that a HyperSpy signal holds; a lazy one is computed."""
+def stack_of_signal(signal: Any, given: ArrayLike | None, pixel_size: float | None = None) -> Stack:
+    """Return the stack that a HyperSpy signal holds; a lazy one is computed.
+
+    A pixel size in nm stands in place of what its axes say.
+    """
     title = str(signal.metadata.get_item("General.title", ""))
     if signal.axes_manager.signal_dimension == 1:
         raise ValueError(
             f"files holds the spectra {title!r}; expected stacks of images as signals. Save "
             "spectrum images as .hspy, each with its HAADF image, and give the files."
         )
-    calibrated = from_signal(signal, angles=given)
+    calibrated = from_signal(signal, angles=given, pixel_size=pixel_size)
     if calibrated.angles is None:
         raise ValueError(
             f"files holds the volume {title!r}; expected a tilt series. Give angles=, in degrees."

@@ -17,7 +17,7 @@ from .._counts import split_counts
 from .._progress import progress_bar
 from ..prepare.maps import map_variance
 from ..prepare.windows import EnergyWindow, element_maps, line_windows
-from .angles import check_once, tilts_of
+from .angles import check_once, check_order, tilts_of
 from .files import Reader
 from .scan import Scan, scan_of
 from .series import TiltSeries
@@ -165,6 +165,7 @@ def asked_tilts(angles: Any, paths: list[Path]) -> tuple[str | None, Any]:
     given = None if angles is None or wanted is not None else check_angles(angles)
     if given is not None:
         check_once(given, len(paths), "given")
+        check_order(paths, given)
     elif wanted not in (None, "stage"):
         tilts_of(paths, [None] * len(paths), wanted)
     return wanted, given

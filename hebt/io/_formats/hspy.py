@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..signals import to_signal
 from ..volumes import FOREIGN, Volumes
 
 PROGRAM = "HyperSpy, and hebt.io.from_signal"
+_REST = 1 << 16  # bytes of metadata
 
 
 def write(path: Path, volumes: Volumes, overwrite: bool) -> list[Path]:
@@ -22,8 +24,24 @@ def write(path: Path, volumes: Volumes, overwrite: bool) -> list[Path]:
     )
     signal.metadata.set_item("HEBT.volumes", volumes.record)
     with written_aside(path, overwrite=overwrite) as part, quiet():
-        signal.save(part)
+        _check_room(part, volumes.x.nbytes + len(volumes.record or "") + _REST)
+        try:
+            signal.save(part)
+        except RuntimeError as error:  # so HDF5 says it of a full disk, if it closes the file there
+            raise OSError(f"{path.name} cannot be written: {error}") from error
     return [path]
+
+
+def _check_room(part: Path, size: int) -> None:
+    """Raise an OSError where so many bytes have no room.
+
+    HDF5 may crash the process where it finds that out amid a file.
+    """
+    if not hasattr(os, "posix_fallocate"):  # Windows and macOS
+        return
+    with part.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+    part.unlink()
 
 
 def read(path: Path) -> Volumes:
