@@ -21,6 +21,7 @@ CODE = sorted([*ROOT.glob("hebt/**/*.py"), *COMPANION.rglob("*.py")])
 CHAPTERS = sorted(BOOK.glob("*.md"))
 # what only shows results; a study that imported it would be computed anew for a new color
 SHOWS = (
+    "slices",
     "figures",
     "tables",
     "claims",

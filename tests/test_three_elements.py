@@ -187,6 +187,9 @@ def test_the_explorer_shows_each_method_and_slice(judgement, volumes, monkeypatc
         for number in (1, len(volumes.haadf)):
             shown.move(method=method, slice=number)
             seen.add(shown.picture["frames"]["Al"])
+            said = shown.picture["readouts"]
+            assert f"{said['misfit']} % of HAADF" in shown.describe()
+            assert f"Al {said['Al_tilts']} % by tilts" in shown.describe()
     assert len(seen) == 2 * len(judge.PICTURED)
 
 

@@ -158,16 +158,9 @@ def sweep(
     scale, mse, true = np.empty(0), np.empty(0), None
     if reference is not None:
         true, scale, mse = _against(reference, x)
-        spans = np.ptp(true, axis=(1, 2)).tolist()
-        ends = {f"{name}, less the reference": (-s, s) for name, s in zip(names, spans)}
-        panels += panels_of("difference", ends, ends, cmap="RdBu_r")
-        alt = "Mean-squared error against the weight after {iterations} iterations"
-        title, ylabel = "Error against the weight", "MSE, relative"
-        curves = [Curve("mse", title, "alpha", names, ylabel=ylabel, alt=alt)]
-        found = [f"difference{e}" for e in range(len(names))]
-        readouts += [Readout(f"{d}_mse", "MSE, relative", "", ".4f", d) for d in found]
-        said += " Mean-squared error: "
-        said += ", ".join(about(n, f"{{{d}_mse}}") for n, d in zip(names, found)) + "."
+        more = _differences(names, true)
+        panels, curves = panels + more[0], more[1]
+        readouts, said = readouts + more[2], f"{said} {more[3]}"
 
     def compute(**state):
         a, i = alphas.index(state["alpha"]), iterations.index(state["iterations"])
@@ -335,6 +328,23 @@ def _swept(alphas, iterations, start):
         raise ValueError(f"start is {start!r}; expected a weight and a number of iterations.")
     values = zip((alphas, counts), pair)
     return alphas, counts, [known[place("start", known, value)] for known, value in values]
+
+
+def _differences(names, true):
+    """Panels of differences from a reference, curves and read-outs of errors, and their words."""
+    spans = np.ptp(true, axis=(1, 2)).tolist()
+    ends = {f"{name}, less the reference": (-s, s) for name, s in zip(names, spans)}
+    title, ylabel = "Error against the weight", "MSE, relative"
+    alt = "Mean-squared error against the weight after {iterations} iterations"
+    curve = Curve("mse", title, "alpha", names, ylabel=ylabel, alt=alt)
+    keys = [f"difference{e}" for e in range(len(names))]
+    each = ", ".join(about(name, f"{{{key}_mse}}") for name, key in zip(names, keys))
+    return (
+        panels_of("difference", ends, ends, cmap="RdBu_r"),
+        [curve],
+        [Readout(f"{key}_mse", "MSE, relative", "", ".4f", key) for key in keys],
+        f"Mean-squared error: {each}.",
+    )
 
 
 def _against(reference, x):

@@ -171,5 +171,5 @@ def _readouts():
         *like,
         *less,
         explorers.Readout("offset", "From the middle", "nm", ".0f", depends=where),
-        explorers.Readout("top", "1 on the color scale", UNIT, ".3g", depends=("element",)),
+        explorers.Readout("top", "1 on the color scale", UNIT, ",.0f", depends=("element",)),
     ]

@@ -109,7 +109,7 @@ def explore_slices(study: ParticleStudy) -> explorers.FrameExplorer:
         readouts=_readouts(),
         columns=3,
         alt="{element}, plane {plane}, {position} nm from the middle. Error against the truth in "
-        "this plane: {eds_here} from EDS alone, {hebt_here} by HEBT; in the whole particle "
+        "this plane: {eds_here} from EDS alone, {hebt_here} by HEBT; in the whole volume "
         "{eds_all} and {hebt_all}. Of the particle's pixels {eds_beyond} % are too dense from EDS "
         "alone, {hebt_beyond} % by HEBT.",
         caption=_caption(study),
@@ -142,7 +142,7 @@ def _readouts():
         found += [
             explorers.Readout(f"{m}_beyond", f"above {IMPOSSIBLE} × bulk", "%", ".1f", m),
             explorers.Readout(f"{m}_here", "error in this plane", **below),
-            explorers.Readout(f"{m}_all", "in the particle", depends=("element",), **below),
+            explorers.Readout(f"{m}_all", "in the volume", depends=("element",), **below),
         ]
     return found
 

@@ -34,6 +34,9 @@ def explore_methods(volumes: Volumes, judgement: Judgement) -> explorers.FrameEx
         return result
 
     panels, readouts = _panels(volumes)
+    said = "; ".join(
+        f"{e} {{{e}_tilts}} % by tilts and {{{e}_counts}} % by counts" for e in volumes.elements
+    )
     return explorers.FrameExplorer(
         compute,
         [
@@ -44,7 +47,8 @@ def explore_methods(volumes: Volumes, judgement: Judgement) -> explorers.FrameEx
         readouts=readouts,
         columns=3,
         alt="Slice {slice} by {method}: each element, HAADF reconstructed alone, and the elements' "
-        "sum less that.",
+        "sum less that, which is {misfit} % of HAADF. χ² of what was held out, less that of "
+        f"{EDS}: {said}.",
         caption=f"Below each element: χ² of tilts and counts that were held out, less that of {EDS}"
         ", in percent of it; lower is better. HAADF intensity per voxel; an element has one color "
         "scale for all methods.",
