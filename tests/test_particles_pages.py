@@ -555,13 +555,18 @@ def test_bodies_turn_with_the_right_scale(nonalloy, alloy, monkeypatch):
 
 
 def test_a_cut_face_is_measured():
-    section = np.zeros((2, 10, 10))
-    section[0, :5, 2:8], section[1, 5:, 2:8] = 1, 1
+    section = np.zeros((2, 60, 60))
+    section[0, 10:30, 10:50], section[1, 30:50, 10:50] = 1, 1
     share, spread = face(section)
     assert share == 0.5 and spread == 0
-    section[1, 5:, 2:8] = 3
+    blurred = section.copy()
+    blurred[:, :, 9] = 0.7 * section[:, :, 10]  # an edge is no unevenness
+    assert face(blurred)[1] == 0
+    section[1, 30:50, 10:50] = 3
     share, spread = face(section)
     assert share == 0.25 and spread == pytest.approx(0.5)
+    section[1, 40, 30] = 0  # a hole belongs to the face
+    assert face(section)[1] > spread
     assert face(np.zeros((2, 4, 4))) == (0, 0)
 
 

@@ -55,5 +55,5 @@ def explore_particle(study: Particle) -> explorers.Turntable:
         caption=f"A simulated particle of {size} voxels along a side, from {len(TILTS)} tilts. "
         "Each method stopped where its own error is least. Below each: how much of the outline is "
         "yellow; on the cut face, the share of Au in the density, and the standard deviation of "
-        "the density over its mean.",
+        "the density over its mean, away from the edge.",
     )

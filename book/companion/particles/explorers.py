@@ -20,6 +20,7 @@ GRAY = ((0.72, 0.72, 0.72),)  # of HAADF
 START = (40, 30)
 FACE = 0.5  # of the bulk density: what belongs to a cut face
 FACE_WIDTH = 80  # pixels on which a cut face is measured
+RIM = 4  # of these pixels, at the edge of a face: no measure of how even the inside is
 BODIES = {
     "eds": ("EDS only", "reconstructed from EDS alone"),
     "hebt": ("HEBT", "reconstructed by HEBT"),
@@ -69,15 +70,20 @@ def gold(pictures: np.ndarray) -> np.ndarray:
 def face(section: np.ndarray) -> tuple[float, float]:
     """Say what a cut face shows, (materials, n, n): share of the first one, and how even it is.
 
-    Pixels count whose density is more than half of the bulk's. The share is that of all density;
-    how even it is, is the standard deviation of the whole density over its mean.
+    The face is where the density is more than half of the bulk's, without holes. The share is that
+    of all density; how even it is, is the standard deviation of the whole density over its mean,
+    away from the face's edge.
     """
-    total = section.sum(axis=0)
-    inside = total > FACE
+    from scipy.ndimage import binary_erosion, binary_fill_holes
+
+    total = section.sum(axis=0, dtype=float)
+    inside = binary_fill_holes(total > FACE)
     if not inside.any():
         return 0.0, 0.0
-    whole = total[inside].astype(float)
-    return section[0][inside].sum(dtype=float) / whole.sum(), whole.std() / whole.mean()
+    share = section[0][inside].sum(dtype=float) / total[inside].sum()
+    within = binary_erosion(inside, iterations=RIM)
+    whole = total[within if within.any() else inside]
+    return share, whole.std() / whole.mean()
 
 
 def cuts(voxel: float, side: int) -> dict[str, float | None]:
@@ -173,5 +179,5 @@ def explore_turntable(study: ParticleStudy) -> explorers.Turntable:
         key_note=key_note(looks[0]),
         caption="The tilt axis is vertical at tip 0°. All pictures turn together. Below each: how "
         "much of the body's outline is yellow; on a cut face, the share of Au in the density, and "
-        "the standard deviation of the density over its mean.",
+        "the standard deviation of the density over its mean, away from the edge.",
     )
