@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._checks import as_list, check_count, check_flag, check_number, check_seed, check_text
+from ._hashes import hashes_of
 from ._steps import plain
 from .arrays import series_of_arrays
 from .beside import haadf_beside, with_haadf
@@ -187,7 +187,7 @@ def _read_found(
         series = series_of_arrays(found[0], arrays, given, image, side)
     else:
         series = _of_roles(_stacks(found, given, image, side), image, side)
-    return replace(series, inputs=_hashes(found))
+    return replace(series, inputs=hashes_of(found))
 
 
 def _check_ordered(files: Any, found: list[Any], given: Any) -> None:
@@ -240,7 +240,9 @@ def _read_tilts(
     with Reader() as reader:
         scans = (scan_of(p.name, reader.read(p), title, alone=alone) for p in paths)
         series = _of_spectra(scans, paths, lines, angles, image, options, beside)
-    return replace(series, inputs=_hashes([*files, *(beside.found if beside is not None else ())]))
+    return replace(
+        series, inputs=hashes_of([*files, *(beside.found if beside is not None else ())])
+    )
 
 
 def _of_spectra(
@@ -345,7 +347,7 @@ def _read_named(
                 f"{name}."
             )
     series = series_of(stacks.pop("HAADF"), stacks, side)
-    return replace(series, inputs=_hashes(paths))
+    return replace(series, inputs=hashes_of(paths))
 
 
 def _stacks(paths: list[Path], angles: Any, image: str | None, side: float | None) -> list[Stack]:
@@ -479,24 +481,3 @@ def _matching(path: Path) -> list[Path]:
     if not found:
         raise FileNotFoundError(f"files is {str(path)!r}, which matches no file.")
     return [p for p in found if p.suffix.lower() in known] or found
-
-
-def _hashes(paths: Iterable[Any]) -> dict[str, str]:
-    """Return the SHA-256 of each file, by its name; none of folders and signals."""
-    files = list(dict.fromkeys(path for path in paths if isinstance(path, Path)))
-    return {_short(file, files): _hash(file) for file in files}
-
-
-def _short(path: Path, among: list[Path]) -> str:
-    """Return a file's name, with as many folders as tell it from others of that name."""
-    count = 1
-    while sum(other.parts[-count:] == path.parts[-count:] for other in among) > 1:
-        count += 1
-    return "/".join(path.parts[-count:])
-
-
-def _hash(path: Path) -> str:
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
