@@ -67,7 +67,7 @@ def are_counts(maps: np.ndarray) -> bool:
     """Whether all are whole numbers from 0, and no map holds multiples of one (a gain)."""
     if maps.min() < 0 or (maps != np.rint(maps)).any():
         return False
-    return not any(map(_have_gain, maps if maps.ndim > 2 else [maps]))
+    return not any(map(_have_gain, [maps, *maps] if maps.ndim > 2 else [maps]))
 
 
 def _have_gain(counts: np.ndarray) -> bool:

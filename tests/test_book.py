@@ -1,5 +1,6 @@
 """The built pages: honest builds, and pages that work in a browser with nothing else around."""
 
+import copy
 import hashlib
 import importlib.util
 import json
@@ -103,6 +104,8 @@ def miss_data(folder, running):
     """Build the chapter on measured data where they are not."""
     book = TinyBook(folder, running)
     _, _, chapter = (ROOT / "book" / "dust.md").read_text(encoding="utf-8").partition("\n# ")
+    # the chapters that it leads to are not in this book
+    chapter = re.sub(r"\]\(\w+\.md\)", "](https://example.org)", chapter)
     chapter = f"## {chapter}\n```{{bibliography}}\n```\n"
     return book.build(chapter, HEBT_DATA="", HEBT_CACHE=str(folder / "cache"))
 
@@ -284,7 +287,8 @@ def table_rows(soup, name):
 
 def test_the_paper_is_compared_line_by_line(soups):
     """No cell is empty, each status is known, and what does not agree has a reason."""
-    found = soups["book/line_by_line.html"].select("table.hebt-rows tbody tr")
+    # a copy, as cells are taken apart
+    found = copy.deepcopy(soups["book/line_by_line.html"]).select("table.hebt-rows tbody tr")
     assert len(found) == sum(len(rows(part)) for part in PARTS)
     for row in found:
         place, says, links = row.th.find_all(recursive=False)

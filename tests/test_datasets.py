@@ -403,7 +403,7 @@ def test_the_card_shows_licence_and_state_but_no_path(shelf, tmp_path):
     found = datasets.card("small")
     assert found.available and found.found == "the cache"
     for text in (found._repr_html_(), repr(found)):
-        assert "licence" in text and "measured data" in text
+        assert "license" in text and "measured data" in text
         assert str(tmp_path) not in text, "pages must not differ between machines"
 
 
