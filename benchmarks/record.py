@@ -102,7 +102,7 @@ def version_of(package: str) -> str:
 
 
 def commit(folder: Path = ROOT) -> str | None:
-    """hebt's commit, "-dirty" where files differ from it; None where this is no checkout of git."""
+    """hebt's commit, "-dirty" where files other than the records differ; None without git."""
 
     def git(*command):
         run = subprocess.run(["git", "-C", folder, *command], capture_output=True, text=True)
@@ -111,5 +111,7 @@ def commit(folder: Path = ROOT) -> str | None:
     # a copy without .git may lie inside a repository of another project
     with contextlib.suppress(OSError):
         if (top := git("rev-parse", "--show-toplevel")) and Path(top).samefile(folder):
-            return git("describe", "--always", "--dirty") or None
+            others = "--untracked-files=no", "--", ".", ":(exclude)data/benchmark*.json"
+            dirty = "-dirty" * bool(git("status", "--porcelain", *others))
+            return f"{found}{dirty}" if (found := git("describe", "--always")) else None
     return None

@@ -287,13 +287,18 @@ def test_the_record_names_the_commit_that_was_measured(tmp_path, monkeypatch):
     git(tmp_path, "init", "-q")
     assert commit(tmp_path) is None
     file, inside = tmp_path / "file", tmp_path / "inside"
-    inside.mkdir()
-    file.write_text("one")
-    git(tmp_path, "add", "file")
+    record = tmp_path / "data" / "benchmark.json"
+    for folder in (inside, record.parent):
+        folder.mkdir()
+    for each in (file, record):
+        each.write_text("one")
+    git(tmp_path, "add", "file", "data")
     git(tmp_path, "commit", "-qm", "first")
     head = git(tmp_path, "rev-parse", "HEAD")
     found = commit(tmp_path)
     assert len(found) >= 7 and head.startswith(found)
+    record.write_text("two")  # as an earlier part of the same benchmark does
+    assert commit(tmp_path) == found
     file.write_text("two")
     assert commit(tmp_path) == f"{found}-dirty"
     # a copy without .git, inside another project's repository
