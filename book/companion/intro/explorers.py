@@ -31,8 +31,8 @@ def particle_numbers(study: Particle) -> dict[str, str]:
 def explore_particle(study: Particle) -> explorers.Turntable:
     """Turn the simulated particle: as it is, and as both methods reconstruct it."""
     size = study.truth.shape[-1]
-    turns = tuple(range(0, 360, 40 if quick() else 6))
-    width = 120 if quick() else 160
+    turns = tuple(range(0, 360, 72 if quick() else 6))
+    width = 80 if quick() else 160
     places = {n: depth for n, depth in cuts(study.voxel, size).items() if depth in (None, 0.0)}
     volumes = {**study.density, "truth": study.truth}
     pictures, notes, alts = {}, {}, {}
