@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import datetime
 import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -20,6 +18,7 @@ from hebt._files import written_aside
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book"))
 from companion.fidelity import fidelity
+from companion.sources import state
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -103,15 +102,5 @@ def version_of(package: str) -> str:
 
 def commit(folder: Path = ROOT) -> str | None:
     """hebt's commit, "-dirty" where files other than the records differ; None without git."""
-
-    def git(*command):
-        run = subprocess.run(["git", "-C", folder, *command], capture_output=True, text=True)
-        return run.stdout.strip() if run.returncode == 0 else ""
-
-    # a copy without .git may lie inside a repository of another project
-    with contextlib.suppress(OSError):
-        if (top := git("rev-parse", "--show-toplevel")) and Path(top).samefile(folder):
-            others = "--untracked-files=no", "--", ".", ":(exclude)data/benchmark*.json"
-            dirty = "-dirty" * bool(git("status", "--porcelain", *others))
-            return f"{found}{dirty}" if (found := git("describe", "--always")) else None
-    return None
+    found, changed = state(folder, but="data/benchmark*.json")
+    return f"{found}{'-dirty' * changed}" if found else None

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.server
+import importlib.util
 import json
 import os
 import shutil
@@ -40,6 +41,15 @@ ENVIRONMENT = {}
 
 
 PROMISES = ROOT / "data" / "promises.json"
+
+
+def extension_of(name):
+    """A module that lies in book/_ext, loaded anew."""
+    path = ROOT / "book" / "_ext" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"ext_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def pytest_addoption(parser):

@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import importlib.util
 import json
 import os
 import re
@@ -14,7 +13,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlparse
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
-from conftest import ROOT, make_book, need, wants
+from conftest import ROOT, extension_of, make_book, need, wants
 from playwright.sync_api import TimeoutError
 from visits import CHAPTERS, PAGES, TOC, Visit, address
 
@@ -173,11 +172,7 @@ def test_a_chapter_without_its_data_says_so(scenario):
 
 @pytest.fixture(scope="module")
 def extension():
-    path = ROOT / "book" / "_ext" / "hebt_book.py"
-    spec = importlib.util.spec_from_file_location("hebt_book", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return extension_of("hebt_book")
 
 
 @pytest.mark.parametrize(

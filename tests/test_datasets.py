@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import http.server
-import importlib.util
 import json
 import os
 import re
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 from click.testing import CliRunner
-from conftest import ROOT
+from conftest import ROOT, extension_of
 
 from companion import datasets
 from hebt import _datasets as shelves
@@ -472,11 +471,7 @@ def test_a_notebook_without_data_stops_with_the_way_to_get_them(tmp_path):
 
 @pytest.fixture
 def extension(monkeypatch):
-    path = ROOT / "book" / "_ext" / "hebt_book.py"
-    spec = importlib.util.spec_from_file_location("hebt_book", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return extension_of("hebt_book")
 
 
 def cells(text):

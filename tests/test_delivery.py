@@ -1,13 +1,12 @@
 """How the book reaches its readers: how soon a page lives, as one file, and printed."""
 
-import importlib.util
 import re
 import shutil
 import zipfile
 import zlib
 
 import pytest
-from conftest import ROOT
+from conftest import extension_of
 from visits import CHAPTERS, PATIENCE, WRITTEN, Visit
 
 SLOW = {"offline": False, "latency": 150, "downloadThroughput": 200_000, "uploadThroughput": 93_750}
@@ -33,7 +32,7 @@ def test_a_page_lives_before_all_of_it_is_there(browser, site, built_book, soups
     tab = context.new_page()
     asked = []
     tab.on("request", lambda request: asked.append(request.url))
-    tab.add_init_script(ALIVE)
+    tab.add_initextension_of(ALIVE)
     tab.goto(f"{site}/{page}.html")
     explorers = soups[f"{page}.html"].select(".hebt-explorer")
     if explorers:
@@ -78,17 +77,9 @@ def test_the_first_page_lives_on_a_slow_line(browser, site):
 # ---- one file to keep
 
 
-def _script(name):
-    """A script that lies in book/_ext."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "book" / "_ext" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_archive_works_from_disk(browser, built_book, tmp_path):
     target = tmp_path / "hebt-book-1.2.3.zip"
-    count = _script("archive").write(built_book, target)
+    count = extension_of("archive").write(built_book, target)
     with zipfile.ZipFile(target) as packed:
         assert packed.testzip() is None
         names = packed.namelist()
@@ -123,7 +114,7 @@ def test_two_archives_of_the_same_pages_are_equal(tmp_path):
     (pages / "book").mkdir(parents=True)
     (pages / "index.html").write_text("<p>first")
     (pages / "book" / "a.html").write_text("second")
-    archive = _script("archive")
+    archive = extension_of("archive")
     archive.write(pages, tmp_path / "one.zip")
     first = (tmp_path / "one.zip").read_bytes()
     (pages / "index.html").touch()
@@ -138,7 +129,7 @@ def test_two_archives_of_the_same_pages_are_equal(tmp_path):
 
 def test_the_book_is_printed_whole(browser, built_book, tmp_path):
     """Title page, contents with the numbers of pages, all chapters, explorers as pictures."""
-    printed = _script("printed")
+    printed = extension_of("printed")
     target = tmp_path / "book.pdf"
     # the page that is printed lies among the others for a while, which other tests look through
     pages = shutil.copytree(built_book, tmp_path / "pages")

@@ -2,7 +2,6 @@
 
 import csv
 import importlib
-import importlib.util
 import io
 import json
 import shutil
@@ -13,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
-from conftest import ROOT, need
+from conftest import ROOT, extension_of, need
 from visits import CHAPTERS, PATIENCE
 
 import hebt
@@ -197,11 +196,7 @@ def test_a_result_tells_what_it_took_also_when_it_is_found(monkeypatch, building
 
 @pytest.fixture(scope="module")
 def extension():
-    path = ROOT / "book" / "_ext" / "origins.py"
-    spec = importlib.util.spec_from_file_location("origins_of_pages", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return extension_of("origins")
 
 
 def test_the_commit_is_that_of_these_sources(extension, tmp_path):

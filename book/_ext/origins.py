@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import nbformat
@@ -16,6 +15,7 @@ from sphinx.util import logging
 import hebt
 from companion import notebook
 from companion.origins import KEY
+from companion.sources import state
 
 logger = logging.getLogger(__name__)
 FOLDER = "_figures"  # beside the pages
@@ -24,24 +24,6 @@ _HINTS = {"csv": "", "npz": "; the array <code>about</code> says what each shows
 
 class origin(nodes.General, nodes.Element):
     """The place where it is said how a figure was made."""
-
-
-def state(root: Path) -> tuple[str, bool]:
-    """Return the commit of the sources and whether they were changed since.
-
-    The commit is empty where git does not know these sources.
-    """
-    git = ["git", "-C", str(root)]
-    quiet = {"env": {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}, "text": True, "check": True}
-    try:
-        asked = [*git, "rev-parse", "--show-toplevel", "--short=12", "HEAD"]
-        top, commit = subprocess.run(asked, capture_output=True, **quiet).stdout.splitlines()
-        if not Path(top).samefile(root):
-            return "", False
-        asked = [*git, "status", "--porcelain", "--untracked-files=no"]
-        return commit, bool(subprocess.run(asked, capture_output=True, **quiet).stdout)
-    except (OSError, ValueError, subprocess.CalledProcessError):
-        return "", False
 
 
 def configure(app, config):

@@ -109,7 +109,7 @@ class AcceleratedRun(CpuRun):
         self.unit = self._unit()
         # all elements of a slice are needed at once: in one block, or side by side
         self.together = self.columns <= MOST
-        width = self.slices if self.together else block_width(self.slices)
+        width = self.width = self.slices if self.together else block_width(self.slices)
         self.blocks = [(s, min(s + width, self.slices)) for s in range(0, self.slices, width)]
         _, *edges = beam.tiles(self.columns)
         self.changes = np.zeros((len(self.blocks), *edges, 2))
@@ -144,9 +144,7 @@ class AcceleratedRun(CpuRun):
         if self.sends_haadf and self.haadf_beam is not None:
             self.haadf_beam.backward(self.w_shared, out=self.shared)
         kernels, size = load_kernels(), self.size
-        series, most = (
-            (1, self.columns) if self.together else (self.elements, block_width(self.slices))
-        )
+        series, most = (1, self.columns) if self.together else (self.elements, self.width)
         spare = [empty(series, kernels.TILE**2, most) for _ in range(threads())]
 
         def work(block, row, column):

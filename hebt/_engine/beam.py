@@ -86,7 +86,7 @@ class Beam:
         rows, columns = self._walked(x.shape[1])
         shape = -(-size // kernels.LANES), rows + rows % 2, columns, kernels.LANES
         with scratch("blocks", *shape) as blocks:
-            in_parts(kernels.split, shape[1], x, blocks, size)
+            in_parts(kernels.split, shape[1], x, blocks, size, rows)
             arguments = blocks, out, x.shape[1], self.cosines, self.sines
             run(lambda tilt: kernels.forward(*arguments, tilt, tilt + 1), _each(self.tilts))
 

@@ -65,18 +65,11 @@ def moved_bins(size):
     return math.ceil(math.sqrt(2.0) * size) + 12
 
 
-@_inline
-def _walked_rows(size, slices, columns):
-    """How many rows are walked where `columns` stand for so many slices."""
-    return (size + 1) // 2 if columns > slices else size
-
-
 @_jit
-def split(x, blocks, size, first_row, last_row):
-    """Copy rows of the volume into `blocks`; those after the last are 0."""
+def split(x, blocks, size, rows, first_row, last_row):
+    """Copy rows of the volume into `blocks`, of which so many are walked; others are 0."""
     count, _, columns, _ = blocks.shape
     slices = x.shape[1]
-    rows = _walked_rows(size, slices, columns)
     for b in range(count):
         inside = min(LANES, size - b * LANES)
         for i in range(first_row, last_row):

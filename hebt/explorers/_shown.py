@@ -119,7 +119,7 @@ def _range(values: np.ndarray) -> tuple[float, float]:
 
 
 def _ends(true: np.ndarray, volume: np.ndarray, scale: float) -> tuple[float, float]:
-    """Return the ends of a volume's colour bar, so that its reference is within them, too."""
+    """Return the ends of a volume's color bar, so that its reference is within them, too."""
     (low, high), (least, most) = _range(volume), _range(true)
     return (min(low, least / scale), max(high, most / scale)) if scale > 0 else (low, high)
 
@@ -154,7 +154,7 @@ def largest(prefix: str, arrays: Mapping, unit: str) -> tuple[list[Readout], str
 
 
 def panels_of(prefix: str, arrays: Mapping, limits: Limits, **options: Any) -> list[Panel]:
-    """A panel for each name, with its own or the common ends of the colour bar."""
+    """A panel for each name, with its own or the common ends of the color bar."""
     if isinstance(limits, Mapping):
         pairs = {str(name): pair for name, pair in limits.items()}
         if set(pairs) != set(arrays):
