@@ -569,7 +569,8 @@ def test_public_files_give_a_right_answer_or_say_what_is_missing(place, tmp_path
         with zipfile.ZipFile(path) as file:
             path = file.extract(inside, tmp_path)
     done = call("info", path, *options, code=code)
-    said = re.sub(r"[^\n]*\r", "", done.output)  # without bars, which only slow machines show
+    bare = re.sub(r"[^\n]*\r", "", done.stderr)  # of bars, which only slow machines show
+    said = done.stdout + bare
     assert re.search(expected, said), said
 
 

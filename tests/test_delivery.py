@@ -32,7 +32,7 @@ def test_a_page_lives_before_all_of_it_is_there(browser, site, built_book, soups
     tab = context.new_page()
     asked = []
     tab.on("request", lambda request: asked.append(request.url))
-    tab.add_initextension_of(ALIVE)
+    tab.add_init_script(ALIVE)
     tab.goto(f"{site}/{page}.html")
     explorers = soups[f"{page}.html"].select(".hebt-explorer")
     if explorers:
