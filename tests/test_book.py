@@ -56,7 +56,7 @@ class TinyBook:
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / name, folder / name, ignore=ignored)
         (folder / ".ci").mkdir()
-        files = ("Makefile", ".ci/folders", "_config.yml", "requirements.lock")
+        files = ("Makefile", "README.md", ".ci/folders", "_config.yml", "requirements.lock")
         for name in (*files, "book/references.bib"):
             shutil.copy(ROOT / name, folder / name)
         (folder / "_toc.yml").write_text("format: jb-book\nroot: book/intro\n")
@@ -140,6 +140,21 @@ def test_buttons_lead_to_a_known_repository_only(scenario):
     assert binder in known[2]
     assert f"{REPOSITORY}/edit/main/book/intro.md" in known[2]
     assert f"{REPOSITORY}/issues/new" in known[2]
+    colab = "https://colab.research.google.com/github/someone/hebt-book/blob/colab/own_series.ipynb"
+    assert colab in known[2] and "colab" not in unknown[2]
+
+
+def test_the_notebook_for_colab_runs_the_example_of_readme():
+    colab = extension_of("colab")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    made = colab.notebook(readme, REPOSITORY, "v1.2.3")
+    nbformat.validate(made)
+    install, fetch, run, show = (c.source for c in made.cells if c.cell_type == "code")
+    assert f"hebt[io,explorers] @ git+{REPOSITORY}@v1.2.3" in install
+    # the lines that are run from the wheel in a bare environment, and the command above them
+    assert f"```python\n{run}\n```" in readme and "hebt.io.read(" in run
+    assert fetch.lstrip("!") in readme
+    assert re.search(r'HTML\(filename="(.*?)"\)', show).group(1) in run
 
 
 def test_failed_cell_fails_the_book_every_time(scenario):

@@ -4,7 +4,7 @@ Loaded by ``_config.yml``. Environment variables:
 
 ``BOOK_REPOSITORY_URL``
     Where the source can be seen, e.g. a GitHub address. Pages then get buttons for the repository,
-    to suggest an edit, to report an issue and for Binder; without it they have none.
+    to suggest an edit, to report an issue, for Binder and for Colab; without it they have none.
 ``BOOK_BRANCH``
     The branch those buttons point to (default ``main``).
 ``BOOK_PAGES_URL``
@@ -28,6 +28,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]  # what lies beside this file, and the companion
 
+import colab
 import lists
 import matplotlib.font_manager  # noqa: F401 (builds its font list here, not inside a chapter)
 import nbformat
@@ -408,6 +409,7 @@ def setup(app):
     app.connect("html-page-context", offer_notebook, priority=900)
     app.connect("html-page-context", make_readable)
     app.connect("build-finished", finish)
+    colab.setup(app)
     lists.setup(app)
     origins.setup(app)
     previews.setup(app)
