@@ -136,34 +136,6 @@ def test_saved_volumes_have_their_spacing_for_vtk(stacks, tmp_path):
     assert reader.GetOutput().GetDimensions() == (SIZE, SIZE, SLICES)
 
 
-def test_a_published_benchmark_becomes_volumes_that_vtk_reads(tmp_path):
-    """From .mrc and .rawtlt to .vti, in a shell; coarse pixels, as the whole takes minutes."""
-    from vtkmodules.util.numpy_support import vtk_to_numpy
-    from vtkmodules.vtkIOXML import vtkXMLImageDataReader
-
-    folder = measured("alsiyb-phantom/Al_EDXsino.mrc").parent
-    target = tmp_path / "particle.vti"
-    options = ("--pixel-size", "0.8", "--crop", "297,18", "--bin", "9", "-o", target)
-    done = subprocess.run([*START, "reconstruct", folder, *options], capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout.strip() == str(target), done.stderr
-    reader = vtkXMLImageDataReader()
-    reader.SetFileName(str(target))
-    reader.Update()
-    image = reader.GetOutput()
-    assert image.GetSpacing() == pytest.approx((7.2, 7.2, 7.2))
-    assert image.GetDimensions() == (33, 33, 2)
-    data = image.GetCellData() if image.GetCellData().GetNumberOfArrays() else image.GetPointData()
-    series = io.read(folder).crop(size=297, slices=18).bin(9)
-    x = np.stack([vtk_to_numpy(data.GetArray(e)).reshape(2, 33, 33) for e in series.elements])
-    # the elements together are what HAADF shows, and each gives the counts that its maps hold
-    W = hebt.Projector(series.angles, 33)
-    again = np.moveaxis(W.forward(x), 1, 0)
-    assert np.linalg.norm(again.sum(axis=0) - series.haadf) < 0.03 * np.linalg.norm(series.haadf)
-    counts = again.sum(axis=(1, 2, 3), dtype=float) / series.ratios().ratios
-    np.testing.assert_allclose(counts, series.maps.sum(axis=(1, 2, 3), dtype=float), rtol=0.02)
-    assert f"total={io.load(target).settings['method']['total']!r}" in done.stderr
-
-
 def test_images_are_cropped_before_they_are_binned(stacks, tmp_path):
     target = tmp_path / "particle.vti"
     options = ("reconstruct", stacks, "--method", "hebt", "--iterations", 2, "-o", target)
@@ -471,6 +443,42 @@ def test_measured_spectra_become_volumes_that_vtk_reads_also_after_ctrl_c(tmp_pa
     for element, x in zip(series.elements, whole.x, strict=True):
         found = vtk_to_numpy(data.GetArray(element)).reshape(x.shape)
         np.testing.assert_array_equal(found, x)
+
+
+@pytest.mark.slow
+@NEEDS_SIGINT
+def test_a_published_benchmark_becomes_volumes_that_vtk_reads_also_after_ctrl_c(tmp_path):
+    """From .mrc and .rawtlt to .vti, in a shell; coarse pixels, as the whole takes minutes."""
+    from vtkmodules.util.numpy_support import vtk_to_numpy
+    from vtkmodules.vtkIOXML import vtkXMLImageDataReader
+
+    folder = measured("alsiyb-phantom/Al_EDXsino.mrc").parent
+    target = tmp_path / "particle.vti"
+    options = ("--pixel-size", "0.8", "--crop", "297,18", "--bin", "9", "-o", str(target))
+    status, _, printed = python(SIGNALED, "reconstruct", str(folder), *options)
+    assert status == 130 and "the same call goes on" in printed, printed
+    kept = io.load(tmp_path / "particle.interrupted.vti")
+    assert kept.about["interrupted after"] >= 5 and not target.exists()
+    done = subprocess.run([*START, "reconstruct", folder, *options], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.strip() == str(target), done.stderr
+    assert "Going on after" in done.stderr and "nearly" not in done.stderr
+    reader = vtkXMLImageDataReader()
+    reader.SetFileName(str(target))
+    reader.Update()
+    image = reader.GetOutput()
+    assert image.GetSpacing() == pytest.approx((7.2, 7.2, 7.2))
+    assert image.GetDimensions() == (33, 33, 2)
+    data = image.GetCellData() if image.GetCellData().GetNumberOfArrays() else image.GetPointData()
+    series = io.read(folder, pixel_size=0.8).crop(size=297, slices=18).bin(9)
+    x = np.stack([vtk_to_numpy(data.GetArray(e)).reshape(2, 33, 33) for e in series.elements])
+    np.testing.assert_array_equal(x, series.reconstruct().x)  # as without the interruption
+    # the elements together are what HAADF shows, and each gives the counts that its maps hold
+    W = hebt.Projector(series.angles, 33)
+    again = np.moveaxis(W.forward(x), 1, 0)
+    assert np.linalg.norm(again.sum(axis=0) - series.haadf) < 0.03 * np.linalg.norm(series.haadf)
+    counts = again.sum(axis=(1, 2, 3), dtype=float) / series.ratios().ratios
+    np.testing.assert_allclose(counts, series.maps.sum(axis=(1, 2, 3), dtype=float), rtol=0.02)
+    assert f"total={io.load(target).settings['method']['total']!r}" in done.stderr
 
 
 @NEEDS_SIGINT
