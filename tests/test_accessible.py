@@ -165,6 +165,14 @@ def test_wide_tables_scroll_with_their_first_column_and_heading_in_sight(phone):
     assert seen > 0
 
 
+def test_no_row_of_a_wide_table_fills_half_of_a_phone(phone):
+    """Sentences beside numbers were columns of single words, with empty space beside them."""
+    tall = """() => [...document.querySelectorAll(".hebt-scrolls tr")].filter(
+      (row) => row.offsetHeight > innerHeight / 2).map((row) => row.innerText)"""
+    for name in CHAPTERS:
+        assert phone(name).evaluate(tall) == [], name
+
+
 def test_a_long_formula_starts_at_its_start_and_scrolls(phone):
     page = phone("book/models")
     page.wait_for_function("() => document.querySelector('div.math mjx-container')")

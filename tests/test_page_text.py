@@ -86,6 +86,19 @@ def test_tables_get_a_frame_once():
     assert pages.tables_that_scroll(framed) == framed
 
 
+def test_cells_with_a_sentence_are_marked_and_others_are_not():
+    long, short = (
+        "a sentence " * 6,
+        "<b title='not seen, however long this title may be'>x &amp; y</b>",
+    )
+    body = (
+        f'<table><tr><th>{long}</th><td class="n" id="i">{long}</td><td>{short}</td></tr></table>'
+    )
+    out = pages.tables_that_scroll(body)
+    assert f'<th class="hebt-long">{long}</th>' in out
+    assert f'<td class="hebt-long n" id="i">{long}</td><td>{short}</td>' in out
+
+
 # ---- the theme's files
 
 

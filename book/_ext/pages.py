@@ -21,6 +21,8 @@ _IGNORED = re.compile(
     r"\\(?:tag|label)\{[^}]*\}|\\[bB]igg?[lrm]?(?![a-zA-Z])|\\(?:begin|end)\{equation\*?\}"
 )
 _IMAGE = re.compile(r'<img (?P<rest>[^>]*?src="(?P<src>[^":]+\.png)"[^>]*?)\s*/?>')
+_CELL = re.compile(r"<(t[dh])\b([^>]*)>(.*?)</\1>", re.S)
+LONG = 60  # characters of a cell that has to be a column wide enough to read
 _TABLE = re.compile(r'(<div class="hebt-table"[^>]*>)?<table\b.*?</table>', re.S)
 INCH = 0.0254  # meters
 
@@ -93,20 +95,34 @@ def pictures_to_open(body: str, pictures: Mapping[str, Path]) -> str:
 
 
 def tables_that_scroll(body: str) -> str:
-    """Return a page whose tables lie in frames of their own, which a keyboard can scroll."""
+    """Return a page whose tables lie in frames of their own, which a keyboard can scroll.
+
+    Cells of more than `LONG` characters are marked as `hebt-long`, and stay wide enough to read.
+    """
+
+    def cell(found):
+        tag, rest, content = found.groups()
+        if len(_text(content)) <= LONG:
+            return found[0]
+        marked = re.sub(r'\bclass="', 'class="hebt-long ', rest)
+        rest = f'{rest} class="hebt-long"' if marked == rest else marked
+        return f"<{tag}{rest}>{content}</{tag}>"
 
     def framed(found):
-        if found[1]:  # it has one already
-            return found[0]
-        caption = re.search(r"<caption\b[^>]*>(.*?)</caption>", found[0], re.S)
-        name = re.sub(r"<[^>]*>", "", caption[1]).strip(" #\n") if caption else ""
-        label = html.escape(html.unescape(name) or "Table", quote=True)
-        return (
-            f'<div class="hebt-scroll" role="region" aria-label="{label}" tabindex="0">'
-            f"{found[0]}</div>"
-        )
+        table = _CELL.sub(cell, found[0])
+        if found[1]:  # it has a frame already
+            return table
+        caption = re.search(r"<caption\b[^>]*>(.*?)</caption>", table, re.S)
+        label = html.escape((_text(caption[1]) if caption else "") or "Table", quote=True)
+        frame = f'class="hebt-scroll" role="region" aria-label="{label}" tabindex="0"'
+        return f"<div {frame}>{table}</div>"
 
     return _TABLE.sub(framed, body)
+
+
+def _text(markup: str) -> str:
+    """Return what a reader sees of a caption or a cell."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", "", markup)).split()).strip("# ")
 
 
 def citations_in_lists(body: str) -> str:
