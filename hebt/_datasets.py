@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from ._places import cache_folder, claimed, folder_of, give_name, make_private, remove_dead
 
-# names each series' files, their sha256 and size, addresses, origin, credit and licence
+# names each series' files, their sha256 and size, addresses, origin, credit and license
 REGISTRY = Path(__file__).with_name("measured.json")
 _TRY_AGAIN = (
     "Try again; if it stays so, the source has changed: please say so in an issue of the book's "
@@ -37,7 +37,7 @@ class WrongDataError(ValueError):
 
 
 def registry() -> dict[str, dict[str, Any]]:
-    """Return the registry of public data: name -> title, origin, credit, licence, files."""
+    """Return the registry of public data: name -> title, origin, credit, license, files."""
     return json.loads(REGISTRY.read_text(encoding="utf-8"))["series"]
 
 

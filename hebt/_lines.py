@@ -166,7 +166,7 @@ def drawn(spectra: Spectra, windows: Sequence[EnergyWindow]) -> Any:
 
     Bands are counted as a line, the bars at the bottom as its background. A line whose window may
     count another's is orange, and says which. Elements that the spectrum shows, and that have no
-    window, are named in grey.
+    window, are named in gray.
 
     Raises
     ------
@@ -291,7 +291,7 @@ def _page(figure: Any, cells: list[list[str]]) -> str:
         f'<div tabindex="0"><img alt="Spectrum with windows of {names}." '
         f'src="data:image/png;base64,{code}"></div>\n'
         "<p>Bands are counted as a line, bars at the bottom as its background. Orange: the window "
-        "may count a line of another element. Grey: a line that the spectrum may show, and that "
+        "may count a line of another element. Gray: a line that the spectrum may show, and that "
         "has no window.</p>\n"
         f'<div tabindex="0"><table>\n<tr>{head}</tr>\n{body}\n</table></div>\n</body>\n</html>\n'
     )

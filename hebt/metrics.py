@@ -162,7 +162,7 @@ def pixel_difference(reference: ArrayLike, image: ArrayLike) -> int:
     if not ((reference == 0) | (reference == 1)).all():
         raise ValueError(
             f"reference has values from {reference.min():g} to {reference.max():g}; expected a "
-            "binary image of 0 and 1. Binarise it first, e.g. reference > 0.5."
+            "binary image of 0 and 1. Binarize it first, e.g. reference > 0.5."
         )
     order = np.argsort(image, axis=None)[::-1]
     values, ones = image.ravel()[order], reference.ravel()[order]

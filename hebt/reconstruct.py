@@ -280,7 +280,7 @@ def reconstruct(
     `GuidedTV` runs on the CPU, refuses `alpha` and `blur` too, and with Dask arrays or `out` takes
     ``along=False`` alone.
 
-    SIRT weighs each row of Eq. 11 by its inverse row sum, so what it minimises weighs the two
+    SIRT weighs each row of Eq. 11 by its inverse row sum, so what it minimizes weighs the two
     modalities by (1 - alpha) and alpha / k, not by the squares of Eq. 9.
 
     References

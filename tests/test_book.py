@@ -398,7 +398,7 @@ def test_references_of_docstrings_are_numbered(soups):
             assert not soup.select(".citation ol"), f"{page}: an initial was read as a list"
 
 
-def test_footer_says_version_fidelity_and_licence(soups):
+def test_footer_says_version_fidelity_and_license(soups):
     for chapter in CHAPTERS:
         footer = soups[f"{chapter}.html"].select_one(".extra_footer").get_text()
         assert hebt.__version__ in footer

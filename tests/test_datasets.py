@@ -31,9 +31,9 @@ AVOID = ("Ga_La", "Fe_La", "Cu_La", (-1, 0.16))
 # --- registry ---
 
 
-def test_the_registry_names_origin_credit_licence_and_every_file():
+def test_the_registry_names_origin_credit_license_and_every_file():
     for name, entry in datasets.registry().items():
-        assert entry["title"] and entry["source"] and entry["credit"] and entry["licence"], name
+        assert entry["title"] and entry["source"] and entry["credit"] and entry["license"], name
         assert isinstance(entry["measured"], bool)
         paths = [f["path"] for f in entry["files"]]
         assert len(paths) == len(set(paths)) > 0
@@ -114,7 +114,7 @@ def shelf(monkeypatch, tmp_path):
             "folder": "small",
             "source": "here",
             "credit": "nobody",
-            "licence": "none",
+            "license": "none",
             "acquisition": {"tilts": "one"},
             "files": [
                 {
@@ -331,15 +331,15 @@ def command(*args, code=0):
     return done
 
 
-def test_the_command_fetches_and_says_where_from_whom_and_under_which_licence(shelf):
+def test_the_command_fetches_and_says_where_from_whom_and_under_which_license(shelf):
     target = shelf("good")
     assert "missing" in command("list").stdout
     done = command("fetch", "small")
     assert done.stdout.strip() == str(target.parents[1]) and target.read_bytes() == GOOD
-    for said in ("a small series", "source: here", "credit: nobody", "licence: none", "1 files"):
+    for said in ("a small series", "source: here", "credit: nobody", "license: none", "1 files"):
         assert said in done.stderr
     listed = command("list").stdout
-    assert "in the cache" in listed and "credit: nobody" in listed and "licence: none" in listed
+    assert "in the cache" in listed and "credit: nobody" in listed and "license: none" in listed
     target.unlink()
     shelf("wrong")
     assert re.search("Error: .*never used", command("fetch", "small", code=1).stderr)
@@ -392,7 +392,7 @@ def test_without_a_network_the_command_says_so_and_goes_on_later(shelf, monkeypa
     assert command("fetch", "small").stdout.strip() == str(target.parents[1])
 
 
-def test_the_card_shows_licence_and_state_but_no_path(shelf, tmp_path):
+def test_the_card_shows_license_and_state_but_no_path(shelf, tmp_path):
     shelf("good")
     missing = datasets.card("small")
     assert not missing.available

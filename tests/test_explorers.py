@@ -23,7 +23,7 @@ from hebt.explorers.controls import quantize
 ALPHAS = (0.05, 0.3, 0.5, 0.7, 0.95)
 COUNTS = (1, 4, 16)
 SHAPE = (12, 16)
-CODE = (1, 256, 65536)  # one number for three colours
+CODE = (1, 256, 65536)  # one number for three colors
 LIMITS = (-0.5, 2.0)
 WIDTHS = (390, 820, 1440)
 
@@ -112,7 +112,7 @@ def test_stored_values_are_within_half_a_step(values, low, span):
     values = values.astype(np.float64)
     assert np.abs(back - values)[inside].max(initial=0) <= step * (0.5 + 1e-6)
     assert (q[values < low] == 0).all() and (q[values > high] == 255).all()
-    # an arrow at the colour bar: some value is off by more than half a step
+    # an arrow at the color bar: some value is off by more than half a step
     off = (back - values) / step
     assert not off.max() > 0.5 + 1e-6 or below
     assert not off.min() < -0.5 - 1e-6 or above
@@ -507,7 +507,7 @@ def test_slices_beside_a_reference_show_what_differs(axis):
     assert float(said["difference0_here"]) == pytest.approx(here, rel=1e-3)
     assert float(said["difference0_whole"]) == pytest.approx(np.sqrt(np.mean(apart**2)), rel=1e-3)
     assert f"Au {said['difference0_here']} here" in shown.describe()
-    # nothing of the volume nor of its reference lies beyond the colour bars
+    # nothing of the volume nor of its reference lies beyond the color bars
     volume, reference = (
         next(p for p in shown.spec["panels"] if p["name"] == n)["limits"]
         for n in ("volume0", "reference0")

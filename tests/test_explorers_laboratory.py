@@ -518,8 +518,8 @@ def test_presets_set_what_they_say(page):
         for c in laboratory.CONTROLS:
             assert slider(page, c.name).input_value() == str(c.index(getattr(now, c.name)))
         assert page.locator("select[data-control=specimen]").input_value() == now.specimen
-        if preset.artefact:
-            assert said.locator("strong").text_content() == preset.artefact
+        if preset.artifact:
+            assert said.locator("strong").text_content() == preset.artifact
             assert changed(before, everything(page)) >= HEBT_ALONE
     choose(page, "seed", 3)
     assert page.locator("select[data-control=preset]").input_value() == ""
@@ -656,7 +656,7 @@ def test_pointer_reads_values(page):
         "Au, specimen, row 64, column 64: 1 density, 1 in the specimen"
     )
     assert page.locator("[data-pixel=Ag_truth]").text_content() == "0"
-    # the value of the other panels has the colour that they show there
+    # the value of the other panels has the color that they show there
     value = float(page.locator("[data-pixel=Au_hebt]").text_content())
     step = 2 * (laboratory.LIMITS[1] - laboratory.LIMITS[0]) / 255
     around = np.linspace(value - step, value + step, 9)[None]

@@ -151,7 +151,7 @@ def test_an_alloy_has_no_pixel_difference():
     assert 0 < outcome.scores["mse", "hebt", "Au"] < 1
 
 
-# ---- presets: each artefact, as a number ----
+# ---- presets: each artifact, as a number ----
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def ran(**changes):
 def test_presets_are_named():
     for name, preset in laboratory.PRESETS.items():
         assert preset.title and preset.text.endswith(".")
-        assert bool(preset.artefact) == (name != "paper")
+        assert bool(preset.artifact) == (name != "paper")
     with pytest.raises(ValueError, match="preset is 'none'"):
         laboratory.preset("none")
 
@@ -189,7 +189,7 @@ def inside(outcome, element):
     return float(outcome.densities["hebt"][element][other].mean())
 
 
-def test_the_papers_conditions_favour_hebt(outcomes):
+def test_the_papers_conditions_favor_hebt(outcomes):
     scores = outcomes["paper"].scores
     for element in ("Au", "Ag"):
         assert scores["mse", "hebt", element] < scores["mse", "eds", element]

@@ -172,7 +172,7 @@ def test_bad_arguments_are_refused(studies):
         with pytest.raises(ValueError, match="stop is 'never'"):
             study.scores["true"].at("mse", "eds", "Au", stop="never")
     with pytest.raises(TypeError, match="no such setting"):
-        particles.nonalloy_study(seeds=[0], colour="red")
+        particles.nonalloy_study(seeds=[0], color="red")
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +207,7 @@ def test_the_grids_error_is_that_of_the_reconstruction(grid):
         assert found == pytest.approx(error / (true[e] ** 2).sum(), rel=1e-3)
 
 
-def test_the_rim_is_that_of_neighbouring_slices():
+def test_the_rim_is_that_of_neighboring_slices():
     study = particles.rim_study(readings=("b",), **SMALL)
     settings = spectra.settings("nonalloy", reading="b", **SMALL)
     series = spectra.process(settings)

@@ -36,7 +36,7 @@ def kernels(store):
     return phantom_room.smoothing(
         kernels=(
             phantom_room.Kernel("none", 0, 1.0),
-            phantom_room.Kernel("centred", 32, 12.0),
+            phantom_room.Kernel("centered", 32, 12.0),
             phantom_room.Kernel("moved", 32, 12.0, centered=False),
         ),
         **SMALL,
@@ -161,7 +161,7 @@ def test_smoothing_names_every_kernel(kernels):
     figure = phantom_room.plot_smoothing(kernels)
     assert marks(figure) == "abc"
     labels = [t.get_text() for t in figure.axes[0].get_yticklabels()]
-    assert labels == ["none", "centred", "moved"]
+    assert labels == ["none", "centered", "moved"]
 
 
 def test_figures_are_opaque_closed_and_draw(study, wrong, kernels, tmp_path):

@@ -156,7 +156,7 @@ def test_residuals_are_relative_and_fall_at_first(study):
     assert (np.diff(study.residuals[0, :8]) < 0).all()
 
 
-def test_the_two_normalisations_of_the_mse_differ_by_the_reference(study):
+def test_the_two_normalizations_of_the_mse_differ_by_the_reference(study):
     for e, density in enumerate(simulate.phantom(64).density):
         quotient = (
             study.scores.values["mse"][:, e, :, -1]

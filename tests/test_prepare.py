@@ -15,7 +15,7 @@ from hebt import prepare
 
 
 def blobs(seed, shape=(96, 96), count=25, margin=18):
-    """Return the centres, widths and heights of random Gaussian blobs inside an image."""
+    """Return the centers, widths and heights of random Gaussian blobs inside an image."""
     rng = np.random.default_rng(seed)
     low, high = margin, np.array(shape) - margin
     centers = rng.uniform(low, high, (count, 2))

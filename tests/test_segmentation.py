@@ -6,7 +6,7 @@ from hebt import segmentation
 
 
 def nested(size=48, outer=20.0, inner=11.0):
-    """A bright ball in a grey ball, as labels."""
+    """A bright ball in a gray ball, as labels."""
     at = np.arange(size) - (size - 1) / 2
     radius = np.sqrt(at[:, None, None] ** 2 + at[:, None] ** 2 + at**2)
     return (radius < outer).astype(np.uint8) + (radius < inner)
@@ -42,7 +42,7 @@ def test_stray_pieces_are_left_out_and_holes_filled():
     labels = nested()
     volume = image(labels, noise=0.0)
     volume[2:5, 2:5, 2:5] = 2.0  # a stray piece
-    hole = (24, 24, 38)  # in the grey shell
+    hole = (24, 24, 38)  # in the gray shell
     assert labels[hole] == 1
     volume[24, 24, 38] = 0.0
     found = segmentation.segment(volume, sigma=0)

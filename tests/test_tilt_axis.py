@@ -81,7 +81,7 @@ def beads(rotation, offset, *, along=0, drift=0.0, noise=0.0, seed=0, size=64):
 
 
 def centers(images, angles):
-    """Where the centre of mass of each row lies once it is freed of x cos + z sin."""
+    """Where the center of mass of each row lies once it is freed of x cos + z sin."""
     at = np.arange(images.shape[2]) - (images.shape[2] - 1) / 2
     mass = images.sum(axis=(0, 2))
     rows = np.flatnonzero(mass > 0.3 * mass.max())
@@ -183,7 +183,7 @@ def test_the_needle_turns_about_the_axis_that_another_program_found():
     assert np.sqrt((left**2).mean(axis=0)).max() < 0.3
     theirs = prepare.estimate_tilt_axis(images, angles, shifts=other["etspy_shifts_px"])
     assert abs(theirs.rotation - found.rotation) < 0.2
-    # the centre of mass of each row turns about the middle then
+    # the center of mass of each row turns about the middle then
     upright = prepare.apply_tilt_axis(images, found)
     rows, middles = centers(np.maximum(upright, 0), angles)
     before = centers(np.maximum(np.rot90(images, axes=(1, 2)), 0), angles)[1]

@@ -16,13 +16,13 @@ TURNS, TIPS, CUTS = [0, 120, 240], [0, 30], ["nothing", "the front half"]
 
 @pytest.fixture
 def pictures():
-    # 2 tips, 3 turns; each view has a grey of its own
-    greys = np.arange(6).reshape(2, 3) * 40
-    one = np.broadcast_to(greys[:, :, None, None, None], (2, 3, 16, 16, 3)).astype(np.uint8)
+    # 2 tips, 3 turns; each view has a gray of its own
+    grays = np.arange(6).reshape(2, 3) * 40
+    one = np.broadcast_to(grays[:, :, None, None, None], (2, 3, 16, 16, 3)).astype(np.uint8)
     return {"one": one, "two": 255 - one}
 
 
-def grey(data, ends, k):
+def gray(data, ends, k):
     start = ends[k - 1] if k else 0
     return float(np.asarray(Image.open(io.BytesIO(data[start : ends[k]])).convert("L")).mean())
 
@@ -34,9 +34,9 @@ def test_views_are_stored_in_their_places(pictures):
     for body, (_title, views) in enumerate(pictures.items()):
         for tip in range(2):
             for turn in range(3):
-                found = grey(stored, ends, (body * 2 + tip) * 3 + turn)
+                found = gray(stored, ends, (body * 2 + tip) * 3 + turn)
                 assert found == pytest.approx(views[tip, turn].mean(), abs=4)
-        assert grey(table.first, table.spec["first"], body) == pytest.approx(
+        assert gray(table.first, table.spec["first"], body) == pytest.approx(
             views[1, 1].mean(), abs=4
         )
     assert table.poster().startswith(b"\x89PNG") and "one" in table.describe()
@@ -76,9 +76,9 @@ def test_views_of_a_cut_are_stored_by_themselves(pictures):
         for k in range(12):
             body, tip, turn = np.unravel_index(k, (2, 2, 3))
             shown = list(both.values())[body][cut, tip, turn].mean()
-            assert grey(stored, ends, k) == pytest.approx(shown, abs=4)
+            assert gray(stored, ends, k) == pytest.approx(shown, abs=4)
     first = both["one"][1, 1, 1].mean()
-    assert grey(table.first, table.spec["first"], 0) == pytest.approx(first, abs=4)
+    assert gray(table.first, table.spec["first"], 0) == pytest.approx(first, abs=4)
 
 
 @pytest.mark.parametrize(("pixel", "text"), [(1.0, "2 nm"), (0.37, "1 nm"), (900.0, "2 µm")])
@@ -130,16 +130,16 @@ def page(browser, tmp_path):
         visit.context.close()
 
 
-def greys():
-    """Bodies of which each view has a grey of its own, with notes that name it."""
+def grays():
+    """Bodies of which each view has a gray of its own, with notes that name it."""
     shape = (2, 2, 3)
     one = np.arange(12).reshape(shape) * 20
     views = np.broadcast_to(one[..., None, None, None], (*shape, 40, 40, 3)).astype(np.uint8)
-    return {"a body": views}, {"a body": [[[f"{v} grey" for v in r] for r in c] for c in one]}
+    return {"a body": views}, {"a body": [[[f"{v} gray" for v in r] for r in c] for c in one]}
 
 
 def shown(page):
-    """Where the sliders stand, and the grey that is drawn."""
+    """Where the sliders stand, and the gray that is drawn."""
     position, url = page.evaluate(
         """() => [document.querySelector(".hebt-explorer").dataset.position,
           document.querySelector("canvas[data-panel]").toDataURL()]"""
@@ -159,7 +159,7 @@ def move(page, name, key):
 
 
 def test_the_cut_plane_shows_its_own_views_and_says_so(page):
-    pictures, notes = greys()
+    pictures, notes = grays()
     table = explorers.Turntable(pictures, turns=TURNS, tips=TIPS, cuts=CUTS, notes=notes)
     tab = page(table)
     assert shown(tab) == ["0,0,0", 0]
@@ -167,16 +167,16 @@ def test_the_cut_plane_shows_its_own_views_and_says_so(page):
     assert shown(tab) == ["0,0,1", pytest.approx(120, abs=3)]
     move(tab, "turn", "ArrowRight")
     assert shown(tab) == ["1,0,1", pytest.approx(140, abs=3)]
-    assert tab.locator(".hebt-notes").text_content() == "140 grey"
+    assert tab.locator(".hebt-notes").text_content() == "140 gray"
     status = tab.locator("[data-role=status]")
     tab.wait_for_function("e => e.textContent", arg=status.element_handle())
     said = status.text_content()
-    assert "Cut away: the front half." in said and "140 grey" in said and "turn 120°" in said
+    assert "Cut away: the front half." in said and "140 gray" in said and "turn 120°" in said
 
 
 @pytest.mark.parametrize("width", [390, 1200])
 def test_the_scale_bar_has_the_length_that_it_says(page, width):
-    pictures, _ = greys()
+    pictures, _ = grays()
     nm = 1.7  # of a pixel; the picture is 40 of them wide
     table = explorers.Turntable(pictures, turns=TURNS, tips=TIPS, cuts=CUTS, pixel_size=nm)
     tab = page(table, viewport={"width": width, "height": 800})
@@ -189,7 +189,7 @@ def test_the_scale_bar_has_the_length_that_it_says(page, width):
 
 
 def test_the_key_names_the_colors(page):
-    pictures, _ = greys()
+    pictures, _ = grays()
     key = {"Au": "#ffc71a", "Ag": "#5999f2"}
     options = {"turns": TURNS, "tips": TIPS, "cuts": CUTS, "key": key, "key_note": "Clear below 1."}
     found = page(explorers.Turntable(pictures, **options)).locator("[data-role=key]")
@@ -203,7 +203,7 @@ def test_the_key_names_the_colors(page):
 
 
 def test_a_view_that_cannot_change_has_no_slider(page):
-    pictures, _ = greys()
+    pictures, _ = grays()
     table = explorers.Turntable({"a": pictures["a body"][0, :1]}, turns=TURNS, tips=[20])
     tab = page(table)
     assert tab.locator("input[data-control]").count() == 1
@@ -219,7 +219,7 @@ TURNED = """before => document.querySelector(".hebt-explorer").dataset.position 
 
 
 def test_a_body_turns_by_itself_until_a_reader_touches_it(page):
-    pictures, _ = greys()
+    pictures, _ = grays()
     table = explorers.Turntable(pictures, turns=TURNS, tips=TIPS, cuts=CUTS, spin=0.9)
     tab = page(table, reduced_motion="no-preference")
     for _ in range(3):  # on and on, and nothing is read out
@@ -237,7 +237,7 @@ def test_a_body_turns_by_itself_until_a_reader_touches_it(page):
 
 
 def test_nothing_turns_by_itself_for_readers_who_ask_for_less_motion(page):
-    pictures, _ = greys()
+    pictures, _ = grays()
     table = explorers.Turntable(pictures, turns=TURNS, tips=TIPS, cuts=CUTS, spin=0.6)
     tab = page(table, reduced_motion="reduce")
     at = shown(tab)
@@ -248,7 +248,7 @@ def test_nothing_turns_by_itself_for_readers_who_ask_for_less_motion(page):
 
 
 def test_a_body_out_of_sight_does_not_turn(page):
-    pictures, _ = greys()
+    pictures, _ = grays()
     table = explorers.Turntable(pictures, turns=TURNS, tips=TIPS, cuts=CUTS, spin=0.6)
     tab = page(table, reduced_motion="no-preference")
     tab.evaluate("document.body.style.paddingTop = '5000px'")

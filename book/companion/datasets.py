@@ -30,7 +30,7 @@ def _how_to_get(name: str) -> str:
 
 @dataclass(frozen=True, repr=False)
 class DataCard:
-    """What a series is, from whom and under which licence, and whether it is on this machine."""
+    """What a series is, from whom and under which license, and whether it is on this machine."""
 
     name: str
     entry: dict
@@ -52,7 +52,7 @@ class DataCard:
         rows = [
             ("measured data" if entry["measured"] else "simulated data", entry["title"]),
             *((label, entry[label]) for label in ("source", "credit")),
-            ("license", entry["licence"]),
+            ("license", entry["license"]),
             *((k.replace("_", " "), v) for k, v in entry["acquisition"].items()),
             ("files", f"{len(files)} files, {megabytes(files):.1f} MB"),
             ("on this machine", state),

@@ -1,4 +1,4 @@
-"""One look for all figures: fonts, colours, colour bars with units, scale bars, panel letters."""
+"""One look for all figures: fonts, colors, color bars with units, scale bars, panel letters."""
 
 import functools
 
@@ -33,10 +33,10 @@ RC = {
 }
 # Points. On a phone a figure opens so large that text of this size is read (book/_web/hebt.js).
 SMALLEST = 7.0
-WIDTH = 7.4  # inches: the text column of a page, with room for colour bars
-# Perceptually even, and readable with any colour vision.
+WIDTH = 7.4  # inches: the text column of a page, with room for color bars
+# Perceptually even, and readable with any color vision.
 CMAP = {"density": "inferno", "counts": "viridis", "haadf": "gray", "difference": "RdBu_r"}
-# Okabe and Ito's colours, told apart also by line style and marker
+# Okabe and Ito's colors, told apart also by line style and marker
 METHOD_STYLE = {
     "hebt_est": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
     "hebt_gt": {"color": "#009E73", "linestyle": "--", "marker": "s"},
@@ -143,7 +143,7 @@ def panel(
     aspect="equal",
     ticks: bool = False,
 ):
-    """Show an image with its title, its letter and a colour bar that carries the unit."""
+    """Show an image with its title, its letter and a color bar that carries the unit."""
     low, high = limits if limits is not None else (np.min(image), np.max(image))
     look = {"cmap": CMAP[kind], "extent": extent, "aspect": aspect}
     shown = ax.imshow(image, vmin=low, vmax=high, label=unit, **look)

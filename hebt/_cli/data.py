@@ -19,7 +19,7 @@ def data() -> None:
       hebt data list
       hebt data fetch dust --to .
 
-    They belong to others: `list` says from whom they are, and under which licence.
+    They belong to others: `list` says from whom they are, and under which license.
     """
 
 
@@ -62,4 +62,4 @@ def fetch_series(name: str, to: str | None) -> None:
 
 
 def _origin(entry: dict) -> str:
-    return "\n".join(f"  {label}: {entry[label]}" for label in ("source", "credit", "licence"))
+    return "\n".join(f"  {label}: {entry[label]}" for label in ("source", "credit", "license"))

@@ -39,7 +39,7 @@ _LEAST = np.float32(3e-7)  # weights below this are rounding, in single precisio
 
 @cuda.jit(device=True)
 def _shadow(u, high, low, narrow, inv_narrow, inv_wide):
-    """Part of a voxel's shadow that lies left of `u` (measured from the shadow's centre)."""
+    """Part of a voxel's shadow that lies left of `u` (measured from the shadow's center)."""
     rise = min(max(u + high, _ZERO), narrow)
     flat = min(max(u + low, _ZERO), low + low)
     fall = min(max(u - low, _ZERO), narrow)

@@ -8,7 +8,7 @@ block of slices, and the work is a few multiply-adds on vectors. The image is wa
 tiles, small enough that a tile and its shadows stay in the processor's cache for all tilts.
 
 Names: `x` is the volume as (size * size, columns), `p` the projections as (tilts, size, columns),
-with a column for each slice of each element. Detector coordinates count bins, bin 0 centred at 0.
+with a column for each slice of each element. Detector coordinates count bins, bin 0 centered at 0.
 """
 
 import math

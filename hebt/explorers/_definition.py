@@ -39,8 +39,8 @@ class Definition:
         check_flag("shared_colorbar", self.shared_colorbar)
         if self.shared_colorbar and len({(p.limits, p.unit, p.cmap) for p in self.panels}) > 1:
             raise ValueError(
-                "shared_colorbar needs panels with one colour bar; expected the same limits, unit "
-                "and cmap. Make them equal, or leave one colour bar to each."
+                "shared_colorbar needs panels with one color bar; expected the same limits, unit "
+                "and cmap. Make them equal, or leave one color bar to each."
             )
 
     @property

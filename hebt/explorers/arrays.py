@@ -216,12 +216,12 @@ def slices(
         Adds it and the difference from it, the volume brought to its best scale as a whole, and
         the root-mean-square of the difference, in the slice and in the volume.
     limits
-        Ends of the colour bar: a pair for all volumes, or a mapping from names to pairs. If None,
+        Ends of the color bar: a pair for all volumes, or a mapping from names to pairs. If None,
         the lowest and highest value of each volume, and of its reference.
     unit
         Of the values.
     cmap
-        Name of a matplotlib colour map.
+        Name of a matplotlib color map.
     axis
         The axis to page along. With 0 the pictures are slices perpendicular to the tilt axis;
         with 1 or 2 they contain it, along their vertical direction. If None, the reader chooses

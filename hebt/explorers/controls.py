@@ -208,12 +208,12 @@ class Panel:
     title
         Written above the image.
     limits
-        The values at both ends of the colour bar, which ends in an arrow where values lie
+        The values at both ends of the color bar, which ends in an arrow where values lie
         outside. A page stores 8 bits: steps of ``(high - low) / 255``.
     unit
-        Of the values; written beside the colour bar.
+        Of the values; written beside the color bar.
     cmap
-        Name of a matplotlib colour map.
+        Name of a matplotlib color map.
     depends
         Names of the controls it varies with (None: all); a page stores an image per combination.
     smooth
@@ -243,7 +243,7 @@ class Panel:
 
     @property
     def ends(self) -> tuple[str, str]:
-        """The limits as the colour bar writes them."""
+        """The limits as the color bar writes them."""
         low, high = self.limits
         return _minus_sign(f"{low:.4g}"), _minus_sign(f"{high:.4g}")
 
@@ -389,12 +389,12 @@ class Curve:
 
 
 def colormap_table(cmap: str) -> bytes:
-    """Return red, green and blue of 256 colours of a matplotlib colour map, uint8."""
+    """Return red, green and blue of 256 colors of a matplotlib color map, uint8."""
     import matplotlib
 
     if not isinstance(cmap, str) or cmap not in matplotlib.colormaps:
         raise ValueError(
-            f"cmap is {cmap!r}; expected the name of a matplotlib colour map, such as 'gray', "
+            f"cmap is {cmap!r}; expected the name of a matplotlib color map, such as 'gray', "
             "'inferno', 'viridis' or 'RdBu_r'."
         )
     colors = matplotlib.colormaps[cmap].resampled(256)(np.arange(256))[:, :3]
@@ -402,7 +402,7 @@ def colormap_table(cmap: str) -> bytes:
 
 
 def palettes(cmaps: Iterable[str]) -> dict[str, str]:
-    """Return `colormap_table` in base64 of each of these colour maps, for the scripts."""
+    """Return `colormap_table` in base64 of each of these color maps, for the scripts."""
     return {cmap: base64.b64encode(colormap_table(cmap)).decode() for cmap in sorted(set(cmaps))}
 
 

@@ -2,7 +2,7 @@
 //
 // Put before the script of an explorer (see frames.py), as one module with it.
 
-const LINES = 6;          // colours, as --hebt-line-0 ... in frames.css
+const LINES = 6;          // colors, as --hebt-line-0 ... in frames.css
 const DASHES = ["", "6 3", "2 2.5", "8 3 2 3"];
 const ON_WHITE = ["#0b5fa5", "#c2410c", "#0f766e", "#9d3c8f", "#4d4d4d", "#8a6d00"];
 const RAMP = Uint8Array.from({ length: 256 }, (_, i) => i);
@@ -118,7 +118,7 @@ function interpolate(x, y, at) {
 }
 
 // Draws one curve into `svg`, `width` pixels wide and with axes `tall` pixels high; in `ink`,
-// `color(k)`, `text`, `muted`, `grid`, `back` are CSS colours. Returns the height of the whole,
+// `color(k)`, `text`, `muted`, `grid`, `back` are CSS colors. Returns the height of the whole,
 // the legend's texts, and the function from a horizontal pixel to a value on the axis.
 function plot(svg, spec, curve, picture, width, tall, ink) {
   const control = spec.controls[curve.along];

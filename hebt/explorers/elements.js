@@ -1,9 +1,9 @@
-// Elements that the pages of explorers share: sliders, buttons, colour bars, panels of images.
+// Elements that the pages of explorers share: sliders, buttons, color bars, panels of images.
 //
 // Put behind draw.js and before the script of an explorer, as one module with them.
 
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-// colours of a curve on a page, as frames.css has them
+// colors of a curve on a page, as frames.css has them
 const INK = { color: (k) => `var(--hebt-line-${k % LINES})`, text: "var(--hebt-text)",
   muted: "var(--hebt-muted)", grid: "var(--hebt-grid)", back: "var(--hebt-back)" };
 
@@ -34,7 +34,7 @@ function slider({ name, label, unit, texts }, moved) {
   return { node, show };
 }
 
-// A colour bar. `show` writes its ends, with arrows where values lie below or above them.
+// A color bar. `show` writes its ends, with arrows where values lie below or above them.
 function colorBar(name, table, unit) {
   const strip = h("canvas", { class: "hebt-strip", width: 256, height: 1, "aria-hidden": "true" });
   paint(strip, RAMP, table);
@@ -46,8 +46,8 @@ function colorBar(name, table, unit) {
     ends.forEach((end, i) => { end.textContent = texts[i]; });
     node.classList.toggle("low", low);
     node.classList.toggle("high", high);
-    node.title = [low && `Values below ${texts[0]} have the colour of ${texts[0]}.`,
-      high && `Values above ${texts[1]} have the colour of ${texts[1]}.`].filter(Boolean).join(" ");
+    node.title = [low && `Values below ${texts[0]} have the color of ${texts[0]}.`,
+      high && `Values above ${texts[1]} have the color of ${texts[1]}.`].filter(Boolean).join(" ");
   }
   return { node, show };
 }

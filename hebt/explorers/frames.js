@@ -10,7 +10,7 @@
 //   input[type=range][data-control=NAME]   a slider over indices; aria-valuetext is its value
 //   output[data-value=NAME]           the control's value as text with unit
 //   canvas[data-panel=NAME]           an image, one canvas pixel for each of its pixels
-//   [data-bar=NAME]                   its colour bar; classes "low" and "high": values lie outside
+//   [data-bar=NAME]                   its color bar; classes "low" and "high": values lie outside
 //   [data-pixel=NAME]                 value of the panel at the pointer, empty without one
 //   [data-role=probe]                 coordinates and value at the pointer
 //   [data-readout=NAME]               a number as text, without unit
@@ -53,7 +53,7 @@ function fromStore(model, spec) {
     }
     return out;
   }
-  // neighbours on every slider, so that the next step is there before it is asked for
+  // neighbors on every slider, so that the next step is there before it is asked for
   async function ahead(position) {
     for (let i = 0; i < sizes.length; i++) {
       for (const d of [1, -1, 2, -2]) {
@@ -321,7 +321,7 @@ function render({ model, el }) {
     const n = spec.panels.length;
     let columns = spec.columns;
     const room = (c) => (width - (c - 1) * gap) / c;
-    // a colour bar of its own asks for room; three abreast is a comparison worth keeping
+    // a color bar of its own asks for room; three abreast is a comparison worth keeping
     const least = (c) => (c < 3 ? 140 : c === 3 && spec.shared ? 100 : 180);
     while (columns > 1 && (room(columns) < least(columns)
       || (columns !== spec.columns && columns > 2 && n % columns))) columns--;

@@ -44,7 +44,7 @@ class FrameExplorer(Explorer):
     columns
         The most panels side by side; as many as look well, if None.
     shared_colorbar
-        One colour bar below all panels instead of one each.
+        One color bar below all panels instead of one each.
     filename
         Start of the name of pictures saved by the reader.
 

@@ -43,7 +43,7 @@ class Movable:
         """Find the shifts between HAADF images, and move all channels by them.
 
         A particle that lies alone and whole in every image, as `hebt.prepare.particle_masks` finds
-        it, is aligned by its centre of mass: no errors add up. Anything else is taken for a flat
+        it, is aligned by its center of mass: no errors add up. Anything else is taken for a flat
         specimen: neighbors are correlated, then each image with its reprojection, until no image
         asks to be moved by more than a tenth of a pixel. The black level has to be removed before.
 

@@ -13,7 +13,7 @@ def plot_lines(series: TiltSeries) -> Any:
 
     Bands are counted as a line, the bars at the bottom as its background. A line whose window may
     count another's is orange, and says which; lines that the spectrum may show beside those that
-    were mapped are grey. The command ``hebt lines FILES -o lines.png`` draws the same.
+    were mapped are gray. The command ``hebt lines FILES -o lines.png`` draws the same.
 
     Parameters
     ----------

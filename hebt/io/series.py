@@ -42,7 +42,7 @@ class TiltSeries(Movable):
     pixel_size
         Length of a pixel's side, in nm; None where it is not known.
     energies
-        (channels,), keV, the centre of each channel; none, where maps came ready-made.
+        (channels,), keV, the center of each channel; none, where maps came ready-made.
     spectra
         (tilts, channels), counts: the spectrum of each tilt, added up over its pixels.
     windows

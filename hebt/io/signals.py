@@ -187,7 +187,7 @@ def spectra_to_signal(
         raise ValueError(
             f"energies are {len(energies)} values in steps from {steps.min(initial=np.inf):g} to "
             f"{steps.max(initial=0):g} keV; expected at least two, rising in equal steps. Make a "
-            "signal of each run of neighbouring channels."
+            "signal of each run of neighboring channels."
         )
     pixel_size = check_number("pixel_size", pixel_size, "a length in nm above 0")
     voltage = check_number("voltage", voltage, "a voltage in kV above 0")

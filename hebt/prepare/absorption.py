@@ -107,7 +107,7 @@ def absorption_factors(
             stacklevel=2,
         )
     elements = check_names(elements, len(density), name="elements")
-    expected = "the side of a voxel in nm, above 0.0001"  # as metres it would do nothing
+    expected = "the side of a voxel in nm, above 0.0001"  # as meters it would do nothing
     length = check_number("voxel_size", voxel_size, expected, least=1e-4)
     maps = [_shares(line, elements) for line in as_list("lines", lines, "one entry for each map")]
     if not maps:
@@ -170,7 +170,7 @@ def _directions(angles: np.ndarray, azimuths: ArrayLike | None, elevation: float
 
 
 def _paths(density: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Return ∫ρ ds from each voxel's centre on in a direction, in voxels; the shape of density."""
+    """Return ∫ρ ds from each voxel's center on in a direction, in voxels; the shape of density."""
     axis, paths = int(np.abs(direction).argmax()), np.empty_like(density)
     # planes of both, from the detector's side on
     order = slice(None, None, -1 if direction[axis] > 0 else 1)

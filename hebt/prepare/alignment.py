@@ -20,16 +20,16 @@ _FLOOR, _SEEN, _LOST = 0.1, 5.0, 0.5
 
 
 def estimate_shifts(haadf: ArrayLike, *, upsample: int = 50) -> np.ndarray:
-    """Find how far each HAADF image must be moved to fit its neighbours, by cross-correlation.
+    """Find how far each HAADF image must be moved to fit its neighbors, by cross-correlation.
 
-    From the middle tilt outwards, each image is compared with its aligned neighbour, band-passed
-    and faded out towards the edges, and moved until it stays. Neighbours look most alike, but
+    From the middle tilt outwards, each image is compared with its aligned neighbor, band-passed
+    and faded out towards the edges, and moved until it stays. Neighbors look most alike, but
     their errors add up along the series: `refine_alignment` takes that out.
 
     Parameters
     ----------
     haadf
-        (tilts, slices, size), in the order of their angles, so that neighbours are alike.
+        (tilts, slices, size), in the order of their angles, so that neighbors are alike.
     upsample
         Shifts are found to 1/`upsample` of a pixel.
 
@@ -82,7 +82,7 @@ def _check_structure(name, images):
 
 
 def center_of_mass(images: ArrayLike) -> np.ndarray:
-    """Return where the centre of mass of each image lies, (tilts, 2), in pixels from its middle.
+    """Return where the center of mass of each image lies, (tilts, 2), in pixels from its middle.
 
     Parameters
     ----------
@@ -105,9 +105,9 @@ def center_of_mass(images: ArrayLike) -> np.ndarray:
 
 
 def estimate_center_shifts(haadf: ArrayLike) -> np.ndarray:
-    """Find the shifts that bring the centre of mass of each image into its middle.
+    """Find the shifts that bring the center of mass of each image into its middle.
 
-    The centre of mass of a projection is the projection of the centre of mass. For a particle
+    The center of mass of a projection is the projection of the center of mass. For a particle
     that lies wholly in every image no errors add up, and the tilt axis comes to lie in the middle.
 
     Parameters
@@ -286,7 +286,7 @@ def correlate(still: ArrayLike, moving: ArrayLike, upsample: int) -> np.ndarray:
     """Return by how many pixels the structure `moving` must move to fit `still`, (2,)."""
     from skimage.registration import phase_cross_correlation
 
-    # without normalisation: with it, noise counts as much as structure
+    # without normalization: with it, noise counts as much as structure
     return phase_cross_correlation(still, moving, upsample_factor=upsample, normalization=None)[0]
 
 

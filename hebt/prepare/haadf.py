@@ -265,7 +265,7 @@ def estimate_damping(haadf: ArrayLike, *, groups: int = 20) -> Damping:
         (tilts, slices, size), less the detector's offset, 0 where there is no specimen, which lies
         wholly within every image. They need not be aligned.
     groups
-        Neighbouring rows are added up to this many groups, which takes noise out.
+        Neighboring rows are added up to this many groups, which takes noise out.
 
     Returns
     -------

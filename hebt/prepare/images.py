@@ -25,7 +25,7 @@ MODES += ("grid-mirror", "grid-constant", "grid-wrap")
 def bin_images(
     images: ArrayLike, factor: int, *, axis: int | tuple[int, ...] = (-2, -1), mean: bool = False
 ) -> np.ndarray:
-    """Add up blocks of neighbouring pixels, as a camera bins its pixels.
+    """Add up blocks of neighboring pixels, as a camera bins its pixels.
 
     Counts are conserved: the sum over a binned image is the sum over the image. With `mean`,
     intensities are: the mean over a binned image is the mean over the image.
@@ -91,12 +91,12 @@ def smoothing_kernel(width: int, sigma: float, *, centered: bool = True) -> np.n
     sigma
         Standard deviation of the Gaussian before it is cut, in pixels.
     centered
-        Whether an even kernel is centred on a pixel.
+        Whether an even kernel is centered on a pixel.
 
     Returns
     -------
     numpy.ndarray
-        float64, (width,), or (width + 1,) for an even width that is centred.
+        float64, (width,), or (width + 1,) for an even width that is centered.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def smooth(
     -------
     numpy.ndarray
         float32, in the shape and unit of `images`. At the edges images are continued by their
-        mirror image; with a centred kernel, the sum over an image stays what it was.
+        mirror image; with a centered kernel, the sum over an image stays what it was.
 
     Raises
     ------
@@ -270,7 +270,7 @@ def apply_shifts(
         move the picture towards higher indices.
     order
         Order of the spline between pixels, 0 to 5. The linear one makes no value lower or higher
-        than its neighbours; a cubic one, 3, smooths less.
+        than its neighbors; a cubic one, 3, smooths less.
     mode
         At edges ``"nearest"`` repeats them, ``"constant"`` is 0; see `scipy.ndimage.shift`.
 
@@ -401,7 +401,7 @@ def mass_inconsistency(images: ArrayLike) -> float:
 def slab_mask(size: int, depth: float) -> np.ndarray:
     """Return the mask of a flat specimen, (size, size): 1 within `depth` pixels, else 0.
 
-    The slab is level at 0 degrees and centred on the rotation axis. Voxels that it cuts have the
+    The slab is level at 0 degrees and centered on the rotation axis. Voxels that it cuts have the
     share that lies inside.
 
     Parameters

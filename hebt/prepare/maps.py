@@ -27,7 +27,7 @@ def map_variance(
     windows
         One for each map, from `line_windows`.
     energies
-        Centre of each channel in keV, shape (channels,), evenly spaced.
+        Center of each channel in keV, shape (channels,), evenly spaced.
 
     Returns
     -------

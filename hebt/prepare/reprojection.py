@@ -54,7 +54,7 @@ def refine_alignment(
 ) -> Alignment:
     """Align each HAADF image with its reprojection, until no image asks to be moved.
 
-    Unlike a neighbour, the reprojection agrees with all tilts at once and with a rotation about
+    Unlike a neighbor, the reprojection agrees with all tilts at once and with a rotation about
     the middle column, so errors do not add up, and the tilt axis comes to lie there.
 
     Parameters

@@ -178,7 +178,7 @@ def line_windows(
 
     A window of 1.2 times the peak's full width at half maximum (FWHM) holds 84 % of a Gaussian
     peak. The background under it is read off a straight line through two windows of half a FWHM,
-    one on each side, as near as they can be at one FWHM from the centre of every other line.
+    one on each side, as near as they can be at one FWHM from the center of every other line.
 
     There is a warning where the window of a line counts another element's line, of `lines` or
     `avoid`, more than a tenth as well as its own; `unmix` takes that away. There is another for
@@ -290,7 +290,7 @@ def element_maps(
     windows
         One for each map, from `line_windows`.
     energies
-        Centre of each channel in keV, shape (channels,), evenly spaced.
+        Center of each channel in keV, shape (channels,), evenly spaced.
 
     Returns
     -------
@@ -349,7 +349,7 @@ def crosstalk_matrix(
     windows
         From `line_windows`, named by their lines.
     energies
-        Centre of each channel in keV, shape (channels,), evenly spaced.
+        Center of each channel in keV, shape (channels,), evenly spaced.
     resolution
         FWHM of the detector at Mn K-alpha, in eV; see `line_width`.
 
@@ -396,7 +396,7 @@ def unmix(
     windows
         Those of the maps, from `line_windows`.
     energies
-        Centre of each channel in keV, shape (channels,), evenly spaced.
+        Center of each channel in keV, shape (channels,), evenly spaced.
     resolution
         FWHM of the detector at Mn K-alpha, in eV; see `line_width`.
 
@@ -447,7 +447,7 @@ def channels_near(energies: ArrayLike, ranges: Sequence[tuple[float, float]]) ->
     Parameters
     ----------
     energies
-        Centre of each channel in keV, shape (channels,).
+        Center of each channel in keV, shape (channels,).
     ranges
         (from, to) in keV, both included.
 

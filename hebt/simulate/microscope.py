@@ -322,7 +322,7 @@ def detector_response(angles: ArrayLike) -> np.ndarray:
 
 
 def energies() -> np.ndarray:
-    """Return the centres of the 2048 energy channels of 10 eV, in keV, (channels,).
+    """Return the centers of the 2048 energy channels of 10 eV, in keV, (channels,).
 
     Returns
     -------

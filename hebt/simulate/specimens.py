@@ -84,7 +84,7 @@ def phantom(
     side, corner
         Side of the square and radius of its corners, in pixels of a 512-pixel frame.
     half_diagonal
-        Centre to tip of the diamond before its tips are cut, in the same pixels.
+        Center to tip of the diamond before its tips are cut, in the same pixels.
     cut
         Fraction of the half-diagonal by which each tip is shortened.
 
@@ -92,8 +92,8 @@ def phantom(
     -------
     Specimen
         Au and Ag, density (2, size, size): 1 where an element is and 0 elsewhere. A pixel goes
-        wholly to the element that lies at its centre, since the pixel difference DP of Table 1
-        needs binary references. The centre of the frame is the centre of the particle.
+        wholly to the element that lies at its center, since the pixel difference DP of Table 1
+        needs binary references. The center of the frame is the center of the particle.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def phantom(
     if not 0 < half_diagonal * (1 - cut) <= side / 2:
         raise ValueError(
             f"half_diagonal is {half_diagonal:g}, cut is {cut:g}: the diamond's tips lie "
-            f"{half_diagonal * (1 - cut):g} from the centre; expected above 0 and at most half "
+            f"{half_diagonal * (1 - cut):g} from the center; expected above 0 and at most half "
             f"the square's side, {side / 2:g}."
         )
     offsets = np.abs((np.arange(size) + 0.5) * (512 / size) - 256)
@@ -140,7 +140,7 @@ def phantom(
 
 
 def graded_disc(size: int = 64) -> Specimen:
-    """Return a 2D Au/Ag alloy disc whose gold content rises from the centre to the rim.
+    """Return a 2D Au/Ag alloy disc whose gold content rises from the center to the rim.
 
     The volume fraction of gold grows with the square of the radius, from 0.1 to 0.8; volumes add
     up. Used where a composition has to be recovered.
@@ -153,7 +153,7 @@ def graded_disc(size: int = 64) -> Specimen:
     Returns
     -------
     Specimen
-        Au and Ag, density (2, size, size) in g/cm³; a pixel is inside if its centre is.
+        Au and Ag, density (2, size, size) in g/cm³; a pixel is inside if its center is.
     """
     size = check_count("size", size)
     offsets = (np.arange(size) + 0.5) / size - 0.5
@@ -178,7 +178,7 @@ def embedded_octahedron(
     The Ag particle is a cube with its edges and corners cut off by {110} and {111} faces; the
     octahedron's tips lie on the cube's axes. The paper gives the diameter and the kind of particle
     (section 4.2), but no measures; these were chosen to resemble its Figures 3 and 6. Both are
-    centred on the frame and turned so that no face lies along it.
+    centered on the frame and turned so that no face lies along it.
 
     Parameters
     ----------
@@ -187,10 +187,10 @@ def embedded_octahedron(
     field
         Side of the frame, in nm.
     half_width
-        From the centre to a {100} face of the Ag particle, in nm. Its {110} faces are 1.25
+        From the center to a {100} face of the Ag particle, in nm. Its {110} faces are 1.25
         times, its {111} faces 1.4 times as far away.
     tip
-        From the centre to a tip of the octahedron, in nm.
+        From the center to a tip of the octahedron, in nm.
     turn
         Rotations about the tilt axis, then the other two axes, in degrees.
 
@@ -248,7 +248,7 @@ def alloy_particle(
     """Return an Au-Ag alloy particle of about 30 nm that is richer in Au towards the outside.
 
     A truncated octahedron. The atomic fraction of Au grows with the square of the distance from
-    the centre. Au and Ag have nearly the same lattice constant, so volumes add up: each element
+    the center. Au and Ag have nearly the same lattice constant, so volumes add up: each element
     has its fraction of its bulk density.
 
     Parameters
@@ -258,9 +258,9 @@ def alloy_particle(
     field
         Side of the frame, in nm.
     half_width
-        From the centre to a {100} face, in nm; the {111} faces are 0.93 times as far away.
+        From the center to a {100} face, in nm; the {111} faces are 0.93 times as far away.
     gold
-        Atomic fraction of Au in the centre, and at a distance of `half_width`.
+        Atomic fraction of Au in the center, and at a distance of `half_width`.
     turn
         As for `embedded_octahedron`.
 
@@ -287,7 +287,7 @@ def alloy_particle(
     if not (0 <= center <= 1 and 0 <= center + (rim - center) * (reach / half_width) ** 2 <= 1):
         raise ValueError(
             f"gold is {gold}; expected fractions from 0 to 1, also at the corners, at "
-            f"{reach / half_width:.2f} times half_width from the centre."
+            f"{reach / half_width:.2f} times half_width from the center."
         )
     grid = _Grid(size, field, turn, reach)
     inside = grid.share(particle)
@@ -299,7 +299,7 @@ def alloy_particle(
 
 
 class _Grid:
-    """Voxels in nm, and how much of each lies inside a body that reaches so far from the centre."""
+    """Voxels in nm, and how much of each lies inside a body that reaches so far from the center."""
 
     def __init__(self, size, field, turn, reach):
         from scipy.spatial.transform import Rotation
@@ -310,7 +310,7 @@ class _Grid:
         if field < 2 * reach:
             raise ValueError(
                 f"field is {field:g} nm, but with this half_width the particle reaches "
-                f"{reach:.1f} nm from the centre; expected at least {2 * reach:.0f} nm, so that it "
+                f"{reach:.1f} nm from the center; expected at least {2 * reach:.0f} nm, so that it "
                 "stays in the frame at all tilts."
             )
         self.voxel = field / self.size
@@ -339,7 +339,7 @@ class _Grid:
         return share
 
     def radius_squared(self) -> np.ndarray:
-        """Return (size, size, size): squared distance from the centre, in nm²."""
+        """Return (size, size, size): squared distance from the center, in nm²."""
         squares = self.at**2
         return squares[:, None, None] + squares[:, None] + squares
 

@@ -85,7 +85,7 @@ def _pixels(results, name):
 
 
 def alignment(row: Row, results) -> Found:
-    """Show what cross-correlation and the centre of mass leave of the drift."""
+    """Show what cross-correlation and the center of mass leave of the drift."""
     correlated, refined = _pixels(results, "correlated"), _pixels(results, "refined")
     return Found(
         row.value,

@@ -12,7 +12,7 @@ from .claims import HOLDER
 from .study import ratios_by_tilt, totals
 from .tables import line_name
 
-# Okabe and Ito's colours; lines differ in marker as well
+# Okabe and Ito's colors; lines differ in marker as well
 _COLORS = {"C": "#000000", "O": "#D55E00", "Mg": "#009E73", "Si": "#0072B2", "Fe": "#CC79A7"}
 _COLORS |= {"Pt": "#E69F00", "Ga": "#8C6D1F", "Ti": "#56B4E9", "Cu": "#7F3C8D"}
 _MARKERS = dict(zip(_COLORS, "osD^vP*Xd", strict=True))

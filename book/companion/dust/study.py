@@ -90,7 +90,7 @@ class DustStudy:
 
     settings: DustSettings
     series: io.TiltSeries  # as it was read
-    # (tilts, 2): shifts found from neighbours, from the reprojection, and by the data's authors
+    # (tilts, 2): shifts found from neighbors, from the reprojection, and by the data's authors
     neighbors: np.ndarray
     shifts: np.ndarray
     manual: np.ndarray

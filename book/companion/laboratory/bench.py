@@ -115,7 +115,7 @@ class Preset:
     """Conditions with a name, and what to see with them."""
 
     title: str
-    artefact: str  # what goes wrong; empty where nothing does
+    artifact: str  # what goes wrong; empty where nothing does
     text: str
     changes: dict  # conditions that differ from the default
 

@@ -5,7 +5,7 @@
 //   the root's data-state is "ready" or "running" (or "error"), data-iteration what is shown
 //   select[data-control=preset], select[data-control=specimen]
 //   canvas[data-panel=drawing]        takes the pointer, arrow keys, and the space bar to paint
-//   [data-role=preset]                what the preset does; strong: the name of its artefact
+//   [data-role=preset]                what the preset does; strong: the name of its artifact
 //   button[data-role=run|step|start|clear], [data-role=rate]: iterations a second
 //   td[data-score="mse,Au,hebt"]      a score
 
@@ -197,7 +197,7 @@ function render({ model, el }) {
     const found = spec.presets.find((p) =>
       Object.entries({ ...spec.defaults, ...p.changes }).every(([k, v]) => v === state[k]));
     presets.list.value = found?.name ?? "";
-    explain.replaceChildren(...(found?.artefact ? [h("strong", {}, found.artefact), ": "] : []),
+    explain.replaceChildren(...(found?.artifact ? [h("strong", {}, found.artifact), ": "] : []),
       found?.text ?? "");
   }
 

@@ -63,7 +63,7 @@ class LaboratoryWidgets(ipywidgets.VBox):
         with self._quietly():
             self.preset.value = next((n for n in PRESETS if self._conditions(n) == now), "")
         named = PRESETS.get(self.preset.value)
-        title = f"<b>{named.artefact}</b>: " if named and named.artefact else ""
+        title = f"<b>{named.artifact}</b>: " if named and named.artifact else ""
         self.text.value = title + named.text if named else ""
         try:
             outcome = run(now, self.density if now.specimen == "own" else None)

@@ -48,7 +48,7 @@ class AbsorptionStudy:
     gold: np.ndarray  # (cases,): atomic fraction of Au in the whole particle
     true_gold: float
     radius: np.ndarray  # (shells,), nm
-    profile: np.ndarray  # (cases, shells): atomic fraction of Au in shells around the centre
+    profile: np.ndarray  # (cases, shells): atomic fraction of Au in shells around the center
     true_profile: np.ndarray  # (shells,)
 
     def profile_error(self) -> np.ndarray:

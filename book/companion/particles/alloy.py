@@ -23,7 +23,7 @@ from .views import Album
 class AlloyStudy(ParticleStudy):
     """Results for the Au-Ag alloy particle; the profile is the atomic fraction of Au in shells."""
 
-    radius: np.ndarray  # (shells,), mean distance of the voxels from the centre, nm
+    radius: np.ndarray  # (shells,), mean distance of the voxels from the center, nm
     true_profile: np.ndarray  # (shells,), of the specimen
     profile: np.ndarray  # (methods, seeds, shells), from the sums of both densities over a shell
     # (methods, seeds): root mean square error in single voxels wholly inside the particle

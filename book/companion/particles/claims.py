@@ -263,7 +263,7 @@ def alloy_numbers(study: AlloyStudy) -> dict[str, str]:
     center, rim = 100 * study.true_profile[[0, -1]]
     numbers = _common(study) | {
         "alpha": f"{value('alloy.alpha'):g}",
-        "true_centre": f"{center:.0f}",
+        "true_center": f"{center:.0f}",
         "true_rim": f"{rim:.0f}",
         "verdict": _alloy_verdict(study),
         "result": alloy_result_text(study),

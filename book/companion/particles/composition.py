@@ -14,7 +14,7 @@ BULK = np.array([simulate.DENSITY[e] for e in ELEMENTS])
 
 
 class Shells:
-    """Atomic fraction of Au in shells around the centre; `radius` and true `profile`, (shells,)."""
+    """Atomic fraction of Au in shells around the center; `radius` and true `profile`, (shells,)."""
 
     def __init__(self, truth: Truth):
         self.truth = truth

@@ -21,8 +21,8 @@ from .truth import Truth
 
 # with the kernel in the model or without
 MODELS = tuple((method, blurred) for blurred in (False, True) for method in METHODS)
-SLICES = 20  # of 300: neighbours, as the kernel reaches from each to the next
-LEFT_OUT = 4  # of these at each end, where neighbours are missing
+SLICES = 20  # of 300: neighbors, as the kernel reaches from each to the next
+LEFT_OUT = 4  # of these at each end, where neighbors are missing
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class RimStudy:
 
     readings: tuple[str, ...]
     printed: int  # the paper's number of iterations
-    slices: int  # neighbours amid the particle, of which the numbers are
+    slices: int  # neighbors amid the particle, of which the numbers are
     iterations: dict[tuple, np.ndarray]  # (checkpoints,)
     profiles: dict[tuple, list[Profile]]  # at the checkpoints
     noise: dict[tuple, np.ndarray]  # (checkpoints,), of Ag: see `Surfaces.noise`
@@ -56,7 +56,7 @@ class RimStudy:
 
 
 def rim_study(*, readings=("a", "b"), **changes) -> RimStudy:
-    """Follow Ag's edge at the interface in neighbouring slices amid the particle.
+    """Follow Ag's edge at the interface in neighboring slices amid the particle.
 
     EDS alone runs to the paper's number of iterations, HEBT to five times as many, which are the
     most in the paper's Figure 7. `changes` are other settings, as in `companion.spectra.settings`.

@@ -131,7 +131,7 @@ def _grid_numbers(grid):
 
 
 def _shift_cost(kernels):
-    """MSE with the kernel that is not centred over its centred twin, (methods, elements)."""
+    """MSE with the kernel that is not centered over its centered twin, (methods, elements)."""
     mse = {(k.width, k.sigma, k.centered): v for k, v in zip(kernels.kernels, kernels.at())}
     for width, sigma, centered in mse:
         if not centered and (width, sigma, True) in mse:

@@ -32,7 +32,7 @@ class PhantomSettings:
     dose: float  # factor on the X-ray counts; 1 takes the printed ζ literally
     width: int  # taps of the Gaussian that smooths the maps, in pixels of the paper; 0: none
     sigma: float  # its standard deviation, in pixels of the paper
-    centered: bool  # whether it is centred on a pixel
+    centered: bool  # whether it is centered on a pixel
     alpha: float  # weight of HAADF
     iterations: int
     seeds: tuple[int, ...]  # of the counting noise

@@ -12,7 +12,7 @@ from .tables import PARTICLE_NAME
 _RAW, _DENOISED = "black", "#009E73"
 _PEAKS = {"C K": 0.28, "Cu L": 0.93, "Au M": 2.15, "Ag L": 2.99}  # keV
 _PEAKS |= {"Cu Kα": 8.04, "Cu Kβ": 8.90, "Au Lα": 9.71, "Au Lβ": 11.44}
-# Okabe and Ito's colours, with a marker and a line style each: what, line, colour
+# Okabe and Ito's colors, with a marker and a line style each: what, line, color
 _ALIGNED = {
     "before": ("before", "x:", "0.55"),
     "correlated": ("cross-correlation", "s--", "#D55E00"),
@@ -215,7 +215,7 @@ def plot_component_errors(study):
 
 @styled
 def plot_response(*all_series):
-    """Show the counts in all maps over the tilt, and after the normalisation."""
+    """Show the counts in all maps over the tilt, and after the normalization."""
     figure, (axes,) = subplots(1, len(all_series), 2.9, sharey=True, squeeze=False)
     for ax, mark, series in zip(axes, "abcd", all_series, strict=False):
         steps = series.steps

@@ -24,7 +24,7 @@ class Steps:
 
     recorded: np.ndarray  # (tilts, slices, size): HAADF as recorded, less the detector's offset
     damping: prepare.Damping
-    refined: np.ndarray  # (tilts, 2): shifts of HAADF by the centre of mass
+    refined: np.ndarray  # (tilts, 2): shifts of HAADF by the center of mass
     # (elements, tilts, slices, size): maps from the recorded and the denoised spectra
     raw_maps: np.ndarray
     denoised: np.ndarray
@@ -36,7 +36,7 @@ class Steps:
     response: np.ndarray  # (tilts,): the estimated response of the detectors
     map_shifts: np.ndarray  # (tilts, 2): of the maps onto the aligned HAADF images
     map_errors: np.ndarray  # (tilts, 2): standard errors of the maps' shifts, in pixels
-    # what the alignment and the normalisation should have found
+    # what the alignment and the normalization should have found
     drift: np.ndarray
     map_drift: np.ndarray
     true_response: np.ndarray
@@ -58,7 +58,7 @@ class ProcessedSeries:
     angles: np.ndarray  # (tilts,), degrees
     voxel_size: float  # side of a pixel and of a voxel, in nm
     haadf: np.ndarray  # (tilts, slices, size): undamped and aligned, HAADF intensity
-    # (elements, tilts, slices, size): counts; denoised, smoothed, normalised and aligned
+    # (elements, tilts, slices, size): counts; denoised, smoothed, normalized and aligned
     maps: np.ndarray
     variance: np.ndarray  # their counting variance, in their shape
     half: np.ndarray  # maps of a random half of the counts after all steps, float32, in their shape

@@ -44,7 +44,7 @@ class SpectrumStudy:
     smoothed_errors: dict[str, np.ndarray]  # and smoothed
     found: dict[str, prepare.Components]
     mixing: dict[str, prepare.Mixing]  # of so many components as the settings say
-    scan: np.ndarray  # (windows,): centres of windows 0.1 keV wide, in keV
+    scan: np.ndarray  # (windows,): centers of windows 0.1 keV wide, in keV
     scan_raw: np.ndarray  # (windows, slices, size): counts in them
     scan_denoised: np.ndarray
 

@@ -23,7 +23,7 @@ _DOSE_STYLE = (("#D55E00", "v"), ("#E69F00", "o"), ("#009E73", "s"), ("#0072B2",
 
 
 def _looks(values):
-    """Each value with its colour and line; the last gets a full line."""
+    """Each value with its color and line; the last gets a full line."""
     looks = [{"color": c, "linestyle": line} for c, line in zip(_COLORS, _LINES, strict=True)]
     return zip(values, looks[-len(values) :], strict=True)
 
@@ -170,7 +170,7 @@ def plot_minima(study: PhantomBands):
 
 @styled
 def plot_failures(outcomes: dict):
-    """Draw what presets of the laboratory make of Au and Ag, with the name of each artefact."""
+    """Draw what presets of the laboratory make of Au and Ag, with the name of each artifact."""
     figure, axes = subplots(len(outcomes), 4, 1.85 * len(outcomes) + 0.3, squeeze=False)
     columns = [(name, method, e) for e in (0, 1) for name, method in METHODS.items()]
     for row, (preset, outcome) in zip(axes, outcomes.items(), strict=True):
@@ -180,6 +180,6 @@ def plot_failures(outcomes: dict):
             bar_for = axes if ax is axes[0, 0] else []
             name = f"{ELEMENTS[e]}, {name}: {score:.2g}"
             panel(ax, outcome.densities[method][e], name=name, bar_for=bar_for, **look)
-        artefact = PRESETS[preset].artefact or "none"
-        row[0].set_ylabel(artefact, fontsize=9, fontweight="bold")
+        artifact = PRESETS[preset].artifact or "none"
+        row[0].set_ylabel(artifact, fontsize=9, fontweight="bold")
     return figure

@@ -234,7 +234,7 @@ def _crosstalk(gold, true):
 
 
 def _segmented(W, haadf, middle):
-    """Segment the HAADF reconstruction of a slice and its neighbours: masks of Au and Ag."""
+    """Segment the HAADF reconstruction of a slice and its neighbors: masks of Au and Ag."""
     first = max(0, middle - _BAND)
     iterations = int(value("nonalloy.best_iterations"))
     band = hebt.sirt(W, haadf[:, first : middle + _BAND + 1], iterations=iterations)

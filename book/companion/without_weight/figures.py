@@ -11,7 +11,7 @@ from .runs import NAMES
 from .study import PhantomComparison
 
 LIMITS = (0.0, 1.3)
-# Okabe and Ito's colours, told apart by line and marker too
+# Okabe and Ito's colors, told apart by line and marker too
 STYLE = {
     "eds": {"color": "#D55E00", "linestyle": "-.", "marker": "^"},
     "hebt": {"color": "#0072B2", "linestyle": "--", "marker": "o"},

@@ -56,7 +56,7 @@ def plot_mistakes(study: Mistakes, kind: str):
 
 
 def _slice(ax, study, plane, name, mark):
-    """Show a slice on the scale of the truth; outside of a narrow field it is grey."""
+    """Show a slice on the scale of the truth; outside of a narrow field it is gray."""
     colors = mpl.colormaps[CMAP["density"]].with_extremes(bad="0.8")
     ax.imshow(plane, cmap=colors, vmin=0, vmax=1.2 * study.truth.max())
     ax.set_axis_off()
