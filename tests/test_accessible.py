@@ -140,6 +140,29 @@ def test_text_of_explorers_is_large_enough_on_a_phone(phone, soups):
             assert page.evaluate(small) == [], name
 
 
+WORDS = """() => [...document.querySelectorAll(".hebt-control")].flatMap((control) => {
+  const [label, output] = [".hebt-label", "output"].map((css) => control.querySelector(css));
+  const slider = control.querySelector("input[type=range]");
+  if (!label || !slider) return [];
+  const cut = [];
+  for (let k = +slider.min; k <= +slider.max; k++) {
+    slider.value = k;
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+    const lines = label.offsetHeight / parseFloat(getComputedStyle(label).lineHeight);
+    if (lines > label.innerText.trim().split(" ").length + 0.5) cut.push(output.innerText);
+  }
+  return cut;
+})"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_long_values_leave_the_words_of_a_slider_whole(browser, site, built_book, width):
+    url = address("http", "book/dust", site, built_book)
+    with Visit(browser, url, viewport={"width": width, "height": 900}) as visit:
+        visit.page.wait_for_function("() => document.querySelector('.hebt-explorer[data-state]')")
+        assert visit.page.evaluate(WORDS) == []
+
+
 TABLE = """() => [...document.querySelectorAll(".hebt-scrolls:is(.hebt-table, .hebt-scroll)")].map(
   (frame) => {
     frame.scrollTo(frame.scrollWidth, frame.scrollHeight);
