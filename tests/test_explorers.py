@@ -929,6 +929,30 @@ def test_looks_right_at_every_width(visit, scheme):
     assert min(ratio.values()) >= 4.5, ratio
 
 
+def test_a_row_of_three_stays_whole_on_a_phone(visit):
+    """Truth, method and difference stand in one line, or else each in its own."""
+    notes = explorers.Readout("note", "root-mean-square error", "intensity", panel="p5")
+    rows = explorers.FrameExplorer(
+        lambda alpha, counts: {f"p{k}": image(alpha, counts) for k in range(6)} | {"note": -1.5},
+        CONTROLS,
+        [explorers.Panel(f"p{k}", "Au, EDS less truth", LIMITS, "density") for k in range(6)],
+        readouts=[notes],
+        columns=3,
+    )
+    page = visit(rows)
+    cut = """() => [...document.querySelectorAll(".hebt-panel *")].some((e) =>
+      e.scrollWidth > e.clientWidth + 1 && e.clientWidth && !e.matches(".hebt-pixel"))"""
+    for width, across in ((390, 3), (320, 3), (230, 1)):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function("w => document.documentElement.clientWidth === w", arg=width)
+        page.evaluate("new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
+        boxes = [page.locator(f"canvas[data-panel=p{k}]").bounding_box() for k in range(6)]
+        lines = [round(b["y"]) for b in boxes]
+        assert [lines.count(y) for y in sorted(set(lines))] == [across] * (6 // across)
+        assert all(b["x"] >= 0 and b["x"] + b["width"] <= width for b in boxes)
+        assert not page.evaluate(cut), width
+
+
 # contrast of every text with the background behind it, after WCAG 2
 CONTRAST = """() => {
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });

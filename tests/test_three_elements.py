@@ -11,9 +11,11 @@ from PIL import Image
 
 import hebt
 from companion import datasets, judging, three_elements
+from companion.planes import PLANES
 from companion.three_elements import claims
 from companion.three_elements import judgement as judge
 from companion.three_elements.study import BenchmarkSettings, BenchmarkStudy, ratio_fits
+from hebt.explorers.controls import quantize
 from hebt.io import TiltSeries
 from hebt.validation import Judged
 
@@ -179,18 +181,55 @@ def test_figures_and_tables_show_the_study(series, judgement, choice, volumes):
     assert {row[0] for row in rows} == {"hard", "free"}
 
 
-def test_the_explorer_shows_each_method_and_slice(judgement, volumes, monkeypatch):
+def test_the_explorer_shows_each_method_in_three_planes(judgement, volumes, monkeypatch):
+    """Each picture is the plane that its read-out names, of a volume or of a difference of two."""
     monkeypatch.delenv("HEBT_STATIC", raising=False)
     shown = three_elements.explore_methods(volumes, judgement)
-    seen = set()
-    for method in judge.PICTURED:
-        for number in (1, len(volumes.haadf)):
-            shown.move(method=method, slice=number)
-            seen.add(shown.picture["frames"]["Al"])
-            said = shown.picture["readouts"]
-            assert f"{said['misfit']} % of HAADF" in shown.describe()
-            assert f"Al {said['Al_tilts']} % by tilts" in shown.describe()
-    assert len(seen) == 2 * len(judge.PICTURED)
+    top = max(np.percentile(x[2], 99.9) for x in volumes.x.values())
+    high = np.percentile(volumes.haadf, 99.9)
+    eds, alone = volumes.x[judging.EDS][2], volumes.haadf
+    size = alone.shape[-1]
+    for method in (judge.HEBT, judge.HARD):
+        x, total = volumes.x[method][2], volumes.x[method].sum(axis=0)
+        expected = {
+            "eds": (eds / top, (0, 1)),
+            "x": (x / top, (0, 1)),
+            "apart": ((x - eds) / top, (-0.5, 0.5)),
+            "haadf": (alone, (0, high)),
+            "total": (total, (0, high)),
+            "misfit": (total - alone, (-0.2 * high, 0.2 * high)),
+        }
+        for plane, axis in PLANES.items():
+            for number in (1, len(alone)):
+                shown.move(element="Yb", method=method, plane=plane, number=number)
+                said = {k: v.replace("−", "-") for k, v in shown.picture["readouts"].items()}
+                at = round(float(said["offset"]) + (alone.shape[axis] - 1) / 2)
+                for name, (volume, limits) in expected.items():
+                    image = quantize(volume.take(at, axis=axis), limits)[0].astype(int)
+                    frame = np.frombuffer(shown.picture["frames"][name], np.uint8)
+                    first = (size - len(image)) // 2
+                    part = frame.reshape(size, size)[first : first + len(image)]
+                    assert np.abs(part - image).max() <= 1, (name, plane)
+                one, other = x.take(at, axis=axis), eds.take(at, axis=axis)
+                moved = 100 * np.linalg.norm(one - other) / np.linalg.norm(other)
+                assert float(said["moved"]) == pytest.approx(moved, abs=0.6)
+                assert f"{said['misfit_rms']} % of HAADF" in shown.describe()
+    assert [panel["shape"] for panel in shown.spec["panels"]] == [[size, size]] * 6
+
+
+def test_the_explorer_has_all_slices_of_which_the_middle_is_judged(series):
+    series = TiltSeries.from_arrays(
+        *(np.tile(a, (10, 10))[..., :299] for a in (series.haadf, series.maps)),
+        angles=TILTS,
+        elements=ELEMENTS,
+    )
+    judged, whole = three_elements.study(series), three_elements.whole(series)
+    now = judged.settings
+    slices = whole.series.maps.shape[2]
+    assert slices == series.maps.shape[2] // now.binning > judged.series.maps.shape[2]
+    first = (slices - judged.series.maps.shape[2]) // 2
+    middle = whole.series.maps[:, :, first : first + judged.series.maps.shape[2]]
+    np.testing.assert_array_equal(middle, judged.series.maps)
 
 
 def test_without_its_data_the_benchmark_says_so(monkeypatch):

@@ -31,6 +31,17 @@ def configure(app, config):
     config.hebt_state = state(Path(app.srcdir))
 
 
+def unexplained(outputs) -> list:
+    """Return the outputs of a cell that show a picture or an explorer, and not how it was made."""
+    pictures = [
+        o
+        for o in outputs
+        if any(kind.startswith("image/") for kind in o.get("data", {}))
+        or "hebt-explorer" in o.get("data", {}).get("text/html", "")
+    ]
+    return [o for o in pictures if KEY not in o.get("metadata", {})]
+
+
 def mark(app, doctree):
     """Leave a place below each output that carries along how it was made."""
     cells = [c for c in doctree.findall(nodes.container) if c.get("nb_element") == "cell_code"]
@@ -43,13 +54,13 @@ def mark(app, doctree):
     for cell in cells:
         source = chapter.cells[cell["cell_index"]]
         figure = source.metadata.get("mystnb", {}).get("figure", {})
-        records = [
-            o.metadata[KEY] for o in source.get("outputs", ()) if KEY in o.get("metadata", {})
-        ]
-        if figure and not records:
+        outputs = source.get("outputs", ())
+        records = [o.metadata[KEY] for o in outputs if KEY in o.get("metadata", {})]
+        if unexplained(outputs) or (figure and not records):
             logger.warning(
                 "nothing says how this figure was made. Draw it in a function that is decorated "
-                "with companion.style.styled.",
+                "with companion.style.styled, or with companion.origins.explained if it returns "
+                "an explorer.",
                 location=cell,
                 type="hebt",
                 subtype="origin",
@@ -70,7 +81,10 @@ def _pairs(values: dict, sign: str = "&nbsp;= ") -> str:
 def _function(name: str, url: str, commit: str) -> str:
     shown = f"<code>{html.escape(name)}</code>"
     file = name.rpartition(".")[0].replace(".", "/")
-    return f'<a href="{url}/blob/{commit}/book/{file}.py">{shown}</a>' if url and commit else shown
+    if not (url and commit):
+        return shown
+    home = "" if file.startswith("hebt/") else "book/"
+    return f'<a href="{url}/blob/{commit}/{home}{file}.py">{shown}</a>'
 
 
 def _duration(seconds: float) -> str:

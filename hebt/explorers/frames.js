@@ -317,14 +317,22 @@ function render({ model, el }) {
   function fit() {
     const width = body.clientWidth;
     if (!width) return;
-    const gap = 16;
+    const gap = width < 480 ? 8 : 16;
     const n = spec.panels.length;
     let columns = spec.columns;
     const room = (c) => (width - (c - 1) * gap) / c;
+<<<<<<< HEAD
     // a color bar of its own asks for room; three abreast is a comparison worth keeping
     const least = (c) => (c < 3 ? 140 : c === 3 && spec.shared ? 100 : 180);
+=======
+    // a row of two or three is a comparison: it stays whole, or else its pictures stand one by one
+    const least = (c) => (c === spec.columns && c < 4 ? 80
+      : c < 3 ? 140 : c === 3 && spec.shared ? 100 : 180);
+>>>>>>> w_three
     while (columns > 1 && (room(columns) < least(columns)
       || (columns !== spec.columns && columns > 2 && n % columns))) columns--;
+    grid.style.setProperty("--hebt-gap", `${gap}px`);
+    grid.classList.toggle("hebt-tight", room(columns) < 140);
     grid.style.setProperty("--hebt-columns", columns);
     // the author's rows stay rows, over several lines if they must
     const loose = columns < spec.columns && spec.columns % columns !== 0;

@@ -6,10 +6,11 @@ from hebt import explorers
 
 from ..judging import EDS, relative
 from ..origins import explained
+from ..planes import WHERE, Planes, apart_percent
 from .judgement import FREE, STRONG, judge
 
 UNIT = "HAADF intensity per voxel"
-# each plane by the axis of a volume to which it is perpendicular
+# as `companion.planes` has them
 PLANES = {
     "parallel to the section": 1,
     "across the tilt axis": 0,
@@ -27,85 +28,55 @@ def _correlation(a, b):
     return float(np.sum(a * b) / norm) if norm > 0 else 0.0
 
 
-def _centered(image, shape):
-    """Put an image in the middle of an empty one."""
-    whole = np.zeros(shape, np.float32)
-    first = [(n - m) // 2 for n, m in zip(shape, image.shape, strict=True)]
-    whole[tuple(slice(f, f + m) for f, m in zip(first, image.shape, strict=True))] = image
-    return whole
-
-
-class Planes:
+class Section:
     """The section within the strip, and its planes."""
 
     def __init__(self, study, volumes):
-        self.depth = round(study.settings.depth / study.settings.binning)
-        first = (volumes.haadf.shape[1] - self.depth) // 2
-        held = slice(first, first + self.depth)
+        depth = round(study.settings.depth / study.settings.binning)
+        first = (volumes.haadf.shape[1] - depth) // 2
+        held = slice(first, first + depth)
         self.haadf = volumes.haadf[:, held]
         self.elements = study.settings.kept
         self.methods = {m: getattr(volumes, m)[:, :, held] for m in METHODS}
-        self.pixel = study.pixel_size
-        self.count = min(POSITIONS, self.depth)
-
-    def place(self, plane: str, number: int) -> tuple:
-        """Return where the plane of a number lies in a volume."""
-        axis = PLANES[plane]
-        n = self.haadf.shape[axis]
-        return (slice(None),) * axis + (int((number - 0.5) * n / self.count),)
-
-    def offset(self, plane: str, number: int) -> float:
-        """Return how far a plane lies from the middle, in nm."""
-        at, axis = self.place(plane, number)[-1], PLANES[plane]
-        return (at - (self.haadf.shape[axis] - 1) / 2) * self.pixel
-
-    def picture(self, image):
-        """Return a plane's picture, as large as those parallel to the section."""
-        return _centered(image, (self.haadf.shape[0], self.haadf.shape[2]))
+        self.planes = Planes(self.haadf.shape, POSITIONS, study.pixel_size, PLANES)
 
 
 @explained
 def explore_planes(study, volumes) -> explorers.FrameExplorer:
     """Page through the section in three planes: all elements and methods, and their differences."""
-    planes, judgement = Planes(study, volumes), judge(study)
+    section, judgement = Section(study, volumes), judge(study)
+    planes = section.planes
     judged = {"tilts": judgement.tilts, "counts": judgement.counts}
     held_out = {kind: relative(found)[0] for kind, found in judged.items()}
     # one color scale serves all elements: each is relative to its own brightest voxels
-    each = [np.percentile(v, 99.5, axis=(1, 2, 3)) for v in planes.methods.values()]
+    each = [np.percentile(v, 99.5, axis=(1, 2, 3)) for v in section.methods.values()]
     tops = np.maximum.reduce(each)
-    haadf_top = float(np.percentile(planes.haadf, 99.5))
+    haadf_top = float(np.percentile(section.haadf, 99.5))
 
     def compute(element, plane, number):
-        at, e = planes.place(plane, number), planes.elements.index(element)
-        haadf = planes.haadf[at]
-        images = {m: volume[e][at] for m, volume in planes.methods.items()}
+        at, e = planes.place(plane, number), section.elements.index(element)
+        haadf = section.haadf[at]
+        images = {m: volume[e][at] for m, volume in section.methods.items()}
         result = {
             "haadf": planes.picture(haadf / haadf_top),
             "offset": planes.offset(plane, number),
         }
         result["top"] = float(tops[e])
-        size = np.linalg.norm(images["eds"])
         for m, image in images.items():
             result[m] = planes.picture(image / tops[e])
             result[f"{m}_like"] = _correlation(image, haadf)
         for m, contender in JUDGED.items():
             apart = images[m] - images["eds"]
             result[f"{m}_apart"] = planes.picture(apart / tops[e])
-            moved = 100 * float(np.linalg.norm(apart) / size) if size > 0 else float("nan")
-            result[f"{m}_moved"] = moved
+            result[f"{m}_moved"] = apart_percent(images[m], images["eds"])
             for kind, percent in held_out.items():
                 row = judged[kind].contenders.index(contender)
                 result[f"{m}_{kind}"] = float(percent[row, judged[kind].elements.index(element)])
         return result
 
-    numbers = range(1, planes.count + 1)
     return explorers.FrameExplorer(
         compute,
-        [
-            explorers.Control("element", "Element", planes.elements, "Mg"),
-            explorers.Control("plane", "Plane", tuple(PLANES)),
-            explorers.Control("number", "Number", numbers, numbers[planes.count // 2]),
-        ],
+        [explorers.Control("element", "Element", section.elements, "Mg"), *planes.controls()],
         _panels(),
         readouts=_readouts(),
         columns=3,
@@ -137,8 +108,7 @@ def _panels():
         )
         for m, name in METHODS.items()
     ]
-    where = ("plane", "number")
-    haadf = explorers.Panel("haadf", "HAADF alone", depends=where, alt=f"HAADF {here}.", **look)
+    haadf = explorers.Panel("haadf", "HAADF alone", depends=WHERE, alt=f"HAADF {here}.", **look)
     below = [
         explorers.Panel(
             f"{m}_apart",
@@ -166,10 +136,9 @@ def _readouts():
             )
             for kind in ("tilts", "counts")
         ]
-    where = ("plane", "number")
     return [
         *like,
         *less,
-        explorers.Readout("offset", "From the middle", "nm", ".0f", depends=where),
+        explorers.Readout("offset", "From the middle", "nm", ".0f", depends=WHERE),
         explorers.Readout("top", "1 on the color scale", UNIT, ",.0f", depends=("element",)),
     ]

@@ -9,6 +9,7 @@ import numpy as np
 from hebt import explorers, prepare
 
 from ..origins import explained
+from ..planes import PLANES
 from ..spectra.settings import specimen
 from .experiment import ParticleStudy
 from .measures import ELEMENTS, METHODS, STEPS, box
@@ -16,8 +17,6 @@ from .tables import every_text
 from .truth import Truth
 from .views import BINNING, COLUMNS, VIEW_LIMIT, from_steps
 
-# each plane by the axis of a volume to which it is perpendicular
-PLANES = {"across the tilt axis": 0, "seen along the beam at 0°": 1, "seen from the side": 2}
 POSITIONS = 24  # of each plane, at most
 INSIDE = 0.3  # of a picture's brightest HAADF: the particle
 IMPOSSIBLE = 1.2  # times the bulk density: no element is that dense

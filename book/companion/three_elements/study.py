@@ -103,6 +103,14 @@ def study(series: io.TiltSeries) -> BenchmarkStudy:
     return BenchmarkStudy(now, series.crop(size=now.size, slices=now.slices).bin(now.binning))
 
 
+def whole(series: io.TiltSeries) -> BenchmarkStudy:
+    """Bin the series as `study` does, with as many slices as it has."""
+    now = settings()
+    slices = series.maps.shape[2] // now.binning * now.binning
+    now = dataclasses.replace(now, slices=slices)
+    return BenchmarkStudy(now, series.crop(size=now.size, slices=slices).bin(now.binning))
+
+
 def ratio_fits(series: io.TiltSeries) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
     """Fit the ratios in several ways: name -> ratios and, where they are known, their errors."""
     haadf, maps, names = series.haadf, series.maps, series.elements
