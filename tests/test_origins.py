@@ -1,6 +1,7 @@
 """How figures were made, and the data behind them: from what is drawn to the built page."""
 
 import csv
+import dataclasses
 import importlib
 import io
 import json
@@ -184,11 +185,42 @@ def test_a_result_tells_what_it_took_also_when_it_is_found(monkeypatch, building
     inner(40.0)
     first, again = outer(40.0), outer(40.0)
     assert first is not again, "it was found on disk"
-    assert [store.seconds_of(result) for result in (first, again)] == [41, 41]
-    assert store.asked()[-3:] == [40, 41, 41]
-    assert store.seconds_of([1, 2]) is None
+    assert [store.made(result).seconds for result in (first, again)] == [41, 41]
+    assert [made.seconds for made in store.asked()[-3:]] == [40, 41, 41]
+    assert store.made([1, 2]) is None
     shown = plot_something({"twice": [again, again]})
     assert shown._repr_mimebundle_()[1][origins.KEY]["seconds"] == 41
+
+
+@styled
+def plot_asking(runs):
+    return plot_something.__wrapped__(errors_of(runs, X))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Errors:
+    """A result that holds numbers alone."""
+
+    found: np.ndarray
+
+
+@store.cached
+def errors_of(runs, images):
+    return Errors(images + len(runs))
+
+
+def test_a_figure_of_a_stored_result_says_its_seeds_though_the_result_does_not(
+    building, monkeypatch
+):
+    """What was given to the function that computed it is known, also when it is found on disk."""
+    monkeypatch.setenv("HEBT_CACHE", str(building / "cache"))
+    runs = tuple(("a", spectra.settings("alloy", size=8, seed=seed)) for seed in (3, 4, 5))
+    for result in (errors_of(runs, X), errors_of(runs, X)):
+        assert store.made(result).arguments == {"runs": runs}, "arrays are not kept alive"
+        record = plot_something(result)._repr_mimebundle_()[1][origins.KEY]
+        assert record["seeds"] == "3 to 5" and record["settings"]["particle"] == "alloy"
+    inside = plot_asking(runs)._repr_mimebundle_()[1][origins.KEY]
+    assert inside["seeds"] == "3 to 5", "also of a result that the figure asks for itself"
 
 
 # ---- the state of the sources
