@@ -528,7 +528,7 @@ def test_at_the_chapters_dose_the_pictures_are_the_stored_ones(sliced, fraction)
             said = explorer.picture["readouts"][f"{method}_here"]
             assert float(said) == pytest.approx(error, abs=6e-4) and said in explorer.describe()
         np.testing.assert_array_equal(frame(explorer, "haadf"), stored["haadf"][at])
-    assert "2 are a random half" in explorer.caption and "12 those of all 3" in explorer.caption
+    assert "2 are a random half" in explorer.caption and "12 those of 3 noise" in explorer.caption
 
 
 def test_each_plane_says_how_much_of_it_cannot_be(sliced):

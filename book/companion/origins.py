@@ -66,7 +66,7 @@ def origin(function, arguments: Mapping[str, Any], asked=()) -> dict[str, Any]:
     their settings and seeds: what they were computed with is known.
     """
     found = [one for value in arguments.values() for one in _settings(value)]
-    results = [*asked, *_stored(arguments)]
+    results = {id(made): made for made in (*asked, *_stored(arguments))}.values()
     settings = _merged(found + [one for made in results for one in _given(made.arguments)])
     called = {name: text for name, value in arguments.items() if (text := _text(value))}
     seeds = [value for name, value in settings.items() if name.partition(" (")[0] in SEEDS]

@@ -254,7 +254,8 @@ class _Clock(threading.local):
 
 
 _clock = _Clock()
-_made: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+# by identity: what holds arrays may have no hash
+_made: dict[int, tuple[weakref.ref, Made]] = {}
 
 
 def asked() -> list[Made]:
@@ -264,9 +265,29 @@ def asked() -> list[Made]:
 
 def made(value) -> Made | None:
     """Return how a result was made, or None if it is none."""
-    with contextlib.suppress(TypeError):  # such as a list
-        return _made.get(value)
-    return None
+    found = _made.get(id(value))
+    return found[1] if found and found[0]() is value else None
+
+
+def remembered(function):
+    """Keep what `function` makes of stored results in memory, which counts as asked for anew."""
+
+    @functools.lru_cache(maxsize=4)
+    def first(*args):
+        before = len(_clock.asked)
+        value = function(*args)
+        asked = _clock.asked[before:]
+        del _clock.asked[before:]
+        return value, asked
+
+    @functools.wraps(function)
+    def wrapper(*args):
+        value, asked = first(*args)
+        _clock.asked += asked
+        return value
+
+    wrapper.cache_clear = first.cache_clear  # type: ignore[attr-defined]
+    return wrapper
 
 
 def _is_plain(value) -> bool:
@@ -284,8 +305,9 @@ def _note(value, seconds: float, began: float, arguments: dict):
         _clock.open[-1] += seconds - (time.perf_counter() - began)
     else:
         _clock.asked.append(made)
-    with contextlib.suppress(TypeError):
-        _made[value] = made
+    key = id(value)
+    with contextlib.suppress(TypeError):  # such as a list
+        _made[key] = weakref.ref(value, lambda _: _made.pop(key, None)), made
     return value
 
 

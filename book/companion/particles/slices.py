@@ -136,9 +136,7 @@ def explore_doses(study: ParticleStudy, doses: DoseSlices) -> explorers.FrameExp
         compute,
         [
             explorers.Control("element", "Element", ELEMENTS),
-            explorers.Control(
-                "counts", "X-ray dose", doses.counts, doses.own, "counts a pixel", "g"
-            ),
+            explorers.Control("counts", "Dose", doses.counts, doses.own, "counts a pixel", "g"),
             explorers.Control(
                 "position", "From the middle", tuple(places), min(places, key=abs), "nm"
             ),
@@ -214,7 +212,7 @@ def _caption(study):
 
 def _dose_caption(doses):
     fewer, *more = (counts for counts in doses.counts if counts != doses.own)
-    seeds = f"those of all {len(doses.settings)} noise seeds together, each aligned by itself"
+    seeds = f"those of {len(doses.settings)} noise seeds together, each aligned by itself"
     return (
         f"{len(doses.numbers)} slices across the tilt axis; counts are those of an element on a "
         f"pixel of the paper's frame. {doses.own:g} are the chapter's, as above; "
