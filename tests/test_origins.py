@@ -1,6 +1,7 @@
 """How figures were made, and the data behind them: from what is drawn to the built page."""
 
 import csv
+import dataclasses
 import importlib
 import io
 import json
@@ -187,11 +188,49 @@ def test_a_result_tells_what_it_took_also_when_it_is_found(monkeypatch, building
     inner(40.0)
     first, again = outer(40.0), outer(40.0)
     assert first is not again, "it was found on disk"
-    assert [store.seconds_of(result) for result in (first, again)] == [41, 41]
-    assert store.asked()[-3:] == [40, 41, 41]
-    assert store.seconds_of([1, 2]) is None
+    assert [store.made(result).seconds for result in (first, again)] == [41, 41]
+    assert [made.seconds for made in store.asked()[-3:]] == [40, 41, 41]
+    assert store.made([1, 2]) is None
     shown = plot_something({"twice": [again, again]})
     assert shown._repr_mimebundle_()[1][origins.KEY]["seconds"] == 41
+
+
+@store.remembered
+def in_memory(runs):
+    return errors_of(runs, X)
+
+
+@styled
+def plot_asking(runs):
+    return plot_something.__wrapped__([in_memory(runs), in_memory(runs)])
+
+
+@dataclasses.dataclass(frozen=True)
+class Errors:
+    """A result that holds numbers alone, and has no hash."""
+
+    found: np.ndarray
+
+
+@store.cached
+def errors_of(runs, images):
+    return Errors(images + len(runs))
+
+
+def test_a_figure_of_a_stored_result_says_its_seeds_though_the_result_does_not(
+    building, monkeypatch
+):
+    """What was given to the function that computed it is known, also when it is found on disk."""
+    monkeypatch.setenv("HEBT_CACHE", str(building / "cache"))
+    runs = tuple(("a", spectra.settings("alloy", size=8, seed=seed)) for seed in (3, 4, 5))
+    for result in (errors_of(runs, X), errors_of(runs, X)):
+        assert store.made(result).arguments == {"runs": runs}, "arrays are not kept alive"
+        record = plot_something(result)._repr_mimebundle_()[1][origins.KEY]
+        assert record["seeds"] == "3 to 5" and record["settings"]["particle"] == "alloy"
+    for _ in range(2):
+        inside = plot_asking(runs)._repr_mimebundle_()[1][origins.KEY]
+        assert inside["seeds"] == "3 to 5", "also of a result that the figure asks for itself"
+        assert inside["seconds"] == round(store.asked()[-1].seconds, 1)
 
 
 # ---- the state of the sources
@@ -298,6 +337,9 @@ def test_no_explorer_and_no_picture_goes_unexplained(extension, building, own):
 
 # ---- the built pages
 
+# chapters in which every picture has noise of the book's own in it
+RANDOM = ("intro", "phantom", "spectra", "nonalloy", "alloy", "sweeps", "without_weight", "dust")
+
 
 def test_each_figure_and_explorer_says_how_it_was_made(soups, built_book):
     seen = 0
@@ -317,6 +359,7 @@ def test_each_figure_and_explorer_says_how_it_was_made(soups, built_book):
             name = said["Function"].rpartition(".")
             assert hasattr(importlib.import_module(name[0]), name[2])
             assert said["Fidelity"] == "quick" and said["Commit"] and said["Computed"]
+            assert "Seeds" in said or page.rpartition("/")[2] not in RANDOM, said["Function"]
             assert not any(str(path) in str(details) for path in (ROOT, built_book, Path.home()))
     assert seen == len(notebook.figure_numbers())
 

@@ -506,6 +506,31 @@ def test_slices_that_lie_apart_stand_for_those_between(nonalloy, fraction):
     np.testing.assert_array_equal(shown, from_steps(np.repeat(stored[-1], 2, axis=0)))
 
 
+def test_at_the_chapters_dose_the_pictures_are_the_stored_ones(sliced, fraction):
+    numbers, shape = np.array([10, 14, 18]), (2, 2, 3, 18, 17)
+    settings = types.SimpleNamespace(counts=4.0)
+    other = {c: RNG.integers(0, 255, shape, dtype=np.uint8) for c in (2.0, 12.0)}
+    doses = particles.DoseSlices((settings,) * 3, numbers, other)
+    explorer = particles.explore_doses(sliced, doses)
+    assert explorer.state["counts"] == 4 and doses.counts == (2, 4, 12)
+    stored = dict(zip(particles.COLUMNS, sliced.views.slices, strict=True))
+    for k, nanometers in enumerate(explorer._definition.controls[2].values):
+        assert nanometers == pytest.approx((numbers[k] - 19.5) * 3.4, abs=0.06)
+        explorer.move(element="Ag", counts=4.0, position=nanometers)
+        at = list(sliced.views.numbers).index(numbers[k])
+        for m, method in enumerate(particles.METHODS):
+            explorer.move(counts=4.0)
+            np.testing.assert_array_equal(frame(explorer, method), stored[f"Ag_{method}"][at])
+            explorer.move(counts=12.0)
+            np.testing.assert_array_equal(frame(explorer, method), other[12.0][m, 1, k])
+            true = fraction[1, numbers[k], 2:38, 2:36].reshape(18, 2, 17, 2).mean(axis=(1, 3)) / 250
+            error = np.sqrt(np.mean((from_steps(other[12.0][m, 1, k]) - true) ** 2))
+            said = explorer.picture["readouts"][f"{method}_here"]
+            assert float(said) == pytest.approx(error, abs=6e-4) and said in explorer.describe()
+        np.testing.assert_array_equal(frame(explorer, "haadf"), stored["haadf"][at])
+    assert "2 are a random half" in explorer.caption and "12 those of 3 noise" in explorer.caption
+
+
 def test_each_plane_says_how_much_of_it_cannot_be(sliced):
     explorer = particles.explore_slices(sliced)
     cubes = particles.cubes(sliced)

@@ -1,5 +1,7 @@
 """The studies of both particles, small, and those of the noise, of the rim and of the stop."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -173,6 +175,40 @@ def test_bad_arguments_are_refused(studies):
             study.scores["true"].at("mse", "eds", "Au", stop="never")
     with pytest.raises(TypeError, match="no such setting"):
         particles.nonalloy_study(seeds=[0], color="red")
+
+
+def test_more_x_rays_bring_both_methods_nearer_to_the_truth():
+    """A random half of few counts, all of them, and those of both seeds: less and less error."""
+    study = particles.alloy_study(seeds=[0, 1], counts=0.2, **SMALL)
+    doses = particles.dose_slices(study)
+    assert doses.counts == (0.1, 0.2, 0.4) and doses.own == 0.2
+    explorer = particles.explore_doses(study, doses)
+    assert explorer.state["counts"] == doses.own
+    for element in particles.ELEMENTS:
+        errors = []
+        for counts in doses.counts:
+            explorer.move(element=element, counts=counts)
+            said = explorer.picture["readouts"]
+            errors.append([float(said[f"{method}_all"]) for method in particles.METHODS])
+        assert (np.diff(errors, axis=0) < 0).all(), (element, errors)
+
+
+def test_where_doses_differ_in_nothing_slices_are_those_of_the_study(studies, monkeypatch):
+    """Half of the maps taken for half of the counts, and one recording twice: the same pictures."""
+    study, _ = studies
+    series = spectra.process(study.settings[0])
+    same = dataclasses.replace(series, half=series.maps / 2)
+    monkeypatch.setattr("companion.particles.doses.process", lambda settings: same)
+    doses = particles.dose_slices.__globals__["_dose_slices"].__wrapped__(
+        study.settings, tuple(study.views.numbers), study.iterations
+    )
+    stored = dict(zip(particles.COLUMNS, study.views.slices, strict=True))
+    for pictures in doses.pictures.values():
+        for m, name in enumerate(particles.METHODS):
+            for e, element in enumerate(particles.ELEMENTS):
+                # a step of 255: the scale is that of all slices, not of those with the particle
+                apart = pictures[m, e].astype(int) - stored[f"{element}_{name}"]
+                assert np.abs(apart).max() <= 1
 
 
 @pytest.fixture(scope="module")

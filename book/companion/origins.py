@@ -59,23 +59,25 @@ def explained(function):
     return make
 
 
-def origin(function, arguments: Mapping[str, Any], seconds=()) -> dict[str, Any]:
+def origin(function, arguments: Mapping[str, Any], asked=()) -> dict[str, Any]:
     """Return how a figure was made: function, what it was called with, settings, seeds, time.
 
-    `seconds` are those of stored results that it asked for itself.
+    `asked` tells how stored results were made that it asked for itself. Results need not hold
+    their settings and seeds: what they were computed with is known.
     """
-    settings = _merged([one for value in arguments.values() for one in _settings(value)])
+    found = [one for value in arguments.values() for one in _settings(value)]
+    results = {id(made): made for made in (*asked, *_stored(arguments))}.values()
+    settings = _merged(found + [one for made in results for one in _given(made.arguments)])
     called = {name: text for name, value in arguments.items() if (text := _text(value))}
     seeds = [value for name, value in settings.items() if name.partition(" (")[0] in SEEDS]
     plain = {n: text for n, v in settings.items() if (text := _text(v)) and n not in SEEDS}
-    took = [*seconds, *_taken(arguments)]
     return {
         "function": f"{function.__module__}.{function.__qualname__}",
         "called_with": called,
         "settings": plain,
         "seeds": _text(seeds[0]) if seeds else "",
         "fidelity": fidelity(),
-        "seconds": round(sum(took), 1) if took else None,
+        "seconds": round(sum(made.seconds for made in results), 1) if results else None,
     }
 
 
@@ -146,18 +148,25 @@ def _settings(value, depth: int = 0) -> Iterator[dict[str, Any]]:
         yield from _settings(part, depth + 1)
 
 
-def _taken(arguments: Mapping[str, Any]) -> list[float]:
-    """Return the seconds of all stored results in these arguments, each once."""
-    found: dict[int, float] = {}
+def _stored(arguments: Mapping[str, Any]) -> list[store.Made]:
+    """Return how all stored results in these arguments were made, each once."""
+    found: dict[int, store.Made] = {}
     waiting = [(value, 0) for value in arguments.values()]
     while waiting:
         value, depth = waiting.pop()
-        seconds = store.seconds_of(value)
-        if seconds is not None:
-            found[id(value)] = seconds
+        made = store.made(value)
+        if made is not None:
+            found[id(value)] = made
         elif depth < DEEPEST:
             waiting += [(part, depth + 1) for _, part in _parts(value)]
     return list(found.values())
+
+
+def _given(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the settings and seeds among what a result was computed with."""
+    yield {name: value for name, value in arguments.items() if name in SEEDS}
+    for value in arguments.values():
+        yield from _settings(value, depth=1)
 
 
 def _merged(found: list[dict[str, Any]]) -> dict[str, Any]:

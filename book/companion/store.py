@@ -17,6 +17,7 @@ import warnings
 import weakref
 from importlib.util import resolve_name
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import joblib
 from joblib.hashing import NumpyHasher
@@ -237,38 +238,76 @@ def clean() -> str:
     return f"Removed {removed} stored results ({size / 1e6:.1f} MB) from {folder}.{left}"
 
 
+class Made(NamedTuple):
+    """How a result was made."""
+
+    seconds: float  # when it was computed
+    arguments: dict[str, Any]  # the plain ones that it was computed with
+
+
 class _Clock(threading.local):
-    """What this thread's results took: of those being computed, and of all that were asked for."""
+    """How this thread's results were made: those being computed, and all that were asked for."""
 
     def __init__(self):
         self.open: list[float] = []  # a result being computed: seconds of results found within it
-        self.asked: list[float] = []  # seconds of each result, when it was computed
+        self.asked: list[Made] = []
 
 
 _clock = _Clock()
-_seconds: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+# by identity: what holds arrays may have no hash
+_made: dict[int, tuple[weakref.ref, Made]] = {}
 
 
-def asked() -> list[float]:
-    """Return the seconds that each result took which this thread has asked for, in their order."""
+def asked() -> list[Made]:
+    """Return how each result was made which this thread has asked for, in their order."""
     return list(_clock.asked)
 
 
-def seconds_of(value) -> float | None:
-    """Return the seconds that a result took when it was computed, or None if it is none."""
-    with contextlib.suppress(TypeError):  # such as a list
-        return _seconds.get(value)
-    return None
+def made(value) -> Made | None:
+    """Return how a result was made, or None if it is none."""
+    found = _made.get(id(value))
+    return found[1] if found and found[0]() is value else None
 
 
-def _note(value, seconds: float, began: float):
-    """Remember what a result took, and count it, not the search, where it is part of another."""
+def remembered(function):
+    """Keep what `function` makes of stored results in memory, which counts as asked for anew."""
+
+    @functools.lru_cache(maxsize=4)
+    def first(*args):
+        before = len(_clock.asked)
+        value = function(*args)
+        asked = _clock.asked[before:]
+        del _clock.asked[before:]
+        return value, asked
+
+    @functools.wraps(function)
+    def wrapper(*args):
+        value, asked = first(*args)
+        _clock.asked += asked
+        return value
+
+    wrapper.cache_clear = first.cache_clear  # type: ignore[attr-defined]
+    return wrapper
+
+
+def _is_plain(value) -> bool:
+    """Whether a value is known by what it says, as settings and tuples are; arrays are not."""
+    with contextlib.suppress(TypeError):
+        return type(value).__hash__ is not object.__hash__ and isinstance(hash(value), int)
+    return False
+
+
+def _note(value, seconds: float, began: float, arguments: dict):
+    """Remember how a result was made, and count it, not the search, where it is part of another."""
+    # no arrays, which would live as long as the result
+    made = Made(seconds, {name: one for name, one in arguments.items() if _is_plain(one)})
     if _clock.open:
         _clock.open[-1] += seconds - (time.perf_counter() - began)
     else:
-        _clock.asked.append(seconds)
-    with contextlib.suppress(TypeError):
-        _seconds[value] = seconds
+        _clock.asked.append(made)
+    key = id(value)
+    with contextlib.suppress(TypeError):  # such as a list
+        _made[key] = weakref.ref(value, lambda _: _made.pop(key, None)), made
     return value
 
 
@@ -376,7 +415,8 @@ def cached(function):
             return function(*args, **kwargs)
         arguments = signature.bind(*args, **kwargs)
         arguments.apply_defaults()
-        digest = _ByValue("sha1").hash((function.__qualname__, arguments.arguments))
+        given = arguments.arguments
+        digest = _ByValue("sha1").hash((function.__qualname__, given))
         name = f"{module}-{key}-{fidelity()}-{function.__name__.strip('_')}-{digest}.result"
         began = time.perf_counter()
         with contextlib.ExitStack() as claims:
@@ -384,14 +424,14 @@ def cached(function):
             try:
                 path = _open_folder() / name
                 if found := _find(path):
-                    return _note(*found, began)
+                    return _note(*found, began, given)
                 keep = claims.enter_context(_claimed(path))
                 if found := _find(path):  # kept by the process that this one waited for
-                    return _note(*found, began)
+                    return _note(*found, began, given)
             except OSError as error:
                 _say(str(error))
             value, seconds = _timed(function, args, kwargs)
-            _note(value, seconds, began)
+            _note(value, seconds, began, given)
             try:
                 if keep:
                     keep(value, seconds)

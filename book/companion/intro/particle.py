@@ -46,13 +46,13 @@ class Particle:
         return self.error["eds"] / self.error["hebt"]
 
 
-def particle() -> Particle:
+def particle(seed: int = 0) -> Particle:
     """Simulate the particle and reconstruct it by both methods, each stopped at its best."""
-    return _particle(SIZE[fidelity()])
+    return _particle(SIZE[fidelity()], seed)
 
 
 @cached
-def _particle(size):
+def _particle(size, seed):
     specimen = simulate.embedded_octahedron(size)
     bulk = np.array([DENSITY[e] for e in specimen.elements])
     truth = (specimen.density / bulk[:, None, None, None]).astype(np.float32)
@@ -62,7 +62,7 @@ def _particle(size):
     zeta = np.array([value(f"phantom.zeta.{e}") for e in specimen.elements])
     mean = simulate.mean_counts(W, truth, zeta)[:, haadf > 0].mean(dtype=float)
     counts = on_pixel(COUNTS, side=1 / PAPER_SIZE, other=1 / size)
-    maps = simulate.eds_tilt_series(W, truth, zeta, dose=counts / mean, seed=0)
+    maps = simulate.eds_tilt_series(W, truth, zeta, dose=counts / mean, seed=seed)
     ratios = hebt.response_ratios(haadf, maps, names=specimen.elements).ratios
 
     def score(x):

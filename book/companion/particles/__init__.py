@@ -12,6 +12,7 @@ from .claims import (
     stopping_numbers,
 )
 from .composition import Shells
+from .doses import DoseSlices, dose_slices
 from .explorers import explore_turntable
 from .figures import (
     plot_absorption,
@@ -30,7 +31,7 @@ from .nonalloy import LOCALIZED, NonAlloyStudy, mask_maps, nonalloy_study
 from .render import render, section
 from .rim import RimStudy, rim_study
 from .scoring import Scorer
-from .slices import cubes, explore_slices
+from .slices import cubes, explore_doses, explore_slices
 from .stopping import StoppingStudy, stopping_study
 from .surfaces import EDGES, Profile, Surfaces
 from .tables import (

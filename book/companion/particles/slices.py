@@ -1,4 +1,4 @@
-"""The explorer of a particle's slices: truth, both methods, differences, in all three planes."""
+"""The explorers of a particle's slices: truth, both methods, differences; planes, and doses."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import dataclasses
 
 import numpy as np
 
-from hebt import explorers, prepare
+from hebt import explorers
 
 from ..origins import explained
 from ..planes import PLANES
 from ..spectra.settings import specimen
+from .doses import DoseSlices
 from .experiment import ParticleStudy
 from .measures import ELEMENTS, METHODS, STEPS, box
 from .tables import every_text
 from .truth import Truth
-from .views import BINNING, COLUMNS, VIEW_LIMIT, from_steps
+from .views import BINNING, COLUMNS, VIEW_LIMIT, from_steps, small
 
 POSITIONS = 24  # of each plane, at most
 INSIDE = 0.3  # of a picture's brightest HAADF: the particle
@@ -51,17 +52,18 @@ def cubes(study: ParticleStudy) -> Cubes:
     """Return what `explore_slices` shows, in 8-bit steps as stored."""
     views = study.views
     truth = Truth(specimen(study.settings[0]))
-    rows, columns = box(truth.labels > 0)[1:]
-    cut = truth.fraction[:, views.numbers][..., rows, columns]
-    height, width = (n - n % BINNING for n in cut.shape[2:])
-    true = cut[..., :height, :width] / np.float32(STEPS)
-    true = prepare.bin_images(true, BINNING, mean=True)
+    true = _true(truth, views.numbers)
     count = max(1, len(views.numbers) * views.step // BINNING)
     nearest = np.minimum(np.arange(count) * BINNING // views.step, len(views.numbers) - 1)
     both = np.concatenate([true, from_steps(views.slices)])[:, nearest]
     whole = _centered(np.concatenate([both, np.ones_like(both[:1])]))
     shown = dict(zip(COLUMNS, whole[len(ELEMENTS) : -1], strict=True))
     return Cubes(whole[: len(ELEMENTS)], shown, whole[-1] > 0, BINNING * study.voxel_size)
+
+
+def _true(truth, numbers):
+    """Return the true volume fractions of some slices as `Views.slices` has its pictures."""
+    return small(truth.fraction[:, numbers] / np.float32(STEPS), box(truth.labels > 0))
 
 
 def _centered(volumes):
@@ -80,20 +82,12 @@ def explore_slices(study: ParticleStudy) -> explorers.FrameExplorer:
 
     def compute(element, plane, position):
         at = (slice(None),) * PLANES[plane] + (positions[position],)
-        true, haadf = whole.true[ELEMENTS.index(element)][at], whole.shown["haadf"][at]
-        result = {"truth": true, "haadf": haadf}
-        inside = haadf > INSIDE * haadf.max()
-        for method in METHODS:
-            image = whole.shown[f"{element}_{method}"][at]
-            beyond = np.count_nonzero(image[inside] > IMPOSSIBLE)
-            result |= {
-                method: image,
-                f"{method}_apart": image - true,
-                # a plane beside the particle holds nothing
-                f"{method}_beyond": 100 * beyond / max(1, np.count_nonzero(inside)),
-                f"{method}_here": whole.error(element, method, at),
-                f"{method}_all": in_all[f"{element}_{method}"],
-            }
+        images = {m: whole.shown[f"{element}_{m}"][at] for m in METHODS}
+        true = whole.true[ELEMENTS.index(element)][at]
+        result = _beside(true, whole.shown["haadf"][at], images)
+        for m in METHODS:
+            result[f"{m}_here"] = whole.error(element, m, at)
+            result[f"{m}_all"] = in_all[f"{element}_{m}"]
         return result
 
     nearest = min(positions, key=abs)
@@ -104,8 +98,8 @@ def explore_slices(study: ParticleStudy) -> explorers.FrameExplorer:
             explorers.Control("plane", "Plane", tuple(PLANES)),
             explorers.Control("position", "From the middle", tuple(positions), nearest, "nm"),
         ],
-        _panels(),
-        readouts=_readouts(),
+        _panels("in the plane {plane}, {position} nm from the middle", ("plane", "position")),
+        readouts=_readouts("in this plane", "in the volume", ("element",)),
         columns=3,
         alt="{element}, plane {plane}, {position} nm from the middle. Error against the truth in "
         "this plane: {eds_here} from EDS alone, {hebt_here} by HEBT; in the whole volume "
@@ -116,32 +110,89 @@ def explore_slices(study: ParticleStudy) -> explorers.FrameExplorer:
     )
 
 
-def _panels():
+@explained
+def explore_doses(study: ParticleStudy, doses: DoseSlices) -> explorers.FrameExplorer:
+    """Give a particle fewer or more X-rays: some slices by both methods, beside the truth."""
+    views, middle = study.views, (study.settings[0].size - 1) / 2
+    true = _true(Truth(specimen(study.settings[0])), doses.numbers)
+    own = dict(zip(COLUMNS, views.slices[:, np.searchsorted(views.numbers, doses.numbers)]))
+    at_own = np.stack([[own[f"{e}_{m}"] for e in ELEMENTS] for m in METHODS])
+    shown = {c: from_steps(steps) for c, steps in ({doses.own: at_own} | doses.pictures).items()}
+    haadf = from_steps(own["haadf"])
+    places = {round((n - middle) * study.voxel_size, 1): k for k, n in enumerate(doses.numbers)}
+    in_all = {c: np.sqrt(((x - true) ** 2).mean(axis=(2, 3, 4))) for c, x in shown.items()}
+
+    def compute(element, counts, position):
+        e, k = ELEMENTS.index(element), places[position]
+        images = {m: shown[counts][i, e, k] for i, m in enumerate(METHODS)}
+        result = _beside(true[e, k], haadf[k], images)
+        for i, m in enumerate(METHODS):
+            result[f"{m}_here"] = np.sqrt((result[f"{m}_apart"] ** 2).mean())
+            result[f"{m}_all"] = in_all[counts][i, e]
+        return result
+
+    return explorers.FrameExplorer(
+        compute,
+        [
+            explorers.Control("element", "Element", ELEMENTS),
+            explorers.Control("counts", "Dose", doses.counts, doses.own, "counts a pixel", "g"),
+            explorers.Control(
+                "position", "From the middle", tuple(places), min(places, key=abs), "nm"
+            ),
+        ],
+        _panels(
+            "across the tilt axis, {position} nm from the middle",
+            ("position",),
+            " at {counts} counts a pixel",
+        ),
+        readouts=_readouts("in this slice", "in these slices", ("element", "counts")),
+        columns=3,
+        alt="{element} at {counts} counts a pixel, {position} nm from the middle. Error against "
+        "the truth in this slice: {eds_here} from EDS alone, {hebt_here} by HEBT; in these slices "
+        "{eds_all} and {hebt_all}. Of the particle's pixels {eds_beyond} % are too dense from EDS "
+        "alone, {hebt_beyond} % by HEBT.",
+        caption=_dose_caption(doses),
+        filename="dose",
+    )
+
+
+def _beside(true, haadf, images):
+    """Return pictures of both methods beside the truth, and how much of each cannot be."""
+    result = {"truth": true, "haadf": haadf}
+    inside = haadf > INSIDE * haadf.max()
+    for method, image in images.items():
+        beyond = np.count_nonzero(image[inside] > IMPOSSIBLE)
+        # a plane beside the particle holds nothing
+        share = 100 * beyond / max(1, np.count_nonzero(inside))
+        result |= {method: image, f"{method}_apart": image - true, f"{method}_beyond": share}
+    return result
+
+
+def _panels(here, depends, dose=""):
     """Return truth and both methods above, HAADF and the differences below."""
-    here = "in the plane {plane}, {position} nm from the middle"
     density = {"limits": (0.0, VIEW_LIMIT), "unit": UNIT, "cmap": "inferno"}
     apart = {"limits": (-REACH, REACH), "unit": UNIT, "cmap": "RdBu_r"}
     gray = {"limits": (0.0, VIEW_LIMIT), "unit": "brightest material: 1", "cmap": "gray"}
-    above = [explorers.Panel("truth", "Truth", alt=f"The true {{element}} {here}.", **density)]
-    depends = ("plane", "position")
+    alt, of = f"The true {{element}} {here}.", ("element", *depends)
+    above = [explorers.Panel("truth", "Truth", alt=alt, depends=of, **density)]
     below = [explorers.Panel("haadf", "HAADF alone", alt=f"HAADF {here}.", depends=depends, **gray)]
     for m, name in NAMES.items():
-        alt = f"{{element}}, {name}, {here}; error {{{m}_here}}."
+        alt = f"{{element}}, {name}{dose}, {here}; error {{{m}_here}}."
         above.append(explorers.Panel(m, name, alt=alt, **density))
-        alt = f"{name} less the truth, {{element}} {here}; error {{{m}_here}}."
+        alt = f"{name} less the truth, {{element}}{dose} {here}; error {{{m}_here}}."
         below.append(explorers.Panel(f"{m}_apart", f"{name} less truth", alt=alt, **apart))
     return above + below
 
 
-def _readouts():
-    """Return the numbers below the methods and below their differences."""
+def _readouts(here, in_all, depends):
+    """Return the numbers below the methods and below their differences; `depends` of the last."""
     found = []
     for m in METHODS:
         below = {"panel": f"{m}_apart", "format": ".3f"}
         found += [
             explorers.Readout(f"{m}_beyond", f"above {IMPOSSIBLE} × bulk", "%", ".1f", m),
-            explorers.Readout(f"{m}_here", "error in this plane", **below),
-            explorers.Readout(f"{m}_all", "in the volume", depends=("element",), **below),
+            explorers.Readout(f"{m}_here", f"error {here}", **below),
+            explorers.Readout(f"{m}_all", in_all, depends=depends, **below),
         ]
     return found
 
@@ -155,4 +206,16 @@ def _caption(study):
         "root-mean-square, in units of the bulk density. Below each method: the share of the "
         f"particle's pixels (HAADF above {INSIDE} of its maximum) in which the element is denser "
         f"than {IMPOSSIBLE} times its bulk, which cannot be."
+    )
+
+
+def _dose_caption(doses):
+    fewer, *more = (counts for counts in doses.counts if counts != doses.own)
+    seeds = f"those of {len(doses.settings)} noise seeds together, each aligned by itself"
+    return (
+        f"{len(doses.numbers)} slices across the tilt axis; counts are those of an element on a "
+        f"pixel of the paper's frame. {doses.own:g} are the chapter's, as above; "
+        f"{fewer:g} are a random half of them"
+        + "".join(f", and {counts:g} {seeds}" for counts in more)
+        + ". HAADF images and ratios stay the same. Scale, errors and shares are as above."
     )

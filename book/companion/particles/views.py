@@ -28,6 +28,13 @@ def from_steps(steps) -> np.ndarray:
     return steps * np.float32(VIEW_LIMIT / 255)
 
 
+def small(volume, box) -> np.ndarray:
+    """Cut slices, (..., rows, columns), to a particle's box within them, and bin them."""
+    cut = volume[(..., *box[1:])]
+    rows, columns = (n - n % BINNING for n in cut.shape[-2:])
+    return prepare.bin_images(cut[..., :rows, :columns], BINNING, mean=True)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Views:
     """Pictures of the first seed's reconstructions in 8-bit steps, where bulk density is 1.
@@ -63,10 +70,7 @@ class Album:
 
     def add(self, column: str, volume) -> None:
         """Take the pictures of one of `COLUMNS`, (slices, size, size)."""
-        cut = volume[(self.held, *self.box[1:])]
-        rows, columns = (n - n % BINNING for n in cut.shape[1:])
-        binned = prepare.bin_images(cut[:, :rows, :columns], BINNING, mean=True)
-        self.slices[column] = to_steps(binned)
+        self.slices[column] = to_steps(small(volume[self.held], self.box))
         self.whole[column] = to_steps(volume[self.chosen])
 
     def add_method(self, method: str, densities) -> None:

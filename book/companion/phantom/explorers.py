@@ -1,13 +1,12 @@
 """The explorers of the phantom: weight, iterations and dose."""
 
-import functools
-
 import numpy as np
 
 from hebt import explorers
 
 from ..fidelity import fidelity
 from ..origins import explained
+from ..store import remembered
 from .counts import counts_on_paper_pixel
 from .figures import DENSITY_LIMITS
 from .sweep import ALPHAS, ITERATIONS, SIZE, sweeps
@@ -23,7 +22,7 @@ def _values():
     return ALPHAS, ITERATIONS, (0.25, 1.0, 4.0, 16.0)
 
 
-@functools.lru_cache(maxsize=4)
+@remembered
 def _sweeps(alphas, iterations, doses):
     # kept in memory too, so that a slider answers at once
     swept = sweeps(doses, alphas=alphas, iterations=iterations)

@@ -1,12 +1,11 @@
 """The explorers of the chapter from spectra to element maps: tilt, components, energy window."""
 
-import functools
-
 import numpy as np
 
 from hebt import explorers, prepare
 
 from ..origins import explained
+from ..store import remembered
 from .processing import process
 from .settings import ELEMENTS, ParticleSettings
 from .study import SpectrumStudy, stages
@@ -32,7 +31,7 @@ def _top(images, percent=99.8):
     return float(f"{max(np.percentile(images, percent), 1e-6):.2g}")
 
 
-@functools.lru_cache(maxsize=2)
+@remembered
 def _walk(settings):
     series = process(settings)
     made = stages(series)

@@ -1,12 +1,11 @@
 """The explorer of methods, doses and kernels."""
 
-import functools
-
 from hebt import explorers
 
 from ..fidelity import fidelity
 from ..origins import explained
 from ..phantom.explorers import dose_label
+from ..store import remembered
 from .figures import LIMITS
 from .frames import DOSES, KERNELS, METHODS, SIZE, frames
 from .runs import NAMES
@@ -22,7 +21,7 @@ LABELS = {
 ELEMENTS = ("Au", "Ag")
 
 # kept in memory too, so that a slider answers at once
-_frames = functools.lru_cache(maxsize=1)(frames)
+_frames = remembered(frames)
 
 
 @explained
