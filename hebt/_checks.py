@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._background import check_background
 
+_LEAST_VARIANCE = 1e-35
+
 
 def as_float32(
     name: str, array: ArrayLike, *, ndim: tuple[int, ...] | None = None
@@ -340,16 +342,23 @@ def check_signs(name: str, array: NDArray[np.float32], *, counts: bool = False) 
 
 def check_variance(variance: ArrayLike, maps: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the variance of each value of the maps, float32, in their shape."""
-    variance = as_float32("variance", variance)
+    values = as_float32("variance", variance)
     try:
-        given = np.broadcast_to(variance, maps.shape)
+        given = np.broadcast_to(values, maps.shape)
     except ValueError:
         raise ValueError(
-            f"variance has shape {variance.shape} and maps {maps.shape}; expected a shape that "
+            f"variance has shape {values.shape} and maps {maps.shape}; expected a shape that "
             "broadcasts to that of maps."
         ) from None
-    if variance.min() < 0:
-        raise ValueError(f"variance has values from {variance.min():g}; expected none below 0.")
+    if values.min() < 0:
+        raise ValueError(f"variance has values from {values.min():g}; expected none below 0.")
+    # the square of a unit far from a count; single precision has fewer and fewer digits there
+    if values.max() < _LEAST_VARIANCE and np.any(variance):
+        raise ValueError(
+            f"variance has values up to {np.max(variance):g}; expected 0, or values that go above "
+            f"{_LEAST_VARIANCE:g}, as smaller ones lose their digits. Give maps and their variance "
+            "in counts."
+        )
     return given
 
 

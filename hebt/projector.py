@@ -223,7 +223,8 @@ def common_tilts(
     Returns
     -------
     tuple of numpy.ndarray
-        Indices into `angles` and, in the same order, into `other_angles`. No index comes twice.
+        Indices into `angles` and, in the same order, into `other_angles`. No index comes twice; of
+        a tilt that does, the first one belongs to the first one.
 
     Raises
     ------
@@ -240,8 +241,9 @@ def common_tilts(
     within = check_number("within", within, "degrees of at least 0", also_least=True)
     away = np.abs(angles[:, None] - others)
     pairs: list[tuple[int, int]] = []
-    # nearest pairs first; decimal angles such as 0.1 are not exact
-    for i, j in np.argwhere(away <= within + 1e-9)[np.argsort(away[away <= within + 1e-9])]:
+    # nearest pairs first, of those alike the first ones; decimal angles such as 0.1 are not exact
+    near = away <= within + 1e-9
+    for i, j in np.argwhere(near)[np.argsort(away[near].round(9), kind="stable")]:
         if all(i != a and j != b for a, b in pairs):
             pairs.append((i, j))
     if not pairs:

@@ -226,6 +226,46 @@ def test_where_nothing_can_be_written_nothing_is_read(stacks, tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_that_cannot_be_written_is_said_before_anything_is_read(
+    stacks, tmp_path, monkeypatch
+):
+    def refused(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(steps, "read", lambda *_, **__: pytest.fail("files were read"))
+    for name in ("save", "locked"):
+        with monkeypatch.context() as patch:
+            patch.setattr(steps, name, refused)
+            done = call("reconstruct", stacks, "-o", tmp_path / "particle.vti", code=1)
+        assert re.search(
+            r"--output is .*particle\.vti, but .*denied.*; expected .*Give", done.stderr
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_runs_at_once_do_not_write_the_same_volumes(stacks, tmp_path, monkeypatch):
+    """The second ends before it reads; the first has its volumes as if it had been alone."""
+    options = ("reconstruct", stacks, "--method", "hebt", "--iterations", 2, "-o")
+    call(*options, tmp_path / "alone.vti")
+    original, seen = io.TiltSeries.reconstruct, []
+
+    def with_another(series, *args, **kept):
+        with monkeypatch.context() as patch:
+            patch.setattr(steps, "read", lambda *_, **__: pytest.fail("files were read"))
+            for more in ((), ("--overwrite",), ("--anew",)):
+                seen.append(call(*options, tmp_path / "particle.vti", *more, code=1).stderr)
+        return original(series, *args, **kept)
+
+    monkeypatch.setattr(io.TiltSeries, "reconstruct", with_another)
+    call(*options, tmp_path / "particle.vti")
+    assert len(seen) == 3
+    for said in seen:
+        assert re.search(rf"particle\.vti is being written by process {os.getpid()} on .*", said)
+    assert {p.name for p in tmp_path.iterdir()} == {"alone.vti", "particle.vti"}
+    first, second = (io.load(tmp_path / name).x for name in ("alone.vti", "particle.vti"))
+    np.testing.assert_array_equal(first, second)
+
+
 @pytest.fixture
 def interrupted_at(monkeypatch):
     """Let Ctrl-C come in an iteration, once for each number."""

@@ -186,6 +186,14 @@ def test_reading_stays_far_below_a_gigabyte():
     assert run.stderr == "", "HyperSpy's warnings would land in the book's pages"
 
 
+def test_a_tilt_that_was_recorded_twice_is_taken_where_it_is_said(three):
+    files, _ = three
+    series = io.read_tilt_series(files, lines=["Fe_Ka"], angles=[5, -5, 5])
+    apart = [io.read_tilt_series([files[i]], lines=["Fe_Ka"], angles=[5]) for i in (1, 0, 2)]
+    assert series.angles.tolist() == [-5, 5, 5]
+    np.testing.assert_array_equal(series.maps, np.concatenate([one.maps for one in apart], axis=1))
+
+
 def test_errors_of_reading_say_what_to_do(tmp_path, three):
     files, _ = three
     with pytest.raises(ValueError, match=r"files is \[\]; expected one file per tilt"):
@@ -195,8 +203,6 @@ def test_errors_of_reading_say_what_to_do(tmp_path, three):
         io.read_tilt_series([tmp_path / "map_a.bcf"], lines=LINES)
     with pytest.raises(ValueError, match="angles has 1 entries, but there are 3 files"):
         io.read_tilt_series(files, lines=LINES, angles=[0])
-    with pytest.raises(ValueError, match="a tilt twice"):
-        io.read_tilt_series(files[:2], lines=LINES, angles=[5, 5])
     with pytest.raises(TypeError, match="lines is .O_Ka.; expected X-ray lines"):
         io.read_tilt_series(files, lines="O_Ka")
     with pytest.raises(ValueError, match="'Xx_Ka' is no X-ray line"):
@@ -277,6 +283,11 @@ def test_tomviz_shifts_are_turned_into_ours(tmp_path):
         io.read_tomviz_shifts(path, [0], keep=[0])
     with pytest.raises(ValueError, match=r"keep is \[15\.0\]; expected some of the tilts"):
         io.read_tomviz_shifts(path, [-10, 0, 10, 20], keep=[15])
+    # of a tilt that comes twice, each image has its own
+    twice = io.read_tomviz_shifts(path, [-10, 0, 0, 20], keep=[0, -10, 0])
+    np.testing.assert_array_equal(np.diff(twice, axis=0), [[-1, 5], [-1, -9]])
+    with pytest.raises(ValueError, match="keep holds 0 degrees not as often as tilts"):
+        io.read_tomviz_shifts(path, [-10, 0, 0, 20], keep=[0, 20])
     for text in ('[[1, 2], "x"', '{"a": 1}', "[[NaN, 1]]", '[["a", 1]]'):
         path.write_text(text)
         with pytest.raises(ValueError, match=r"shifts\.json .*expected"):

@@ -199,6 +199,22 @@ def test_haadf_at_other_tilts_keeps_them(folder):
     np.testing.assert_array_equal(series.angles, TILTS)
 
 
+def test_a_tilt_that_was_recorded_twice_is_taken_where_it_is_said(tmp_path):
+    """A list of tilts beside a stack may be one of a stage that nobody wrote down."""
+    data = np.random.default_rng(2).random((3, 4, 6)).astype(np.float32)
+    for name in ("HAADF", "Au"):
+        mrc(tmp_path / f"{name}.mrc", data if name == "HAADF" else 2 * data)
+        column(tmp_path / f"{name}.rawtlt", [10, -10, 10])
+    with pytest.raises(ValueError, match=r"a tilt twice \(10; source: .*rawtlt\).*give angles="):
+        io.read(tmp_path)
+    given = io.read(tmp_path, angles=[10, -10, 10])
+    arrays = io.TiltSeries.from_arrays(data, {"Au": 2 * data}, angles=[10, -10, 10])
+    named = io.read(tmp_path, angles=tmp_path / "Au.rawtlt")
+    for series in (given, named):
+        np.testing.assert_array_equal(series.haadf, arrays.haadf)
+        np.testing.assert_array_equal(series.maps, arrays.maps)
+
+
 def test_pixels_have_the_side_that_files_say(folder):
     for name, data in (("HAADF", HAADF), ("Au_counts", MAPS[0]), ("x-Ag", MAPS[1])):
         mrc(folder / f"{name}.mrc", data, side=0.75)

@@ -353,6 +353,12 @@ def test_particle_masks_and_offset():
         prepare.remove_offset(noisy, np.ones(noisy.shape, bool))
 
 
+@pytest.mark.parametrize("saturation", [3e30, 1e39, 1e300])
+def test_a_saturation_far_above_all_intensities_changes_none(saturation):
+    haadf = np.array([[[-1e-10, 0, 2e-10, 3]]], np.float32)
+    np.testing.assert_allclose(prepare.correct_damping(haadf, saturation), haadf, rtol=1e-6)
+
+
 @pytest.mark.parametrize("saturation", [1.3, 2.5])
 def test_damping_is_estimated_from_the_images_alone(saturation):
     ideal = ball(np.zeros((12, 2)), stretch=0.3)
@@ -444,6 +450,13 @@ def test_blocks_of_pixels_add_up_their_spectra():
     spectra = sparse.csr_array(cube.reshape(48, 5).astype(np.uint16))
     expected = cube.reshape(3, 2, 4, 2, 5).sum(axis=(1, 3)).reshape(12, 5)
     np.testing.assert_array_equal(prepare.bin_spectra(spectra, (6, 8), 2), expected)
+    for kind in ("csc", "coo", "lil", "dok", "bsr", "dia"):
+        binned = prepare.bin_spectra(spectra.asformat(kind), (6, 8), 2)
+        np.testing.assert_array_equal(binned, expected, err_msg=kind)
+    # events one by one: several of a place, which together are more than their type can hold
+    places = np.zeros(300, int), np.full(300, 2)
+    events = sparse.coo_array((np.ones(300, np.uint8), places), shape=(48, 5))
+    assert prepare.bin_spectra(events, (6, 8), 2)[0].tolist() == [0, 0, 300, 0, 0]
     mask = np.zeros((6, 8), bool)
     mask[0, 0] = mask[5, 7] = True
     np.testing.assert_array_equal(prepare.bin_spectra(spectra, (6, 8), 2, mask), expected[[0, 11]])

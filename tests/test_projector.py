@@ -327,6 +327,15 @@ def test_common_tilts_are_found_in_any_order():
         hebt.common_tilts([0], [0], within=-1)
 
 
+def test_tilts_that_come_twice_have_the_partners_of_their_own_order():
+    """Also in long lists, with others as near that a tilt between could be taken for either."""
+    angles = np.repeat(np.arange(-60, 61, 3.0), 2)
+    others = np.sort([*angles, 0.04])
+    first, second = hebt.common_tilts(angles, others)
+    assert first.tolist() == list(range(len(angles)))
+    assert second.tolist() == np.flatnonzero(others != 0.04).tolist()
+
+
 def test_astra_is_not_needed(monkeypatch):
     monkeypatch.setitem(sys.modules, "astra", None)
     assert hebt.Projector([0, 30], 5).forward(np.ones((5, 5))).shape == (2, 5)

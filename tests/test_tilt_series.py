@@ -246,6 +246,12 @@ def test_pixel_size_shifts_and_history_follow():
     np.testing.assert_allclose(other.bin(2).variance, series.bin(2).variance, rtol=1e-5)
 
 
+def test_no_line_is_picked_twice():
+    """Two maps of the same counts are no two elements."""
+    with pytest.raises(ValueError, match=r"lines are \('Au', 'Ag', 'Au'\); expected each once"):
+        made().pick("Au", "Ag", "Au")
+
+
 def test_shifts_turn_with_the_images():
     series = made()
     one = series.apply_shifts(SHIFTS).turn()
@@ -420,6 +426,36 @@ def test_haadf_at_other_tilts_is_known_to_ratios_and_reconstruction(specimen):
     lone = io.TiltSeries.from_arrays(haadf, maps, angles=angles + 0.5, haadf_angles=angles)
     with pytest.raises(ValueError, match=r"angles .* no tilt in common"):
         lone.apply_shifts(shifts)
+
+
+@pytest.mark.parametrize("unlike", ["haadf", "maps"])
+def test_images_at_a_tilt_that_comes_twice_have_partners_or_an_error(unlike):
+    """Moved by the shift of the image with which they were recorded, not of any at that tilt."""
+    rng = np.random.default_rng(5)
+    tilts, others = np.array([0.0, 20, 0, -20]), np.array([-20.0, 0, 0, 10, 20])
+    haadf, maps = rng.random((5, 8, 8)), rng.random((1, 4, 8, 8))
+    shifts = rng.uniform(-2, 2, (5, 2))
+    series = io.TiltSeries.from_arrays(haadf, maps, angles=tilts, haadf_angles=others)
+    # maps in rising order of their tilts, those of one tilt as they came
+    expected = prepare.apply_shifts(maps[:, [3, 0, 2, 1]], shifts[[0, 1, 2, 4]])
+    np.testing.assert_array_equal(series.apply_shifts(shifts).maps, expected)
+    if unlike == "maps":
+        tilts, maps = tilts[1:], maps[:, 1:]
+    else:
+        others, haadf, shifts = others[[0, 1, 3, 4]], haadf[[0, 1, 3, 4]], shifts[1:]
+    series = io.TiltSeries.from_arrays(haadf, maps, angles=tilts, haadf_angles=others)
+    with pytest.raises(ValueError, match=r"angles has 0 degrees .x, .* expected it as often"):
+        series.apply_shifts(shifts)
+
+
+def test_a_variance_too_small_for_its_digits_is_refused():
+    """Maps in a unit far from counts: the squares would come out with other ratios."""
+    counts = made().maps.astype(np.float64)
+    unit = 1e-21
+    with pytest.raises(ValueError, match=r"variance has values up to .*e-41; .* in counts"):
+        io.TiltSeries.from_arrays(counts[0], unit * counts, angles=TILTS, variance=unit**2 * counts)
+    none = io.TiltSeries.from_arrays(counts[0], counts, angles=TILTS, variance=0 * counts)
+    assert not none.variance.any()
 
 
 def test_haadf_of_finer_pixels_is_averaged_by_area(specimen):

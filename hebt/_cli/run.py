@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import click
 import numpy as np
 
 from .._composition_em import CompositionEM
+from .._files import locked
 from .._fused import Fused
 from .._guided_tv import GuidedTV
 from ..io.reading import read
@@ -44,28 +48,29 @@ def run(
     path = Path(output).expanduser()
     check_output(path, overwrite)
     chosen = _method(method, alpha, kernel, strength)
-    kept = [] if anew else [Path(start)] if start is not None else kept_runs(path)
-    begun = [(place, load(place)) for place in kept]
-    say("Reading")
-    series = read(**reading)
-    say(str(series))
-    series = _prepared(series, steps, crop, strip, factor)
-    _check_names(path, series.elements, overwrite)
-    say("Fitting response ratios")
-    fit = series.ratios()
-    say(str(fit))
-    if chosen is None:
-        say("Finding the method that suits the data")
-        chosen = series.suited_method(fit)
-    options = {"device": device} | ({} if alpha is None else {"alpha": alpha})
-    job = Job(series, fit, chosen, iterations, options, path)
-    begin = job.fitting(begun)
-    result = job.solved(begin)
-    written = saved(result, path, overwrite)  # first, so that Ctrl-C has no time to lose them
-    say(str(result))
-    if start is None and begin is not None:
-        remove(begin[0])
-    return written
+    with _held(path):
+        kept = [] if anew else [Path(start)] if start is not None else kept_runs(path)
+        begun = [(place, load(place)) for place in kept]
+        say("Reading")
+        series = read(**reading)
+        say(str(series))
+        series = _prepared(series, steps, crop, strip, factor)
+        _check_names(path, series.elements, overwrite)
+        say("Fitting response ratios")
+        fit = series.ratios()
+        say(str(fit))
+        if chosen is None:
+            say("Finding the method that suits the data")
+            chosen = series.suited_method(fit)
+        options = {"device": device} | ({} if alpha is None else {"alpha": alpha})
+        job = Job(series, fit, chosen, iterations, options, path)
+        begin = job.fitting(begun)
+        result = job.solved(begin)
+        written = saved(result, path, overwrite)  # first, so that Ctrl-C has no time to lose them
+        say(str(result))
+        if start is None and begin is not None:
+            remove(begin[0])
+        return written
 
 
 def _prepared(
@@ -100,8 +105,30 @@ def check_output(path: Path, overwrite: bool) -> None:
             "another."
         )
     _check_names(path, (), overwrite)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".hebt-") as folder:
-        save(Path(folder) / path.name, np.ones((1, 1, 1, 1)), pixel_size=1.0)
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".hebt-") as folder:
+            save(Path(folder) / path.name, np.ones((1, 1, 1, 1)), pixel_size=1.0)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Let no other run write the same volumes meanwhile: its work would be lost, or this one's."""
+    mark = hashlib.sha256(path.name.encode()).hexdigest()[:16]  # a name may be too long to add to
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path.with_name(f".hebt-{mark}.lock"), str(path)))
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        yield
+
+
+def _unwritable(path: Path, error: OSError) -> OSError:
+    return type(error)(
+        f"--output is {path}, but files cannot be written in {path.parent} ({error}); expected a "
+        "folder that is yours to write in, on a disk with space. Give another."
+    )
 
 
 def _check_names(path: Path, elements: tuple[str, ...], overwrite: bool) -> None:

@@ -36,7 +36,7 @@ def tilts_of(
     ------
     ValueError
         If none is certain, if both are and differ, if the source that is asked for does not say
-        all, or if a tilt comes twice.
+        all, or if a tilt comes twice, which only angles that are given may.
     """
     if source not in (None, "names", "stage"):
         raise ValueError(
@@ -57,7 +57,7 @@ def tilts_of(
             f"{', '.join(f'{t:g}' for t in found[best])}; expected degrees within {_MOST:g}. Give "
             "angles=, in degrees, one per file."
         )
-    check_once(found[best], len(paths), best)
+    check_once(found[best], best)
     return found[best], best
 
 
@@ -114,18 +114,17 @@ def _numbers(paths: Sequence[Path]) -> list[re.Match | None]:
     return [_NUMBER.fullmatch(path.stem) for path in paths]
 
 
-def check_once(tilts: np.ndarray, count: int, source: str) -> None:
-    """Refuse tilts that are not one for each of so many files, or of which two are the same."""
-    if len(tilts) != count:
-        raise ValueError(
-            f"angles has {len(tilts)} entries, but there are {count} files; expected one tilt per "
-            "file."
-        )
+def check_once(tilts: np.ndarray, source: str) -> None:
+    """Refuse tilts of which two are the same, where nobody said that one was recorded twice.
+
+    A stage that did not move, or that nobody wrote down, says the same tilt more than once as well.
+    """
     values, counts = np.unique(tilts.round(3), return_counts=True)
     if (counts > 1).any():
         raise ValueError(
             f"angles holds a tilt twice ({', '.join(f'{v:g}' for v in values[counts > 1])}; "
-            f"source: {source}); expected each tilt once."
+            f"source: {source}); expected each tilt once. If it was recorded twice, give angles=, "
+            "in degrees, in the order of the images: then that is taken as said."
         )
 
 

@@ -14,7 +14,7 @@ from .._units import LENGTHS, in_nm, measure
 from .angles import check_pairs, tilts_of
 from .files import Reader, Signal
 from .series import TiltSeries
-from .stacks import Stack, alike, in_order, stack_of, stack_of_signal
+from .stacks import OF_SPECTRA, Stack, alike, in_order, stack_of, stack_of_signal
 
 
 def haadf_beside(
@@ -115,7 +115,7 @@ def _tilts(
     if tilts is not None and len(paths) == count:
         if given is None or isinstance(given, str):  # degrees are the user's word for each pair
             check_pairs(paths, stage, given, tilts)
-        return tilts, "files"
+        return tilts, OF_SPECTRA
     try:
         return tilts_of(paths, stage, None)
     except ValueError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .angles import same_tilt
+from .angles import check_once, same_tilt
 from .files import Signal
 from .scan import Scan, scan_of
 from .signals import tilts_of_signal
@@ -82,7 +82,9 @@ class Scans:
         if not self.is_stack:
             return None
         cube = self.cubes[0]
-        return tilts_of_signal(cube, cube.axes_manager._axes[0])[0]
+        tilts, source = tilts_of_signal(cube, cube.axes_manager._axes[0])
+        check_once(tilts, source)
+        return tilts
 
     def __iter__(self) -> Iterator[Scan]:
         for i, path in enumerate(self.paths):

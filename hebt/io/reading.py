@@ -85,7 +85,7 @@ def read(
         Degrees, one per file or image, in their order; or a file of them; or "names" or "stage" as
         for `read_tilt_series`. None: of one file per tilt as there; of a stack those of a file
         beside it that is called like it (``.rawtlt``, ``.tlt``, ``.mdoc``, ``.csv``), or else those
-        of its axis or metadata.
+        of its axis or metadata. A tilt that was recorded twice may come twice if it is given.
     image
         Title of the HAADF image in the files. None: the one that is called HAADF or ADF; another
         one is taken only if it is named.

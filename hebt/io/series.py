@@ -122,7 +122,9 @@ class TiltSeries(Movable):
         pixel_size
             Length of a pixel's side, in nm; None if it is not known.
         variance
-            Of each value of `maps`, in their shape, where they are no raw counts.
+            Of each value of `maps`, in their shape, where they are no raw counts. Steps that mix
+            pixels take the noise of each for independent of the next one's: smooth and bin maps by
+            the steps of the series, which know what neighbors share, not before.
         haadf_angles, haadf_pixel_size
             Of the HAADF images, where they are others than those of the maps.
 
@@ -171,13 +173,15 @@ class TiltSeries(Movable):
         Raises
         ------
         ValueError
-            If a line was not mapped, or none is given.
+            If a line was not mapped, is given twice, or none is given.
         """
         strange = [line for line in lines if line not in self.lines]
         if strange or not lines:
             raise ValueError(
                 f"lines are {lines}; expected some of {', '.join(self.lines)}, which were mapped."
             )
+        if len(set(lines)) < len(lines):
+            raise ValueError(f"lines are {lines}; expected each once.")
         kept = [self.lines.index(line) for line in lines]
         changes: dict[str, Any] = {"lines": lines, "maps": self.maps[kept]}
         if self.windows:

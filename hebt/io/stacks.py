@@ -23,6 +23,8 @@ from .signals import from_signal
 
 # files of angles that may lie beside a stack
 ANGLE_FILES = (".rawtlt", ".tlt", ".mdoc", ".csv")
+# sources of angles that may hold a tilt twice, as somebody said so
+GIVEN, OF_SPECTRA = "given", "files"
 _SAME = 0.3  # degrees by which a stage may miss the tilt that was asked for
 _MDOC = re.compile(r"^\s*TiltAngle\s*=\s*(\S+)", re.MULTILINE)
 _SECTION = re.compile(r"^\s*\[\s*ZValue\s*=\s*(\d+)\s*\]", re.MULTILINE)
@@ -175,7 +177,7 @@ def stack_of(
             "tilt series. Give angles=, in degrees, or put them beside it, in "
             f"{path.with_suffix('.rawtlt').name}."
         )
-    source = "given" if given is not None else beside[0].name if beside else "file"
+    source = GIVEN if given is not None else beside[0].name if beside else "file"
     if beside and given is None:
         _check_agreement(path, signal, side, calibrated.angles, beside[0])
     return in_order(
@@ -207,7 +209,7 @@ def stack_of_signal(signal: Any, given: ArrayLike | None, pixel_size: float | No
             f"files holds the volume {title!r}; expected a tilt series. Give angles=, in degrees."
         )
     name = f"{title} {signal.metadata.get_item('General.original_filename', '')}"
-    source = "given" if given is not None else str(calibrated.angles_from)
+    source = GIVEN if given is not None else str(calibrated.angles_from)
     return in_order(
         Stack(
             name.strip(),
@@ -339,9 +341,10 @@ def _as_signal(signal: Signal) -> Any:
 
 
 def in_order(stack: Stack) -> Stack:
-    """Return the same in rising order of the tilts, each of which is there once."""
-    check_once(stack.angles, len(stack.angles), stack.source)
-    order = np.argsort(stack.angles)
+    """Return the same in rising order of the tilts, each of which is there once, unless given."""
+    if stack.source not in (GIVEN, OF_SPECTRA):
+        check_once(stack.angles, stack.source)
+    order = np.argsort(stack.angles, kind="stable")
     return replace(
         stack, angles=stack.angles[order], data=stack.data.take(order, axis=stack.data.ndim - 3)
     )

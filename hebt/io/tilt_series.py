@@ -17,7 +17,7 @@ from .._counts import split_counts
 from .._progress import progress_bar
 from ..prepare.maps import map_variance
 from ..prepare.windows import EnergyWindow, element_maps, line_windows
-from .angles import check_once, check_order, tilts_of
+from .angles import check_order, tilts_of
 from .files import Reader
 from .scan import Scan, scan_of
 from .series import TiltSeries
@@ -51,7 +51,8 @@ def read_tilt_series(
         Tilts in degrees, one per file; or which source they come from: "names" of the files
         ("-40.bcf"), or the "stage" in their metadata. If None, the source that is certain: the
         stage where it moved from file to file, and names that are numbers but no running numbers.
-        Where both are and differ by more than 1 degree, or none is, this is an error.
+        Where both are and differ by more than 1 degree, or none is, this is an error. A tilt that
+        was recorded twice may come twice if it is given.
     haadf
         Title of the HAADF image in the files. If None, the image whose title says so, or the only
         one of the scan whose title does not say that it is another (BF, BSE, an element).
@@ -140,7 +141,7 @@ def series_of_scans(
             bar.update()
     assert first is not None
     tilts, source = tilts_of(paths, stage, wanted) if given is None else (given, "given")
-    order = np.argsort(tilts)
+    order = np.argsort(tilts, kind="stable")
     channels: dict[str, Any] = {
         name: np.stack([made[i][name] for i in order], axis=-3) for name in made[0]
     }
@@ -164,7 +165,11 @@ def asked_tilts(angles: Any, paths: list[Path]) -> tuple[str | None, Any]:
     wanted = angles if isinstance(angles, str) else None
     given = None if angles is None or wanted is not None else check_angles(angles)
     if given is not None:
-        check_once(given, len(paths), "given")
+        if len(given) != len(paths):
+            raise ValueError(
+                f"angles has {len(given)} entries, but there are {len(paths)} files; expected one "
+                "tilt per file."
+            )
         check_order(paths, given)
     elif wanted not in (None, "stage"):
         tilts_of(paths, [None] * len(paths), wanted)
@@ -251,7 +256,8 @@ def read_tomviz_shifts(path: str | os.PathLike, tilts: ArrayLike, keep: ArrayLik
     Raises
     ------
     ValueError
-        If the file is no list of as many finite pairs as `tilts`, or a wanted tilt is not there.
+        If the file is no list of as many finite pairs as `tilts`, a wanted tilt is not there, or
+        it is there more often than it is wanted.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path is {path!r}; expected the path of a JSON file.")
@@ -270,5 +276,12 @@ def read_tomviz_shifts(path: str | os.PathLike, tilts: ArrayLike, keep: ArrayLik
         )
     if not set(wanted) <= set(known):
         raise ValueError(f"keep is {wanted}; expected some of the tilts {known}.")
-    shifts = np.array([[-pairs[known.index(t), 1], pairs[known.index(t), 0]] for t in wanted])
+    if uneven := sorted(t for t in set(wanted) if wanted.count(t) != known.count(t)):
+        raise ValueError(
+            f"keep holds {', '.join(f'{t:g}' for t in uneven)} degrees not as often as tilts; "
+            "expected it as often, or which shifts are meant is not certain."
+        )
+    # of a tilt that comes twice, the first one's shifts are the first one's
+    at = [np.flatnonzero(np.equal(known, t))[wanted[:i].count(t)] for i, t in enumerate(wanted)]
+    shifts = pairs[at][:, ::-1] * [-1, 1]
     return shifts - np.median(shifts, axis=0)

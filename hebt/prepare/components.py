@@ -131,7 +131,11 @@ def bin_spectra(
     if not sparse.issparse(spectra):
         spectra = sparse.csr_array(as_float32("spectra", spectra, ndim=(2,)))
     elif spectra.nnz:
-        as_float32("spectra", spectra.data)
+        if spectra.format != "csr":
+            spectra = spectra.tocoo()  # others may hold no such array of values
+        values = as_float32("spectra", spectra.data)
+        if spectra.format == "coo":  # a place may come more than once, beyond the type of one
+            spectra = sparse.csr_array((values, (spectra.row, spectra.col)), shape=spectra.shape)
     factor = check_count("factor", factor)
     if slices % factor or size % factor or spectra.shape[0] != slices * size:
         raise ValueError(

@@ -242,15 +242,16 @@ def correct_damping(haadf: ArrayLike, saturation: float) -> np.ndarray:
     if isinstance(saturation, (float, np.floating)) and saturation == np.inf:
         return haadf.copy()
     saturation = check_number("saturation", saturation, "a number above 0, or infinity")
-    if not saturation > haadf.max():
+    if not saturation > float(haadf.max()):
         raise ValueError(
             f"saturation is {saturation:g}, but haadf goes up to {haadf.max():g}; expected a "
             "saturation above every intensity. Remove the detector's offset and hot pixels first."
         )
-    linear = haadf / np.float32(-saturation)
+    # in float32, a saturation far above haadf would leave hardly a digit, or overflow
+    linear = np.divide(haadf, -saturation, dtype=np.float64)
     np.log1p(linear, out=linear)
-    linear *= np.float32(-saturation)
-    return linear
+    linear *= -saturation
+    return linear.astype(np.float32)
 
 
 def estimate_damping(haadf: ArrayLike, *, groups: int = 20) -> Damping:
