@@ -1489,7 +1489,7 @@ entry(
     lambda **k: io.read_tilt_series(**NO_FILES | k),
     files=refusing(**{"one text": "1.bcf", "none": [], "a number": 3, "numbers": [1, 2]}),
     lines=refusing(**{"one text": "O_Ka", "none": [], "a number": 3, "a set": {"O_Ka"}}),
-    angles=refusing(one=[1.0], NaN=[np.nan, 1.0], twice=[1.0, 1.0], texts=["a", "b"]),
+    angles=refusing(one=[1.0], NaN=[np.nan, 1.0], beyond=[-361.0, 361.0], texts=["a", "b"]),
     avoid=refusing(**{"one text": "O_Ka", "a number": 3}),
     haadf=refusing(**{"a number": 1, "a list": ["HAADF"]}),
     parts=refusing(**{"1": 1, "a text": "2", "a fraction": 2.5}),

@@ -13,9 +13,14 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import hypothesis
 import pytest
 from bs4 import BeautifulSoup
 from visits import ROOT, Visit, address
+
+# how long an example takes is the machine's affair
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 CI = bool(os.environ.get("CI"))
 # the first without a window of its own, which takes half of the time

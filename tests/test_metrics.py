@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from hebt import metrics
 
-small = dict(deadline=None, max_examples=60)
+small = settings(max_examples=60)
 
 
 def binary_and_image(seed, shape=(9, 11)):
@@ -18,7 +18,7 @@ def binary_and_image(seed, shape=(9, 11)):
     return reference, reference * 2 + rng.normal(size=shape)
 
 
-@settings(**small)
+@small
 @given(
     image=hnp.arrays(np.float32, (4, 5), elements=st.integers(0, 4).map(float)),
     bits=st.integers(1, 2**20 - 2),
@@ -30,7 +30,7 @@ def test_pixel_difference_is_the_minimum_over_all_thresholds(image, bits):
     assert metrics.pixel_difference(reference, image) == brute
 
 
-@settings(**small)
+@small
 @given(seed=st.integers(0, 2**31))
 def test_scaled_mse_is_the_minimum_over_all_factors(seed):
     reference, image = binary_and_image(seed)
@@ -51,7 +51,7 @@ def test_scaled_mse_of_perfect_and_of_empty_images():
     assert metrics.scaled_mse(reference, 0 * reference) == 1
 
 
-@settings(**small)
+@small
 @given(seed=st.integers(0, 2**31), factor=st.floats(0.01, 1e5))
 def test_no_measure_depends_on_the_scale_of_the_image(seed, factor):
     reference, image = binary_and_image(seed)

@@ -115,7 +115,7 @@ def test_more_slices_than_one_block_holds():
     np.testing.assert_allclose(back[597], W.backward(whole[:, 597]), rtol=1e-5)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     angles=st.lists(
         st.one_of(st.floats(-360, 360), st.sampled_from(ANGLES)), min_size=1, max_size=4
@@ -154,7 +154,7 @@ def test_few_slices_do_not_depend_on_the_number_of_threads(workers):
         numba.set_num_threads(before)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     angles=st.lists(st.floats(-360, 360, allow_nan=False), min_size=1, max_size=7),
     size=st.integers(1, 40),
@@ -172,7 +172,7 @@ def test_backward_is_the_adjoint_of_forward(angles, size, slices, seed):
     assert left == pytest.approx(right, rel=1e-5)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(angle=st.floats(-180, 180), size=st.integers(2, 40), seed=st.integers(0, 2**31))
 def test_a_projection_keeps_the_mass_of_what_the_detector_sees(angle, size, seed):
     y, x = np.mgrid[:size, :size] - (size - 1) / 2

@@ -29,7 +29,7 @@ def series(elements=3, seed=0, shape=(5, 4, 20)):
     return np.tensordot(TRUE[:elements], maps, 1), maps
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(elements=st.integers(1, 3), seed=st.integers(0, 2**31))
 def test_known_ratios_are_recovered_from_noise_free_data(elements, seed):
     haadf, maps = series(elements, seed)
