@@ -167,6 +167,17 @@ def lines_of_code(node, source):
     return len(code_lines(source) & inside)
 
 
+def test_no_file_holds_two_versions_of_a_line():
+    """What a merge leaves where it cannot tell which is right is no error in a chapter's text."""
+    kinds = {".py", ".js", ".css", ".md", ".toml", ".yml", ".json", ".html", ".bib"}
+    folders = ("book", "hebt", "tests", "benchmarks", "data", ".ci", ".github")
+    inside = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+    for path in [*inside, *ROOT.glob("*")]:
+        if path.is_file() and (path.suffix in kinds or path.name in ("Makefile", "run")):
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"^(<{7}|>{7}) ", text, re.MULTILINE), path
+
+
 @pytest.mark.parametrize("path", CODE, ids=name)
 def test_modules_and_functions_are_short(path):
     source = path.read_text(encoding="utf-8")

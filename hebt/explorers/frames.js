@@ -321,14 +321,9 @@ function render({ model, el }) {
     const n = spec.panels.length;
     let columns = spec.columns;
     const room = (c) => (width - (c - 1) * gap) / c;
-<<<<<<< HEAD
-    // a color bar of its own asks for room; three abreast is a comparison worth keeping
-    const least = (c) => (c < 3 ? 140 : c === 3 && spec.shared ? 100 : 180);
-=======
     // a row of two or three is a comparison: it stays whole, or else its pictures stand one by one
     const least = (c) => (c === spec.columns && c < 4 ? 80
       : c < 3 ? 140 : c === 3 && spec.shared ? 100 : 180);
->>>>>>> w_three
     while (columns > 1 && (room(columns) < least(columns)
       || (columns !== spec.columns && columns > 2 && n % columns))) columns--;
     grid.style.setProperty("--hebt-gap", `${gap}px`);
