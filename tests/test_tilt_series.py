@@ -444,8 +444,10 @@ def test_images_at_a_tilt_that_comes_twice_have_partners_or_an_error(unlike):
     else:
         others, haadf, shifts = others[[0, 1, 3, 4]], haadf[[0, 1, 3, 4]], shifts[1:]
     series = io.TiltSeries.from_arrays(haadf, maps, angles=tilts, haadf_angles=others)
-    with pytest.raises(ValueError, match=r"angles has 0 degrees .x, .* expected it as often"):
-        series.apply_shifts(shifts)
+    near = dataclasses.replace(series, haadf_angles=series.haadf_angles + 0.03)
+    for one in (series, near):  # a stage does not come back to the same number
+        with pytest.raises(ValueError, match=r"angles has 0 degrees .x, .* expected it as often"):
+            one.apply_shifts(shifts)
 
 
 def test_a_variance_too_small_for_its_digits_is_refused():

@@ -272,7 +272,14 @@ def _shifts_of_maps(series, shifts):
     if series.haadf_angles is None:
         return shifts
     own, others = common_tilts(series.angles, series.haadf_angles)
-    _check_partners(series.angles, series.haadf_angles)
+    here, there = _times(series.angles)[own], _times(series.haadf_angles)[others]
+    if (here != there).any():
+        i = int((here != there).argmax())
+        raise ValueError(
+            f"angles has {series.angles[own[i]]:g} degrees {here[i]}x, and haadf_angles has it "
+            f"{there[i]}x; expected it as often in both, in one order, or which image a map was "
+            "recorded with, whose shift is its own, is not certain. Leave out what has no partner."
+        )
     if len(own) < len(series.angles):
         missing = np.delete(series.angles, own)
         raise ValueError(
@@ -280,20 +287,12 @@ def _shifts_of_maps(series, shifts):
             "image in haadf; expected one at each tilt of the maps, whose shift is theirs. Align "
             "haadf and maps as arrays, and make a series of them by TiltSeries.from_arrays."
         )
-    return shifts[others[np.argsort(own)]]
+    return shifts[others]
 
 
-def _check_partners(angles, others):
-    """Refuse tilts at which there are not as many HAADF images as maps, but some."""
-    here, there = ((np.abs(angles[:, None] - a) < 1e-3).sum(axis=1) for a in (angles, others))
-    uneven = (there > 0) & (there != here)
-    if uneven.any():
-        i = int(uneven.argmax())
-        raise ValueError(
-            f"angles has {angles[i]:g} degrees {here[i]}x, and haadf_angles {there[i]}x; expected "
-            "it as often in both, in one order, or which image a map was recorded with, whose "
-            "shift is its own, is not certain. Leave out what has no partner."
-        )
+def _times(angles):
+    """Return how often each tilt is there."""
+    return (np.abs(angles[:, None] - angles) < 1e-3).sum(axis=1)
 
 
 def uprighted(series: Any, axis: Any) -> Any:
